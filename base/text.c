@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#define STORE_NAME_LEN_MAX 64u
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+void rd_text_hex_encode(struct rd_slice bytes, struct rd_buffer *out)
+{
+    uint8_t *to = rd_buffer_reserve(out, bytes.len * 2);
+    if (to == NULL)
+        return;
+    for (size_t i = 0; i < bytes.len; i++) {
+        to[2 * i] = (uint8_t)hex_digits[bytes.data[i] >> 4];
+        to[2 * i + 1] = (uint8_t)hex_digits[bytes.data[i] & 15];
+    }
+    rd_buffer_commit(out, bytes.len * 2);
+}
+
+bool rd_text_hex_decode(struct rd_slice text, uint8_t *to)
+{
+    if (text.len % 2 != 0)
+        return false;
+    for (size_t i = 0; i < text.len / 2; i++) {
+        int high = hex_value(text.data[2 * i]);
+        int low = hex_value(text.data[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        to[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+bool rd_text_parse_hash(struct rd_slice text, uint64_t *ret_hash)
+{
+    uint8_t bytes[8];
+    if (text.len != 2 * sizeof bytes || !rd_text_hex_decode(text, bytes))
+        return false;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        hash = hash << 8 | bytes[i];
+    *ret_hash = hash;
+    return true;
+}
+
+bool rd_text_parse_u64(struct rd_slice text, uint64_t *ret_value)
+{
+    if (text.len == 0)
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+void rd_text_base64_encode(struct rd_slice bytes, struct rd_buffer *out)
+{
+    size_t len = (bytes.len + 2) / 3 * 4;
+    uint8_t *to = rd_buffer_reserve(out, len);
+    if (to == NULL)
+        return;
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)bytes.data[i] << 16;
+        if (left > 1)
+            group |= (uint32_t)bytes.data[i + 1] << 8;
+        if (left > 2)
+            group |= bytes.data[i + 2];
+        *to++ = (uint8_t)base64_digits[group >> 18];
+        *to++ = (uint8_t)base64_digits[group >> 12 & 63];
+        *to++ = left > 1 ? (uint8_t)base64_digits[group >> 6 & 63] : '=';
+        *to++ = left > 2 ? (uint8_t)base64_digits[group & 63] : '=';
+    }
+    rd_buffer_commit(out, len);
+}
+
+static int base64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+')
+        return 62;
+    return c == '/' ? 63 : -1;
+}
+
+bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len)
+{
+    if (text.len % 4 != 0)
+        return false;
+    size_t digits = text.len;
+    while (digits > 0 && text.len - digits < 2 && text.data[digits - 1] == '=')
+        digits--;
+    uint32_t group = 0;
+    unsigned bits = 0;
+    size_t len = 0;
+    for (size_t i = 0; i < digits; i++) {
+        int value = base64_value(text.data[i]);
+        if (value < 0)
+            return false;
+        group = group << 6 | (uint32_t)value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            to[len++] = (uint8_t)(group >> bits);
+        }
+    }
+    if ((group & ((1u << bits) - 1)) != 0)
+        return false;              /* bits that no byte uses must be zero, so that each value has one form */
+    *ret_len = len;
+    return true;
+}
+
+bool rd_text_is_store_name(struct rd_slice name)
+{
+    if (name.len == 0 || name.len > STORE_NAME_LEN_MAX || name.data[0] == '.')
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.data[i];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return true;
+}
