@@ -141,6 +141,22 @@ struct rd_response_store {
     struct rd_slice reason;        /* borrows; len 0 where state is open */
 };
 
+/* The limits that a codec enforces and hello states. Zero is never "no limit". */
+struct rd_limits {
+    uint32_t body_len_max;         /* bytes of one request's body (binary: frame body; HTTP: message body) */
+    uint32_t header_len_max;       /* bytes of an HTTP request line and headers */
+    uint32_t key_len_max;          /* bytes */
+    uint32_t batch_count_max;      /* items */
+    uint32_t in_flight_max;        /* requests of one connection that are not answered yet */
+};
+
+#define RD_LIMITS_DEFAULT                                                                                     \
+    (struct rd_limits)                                                                                        \
+    {                                                                                                         \
+        .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                     \
+        .batch_count_max = 100000, .in_flight_max = 1024                                                      \
+    }
+
 /* Everything in it is borrowed until it has been encoded; `value` until its last byte is sent. */
 struct rd_response {
     enum rd_status status;
@@ -163,22 +179,7 @@ struct rd_response {
     size_t item_count;
     struct rd_response_store *stores; /* stores: all; info and create: one */
     size_t store_count;
+    struct rd_limits limits;       /* hello: what the connection is held to */
 };
-
-/* The limits that a codec enforces and hello states. Zero is never "no limit". */
-struct rd_limits {
-    uint32_t body_len_max;         /* bytes of one request's body (binary: frame body; HTTP: message body) */
-    uint32_t header_len_max;       /* bytes of an HTTP request line and headers */
-    uint32_t key_len_max;          /* bytes */
-    uint32_t batch_count_max;      /* items */
-    uint32_t in_flight_max;        /* requests of one connection that are not answered yet */
-};
-
-#define RD_LIMITS_DEFAULT                                                                                     \
-    (struct rd_limits)                                                                                        \
-    {                                                                                                         \
-        .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                     \
-        .batch_count_max = 100000, .in_flight_max = 1024                                                      \
-    }
 
 #endif
