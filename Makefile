@@ -2,22 +2,27 @@
 #
 # BUILD=dir puts everything that is made below another folder; SANITIZE=address,undefined or SANITIZE=thread adds
 # sanitizers. One static archive per layer, so that an include across a layer's border does not link.
+#
+# Targets that install packages first (run, test, asan, tsan, lint, coverage) build in a second make, because what
+# pkg-config answers is read when a Makefile is parsed.
 
 BUILD    ?= build
 PREFIX   ?= /usr/local
+DESTDIR  ?=
 CC       ?= cc
+PYTHON   ?= /usr/bin/python3
 SANITIZE ?=
 VERSION  := 0.1.0
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-CPPFLAGS += -I. -D_GNU_SOURCE -DRD_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
+ALL_CPPFLAGS = -I. -D_GNU_SOURCE -DRD_VERSION='"$(VERSION)"' $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(CFLAGS) -fno-omit-frame-pointer -fvisibility=hidden -fPIC -pthread $(WARNINGS) \
              $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-LDFLAGS  += -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS = $(LDFLAGS) -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 # llhttp: the system's where pkg-config knows it, else the C sources of Debian 12's node-llhttp (scripts/llhttp.sh).
-LLHTTP_SYSTEM := $(shell pkg-config --exists libllhttp && echo yes)
+LLHTTP_SYSTEM := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes)
 ifeq ($(LLHTTP_SYSTEM),yes)
 LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
 LLHTTP_LIBS   := $(shell pkg-config --libs libllhttp)
@@ -29,10 +34,11 @@ LLHTTP_LIBS   := $(BUILD)/lib/libllhttp.a
 LLHTTP_READY  := $(LLHTTP_DIR)/.ready
 endif
 
+# Not asked before something is linked: `make run` parses this on a machine that has no pkg-config yet.
 pkg = $(shell pkg-config --$(1) $(2))
-ENGINE_LIBS := $(call pkg,libs,libxxhash libdeflate)
-UV_LIBS     := $(call pkg,libs,libuv)
-JSON_LIBS   := $(call pkg,libs,jansson)
+ENGINE_LIBS = $(call pkg,libs,libxxhash libdeflate)
+UV_LIBS     = $(call pkg,libs,libuv)
+JSON_LIBS   = $(call pkg,libs,jansson)
 PROTOCOL_CFLAGS := $(LLHTTP_CFLAGS)
 
 sources  = $(sort $(wildcard $(1)/*.c))
@@ -41,7 +47,9 @@ LAYERS  := base engine protocol server clients/c
 archive  = $(BUILD)/lib/librd-$(subst /,-,$(1)).a
 
 .PHONY: all
-all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive
+all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(BUILD)/lib/librdrive-client.a ## build the programs and the client library
+
+.SECONDARY: # objects of tests stay, so that a second run links nothing anew
 
 define layer_rule
 $(call archive,$(1)): $(filter-out $(BUILD)/obj/server/main.o,$(call objects,$(1)))
@@ -53,7 +61,7 @@ $(foreach layer,$(LAYERS),$(eval $(call layer_rule,$(layer))))
 
 $(BUILD)/obj/%.o: %.c $(LLHTTP_READY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PROTOCOL_CFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(CC) $(ALL_CPPFLAGS) $(PROTOCOL_CFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/lib/libllhttp.a: $(LLHTTP_READY)
 	@mkdir -p $(@D) $(BUILD)/obj/llhttp
@@ -68,15 +76,24 @@ build/deps/llhttp/.ready:
 $(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o $(call archive,server) $(call archive,protocol) \
                       $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
 # The CLI takes the JSON half of protocol and the engine for offline work.
 $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(call archive,protocol) \
                      $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
-# ---- unit tests: tests/unit/LAYER/test_NAME.c makes build/tests/LAYER/test_NAME ------------------------------------
+# What a client program links: its own layer, base, and the binary half of protocol.
+CLIENT_OBJECTS = $(call objects,clients/c) $(call objects,base) \
+                 $(filter-out $(BUILD)/obj/protocol/http% $(BUILD)/obj/protocol/json%,$(call objects,protocol))
+
+$(BUILD)/lib/librdrive-client.a: $(CLIENT_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# ---- tests: tests/unit/LAYER/test_NAME.c makes $(BUILD)/tests/LAYER/test_NAME --------------------------------------
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 SUPPORT      := $(call objects,tests/support)
@@ -84,14 +101,111 @@ SUPPORT      := $(call objects,tests/support)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,protocol) \
                   $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+
+$(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call archive,server) \
+                  $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+
+# A second make, parallel unless the first one was told how parallel to be.
+JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
+SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+
+# Every sanitizer report ends the process that made it, so that no test can pass over one.
+SANITIZER_ENV = ASAN_OPTIONS=abort_on_error=0:exitcode=86:detect_leaks=1:detect_stack_use_after_return=1 \
+                UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=86 \
+                TSAN_OPTIONS=halt_on_error=1:exitcode=86:second_deadlock_stack=1
+PYTEST = RDRIVE_BUILD=$(abspath $(BUILD)) $(SANITIZER_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider
 
 .PHONY: unit
-unit: $(UNIT_TESTS)
-	@for test in $^; do echo "== $$test"; $$test || exit 1; done
+unit: $(UNIT_TESTS) ## build and run the unit tests alone
+	@for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done
 
+.PHONY: integration
+integration: all ## build, and test the programs from outside alone
+	@$(PYTEST) tests/integration
+
+# One recipe, not two prerequisites: under -j the suites would run at once and share the processors.
+.PHONY: suite
+suite: all $(UNIT_TESTS)
+	@for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done
+	@$(PYTEST) tests/integration
+
+.PHONY: test
+test: ## install what is missing, build, run every test
+	@scripts/deps.sh run test
+	@$(SUBMAKE) suite
+
+.PHONY: asan
+asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/deps.sh run test
+	@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined suite
+
+.PHONY: tsan
+tsan: ## the same with ThreadSanitizer
+	@scripts/deps.sh run test
+	@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread suite
+
+# A build of its own, thrown away, so that every warning is seen and the normal objects stay.
+.PHONY: lint
+lint: ## warnings under clang, who includes whom, layout
+	@scripts/deps.sh run test lint
+	@$(SUBMAKE) BUILD=$(BUILD)/clang CC=clang all unit-built
+	@$(PYTEST) tests/lint
+
+.PHONY: unit-built
+unit-built: $(UNIT_TESTS)
+
+.PHONY: check
+check: ## all of it: test, asan, tsan, lint
+	@.ci/run
+
+.PHONY: coverage
+coverage: ## how much of the code the tests reach, file by file
+	@scripts/deps.sh run test
+	@$(SUBMAKE) BUILD=$(BUILD)/coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage suite
+	@$(PYTHON) scripts/coverage.py $(BUILD)/coverage
+
+# ---- running and installing ----------------------------------------------------------------------------------------
+.PHONY: deps
+deps: ## install what building and testing needs (Debian and Ubuntu, through apt)
+	@scripts/deps.sh run test
+
+.PHONY: run
+run: ## install what is missing, build, serve ./data on the default ports
+	@scripts/deps.sh run
+	@$(SUBMAKE) all
+	@echo "curl -X PUT --data-binary 'hello' http://127.0.0.1:7480/v1/stores/default/keys/greeting"
+	@echo "$(BUILD)/bin/rdrive read greeting"
+	@exec $(BUILD)/bin/rdrived --data-dir ./data
+
+.PHONY: install
+install: all ## copy programs, library and header below DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(BUILD)/lib/librdrive-client.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 clients/c/rdrive.h $(DESTDIR)$(PREFIX)/include/
+
+.PHONY: uninstall
+uninstall: ## remove what install copied
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/rdrived bin/rdrive lib/librdrive-client.a include/rdrive.h)
+
+C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+.PHONY: format
+format: ## lay the sources out with clang-format
+	@scripts/deps.sh lint
+	clang-format -i $(C_FILES)
+
+# The sources of llhttp stay: fetching them again would need the network.
 .PHONY: clean
-clean:
-	rm -rf $(BUILD)
+clean: ## remove what was built
+	rm -rf $(filter-out $(BUILD)/deps,$(wildcard $(BUILD)/*))
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo "  variables: BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR= CC=$(CC) SANITIZE= JOBS=$(JOBS)"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
