@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * binary_answer.h - the encode half of the binary codec: one response to one frame (or to the hello answer).
+ */
+#ifndef RD_PROTOCOL_BINARY_ANSWER_H
+#define RD_PROTOCOL_BINARY_ANSWER_H
+
+#include "base/buffer.h"
+#include "protocol/message.h"
+
+/* As struct rd_codec's encode says. Any thread. */
+size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd_response *response,
+                               struct rd_buffer *out);
+
+#endif
