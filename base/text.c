@@ -29,6 +29,27 @@ void rd_text_hex_encode(struct rd_slice bytes, struct rd_buffer *out)
     rd_buffer_commit(out, bytes.len * 2);
 }
 
+void rd_text_hex_u64_encode(uint64_t value, unsigned digit_count, struct rd_buffer *out)
+{
+    uint8_t *to = rd_buffer_reserve(out, digit_count);
+    if (to == NULL)
+        return;
+    for (unsigned i = digit_count; i > 0; i--, value >>= 4)
+        to[i - 1] = (uint8_t)hex_digits[value & 15];
+    rd_buffer_commit(out, digit_count);
+}
+
+void rd_text_u64_encode(uint64_t value, struct rd_buffer *out)
+{
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    rd_buffer_append(out, digits + at, sizeof digits - at);
+}
+
 bool rd_text_hex_decode(struct rd_slice text, uint8_t *to)
 {
     if (text.len % 2 != 0)

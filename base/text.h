@@ -12,6 +12,12 @@
 /* Appends two lower-case digits for each byte. */
 void rd_text_hex_encode(struct rd_slice bytes, struct rd_buffer *out);
 
+/* The low `digit_count` digits of value, most significant first; digit_count is 1 to 16. */
+void rd_text_hex_u64_encode(uint64_t value, unsigned digit_count, struct rd_buffer *out);
+
+/* Decimal digits without leading zeros. */
+void rd_text_u64_encode(uint64_t value, struct rd_buffer *out);
+
 /* Two digits of either case for each byte; writes text.len / 2 bytes to `to`. */
 bool rd_text_hex_decode(struct rd_slice text, uint8_t *to);
 

@@ -89,7 +89,8 @@ struct rd_message_item {
 struct rd_request {
     enum rd_opcode opcode;
     enum rd_status status;         /* anything but RD_OK: malformed; answer with this status and `message` */
-    const char *message;           /* static text for the above; NULL otherwise */
+    const char *message;           /* static text or `detail`, for the above; NULL otherwise */
+    char detail[128];              /* a message that names a place, such as an item's number; terminated */
     bool close_after;              /* the connection ends once this one is answered */
     uint64_t id;                   /* the binary protocol's request id; 0 elsewhere */
 

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+#include "protocol/http.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/http_chunked.h"
+#include "protocol/http_encode.h"
+#include "protocol/http_head.h"
+#include "protocol/http_route.h"
+#include "protocol/json.h"
+
+#define DISCARD_LEN_MAX (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
+#define FILL_LEN_MIN                                                                                              \
+    (16u << 10) /* below that the connection's own buffer serves, and may bring the next request */
+#define HEAD_CAPACITY_MAX (4u << 10) /* of the head buffer between requests */
+
+enum state { STATE_HEAD, STATE_BODY, STATE_CHUNKED, STATE_DISCARD, STATE_CLOSED };
+
+enum step {
+    STEP_MORE,   /* all input is consumed */
+    STEP_AGAIN,  /* the state has changed */
+    STEP_REQUEST /* *ret_request is filled */
+};
+
+struct rd_decoder {
+    struct rd_limits limits;
+    enum state state;
+    struct rd_http_scan scan;   /* of the head under way */
+    struct rd_buffer head;      /* its bytes, where it comes in pieces; else empty */
+    struct rd_request *request; /* owned; under way in BODY and CHUNKED */
+    bool by_hash;               /* that request's key is a hash */
+    size_t names_len;           /* bytes of decoded names, which lie in front of the content */
+    size_t content_len;         /* BODY: to come in all */
+    size_t content_received;    /* BODY: of these, there */
+    size_t discard_len;         /* DISCARD: still to come */
+    struct rd_http_chunked chunked;
+    struct rd_buffer chunks; /* CHUNKED: the names and the content so far */
+};
+
+static struct rd_decoder *create(const struct rd_limits *limits)
+{
+    struct rd_decoder *decoder = calloc(1, sizeof *decoder);
+    if (decoder == NULL)
+        return NULL;
+    decoder->limits = *limits;
+    rd_buffer_init(&decoder->head, 0);
+    rd_buffer_init(&decoder->chunks, 0);
+    return decoder;
+}
+
+static void destroy(struct rd_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    rd_request_destroy(decoder->request);
+    rd_buffer_deinit(&decoder->head);
+    rd_buffer_deinit(&decoder->chunks);
+    free(decoder);
+}
+
+/* ---- handing out ------------------------------------------------------------------------------------------- */
+
+static enum step hand_out(struct rd_decoder *decoder, struct rd_request *request, enum state next,
+                          struct rd_request **ret_request)
+{
+    decoder->state = request->close_after ? STATE_CLOSED : next;
+    *ret_request = request;
+    return STEP_REQUEST;
+}
+
+/* Not even an answer can be made. */
+static enum step give_up(struct rd_decoder *decoder)
+{
+    rd_request_destroy(decoder->request);
+    decoder->request = NULL;
+    decoder->state = STATE_CLOSED;
+    return STEP_AGAIN;
+}
+
+static uint32_t flags_of(const struct rd_http_head *head)
+{
+    uint32_t flags = 0;
+    if (head->method == RD_HTTP_HEAD)
+        flags |= RD_HTTP_FLAG_HEAD;
+    if (head->http_1_0 && head->keep_alive)
+        flags |= RD_HTTP_FLAG_KEEP_1_0;
+    return flags;
+}
+
+/* Hands out a request that only carries the problem. head is NULL where the message cannot be followed further. */
+static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *head,
+                        const struct rd_http_problem *problem, struct rd_request **ret_request)
+{
+    struct rd_request *request = rd_request_create(0);
+    if (request == NULL)
+        return give_up(decoder);
+    request->status = problem->status;
+    snprintf(request->detail, sizeof request->detail, "%s", problem->message);
+    request->message = request->detail;
+    request->codec_flags = (uint32_t)problem->refusal << RD_HTTP_FLAG_REFUSAL_SHIFT |
+                           problem->allow << RD_HTTP_FLAG_ALLOW_SHIFT | (head == NULL ? 0 : flags_of(head));
+    bool may_discard = head != NULL && !head->chunked && head->content_len <= DISCARD_LEN_MAX &&
+                       (head->content_len == 0 || !head->expect_continue);
+    request->close_after = problem->close || !may_discard || !head->keep_alive;
+    decoder->discard_len = may_discard ? (size_t)head->content_len : 0;
+    return hand_out(decoder, request, STATE_DISCARD, ret_request);
+}
+
+/* The message under way turned out to be malformed. */
+static enum step refuse_body(struct rd_decoder *decoder, enum rd_status status, const char *message,
+                             struct rd_request **ret_request)
+{
+    struct rd_http_problem problem = {.close = true};
+    rd_http_problem_set(&problem, status, "%s", message);
+    rd_request_destroy(decoder->request);
+    decoder->request = NULL;
+    rd_buffer_deinit(&decoder->chunks);
+    return refuse(decoder, NULL, &problem, ret_request);
+}
+
+/* ---- starting and finishing a request ---------------------------------------------------------------------- */
+
+static bool is_batch(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE;
+}
+
+static bool check_body(const struct rd_decoder *decoder, const struct rd_http_head *head, enum rd_opcode opcode,
+                       struct rd_http_problem *problem)
+{
+    bool has_body = head->chunked || head->content_len != 0;
+    bool takes_json = is_batch(opcode) || opcode == RD_OPCODE_CREATE;
+    if (has_body && !takes_json && opcode != RD_OPCODE_WRITE)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "this request takes no body");
+    if ((is_batch(opcode) || (takes_json && has_body)) && !head->type_json)
+        return rd_http_problem_set(problem, RD_UNSUPPORTED_MEDIA_TYPE,
+                                   "the body must be JSON and its Content-Type application/json");
+    if (head->content_len > decoder->limits.body_len_max) {
+        problem->close = true;
+        return rd_http_problem_set(problem, RD_TOO_LARGE, "the body is longer than %u bytes",
+                                   decoder->limits.body_len_max);
+    }
+    return true;
+}
+
+static bool check_head(const struct rd_decoder *decoder, const struct rd_http_head *head,
+                       struct rd_http_route *ret_route, struct rd_http_problem *problem)
+{
+    if (head->origin_foreign)
+        return rd_http_problem_set(problem, RD_FORBIDDEN, "requests from another web site are not served");
+    if (head->expect_unknown) {
+        problem->refusal = RD_HTTP_REFUSAL_EXPECTATION;
+        problem->close = true;
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "the only expectation met is: 100-continue");
+    }
+    struct rd_http_route route = {0};
+    if (!rd_http_route_find(head->method, head->target, &route, problem))
+        return false;
+    if (route.key.len > decoder->limits.key_len_max)
+        return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes",
+                                   decoder->limits.key_len_max);
+    if (!check_body(decoder, head, route.opcode, problem))
+        return false;
+    *ret_route = route;
+    return true;
+}
+
+/* Names lie in front of the content, in this order: store, key, confirm. */
+static void write_names(const struct rd_http_route *route, uint8_t *to)
+{
+    to = rd_http_text_decode(route->store, to);
+    to = rd_http_text_decode(route->key, to);
+    rd_http_text_decode(route->confirm, to);
+}
+
+/* Slices get their lengths here and their place with bind_names, once the body lies where it stays. */
+static void note_route(struct rd_request *request, const struct rd_http_route *route)
+{
+    request->opcode = route->opcode;
+    request->store.len = route->store.len;
+    request->key.bytes.len = route->key.len;
+    request->key.hash = route->hash;
+    request->confirm.len = route->confirm.len;
+    request->durability = route->durability;
+    request->after_offset = route->after_offset;
+    request->limit = route->limit;
+}
+
+static bool has_key(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_DELETE || opcode == RD_OPCODE_READ ||
+           opcode == RD_OPCODE_METADATA;
+}
+
+static void bind_names(struct rd_request *request, bool by_hash)
+{
+    if (request->body == NULL)
+        return; /* no names, no content */
+    const uint8_t *at = request->body;
+    request->store.data = at;
+    at += request->store.len;
+    if (has_key(request->opcode) && !by_hash)
+        request->key.bytes.data = at;
+    at += request->key.bytes.len;
+    request->confirm.data = at;
+}
+
+static enum step finish_request(struct rd_decoder *decoder, size_t content_len, struct rd_request **ret_request)
+{
+    struct rd_request *request = decoder->request;
+    decoder->request = NULL;
+    struct rd_slice content = {0};
+    if (request->body != NULL)
+        content = rd_slice(request->body + decoder->names_len, content_len);
+    if (request->opcode == RD_OPCODE_WRITE)
+        request->value = content;
+    else if (request->opcode == RD_OPCODE_CREATE)
+        request->settings = content;
+    else if (request->opcode == RD_OPCODE_BATCH_WRITE)
+        request->status = rd_json_parse_batch_write(content, &decoder->limits, request);
+    else if (request->opcode == RD_OPCODE_BATCH_READ)
+        request->status = rd_json_parse_batch_read(content, &decoder->limits, request);
+    else if (request->opcode == RD_OPCODE_BATCH_DELETE)
+        request->status = rd_json_parse_batch_delete(content, &decoder->limits, request);
+    return hand_out(decoder, request, STATE_HEAD, ret_request);
+}
+
+/* 100 Continue is a request of its own, so that its answer waits for those before it. */
+static enum step hand_out_continue(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_request *request = rd_request_create(0);
+    if (request == NULL)
+        return give_up(decoder);
+    request->opcode = RD_OPCODE_CONTINUE;
+    *ret_request = request;
+    return STEP_REQUEST;
+}
+
+/* False: no memory. */
+static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_route *route)
+{
+    rd_buffer_init(&decoder->chunks, decoder->names_len + decoder->limits.body_len_max);
+    uint8_t *names = rd_buffer_reserve(&decoder->chunks, decoder->names_len);
+    if (names == NULL)
+        return false;
+    write_names(route, names);
+    rd_buffer_commit(&decoder->chunks, decoder->names_len);
+    rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
+    decoder->state = STATE_CHUNKED;
+    return true;
+}
+
+static enum step start_request(struct rd_decoder *decoder, const struct rd_http_head *head,
+                               struct rd_request **ret_request)
+{
+    struct rd_http_problem problem = {0};
+    struct rd_http_route route = {0};
+    if (!check_head(decoder, head, &route, &problem))
+        return refuse(decoder, head, &problem, ret_request);
+    size_t content_len = (size_t)head->content_len;
+    decoder->names_len = route.store.len + route.key.len + route.confirm.len;
+    decoder->request = rd_request_create(head->chunked ? 0 : decoder->names_len + content_len);
+    if (decoder->request == NULL) {
+        problem.close = true;
+        rd_http_problem_set(&problem, RD_NO_MEMORY, "no memory for the body");
+        return refuse(decoder, head, &problem, ret_request);
+    }
+    struct rd_request *request = decoder->request;
+    decoder->by_hash = route.by_hash;
+    note_route(request, &route);
+    request->codec_flags = flags_of(head);
+    request->close_after = !head->keep_alive;
+    if (head->chunked) {
+        if (!start_chunked(decoder, &route))
+            return give_up(decoder);
+    } else {
+        if (request->body != NULL)
+            write_names(&route, request->body);
+        bind_names(request, decoder->by_hash);
+        if (content_len == 0)
+            return finish_request(decoder, 0, ret_request);
+        decoder->content_len = content_len;
+        decoder->content_received = 0;
+        decoder->state = STATE_BODY;
+    }
+    return head->expect_continue ? hand_out_continue(decoder, ret_request) : STEP_AGAIN;
+}
+
+/* ---- the steps --------------------------------------------------------------------------------------------- */
+
+static void forget_head(struct rd_decoder *decoder)
+{
+    decoder->scan = (struct rd_http_scan){0};
+    rd_buffer_clear(&decoder->head);
+    if (decoder->head.capacity > HEAD_CAPACITY_MAX)
+        rd_buffer_deinit(&decoder->head);
+}
+
+static enum step take_head(struct rd_decoder *decoder, struct rd_slice bytes, struct rd_request **ret_request)
+{
+    struct rd_http_problem problem = {0};
+    struct rd_http_head head;
+    if (!rd_http_head_parse(bytes, &head, &problem))
+        return refuse(decoder, NULL, &problem, ret_request);
+    return start_request(decoder, &head, ret_request);
+}
+
+/* A head that lies in the input as a whole is used there; one in pieces is gathered in decoder->head. */
+static enum step step_head(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
+{
+    size_t head_len_max = decoder->limits.header_len_max;
+    size_t before_len = decoder->head.len;
+    size_t len = 0;
+    if (input->len == 0)
+        return STEP_MORE;
+    struct rd_slice bytes = *input;
+    if (before_len != 0) {
+        size_t room = head_len_max - before_len;
+        rd_buffer_append(&decoder->head, input->data, input->len < room ? input->len : room);
+        if (decoder->head.failed)
+            return give_up(decoder);
+        bytes = rd_buffer_slice(&decoder->head);
+    }
+    struct rd_http_problem problem = {0};
+    enum rd_http_scanned scanned = rd_http_head_scan(&decoder->scan, bytes, head_len_max, &len, &problem);
+    if (scanned == RD_HTTP_SCANNED_BAD)
+        return refuse(decoder, NULL, &problem, ret_request);
+    if (scanned == RD_HTTP_SCANNED_MORE) {
+        if (before_len == 0)
+            rd_buffer_append_slice(&decoder->head, *input);
+        rd_slice_take(input, input->len);
+        return decoder->head.failed ? give_up(decoder) : STEP_MORE;
+    }
+    rd_slice_take(input, len - before_len);
+    enum step step = STEP_AGAIN;
+    if (scanned == RD_HTTP_SCANNED_HEAD)
+        step = take_head(decoder, rd_slice(bytes.data, len), ret_request);
+    forget_head(decoder);
+    return step;
+}
+
+static enum step step_body(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
+{
+    struct rd_slice part = rd_slice_take(input, decoder->content_len - decoder->content_received);
+    if (part.len != 0) {
+        memcpy(decoder->request->body + decoder->names_len + decoder->content_received, part.data, part.len);
+        decoder->content_received += part.len;
+    }
+    if (decoder->content_received < decoder->content_len)
+        return STEP_MORE;
+    return finish_request(decoder, decoder->content_len, ret_request);
+}
+
+static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_buffer *chunks = &decoder->chunks;
+    size_t content_len = chunks->len - decoder->names_len;
+    uint8_t *fitted = realloc(chunks->data, chunks->len);
+    decoder->request->body = fitted == NULL ? chunks->data : fitted;
+    decoder->request->body_len = chunks->len;
+    rd_buffer_init(chunks, 0);
+    bind_names(decoder->request, decoder->by_hash);
+    return finish_request(decoder, content_len, ret_request);
+}
+
+static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
+{
+    for (;;) {
+        struct rd_slice data;
+        switch (rd_http_chunked_next(&decoder->chunked, input, &data)) {
+        case RD_HTTP_CHUNK_MORE:
+            return STEP_MORE;
+        case RD_HTTP_CHUNK_SIZE:
+            if (decoder->chunked.left > decoder->chunks.len_max - decoder->chunks.len)
+                return refuse_body(decoder, RD_TOO_LARGE, "the body is longer than this server takes",
+                                   ret_request);
+            break;
+        case RD_HTTP_CHUNK_DATA:
+            rd_buffer_append_slice(&decoder->chunks, data);
+            if (decoder->chunks.failed)
+                return refuse_body(decoder, RD_NO_MEMORY, "no memory for the body", ret_request);
+            break;
+        case RD_HTTP_CHUNK_END:
+            return finish_chunked(decoder, ret_request);
+        case RD_HTTP_CHUNK_TOO_LARGE:
+            return refuse_body(decoder, RD_HEADER_TOO_LARGE, "chunk extensions or trailers are too long",
+                               ret_request);
+        default:
+            return refuse_body(decoder, RD_INVALID_ARGUMENT, "malformed chunked body", ret_request);
+        }
+    }
+}
+
+static enum step step_discard(struct rd_decoder *decoder, struct rd_slice *input)
+{
+    decoder->discard_len -= rd_slice_take(input, decoder->discard_len).len;
+    if (decoder->discard_len != 0)
+        return STEP_MORE;
+    decoder->state = STATE_HEAD;
+    return STEP_AGAIN;
+}
+
+static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
+{
+    *ret_request = NULL;
+    for (;;) {
+        enum step step = STEP_MORE;
+        switch (decoder->state) {
+        case STATE_HEAD:
+            step = step_head(decoder, input, ret_request);
+            break;
+        case STATE_BODY:
+            step = step_body(decoder, input, ret_request);
+            break;
+        case STATE_CHUNKED:
+            step = step_chunked(decoder, input, ret_request);
+            break;
+        case STATE_DISCARD:
+            step = step_discard(decoder, input);
+            break;
+        case STATE_CLOSED:
+            return RD_DECODE_CLOSED;
+        }
+        if (step != STEP_AGAIN)
+            return step == STEP_REQUEST ? RD_DECODE_REQUEST : RD_DECODE_MORE;
+    }
+}
+
+static uint8_t *fill_target(struct rd_decoder *decoder, size_t *ret_len)
+{
+    size_t left = decoder->state == STATE_BODY ? decoder->content_len - decoder->content_received : 0;
+    *ret_len = left >= FILL_LEN_MIN ? left : 0;
+    if (*ret_len == 0)
+        return NULL;
+    return decoder->request->body + decoder->names_len + decoder->content_received;
+}
+
+static void fill_done(struct rd_decoder *decoder, size_t len)
+{
+    assert(decoder->state == STATE_BODY && len <= decoder->content_len - decoder->content_received);
+    decoder->content_received += len;
+}
+
+static bool mid_request(const struct rd_decoder *decoder)
+{
+    if (decoder->state == STATE_HEAD)
+        return decoder->head.len != 0;
+    if (decoder->state == STATE_DISCARD)
+        return decoder->discard_len != 0;
+    return decoder->state != STATE_CLOSED;
+}
+
+const struct rd_codec rd_http_codec = {
+    .name = "http",
+    .answers_in_order = true,
+    .create = create,
+    .destroy = destroy,
+    .decode = decode,
+    .fill_target = fill_target,
+    .fill_done = fill_done,
+    .mid_request = mid_request,
+    .encode = rd_http_encode,
+};

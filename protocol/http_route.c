@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "protocol/http_route.h"
+
+#include "base/text.h"
+
+enum resource {
+    RESOURCE_NONE,
+    RESOURCE_HEALTH,
+    RESOURCE_READY,
+    RESOURCE_STORES,
+    RESOURCE_STORE,
+    RESOURCE_KEY,
+    RESOURCE_HASH,
+    RESOURCE_BATCH_WRITE,
+    RESOURCE_BATCH_READ,
+    RESOURCE_BATCH_DELETE,
+    RESOURCE_LAST,
+    RESOURCE_ENTRIES
+};
+
+/* Query parameters, by their row in `parameters`. */
+enum {
+    PARAMETER_DURABILITY = 1u << 0,
+    PARAMETER_CONFIRM = 1u << 1,
+    PARAMETER_AFTER = 1u << 2,
+    PARAMETER_LIMIT = 1u << 3
+};
+
+static const struct {
+    enum resource resource;
+    enum rd_http_method method;
+    enum rd_opcode opcode;
+    unsigned parameters; /* that it takes */
+} operations[] = {
+    {RESOURCE_HEALTH, RD_HTTP_GET, RD_OPCODE_HEALTH, 0},
+    {RESOURCE_READY, RD_HTTP_GET, RD_OPCODE_READY, 0},
+    {RESOURCE_STORES, RD_HTTP_GET, RD_OPCODE_STORES, 0},
+    {RESOURCE_STORE, RD_HTTP_GET, RD_OPCODE_INFO, 0},
+    {RESOURCE_STORE, RD_HTTP_PUT, RD_OPCODE_CREATE, 0},
+    {RESOURCE_STORE, RD_HTTP_DELETE, RD_OPCODE_DROP, PARAMETER_CONFIRM},
+    {RESOURCE_KEY, RD_HTTP_GET, RD_OPCODE_READ, 0},
+    {RESOURCE_KEY, RD_HTTP_HEAD, RD_OPCODE_METADATA, 0},
+    {RESOURCE_KEY, RD_HTTP_PUT, RD_OPCODE_WRITE, PARAMETER_DURABILITY},
+    {RESOURCE_KEY, RD_HTTP_DELETE, RD_OPCODE_DELETE, PARAMETER_DURABILITY},
+    {RESOURCE_HASH, RD_HTTP_GET, RD_OPCODE_READ, 0},
+    {RESOURCE_HASH, RD_HTTP_HEAD, RD_OPCODE_METADATA, 0},
+    {RESOURCE_HASH, RD_HTTP_PUT, RD_OPCODE_WRITE, PARAMETER_DURABILITY},
+    {RESOURCE_HASH, RD_HTTP_DELETE, RD_OPCODE_DELETE, PARAMETER_DURABILITY},
+    {RESOURCE_BATCH_WRITE, RD_HTTP_POST, RD_OPCODE_BATCH_WRITE, PARAMETER_DURABILITY},
+    {RESOURCE_BATCH_READ, RD_HTTP_POST, RD_OPCODE_BATCH_READ, 0},
+    {RESOURCE_BATCH_DELETE, RD_HTTP_POST, RD_OPCODE_BATCH_DELETE, PARAMETER_DURABILITY},
+    {RESOURCE_LAST, RD_HTTP_GET, RD_OPCODE_LAST, 0},
+    {RESOURCE_ENTRIES, RD_HTTP_GET, RD_OPCODE_ITERATE, PARAMETER_AFTER | PARAMETER_LIMIT},
+};
+#define OPERATION_COUNT (sizeof operations / sizeof operations[0])
+
+/* What may follow /v1/stores/{store}, as a whole. */
+static const struct {
+    const char *path;
+    enum resource resource;
+} leaves[] = {
+    {"/batch/write", RESOURCE_BATCH_WRITE},   {"/batch/read", RESOURCE_BATCH_READ},
+    {"/batch/delete", RESOURCE_BATCH_DELETE}, {"/last", RESOURCE_LAST},
+    {"/entries", RESOURCE_ENTRIES},
+};
+
+static bool skip(struct rd_slice *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (text->len < len || memcmp(text->data, prefix, len) != 0)
+        return false;
+    rd_slice_take(text, len);
+    return true;
+}
+
+/* Takes up to `end` (which stays) or all of it. */
+static struct rd_slice take_until(struct rd_slice *text, char end)
+{
+    const uint8_t *found = text->len == 0 ? NULL : memchr(text->data, end, text->len);
+    return rd_slice_take(text, found == NULL ? text->len : (size_t)(found - text->data));
+}
+
+static enum resource split_path(struct rd_slice path, struct rd_slice *ret_store, struct rd_slice *ret_key)
+{
+    if (rd_slice_equal(path, rd_slice_of_string("/healthz")))
+        return RESOURCE_HEALTH;
+    if (rd_slice_equal(path, rd_slice_of_string("/readyz")))
+        return RESOURCE_READY;
+    if (!skip(&path, "/v1/stores"))
+        return RESOURCE_NONE;
+    if (path.len == 0)
+        return RESOURCE_STORES;
+    if (!skip(&path, "/"))
+        return RESOURCE_NONE;
+    *ret_store = take_until(&path, '/');
+    if (ret_store->len == 0)
+        return RESOURCE_NONE;
+    if (path.len == 0)
+        return RESOURCE_STORE;
+    bool by_key = skip(&path, "/keys/");
+    if (by_key || skip(&path, "/hashes/")) {
+        *ret_key = path;
+        return by_key ? RESOURCE_KEY : RESOURCE_HASH;
+    }
+    for (size_t i = 0; i < sizeof leaves / sizeof leaves[0]; i++)
+        if (rd_slice_equal(path, rd_slice_of_string(leaves[i].path)))
+            return leaves[i].resource;
+    return RESOURCE_NONE;
+}
+
+/* ---- percent-encoding -------------------------------------------------------------------------------------- */
+
+static bool check_text(struct rd_slice raw, struct rd_http_text *ret_text, struct rd_http_problem *problem)
+{
+    uint8_t byte;
+    size_t len = 0;
+    for (size_t i = 0; i < raw.len; i++, len++) {
+        if (raw.data[i] != '%')
+            continue;
+        if (raw.len - i < 3 || !rd_text_hex_decode(rd_slice(raw.data + i + 1, 2), &byte))
+            return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "a %% that two hex digits do not follow");
+        i += 2;
+    }
+    *ret_text = (struct rd_http_text){.raw = raw, .len = len};
+    return true;
+}
+
+uint8_t *rd_http_text_decode(struct rd_http_text text, uint8_t *to)
+{
+    for (size_t i = 0; i < text.raw.len; i++) {
+        *to = text.raw.data[i];
+        if (*to == '%') {
+            rd_text_hex_decode(rd_slice(text.raw.data + i + 1, 2), to);
+            i += 2;
+        }
+        to++;
+    }
+    return to;
+}
+
+/* ---- query ------------------------------------------------------------------------------------------------- */
+
+static bool take_durability(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    if (rd_slice_equal(value, rd_slice_of_string("sync")))
+        route->durability = RD_MESSAGE_DURABILITY_SYNC;
+    else if (rd_slice_equal(value, rd_slice_of_string("none")))
+        route->durability = RD_MESSAGE_DURABILITY_NONE;
+    else
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "durability must be none or sync");
+    return true;
+}
+
+static bool take_confirm(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    return check_text(value, &route->confirm, problem);
+}
+
+static bool take_after(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    if (!rd_text_parse_u64(value, &route->after_offset))
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "after must be an offset");
+    return true;
+}
+
+static bool take_limit(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    uint64_t limit;
+    if (!rd_text_parse_u64(value, &limit) || limit == 0 || limit > UINT32_MAX)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "limit must be a number from 1");
+    route->limit = (uint32_t)limit;
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*take)(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem);
+} parameters[] = {
+    {"durability", take_durability},
+    {"confirm", take_confirm},
+    {"after", take_after},
+    {"limit", take_limit},
+};
+
+static bool take_parameter(struct rd_slice name, struct rd_slice value, unsigned allowed, unsigned *seen,
+                           struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    int shown_len = name.len < 48 ? (int)name.len : 48;
+    const char *shown = (const char *)name.data;
+    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
+        unsigned bit = 1u << i;
+        if ((allowed & bit) == 0 || !rd_slice_equal(name, rd_slice_of_string(parameters[i].name)))
+            continue;
+        if ((*seen & bit) != 0)
+            return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "query parameter given twice: %.*s",
+                                       shown_len, shown);
+        *seen |= bit;
+        return parameters[i].take(value, route, problem);
+    }
+    return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "unknown query parameter: %.*s", shown_len, shown);
+}
+
+static bool take_query(struct rd_slice query, unsigned allowed, struct rd_http_route *route,
+                       struct rd_http_problem *problem)
+{
+    unsigned seen = 0;
+    while (query.len != 0) {
+        struct rd_slice pair = take_until(&query, '&');
+        rd_slice_take(&query, 1);
+        if (pair.len == 0)
+            continue;
+        struct rd_slice name = take_until(&pair, '=');
+        rd_slice_take(&pair, 1);
+        if (!take_parameter(name, pair, allowed, &seen, route, problem))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------- */
+
+static bool find_operation(enum resource resource, enum rd_http_method method, size_t *ret_index,
+                           struct rd_http_problem *problem)
+{
+    uint32_t allow = 0;
+    for (size_t i = 0; i < OPERATION_COUNT; i++) {
+        if (operations[i].resource != resource)
+            continue;
+        if (operations[i].method == method) {
+            *ret_index = i;
+            return true;
+        }
+        allow |= 1u << operations[i].method;
+    }
+    problem->allow = allow;
+    return rd_http_problem_set(problem, RD_METHOD_NOT_ALLOWED, "this path does not take this method");
+}
+
+bool rd_http_route_find(enum rd_http_method method, struct rd_slice target, struct rd_http_route *ret_route,
+                        struct rd_http_problem *problem)
+{
+    struct rd_http_route route = {0};
+    struct rd_slice store = {0};
+    struct rd_slice key = {0};
+    if (rd_slice_equal(target, rd_slice_of_string("*"))) {
+        problem->allow = (1u << RD_HTTP_METHOD_COUNT) - 1;
+        return rd_http_problem_set(problem, RD_METHOD_NOT_ALLOWED, "OPTIONS is not offered");
+    }
+    struct rd_slice path = take_until(&target, '?');
+    rd_slice_take(&target, 1);
+    enum resource resource = split_path(path, &store, &key);
+    if (resource == RESOURCE_NONE) {
+        problem->refusal = RD_HTTP_REFUSAL_PATH;
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "there is nothing at this path");
+    }
+    size_t index = 0;
+    if (!find_operation(resource, method, &index, problem))
+        return false;
+    route.opcode = operations[index].opcode;
+    route.by_hash = resource == RESOURCE_HASH;
+    if (route.by_hash && !rd_text_parse_hash(key, &route.hash))
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "a key hash must be 16 hex digits");
+    if (!check_text(store, &route.store, problem))
+        return false;
+    if (!route.by_hash && !check_text(key, &route.key, problem))
+        return false;
+    if (!take_query(target, operations[index].parameters, &route, problem))
+        return false;
+    *ret_route = route;
+    return true;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * json.h - the JSON bodies of the HTTP mapping and of the CLI: batches parsed into requests, responses as text.
+ *
+ * Parsing is strict: unknown and repeated fields, wrong types and a missing key or value are refused, and the
+ * message names the item. Text may hold NUL. Encoders append one line that ends in a newline; bytes that are not
+ * UTF-8 come out as U+FFFD wherever text is called for.
+ *
+ * Pure. Thread-safe.
+ */
+#ifndef RD_PROTOCOL_JSON_H
+#define RD_PROTOCOL_JSON_H
+
+#include "base/buffer.h"
+#include "protocol/message.h"
+
+/* ---- parsing ---------------------------------------------------------------------------------------------------
+ *
+ * On success request->items are filled and the request owns what they point to: request->body is replaced by a new
+ * one that holds request->store and the items' bytes. `text` may lie in the old body, which is freed; the
+ * request's other slices must be empty. The opcode stays as it is.
+ *
+ * On failure the answer is the status to give, and request->status and request->message (in request->detail) are
+ * set; RD_INVALID_ARGUMENT, RD_TOO_LARGE (batch_count_max, key_len_max) or RD_NO_MEMORY. */
+
+/* {"entries":[{"key":"a","value":"text"},{"key_base64":"..","value_base64":".."},{"key_hash":"16 hex digits",..}],
+ *  "allow_null_bytes":false} */
+enum rd_status rd_json_parse_batch_write(struct rd_slice text, const struct rd_limits *limits,
+                                         struct rd_request *request) RD_MUST_CHECK;
+
+/* {"keys":["a",{"key":"a"},{"key_base64":".."},{"key_hash":".."}]} */
+enum rd_status rd_json_parse_batch_read(struct rd_slice text, const struct rd_limits *limits,
+                                        struct rd_request *request) RD_MUST_CHECK;
+enum rd_status rd_json_parse_batch_delete(struct rd_slice text, const struct rd_limits *limits,
+                                          struct rd_request *request) RD_MUST_CHECK;
+
+/* ---- encoding --------------------------------------------------------------------------------------------------
+ */
+
+void rd_json_encode_written(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_deleted(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_batch_written(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_batch_deleted(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_batch_values(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_last(const struct rd_response *response, struct rd_buffer *out);
+
+/* limit: the most that was asked for; "next" is null where fewer came. 0: not known, "next" is null where none
+ * came. */
+void rd_json_encode_entries(const struct rd_response *response, uint32_t limit, struct rd_buffer *out);
+
+/* response->stores[0], in full; and all of them, in short. */
+void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_stores(const struct rd_response *response, struct rd_buffer *out);
+
+void rd_json_encode_error(const char *code, struct rd_slice message, struct rd_buffer *out);
+
+/* Parts of the above. A string comes with its quotes; a durability as sync, interval:MS or none, without. */
+void rd_json_append_string(struct rd_slice text, struct rd_buffer *out);
+void rd_json_append_durability(enum rd_message_durability durability, uint32_t interval_ms, struct rd_buffer *out);
+
+#endif
