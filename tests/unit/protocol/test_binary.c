@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_binary.c - the binary protocol's two halves against each other: every operation there and back, the input
+ * cut in every way; malformed, oversized and random input. test_binary_vectors.c holds both against recorded
+ * bytes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "protocol/binary.h"
+#include "protocol/binary_client.h"
+
+#define REQUEST_COUNT_MAX 64
+
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+    uint64_t z = (random_state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+enum cut { CUT_NOWHERE, CUT_EVERYWHERE, CUT_AT_RANDOM, CUT_FILL, CUT_COUNT };
+
+static size_t part_len(enum cut cut, size_t left)
+{
+    size_t len = left;
+    if (cut == CUT_EVERYWHERE)
+        len = 1;
+    else if (cut == CUT_AT_RANDOM)
+        len = 1 + next_random() % 40;
+    else if (cut == CUT_FILL)
+        len = 1 + next_random() % 9000;
+    return len < left ? len : left;
+}
+
+/* ---- the server's half: bytes to requests ---------------------------------------------------------------------
+ */
+
+struct requests {
+    struct rd_request *list[REQUEST_COUNT_MAX];
+    size_t count;
+    bool closed;
+    bool mid_request;
+};
+
+static void requests_deinit(struct requests *requests)
+{
+    for (size_t i = 0; i < requests->count; i++)
+        rd_request_destroy(requests->list[i]);
+}
+
+static void drain(struct rd_decoder *decoder, struct rd_slice *part, struct requests *requests)
+{
+    for (;;) {
+        struct rd_request *request = NULL;
+        enum rd_decode result = rd_binary_codec.decode(decoder, part, &request);
+        requests->closed = result == RD_DECODE_CLOSED;
+        if (result != RD_DECODE_REQUEST) {
+            assert_null(request);
+            if (result == RD_DECODE_MORE)
+                assert_int_equal(part->len, 0);
+            return;
+        }
+        assert_non_null(request);
+        assert_true(requests->count < REQUEST_COUNT_MAX);
+        requests->list[requests->count++] = request;
+    }
+}
+
+static struct requests decode_bytes(struct rd_slice bytes, enum cut cut, const struct rd_limits *limits)
+{
+    struct requests requests = {.count = 0};
+    struct rd_decoder *decoder = rd_binary_codec.create(limits);
+    assert_non_null(decoder);
+    while (bytes.len != 0 && !requests.closed) {
+        size_t target_len = 0;
+        uint8_t *target = cut == CUT_FILL ? rd_binary_codec.fill_target(decoder, &target_len) : NULL;
+        size_t len = part_len(cut, target == NULL || target_len > bytes.len ? bytes.len : target_len);
+        struct rd_slice part = rd_slice_take(&bytes, len);
+        /* a heap copy of just this part, so that reading past it is seen by the address sanitizer */
+        uint8_t *copy = malloc(part.len);
+        assert_non_null(copy);
+        memcpy(copy, part.data, part.len);
+        if (target != NULL) {
+            memcpy(target, copy, part.len);
+            rd_binary_codec.fill_done(decoder, part.len);
+            part.len = 0;
+        }
+        part.data = copy;
+        drain(decoder, &part, &requests);
+        free(copy);
+    }
+    requests.mid_request = rd_binary_codec.mid_request(decoder);
+    rd_binary_codec.destroy(decoder);
+    return requests;
+}
+
+static void append_request(struct rd_buffer *out, const struct rd_request *request)
+{
+    size_t follow_len = 0;
+    assert_int_equal(rd_binary_encode_request(request, out, &follow_len), RD_OK);
+    rd_buffer_append(out, request->value.data, follow_len);
+    assert_false(out->failed);
+}
+
+static void append_frame(struct rd_buffer *out, uint8_t opcode, uint64_t id, struct rd_slice body)
+{
+    uint8_t head[RD_WIRE_HEADER_LEN];
+    rd_wire_store_header(head,
+                         (struct rd_wire_header){.id = id, .body_len = (uint32_t)body.len, .opcode = opcode});
+    rd_buffer_append(out, head, sizeof head);
+    rd_buffer_append_slice(out, body);
+}
+
+#define TEXT(text)                                                                                                \
+    {                                                                                                             \
+        .data = (const uint8_t *)(text), .len = sizeof(text) - 1                                                  \
+    }
+#define KEY(text)                                                                                                 \
+    {                                                                                                             \
+        .bytes = TEXT(text)                                                                                       \
+    }
+
+static struct rd_message_item write_items[] = {
+    {.key = KEY("a"), .value = TEXT("one")},
+    {.key = KEY(""), .value = TEXT("\0\0")},
+    {.key = {.hash = 0x0123456789abcdef}, .value = TEXT("\0")},
+};
+static struct rd_message_item key_items[] = {
+    {.key = {.hash = UINT64_MAX}}, {.key = KEY("with \0 inside")}, {.key = KEY("")}};
+static uint8_t big_value[100000];
+
+static struct rd_request samples[] = {
+    {.opcode = RD_OPCODE_PING},
+    {.opcode = RD_OPCODE_WRITE,
+     .store = TEXT("s"),
+     .key = KEY("alpha"),
+     .value = TEXT("Hello, store!"),
+     .durability = RD_MESSAGE_DURABILITY_NONE},
+    {.opcode = RD_OPCODE_WRITE, .key = {.hash = 7}, .value = {.data = big_value, .len = sizeof big_value}},
+    {.opcode = RD_OPCODE_WRITE, .key = KEY(""), .durability = RD_MESSAGE_DURABILITY_SYNC},
+    {.opcode = RD_OPCODE_BATCH_WRITE,
+     .store = TEXT("batch"),
+     .items = write_items,
+     .item_count = 3,
+     .allow_null_bytes = true,
+     .durability = RD_MESSAGE_DURABILITY_SYNC},
+    {.opcode = RD_OPCODE_BATCH_WRITE},
+    {.opcode = RD_OPCODE_DELETE, .key = KEY("\xff\xfe/%"), .durability = RD_MESSAGE_DURABILITY_NONE},
+    {.opcode = RD_OPCODE_BATCH_DELETE, .store = TEXT("x"), .items = key_items, .item_count = 3},
+    {.opcode = RD_OPCODE_READ, .store = TEXT("s"), .key = {.hash = 0xfedcba9876543210}},
+    {.opcode = RD_OPCODE_BATCH_READ, .items = key_items, .item_count = 3},
+    {.opcode = RD_OPCODE_EXISTS, .key = KEY("k")},
+    {.opcode = RD_OPCODE_METADATA, .key = KEY("k")},
+    {.opcode = RD_OPCODE_LAST, .store = TEXT("0123456789012345678901234567890123456789012345678901234567890123")},
+    {.opcode = RD_OPCODE_ITERATE, .store = TEXT("s"), .after_offset = 0x123456789abc, .limit = 77},
+    {.opcode = RD_OPCODE_STORES},
+    {.opcode = RD_OPCODE_CREATE, .store = TEXT("new"), .settings = TEXT("{\"durability\":\"none\"}")},
+    {.opcode = RD_OPCODE_INFO},
+    {.opcode = RD_OPCODE_DROP, .store = TEXT("old"), .confirm = TEXT("old")},
+};
+#define SAMPLE_COUNT (sizeof samples / sizeof samples[0])
+
+static void assert_slice(struct rd_slice got, struct rd_slice wanted)
+{
+    assert_int_equal(got.len, wanted.len);
+    if (wanted.len != 0)
+        assert_memory_equal(got.data, wanted.data, wanted.len);
+}
+
+static void assert_key(struct rd_message_key got, struct rd_message_key wanted)
+{
+    assert_int_equal(got.bytes.data == NULL, wanted.bytes.data == NULL);
+    assert_slice(got.bytes, wanted.bytes);
+    assert_int_equal(got.hash, wanted.hash);
+}
+
+static void assert_request(const struct rd_request *got, const struct rd_request *wanted)
+{
+    assert_int_equal(got->opcode, wanted->opcode);
+    assert_int_equal(got->status, RD_OK);
+    assert_null(got->message);
+    assert_false(got->close_after);
+    assert_int_equal(got->id, wanted->id);
+    assert_slice(got->store, wanted->store);
+    assert_key(got->key, wanted->key);
+    assert_slice(got->value, wanted->value);
+    assert_int_equal(got->item_count, wanted->item_count);
+    for (size_t i = 0; i < wanted->item_count; i++) {
+        assert_key(got->items[i].key, wanted->items[i].key);
+        assert_slice(got->items[i].value,
+                     wanted->opcode == RD_OPCODE_BATCH_WRITE ? wanted->items[i].value : rd_slice(NULL, 0));
+    }
+    assert_int_equal(got->allow_null_bytes, wanted->allow_null_bytes);
+    assert_int_equal(got->durability, wanted->durability);
+    assert_int_equal(got->after_offset, wanted->after_offset);
+    assert_int_equal(got->limit, wanted->limit);
+    assert_slice(got->confirm, wanted->confirm);
+    assert_slice(got->settings, wanted->settings);
+}
+
+static void test_requests_survive_however_they_are_cut(void **state)
+{
+    (void)state;
+    struct rd_limits limits = RD_LIMITS_DEFAULT;
+    struct rd_buffer bytes;
+    rd_buffer_init(&bytes, 0);
+    rd_binary_encode_hello(&bytes);
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        samples[i].id = next_random();
+        append_request(&bytes, &samples[i]);
+    }
+    for (enum cut cut = CUT_NOWHERE; cut < CUT_COUNT; cut++) {
+        struct requests requests = decode_bytes(rd_buffer_slice(&bytes), cut, &limits);
+        assert_int_equal(requests.count, SAMPLE_COUNT + 1);
+        assert_int_equal(requests.list[0]->opcode, RD_OPCODE_HELLO);
+        assert_int_equal(requests.list[0]->status, RD_OK);
+        for (size_t i = 0; i < SAMPLE_COUNT; i++)
+            assert_request(requests.list[i + 1], &samples[i]);
+        assert_false(requests.mid_request);
+        requests_deinit(&requests);
+    }
+    rd_buffer_deinit(&bytes);
+}
+
+static void test_every_operation_on_the_wire_has_a_sample(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < rd_operation_count; i++) {
+        if (!rd_operations[i].on_wire || rd_operations[i].opcode == RD_OPCODE_HELLO)
+            continue;
+        bool found = false;
+        for (size_t j = 0; j < SAMPLE_COUNT; j++)
+            found = found || samples[j].opcode == rd_operations[i].opcode;
+        if (!found)
+            fail_msg("no sample of %s", rd_operations[i].name);
+    }
+}
+
+static void test_a_stream_cut_at_every_byte_waits_inside_the_request(void **state)
+{
+    (void)state;
+    struct rd_limits limits = RD_LIMITS_DEFAULT;
+    struct rd_buffer bytes;
+    rd_buffer_init(&bytes, 0);
+    rd_binary_encode_hello(&bytes);
+    append_request(&bytes, &samples[4]);
+    for (size_t len = 0; len <= bytes.len; len++) {
+        struct requests requests = decode_bytes(rd_slice(bytes.data, len), CUT_NOWHERE, &limits);
+        assert_int_equal(requests.count, len < RD_WIRE_PREAMBLE_LEN ? 0 : len < bytes.len ? 1 : 2);
+        assert_int_equal(requests.mid_request, len != 0 && len != RD_WIRE_PREAMBLE_LEN && len != bytes.len);
+        assert_false(requests.closed);
+        requests_deinit(&requests);
+    }
+    rd_buffer_deinit(&bytes);
+}
+
+/* Every body shortened to every length, and one byte too long: an answer each, and the connection lives on. */
+static void test_a_body_cut_at_every_byte_is_refused_alone(void **state)
+{
+    (void)state;
+    struct rd_limits limits = RD_LIMITS_DEFAULT;
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        if (samples[i].value.len == sizeof big_value)
+            continue;
+        struct rd_buffer whole;
+        rd_buffer_init(&whole, 0);
+        append_request(&whole, &samples[i]);
+        rd_buffer_append_u8(&whole, 0);
+        size_t body_len = whole.len - 1 - RD_WIRE_HEADER_LEN;
+        bool open_ended = samples[i].opcode == RD_OPCODE_WRITE || samples[i].opcode == RD_OPCODE_PING;
+        for (size_t len = 0; len <= body_len + 1; len++) {
+            struct rd_buffer bytes;
+            rd_buffer_init(&bytes, 0);
+            rd_binary_encode_hello(&bytes);
+            append_frame(&bytes, (uint8_t)samples[i].opcode, 99, rd_slice(whole.data + RD_WIRE_HEADER_LEN, len));
+            append_frame(&bytes, RD_OPCODE_PING, 100, rd_slice("x", 1));
+            struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_NOWHERE, &limits);
+            assert_int_equal(requests.count, 3);
+            assert_int_equal(requests.list[1]->id, 99);
+            assert_int_equal(requests.list[1]->opcode, samples[i].opcode);
+            if (len == body_len)
+                assert_int_equal(requests.list[1]->status, RD_OK);
+            else if (!open_ended)
+                assert_int_equal(requests.list[1]->status, RD_INVALID_ARGUMENT);
+            assert_int_equal(requests.list[2]->id, 100);
+            assert_int_equal(requests.list[2]->status, RD_OK);
+            requests_deinit(&requests);
+            rd_buffer_deinit(&bytes);
+        }
+        rd_buffer_deinit(&whole);
+    }
+}
+
+struct malformed {
+    const char *name;
+    uint8_t opcode;
+    enum rd_status status;
+    struct rd_slice body;
+};
+
+/* limits: keys of 8 bytes, 4 items, bodies of 256 bytes */
+static const struct malformed malformed[] = {
+    {"unknown operation", 0x7f, RD_UNSUPPORTED, TEXT("anything")},
+    {"unknown operation without a body", 0xff, RD_UNSUPPORTED, TEXT("")},
+    {"an operation that is never on the wire", 0x80, RD_UNSUPPORTED, TEXT("")},
+    {"a hello in a frame", RD_OPCODE_HELLO, RD_UNSUPPORTED, TEXT("")},
+    {"operation 0", RD_OPCODE_NONE, RD_UNSUPPORTED, TEXT("")},
+    {"the reserved stream", 0x11, RD_UNSUPPORTED, TEXT("")},
+    {"the reserved rename", 0x13, RD_UNSUPPORTED, TEXT("")},
+    {"an unknown key form", RD_OPCODE_READ, RD_INVALID_ARGUMENT, TEXT("\0\2abcdefgh")},
+    {"a key longer than its body", RD_OPCODE_READ, RD_INVALID_ARGUMENT, TEXT("\0\0\5\0\0\0abcd")},
+    {"a key over the limit", RD_OPCODE_READ, RD_TOO_LARGE, TEXT("\0\0\x9\0\0\0abcdefghi")},
+    {"a key length of 4 GiB", RD_OPCODE_READ, RD_TOO_LARGE, TEXT("\0\0\xff\xff\xff\xff")},
+    {"durability interval", RD_OPCODE_DELETE, RD_INVALID_ARGUMENT, TEXT("\0\2\0\1\0\0\0k")},
+    {"durability 4", RD_OPCODE_WRITE, RD_INVALID_ARGUMENT, TEXT("\0\4\0\1\0\0\0kv")},
+    {"allow_null_bytes 2", RD_OPCODE_BATCH_WRITE, RD_INVALID_ARGUMENT, TEXT("\0\0\2\0\0\0\0")},
+    {"more items than the limit", RD_OPCODE_BATCH_READ, RD_TOO_LARGE, TEXT("\0\5\0\0\0")},
+    {"a count of 4 Gi", RD_OPCODE_BATCH_DELETE, RD_TOO_LARGE, TEXT("\0\0\xff\xff\xff\xff")},
+    {"a count without its items", RD_OPCODE_BATCH_READ, RD_INVALID_ARGUMENT, TEXT("\0\4\0\0\0\0\0\0\0\0")},
+    {"a batch value longer than its body", RD_OPCODE_BATCH_WRITE, RD_INVALID_ARGUMENT,
+     TEXT("\0\0\0\1\0\0\0\0\0\0\0\0\xff\xff\xff\xff")},
+    {"an item key over the limit", RD_OPCODE_BATCH_WRITE, RD_TOO_LARGE,
+     TEXT("\0\0\0\1\0\0\0\0\x9\0\0\0abcdefghi\1\0\0\0v")},
+    {"bytes behind the last item", RD_OPCODE_BATCH_READ, RD_INVALID_ARGUMENT, TEXT("\0\1\0\0\0\0\0\0\0\0!")},
+    {"a ping of 65 bytes", RD_OPCODE_PING, RD_INVALID_ARGUMENT,
+     TEXT("01234567890123456789012345678901234567890123456789012345678901234")},
+    {"stores with a body", RD_OPCODE_STORES, RD_INVALID_ARGUMENT, TEXT("?")},
+    {"settings longer than their body", RD_OPCODE_CREATE, RD_INVALID_ARGUMENT, TEXT("\0\x9\0\0\0{}")},
+    {"a store name longer than its body", RD_OPCODE_INFO, RD_INVALID_ARGUMENT,
+     TEXT("\x9"
+          "abc")},
+};
+
+static const struct rd_limits small_limits = {
+    .body_len_max = 256, .key_len_max = 8, .batch_count_max = 4, .in_flight_max = 4, .header_len_max = 1};
+
+static void test_malformed_bodies_get_their_status_and_the_connection_lives(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        const struct malformed *row = &malformed[i];
+        struct rd_buffer bytes;
+        rd_buffer_init(&bytes, 0);
+        rd_binary_encode_hello(&bytes);
+        append_frame(&bytes, row->opcode, 0xabcdef0123456789 + i, row->body);
+        append_frame(&bytes, RD_OPCODE_PING, 2, rd_slice("", 0));
+        for (enum cut cut = CUT_NOWHERE; cut < CUT_COUNT; cut++) {
+            struct requests requests = decode_bytes(rd_buffer_slice(&bytes), cut, &small_limits);
+            if (requests.count != 3 || requests.list[1]->status != row->status)
+                fail_msg("%s: %zu requests, status %d", row->name, requests.count, (int)requests.list[1]->status);
+            assert_int_equal(requests.list[1]->id, 0xabcdef0123456789 + i);
+            assert_non_null(requests.list[1]->message);
+            assert_false(requests.list[1]->close_after);
+            assert_int_equal(requests.list[2]->status, RD_OK);
+            assert_int_equal(requests.list[2]->id, 2);
+
+            struct rd_buffer answer;
+            rd_buffer_init(&answer, 0);
+            struct rd_response response = {.status = requests.list[1]->status, .message = "no"};
+            rd_binary_codec.encode(requests.list[1], &response, &answer);
+            struct rd_wire_header header = rd_wire_load_header(answer.data);
+            assert_int_equal(header.opcode, row->opcode);
+            assert_int_equal(header.status, row->status);
+            rd_buffer_deinit(&answer);
+            requests_deinit(&requests);
+        }
+        rd_buffer_deinit(&bytes);
+    }
+}
+
+static void test_flags_or_status_in_a_request_are_refused(void **state)
+{
+    (void)state;
+    for (int field = 0; field < 2; field++) {
+        struct rd_buffer bytes;
+        rd_buffer_init(&bytes, 0);
+        rd_binary_encode_hello(&bytes);
+        append_frame(&bytes, RD_OPCODE_PING, 1, rd_slice("abc", 3));
+        bytes.data[RD_WIRE_PREAMBLE_LEN + (field == 0 ? RD_WIRE_HEADER_FLAGS : RD_WIRE_HEADER_STATUS)] = 1;
+        append_frame(&bytes, RD_OPCODE_PING, 2, rd_slice("", 0));
+        struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_EVERYWHERE, &small_limits);
+        assert_int_equal(requests.count, 3);
+        assert_int_equal(requests.list[1]->status, RD_INVALID_ARGUMENT);
+        assert_int_equal(requests.list[2]->status, RD_OK);
+        requests_deinit(&requests);
+        rd_buffer_deinit(&bytes);
+    }
+}
+
+static void test_a_body_over_the_limit_is_skipped_or_ends_the_connection(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[1025];
+    static const size_t lens[] = {256, 257, 1024, 1025};
+    for (size_t i = 0; i < 4; i++) {
+        struct rd_buffer bytes;
+        rd_buffer_init(&bytes, 0);
+        rd_binary_encode_hello(&bytes);
+        append_frame(&bytes, RD_OPCODE_WRITE, 5, rd_slice(zeros, lens[i]));
+        append_frame(&bytes, RD_OPCODE_PING, 6, rd_slice("", 0));
+        for (enum cut cut = CUT_NOWHERE; cut < CUT_COUNT; cut++) {
+            struct requests requests = decode_bytes(rd_buffer_slice(&bytes), cut, &small_limits);
+            bool closes = lens[i] > 1024;
+            assert_int_equal(requests.count, closes ? 2 : 3);
+            assert_int_equal(requests.list[1]->status, lens[i] > 256 ? RD_TOO_LARGE : RD_OK);
+            assert_int_equal(requests.list[1]->close_after, closes);
+            assert_int_equal(requests.closed, closes);
+            assert_int_equal(requests.list[1]->id, 5);
+            requests_deinit(&requests);
+        }
+        rd_buffer_deinit(&bytes);
+    }
+}
+
+static void test_hello_of_another_version_is_answered_and_may_be_repeated(void **state)
+{
+    (void)state;
+    struct rd_buffer bytes;
+    rd_buffer_init(&bytes, 0);
+    for (int i = 0; i < 4; i++)
+        rd_binary_encode_hello(&bytes);
+    rd_store_u16le(bytes.data + RD_WIRE_PREAMBLE_VERSION, 2);
+    bytes.data[RD_WIRE_PREAMBLE_LEN + RD_WIRE_PREAMBLE_RESERVED] = 1;
+    bytes.data[2 * RD_WIRE_PREAMBLE_LEN + RD_WIRE_PREAMBLE_FLAGS + 3] = 0x80;
+    append_frame(&bytes, RD_OPCODE_PING, 1, rd_slice("", 0));
+    struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_AT_RANDOM, &small_limits);
+    static const enum rd_status statuses[] = {RD_UNSUPPORTED, RD_INVALID_ARGUMENT, RD_INVALID_ARGUMENT, RD_OK,
+                                              RD_OK};
+    assert_int_equal(requests.count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(requests.list[i]->opcode, i < 4 ? RD_OPCODE_HELLO : RD_OPCODE_PING);
+        assert_int_equal(requests.list[i]->status, statuses[i]);
+        assert_false(requests.list[i]->close_after);
+    }
+    requests_deinit(&requests);
+    rd_buffer_deinit(&bytes);
+}
+
+static void test_a_wrong_magic_is_answered_and_ends_the_connection(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < RD_WIRE_MAGIC_LEN; at++) {
+        struct rd_buffer bytes;
+        rd_buffer_init(&bytes, 0);
+        rd_binary_encode_hello(&bytes);
+        bytes.data[at] ^= 1;
+        append_frame(&bytes, RD_OPCODE_PING, 1, rd_slice("", 0));
+        struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_EVERYWHERE, &small_limits);
+        assert_int_equal(requests.count, 1);
+        assert_true(requests.closed);
+        assert_true(requests.list[0]->close_after);
+        assert_int_equal(requests.list[0]->opcode, RD_OPCODE_HELLO);
+        assert_int_equal(requests.list[0]->status, RD_INVALID_ARGUMENT);
+        requests_deinit(&requests);
+        rd_buffer_deinit(&bytes);
+    }
+}
+
+/* Random bytes, half of them behind a good hello and dressed as small frames of known operations. */
+static void test_random_bytes_never_stop_the_decoder(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        struct rd_buffer bytes;
+        rd_buffer_init(&bytes, 0);
+        if (round % 4 != 0)
+            rd_binary_encode_hello(&bytes);
+        for (int frames = 0; frames < 4; frames++) {
+            uint8_t junk[48];
+            for (size_t i = 0; i < sizeof junk; i++)
+                junk[i] = (uint8_t)(next_random() % (round % 3 == 0 ? 3 : 256));
+            struct rd_slice body = rd_slice(junk, next_random() % sizeof junk);
+            if (round % 2 == 0)
+                append_frame(&bytes, (uint8_t)samples[next_random() % SAMPLE_COUNT].opcode, next_random(), body);
+            else
+                rd_buffer_append_slice(&bytes, body);
+        }
+        uint64_t restart = random_state;
+        struct requests whole = decode_bytes(rd_buffer_slice(&bytes), CUT_NOWHERE, &small_limits);
+        struct requests cut =
+            decode_bytes(rd_buffer_slice(&bytes), (enum cut)(restart % CUT_COUNT), &small_limits);
+        assert_int_equal(whole.count, cut.count);
+        for (size_t i = 0; i < whole.count; i++) {
+            assert_int_equal(whole.list[i]->status, cut.list[i]->status);
+            assert_int_equal(whole.list[i]->id, cut.list[i]->id);
+            assert_int_equal(whole.list[i]->item_count, cut.list[i]->item_count);
+        }
+        requests_deinit(&whole);
+        requests_deinit(&cut);
+        rd_buffer_deinit(&bytes);
+    }
+}
+
+static void test_what_does_not_fit_a_frame_is_not_encoded(void **state)
+{
+    (void)state;
+    struct rd_buffer out;
+    rd_buffer_init(&out, 64);
+    size_t follow_len = 1;
+    rd_buffer_append_u8(&out, 'x');
+    struct rd_request huge = {.opcode = RD_OPCODE_WRITE, .key = KEY("k"), .value = {big_value, UINT32_MAX}};
+    assert_int_equal(rd_binary_encode_request(&huge, &out, &follow_len), RD_TOO_LARGE);
+    struct rd_request named = {.opcode = RD_OPCODE_INFO, .store = {big_value, 256}};
+    assert_int_equal(rd_binary_encode_request(&named, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request never = {.opcode = RD_OPCODE_HEALTH};
+    assert_int_equal(rd_binary_encode_request(&never, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request full = {.opcode = RD_OPCODE_READ, .key = {.bytes = {big_value, 50}}};
+    assert_int_equal(rd_binary_encode_request(&full, &out, &follow_len), RD_NO_MEMORY);
+    assert_int_equal(out.len, 1);
+    assert_int_equal(follow_len, 1);
+    rd_buffer_deinit(&out);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    const char *seed = getenv("RD_TEST_SEED");
+    random_state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
+    print_message("seed %llu (RD_TEST_SEED)\n", (unsigned long long)random_state);
+    for (size_t i = 0; i < sizeof big_value; i++)
+        big_value[i] = (uint8_t)next_random();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests_survive_however_they_are_cut),
+        cmocka_unit_test(test_every_operation_on_the_wire_has_a_sample),
+        cmocka_unit_test(test_a_stream_cut_at_every_byte_waits_inside_the_request),
+        cmocka_unit_test(test_a_body_cut_at_every_byte_is_refused_alone),
+        cmocka_unit_test(test_malformed_bodies_get_their_status_and_the_connection_lives),
+        cmocka_unit_test(test_flags_or_status_in_a_request_are_refused),
+        cmocka_unit_test(test_a_body_over_the_limit_is_skipped_or_ends_the_connection),
+        cmocka_unit_test(test_hello_of_another_version_is_answered_and_may_be_repeated),
+        cmocka_unit_test(test_a_wrong_magic_is_answered_and_ends_the_connection),
+        cmocka_unit_test(test_random_bytes_never_stop_the_decoder),
+        cmocka_unit_test(test_what_does_not_fit_a_frame_is_not_encoded),
+    };
+    return cmocka_run_group_tests_name("binary", tests, setup, NULL);
+}
