@@ -11,11 +11,11 @@
 #include "base/slice.h"
 
 struct rd_buffer {
-    uint8_t *data;                 /* owned */
-    size_t len;                    /* bytes in use */
-    size_t capacity;               /* bytes allocated */
-    size_t len_max;                /* bytes; 0: no bound but memory */
-    bool failed;                   /* an append did not fit */
+    uint8_t *data;   /* owned */
+    size_t len;      /* bytes in use */
+    size_t capacity; /* bytes allocated */
+    size_t len_max;  /* bytes; 0: no bound but memory */
+    bool failed;     /* an append did not fit */
 };
 
 void rd_buffer_init(struct rd_buffer *buffer, size_t len_max);

@@ -11,8 +11,8 @@
 #include <string.h>
 
 struct rd_slice {
-    const uint8_t *data;           /* borrows; NULL only where a slice stands for "none" */
-    size_t len;                    /* bytes */
+    const uint8_t *data; /* borrows; NULL only where a slice stands for "none" */
+    size_t len;          /* bytes */
 };
 
 static inline struct rd_slice rd_slice(const void *data, size_t len)

@@ -149,7 +149,7 @@ bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len)
         }
     }
     if ((group & ((1u << bits) - 1)) != 0)
-        return false;              /* bits that no byte uses must be zero, so that each value has one form */
+        return false; /* bits that no byte uses must be zero, so that each value has one form */
     *ret_len = len;
     return true;
 }

@@ -36,8 +36,8 @@ struct rd_store;
 /* ---- keys ------------------------------------------------------------------------------------------------- */
 
 struct rd_key {
-    struct rd_slice bytes;         /* borrows; data is NULL where only the hash is known (an empty key is not NULL) */
-    uint64_t hash;                 /* XXH3-64 of bytes, seed 0, or what the caller answers for */
+    struct rd_slice bytes; /* borrows; data is NULL where only the hash is known (an empty key is not NULL) */
+    uint64_t hash;         /* XXH3-64 of bytes, seed 0, or what the caller answers for */
 };
 
 struct rd_key rd_key_of_bytes(struct rd_slice bytes);
@@ -52,26 +52,26 @@ void rd_key_namespaced(struct rd_slice namespace_bytes, struct rd_slice key, uin
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
 enum rd_durability {
-    RD_DURABILITY_DEFAULT = 0,     /* of an operation: whatever the store has; of a store: sync */
-    RD_DURABILITY_SYNC,            /* answered after an fdatasync that covers it */
-    RD_DURABILITY_INTERVAL,        /* nothing is answered while an answered, unsynced write is older than the interval */
-    RD_DURABILITY_NONE             /* answered when the kernel has the bytes */
+    RD_DURABILITY_DEFAULT = 0, /* of an operation: whatever the store has; of a store: sync */
+    RD_DURABILITY_SYNC,        /* answered after an fdatasync that covers it */
+    RD_DURABILITY_INTERVAL, /* nothing is answered while an answered, unsynced write is older than the interval */
+    RD_DURABILITY_NONE      /* answered when the kernel has the bytes */
 };
 
 struct rd_store_options {
     enum rd_durability durability;
     uint32_t durability_interval_ms; /* with RD_DURABILITY_INTERVAL; 0 means 1000 */
-    bool create;                   /* make the file (0600) where there is none */
-    bool read_only;                /* change nothing on disk, take a shared lock; writes get RD_UNAVAILABLE */
-    bool verify_reads_off;         /* rd_store_read and rd_store_batch_read do not check checksums */
-    uint32_t queue_count_max;      /* operations waiting or under way; 0 means 65,536 */
-    uint64_t queue_bytes_max;      /* payload bytes of those; 0 means 256 MiB */
-    const struct rd_io *io;        /* borrows; NULL means the system's own calls (engine/io.h) */
+    bool create;                     /* make the file (0600) where there is none */
+    bool read_only;                  /* change nothing on disk, take a shared lock; writes get RD_UNAVAILABLE */
+    bool verify_reads_off;           /* rd_store_read and rd_store_batch_read do not check checksums */
+    uint32_t queue_count_max;        /* operations waiting or under way; 0 means 65,536 */
+    uint64_t queue_bytes_max;        /* payload bytes of those; 0 means 256 MiB */
+    const struct rd_io *io;          /* borrows; NULL means the system's own calls (engine/io.h) */
 };
 
 /* Opens, recovers and locks. Blocks: reads what recovery needs. On failure nothing is left open and *ret_error,
- * which may be NULL, says what, where and what to do. RD_UNAVAILABLE: another process has the file. RD_NOT_A_STORE:
- * the file holds something else and is untouched. options may be NULL. */
+ * which may be NULL, says what, where and what to do. RD_UNAVAILABLE: another process has the file.
+ * RD_NOT_A_STORE: the file holds something else and is untouched. options may be NULL. */
 enum rd_status rd_store_open(const char *path, const struct rd_store_options *options, struct rd_store **ret_store,
                              struct rd_error *ret_error) RD_MUST_CHECK;
 
@@ -81,12 +81,12 @@ void rd_store_close(struct rd_store *store);
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
 struct rd_value {
-    struct rd_slice payload;       /* pins; starts on a 64-byte boundary of the file; data NULL: no value */
+    struct rd_slice payload; /* pins; starts on a 64-byte boundary of the file; data NULL: no value */
     uint64_t key_hash;
-    uint64_t offset;               /* of the payload in the file */
-    uint64_t prev_tail;            /* where the entry before it (of any key) ends */
-    uint32_t crc32;                /* as stored; (offset, crc32) is the value's version */
-    struct rd_mapping *pin;        /* owned by the value; NULL after release */
+    uint64_t offset;        /* of the payload in the file */
+    uint64_t prev_tail;     /* where the entry before it (of any key) ends */
+    uint32_t crc32;         /* as stored; (offset, crc32) is the value's version */
+    struct rd_mapping *pin; /* owned by the value; NULL after release */
 };
 
 /* RD_KEY_NOT_FOUND, or RD_CORRUPT where verification is on and the payload fails. The value must be released. */
@@ -95,10 +95,11 @@ enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct r
 /* As rd_store_read, but never touches the payload: for metadata, and for streams that verify as they go. */
 enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value) RD_MUST_CHECK;
 
-/* One consistent look at many keys: a batch is seen whole or not at all. ret_statuses[i] is RD_OK, RD_KEY_NOT_FOUND
- * or RD_CORRUPT; ret_values[i] has payload.data NULL unless RD_OK. All count values must be released. */
-void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values,
-                         enum rd_status *ret_statuses);
+/* One consistent look at many keys: a batch is seen whole or not at all. ret_statuses[i] is RD_OK,
+ * RD_KEY_NOT_FOUND or RD_CORRUPT; ret_values[i] has payload.data NULL unless RD_OK. All count values must be
+ * released. */
+void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
+                         struct rd_value *ret_values, enum rd_status *ret_statuses);
 
 /* The live entry with the highest offset; RD_KEY_NOT_FOUND where none lives. Does not verify. */
 enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value *ret_value) RD_MUST_CHECK;
@@ -116,44 +117,44 @@ void rd_values_release(struct rd_value *values, size_t count);
  * while the walk is under way may be left out. One thread at a time. */
 struct rd_cursor;
 enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, struct rd_cursor **ret_cursor)
-    RD_MUST_CHECK;                 /* before_offset: only payloads below it; 0: from the newest */
+    RD_MUST_CHECK; /* before_offset: only payloads below it; 0: from the newest */
 /* false: no more. *ret_value is valid, without a pin of its own, until the cursor is closed. */
 bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value);
 void rd_cursor_close(struct rd_cursor *cursor);
 
 enum rd_store_state {
     RD_STORE_OPEN,
-    RD_STORE_READ_ONLY             /* asked for, damaged, or after a failed write or sync; reads go on */
+    RD_STORE_READ_ONLY /* asked for, damaged, or after a failed write or sync; reads go on */
 };
 
 struct rd_store_info {
-    uint64_t entries;              /* live keys */
-    uint64_t tail;                 /* bytes up to the end of the last published entry */
-    uint64_t file_size;            /* bytes that the file takes; the tail, or more where it runs ahead */
-    uint64_t dead_bytes;           /* of the tail, those that no live entry or its trailer uses, padding included */
+    uint64_t entries;    /* live keys */
+    uint64_t tail;       /* bytes up to the end of the last published entry */
+    uint64_t file_size;  /* bytes that the file takes; the tail, or more where it runs ahead */
+    uint64_t dead_bytes; /* of the tail, those that no live entry or its trailer uses, padding included */
     enum rd_durability durability; /* never DEFAULT */
     uint32_t durability_interval_ms;
     enum rd_store_state state;
-    char reason[160];              /* why it is read-only; "" otherwise */
+    char reason[160]; /* why it is read-only; "" otherwise */
 };
 
 void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info);
-uint64_t rd_store_len(struct rd_store *store);       /* live keys */
+uint64_t rd_store_len(struct rd_store *store); /* live keys */
 bool rd_store_is_empty(struct rd_store *store);
 uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
 
 /* ---- writing, async --------------------------------------------------------------------------------------- */
 
 enum rd_op_kind {
-    RD_OP_WRITE,                   /* one entry */
-    RD_OP_BATCH_WRITE,             /* any number, all or nothing, visible at once */
-    RD_OP_DELETE,                  /* one key; a missing one is no error and writes nothing */
-    RD_OP_BATCH_DELETE             /* any number; each existing key gets one tombstone */
+    RD_OP_WRITE,       /* one entry */
+    RD_OP_BATCH_WRITE, /* any number, all or nothing, visible at once */
+    RD_OP_DELETE,      /* one key; a missing one is no error and writes nothing */
+    RD_OP_BATCH_DELETE /* any number; each existing key gets one tombstone */
 };
 
 struct rd_entry {
     struct rd_key key;
-    struct rd_slice payload;       /* borrows; unused by deletes */
+    struct rd_slice payload; /* borrows; unused by deletes */
 };
 
 struct rd_op;
@@ -168,21 +169,21 @@ struct rd_sink {
 struct rd_op {
     /* set before submit */
     enum rd_op_kind kind;
-    enum rd_durability durability; /* DEFAULT, SYNC or NONE */
-    bool allow_null_bytes;         /* BATCH_WRITE: a payload of one zero byte is a tombstone, not an error */
+    enum rd_durability durability;  /* DEFAULT, SYNC or NONE */
+    bool allow_null_bytes;          /* BATCH_WRITE: a payload of one zero byte is a tombstone, not an error */
     const struct rd_entry *entries; /* borrows until completion */
     size_t entry_count;
-    struct rd_sink *sink;          /* borrows */
-    void *context;                 /* the caller's own */
+    struct rd_sink *sink; /* borrows */
+    void *context;        /* the caller's own */
 
     /* set at completion */
     enum rd_status status;
-    int os_errno;                  /* with RD_IO_ERROR and RD_NO_SPACE */
-    uint64_t offset;               /* of the last payload written; of deletes: 0 */
-    uint64_t tail;                 /* the store's end once this operation is done */
-    uint32_t crc32;                /* of the last payload written */
-    uint64_t count;                /* entries written, or keys that were there to delete */
-    bool replaced;                 /* WRITE: the key had a value before */
+    int os_errno;    /* with RD_IO_ERROR and RD_NO_SPACE */
+    uint64_t offset; /* of the last payload written; of deletes: 0 */
+    uint64_t tail;   /* the store's end once this operation is done */
+    uint32_t crc32;  /* of the last payload written */
+    uint64_t count;  /* entries written, or keys that were there to delete */
+    bool replaced;   /* WRITE: the key had a value before */
     enum rd_durability durability_applied;
     uint32_t durability_interval_ms;
 
@@ -201,11 +202,11 @@ void rd_store_kick(struct rd_store *store);
 /* ---- writing, blocking ------------------------------------------------------------------------------------ */
 
 struct rd_written {
-    uint64_t offset;               /* of the last payload written */
-    uint64_t tail;                 /* the store's new end */
-    uint64_t count;                /* entries written or keys deleted */
-    uint32_t crc32;                /* of the last payload written */
-    bool replaced;                 /* write: the key had a value before */
+    uint64_t offset; /* of the last payload written */
+    uint64_t tail;   /* the store's new end */
+    uint64_t count;  /* entries written or keys deleted */
+    uint32_t crc32;  /* of the last payload written */
+    bool replaced;   /* write: the key had a value before */
 };
 
 /* Each submits one operation and waits for it. ret_written may be NULL. `_with_key_hash` is the same call with
@@ -214,8 +215,8 @@ enum rd_status rd_store_write(struct rd_store *store, struct rd_key key, struct 
                               struct rd_written *ret_written) RD_MUST_CHECK;
 enum rd_status rd_store_batch_write(struct rd_store *store, const struct rd_entry *entries, size_t count,
                                     bool allow_null_bytes, struct rd_written *ret_written) RD_MUST_CHECK;
-enum rd_status rd_store_delete(struct rd_store *store, struct rd_key key, struct rd_written *ret_written)
-    RD_MUST_CHECK;
+enum rd_status rd_store_delete(struct rd_store *store, struct rd_key key,
+                               struct rd_written *ret_written) RD_MUST_CHECK;
 enum rd_status rd_store_batch_delete(struct rd_store *store, const struct rd_key *keys, size_t count,
                                      struct rd_written *ret_written) RD_MUST_CHECK;
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cursor.c - walks the chain from the newest entry to the oldest and shows those that are live. Entries are taken
+ * in blocks, so that the index lookups that tell what is live overlap.
+ */
+#include <stdlib.h>
+
+#include "engine/record.h"
+#include "engine/store.h"
+
+#define BLOCK_COUNT     64u
+#define START_STEPS_MAX 64u /* entries followed to tell a chain's link from bytes that look like one */
+
+struct rd_cursor {
+    struct rd_store *store;              /* borrows */
+    struct rd_mapping *mapping;          /* pins */
+    uint64_t end;                        /* the next entry ends here; 0: no more */
+    struct rd_record block[BLOCK_COUNT]; /* live entries that were found ahead */
+    unsigned block_count;
+    unsigned block_next;
+};
+
+/* A link is real where the entry above it is live, or one of the next below. */
+static bool is_real_link(struct rd_store *store, const uint8_t *file, uint64_t end)
+{
+    struct rd_record record;
+    for (unsigned step = 0; step < START_STEPS_MAX && end != 0 && rd_record_parse(file, end, &record); step++) {
+        unsigned slot = rd_epoch_enter(&store->epoch);
+        bool live = rd_index_holds(&store->index, record.trailer.key_hash, record.trailer_offset);
+        rd_epoch_exit(&store->epoch, slot);
+        if (live)
+            return true;
+        end = rd_store_chain_next(store, record.trailer.prev_tail);
+    }
+    return end == 0;
+}
+
+/* The end of the highest entry whose payload lies below before_offset. Where before_offset is an entry's, the
+ * entry before it ends in the 64 bytes below; otherwise the chain is walked from its end. */
+static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t tail, uint64_t before_offset)
+{
+    if (before_offset == 0 || before_offset > tail)
+        return tail;
+    uint64_t lowest = before_offset < RD_RECORD_ALIGN ? 0 : before_offset - RD_RECORD_ALIGN + 1;
+    uint64_t found = 0;
+    unsigned found_count = 0;
+    for (uint64_t end = before_offset; end >= lowest && end >= RD_TOMBSTONE_LEN; end--) {
+        struct rd_record record;
+        if (rd_record_parse(file, end, &record) && is_real_link(store, file, end)) {
+            found = end;
+            found_count++;
+        }
+        if (file[end - 1] != 0 && end != before_offset)
+            break; /* no pad reaches down further */
+    }
+    if (found_count == 1)
+        return found;
+    uint64_t end = tail;
+    struct rd_record record;
+    while (end != 0 && rd_record_parse(file, end, &record) && record.payload_offset >= before_offset)
+        end = rd_store_chain_next(store, record.trailer.prev_tail);
+    return end;
+}
+
+enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, struct rd_cursor **ret_cursor)
+{
+    struct rd_cursor *cursor = calloc(1, sizeof *cursor);
+    if (cursor == NULL)
+        return RD_NO_MEMORY;
+    cursor->store = store;
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_acquire);
+    cursor->mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    rd_mapping_ref(cursor->mapping, 1);
+    rd_epoch_exit(&store->epoch, slot);
+    cursor->end = find_start(store, cursor->mapping->base, tail, before_offset);
+    *ret_cursor = cursor;
+    return RD_OK;
+}
+
+/* False: the chain has ended and the block is empty. */
+static bool fill_block(struct rd_cursor *cursor)
+{
+    struct rd_store *store = cursor->store;
+    const uint8_t *file = cursor->mapping->base;
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned count = 0;
+    while (count < BLOCK_COUNT && cursor->end != 0) {
+        struct rd_record *record = &cursor->block[count];
+        if (!rd_record_parse(file, cursor->end, record)) {
+            cursor->end = 0;
+            break;
+        }
+        rd_index_prefetch(&store->index, record->trailer.key_hash);
+        cursor->end = rd_store_chain_next(store, record->trailer.prev_tail);
+        count++;
+    }
+    unsigned live = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct rd_record *record = &cursor->block[i];
+        if (rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset))
+            cursor->block[live++] = *record;
+    }
+    rd_epoch_exit(&store->epoch, slot);
+    cursor->block_count = live;
+    cursor->block_next = 0;
+    return count != 0;
+}
+
+bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value)
+{
+    while (cursor->block_next == cursor->block_count)
+        if (!fill_block(cursor))
+            return false;
+    const struct rd_record *record = &cursor->block[cursor->block_next++];
+    *ret_value = (struct rd_value){
+        .payload = rd_slice(cursor->mapping->base + record->payload_offset, record->payload_len),
+        .key_hash = record->trailer.key_hash,
+        .offset = record->payload_offset,
+        .prev_tail = record->trailer.prev_tail,
+        .crc32 = record->trailer.crc32,
+    };
+    return true;
+}
+
+void rd_cursor_close(struct rd_cursor *cursor)
+{
+    if (cursor == NULL)
+        return;
+    rd_mapping_unref(cursor->mapping, 1);
+    free(cursor);
+}
+
+enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value *ret_value)
+{
+    struct rd_cursor *cursor;
+    enum rd_status status = rd_cursor_open(store, 0, &cursor);
+    if (status != RD_OK)
+        return status;
+    struct rd_value value;
+    status = rd_cursor_next(cursor, &value) ? RD_OK : RD_KEY_NOT_FOUND;
+    if (status == RD_OK) {
+        value.pin = cursor->mapping;
+        rd_mapping_ref(value.pin, 1);
+        *ret_value = value;
+    }
+    rd_cursor_close(cursor);
+    return status;
+}

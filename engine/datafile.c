@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/datafile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define OPEN_TRIES      16
+#define ASIDE_NAMES_MAX 1000
+#define WRITE_LEN_MAX   (UINT64_C(1) << 30) /* a single call transfers at most 2 GiB - 4 KiB on Linux */
+
+static int sync_folder_of(const struct rd_io *io, const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (len >= sizeof folder)
+        return ENAMETOOLONG;
+    memcpy(folder, slash == NULL ? "." : path, len);
+    folder[len] = '\0';
+    int fd = io->open(io->self, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    int result = io->fsync(io->self, fd) == 0 ? 0 : errno;
+    io->close(io->self, fd);
+    return result;
+}
+
+/* The descriptor, or -1 with errno. Tells whether this call has made the file. */
+static int open_or_create(const struct rd_io *io, const char *path, bool create, bool read_only, bool *ret_created)
+{
+    *ret_created = false;
+    int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+    int fd = io->open(io->self, path, flags, 0);
+    if (fd >= 0 || errno != ENOENT || !create || read_only)
+        return fd;
+    fd = io->open(io->self, path, flags | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        *ret_created = true;
+    else if (errno == EEXIST)
+        fd = io->open(io->self, path, flags, 0);
+    return fd;
+}
+
+/* The lock holds for the file that the descriptor has; the path may lead to another one by now. */
+static bool is_still_at(const struct rd_io *io, const char *path, const struct stat *opened)
+{
+    struct stat now;
+    return io->stat(io->self, path, &now) == 0 && now.st_dev == opened->st_dev && now.st_ino == opened->st_ino;
+}
+
+enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io, const char *path, bool create,
+                                bool read_only, struct rd_error *ret_error)
+{
+    for (int tried = 0; tried < OPEN_TRIES; tried++) {
+        bool created = false;
+        int fd = open_or_create(io, path, create, read_only, &created);
+        if (fd < 0)
+            return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot open %s", path);
+        struct stat opened;
+        enum rd_status status = RD_OK;
+        if (io->fstat(io->self, fd, &opened) != 0)
+            status = rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot examine %s", path);
+        else if (!S_ISREG(opened.st_mode))
+            status = rd_error_set(ret_error, RD_NOT_A_STORE, 0, "%s is not a regular file", path);
+        else if (io->flock(io->self, fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
+            status = errno == EWOULDBLOCK
+                         ? rd_error_set(ret_error, RD_UNAVAILABLE, 0,
+                                        "%s is open in another process; stop that one or go through it", path)
+                         : rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot lock %s", path);
+        if (status == RD_OK && !is_still_at(io, path, &opened)) {
+            io->close(io->self, fd);
+            continue;
+        }
+        int sync_errno = 0;
+        if (status == RD_OK && created) {
+            sync_errno = io->fsync(io->self, fd) == 0 ? sync_folder_of(io, path) : errno;
+            if (sync_errno != 0)
+                status = rd_error_set(ret_error, RD_IO_ERROR, sync_errno, "cannot sync the new file %s", path);
+        }
+        char *owned_path = status == RD_OK ? strdup(path) : NULL;
+        if (status == RD_OK && owned_path == NULL)
+            status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to open %s", path);
+        if (status != RD_OK) {
+            io->close(io->self, fd);
+            return status;
+        }
+        *file = (struct rd_datafile){
+            .io = io, .path = owned_path, .fd = fd, .read_only = read_only, .size = (uint64_t)opened.st_size};
+        return RD_OK;
+    }
+    return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "%s is replaced again and again by another process", path);
+}
+
+void rd_datafile_close(struct rd_datafile *file)
+{
+    if (file->fd >= 0 && file->io != NULL)
+        file->io->close(file->io->self, file->fd);
+    file->fd = -1;
+    free(file->path);
+    file->path = NULL;
+}
+
+/* How many parts one call may carry: never more than IOV_MAX, nor more bytes than the kernel takes at once. */
+static int parts_for_one_call(const struct iovec *parts, int part_count)
+{
+    uint64_t len = 0;
+    int count = 0;
+    while (count < part_count && count < IOV_MAX && (count == 0 || len + parts[count].iov_len <= WRITE_LEN_MAX))
+        len += parts[count++].iov_len;
+    return count;
+}
+
+int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *parts, int part_count)
+{
+    while (part_count > 0) {
+        if (parts->iov_len == 0) {
+            parts++;
+            part_count--;
+            continue;
+        }
+        int count = parts_for_one_call(parts, part_count);
+        ssize_t written = file->io->pwritev(file->io->self, file->fd, parts, count, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return errno;
+        if (written == 0)
+            return EIO; /* neither progress nor a reason: do not spin */
+        offset += (uint64_t)written;
+        if (offset > file->size)
+            file->size = offset;
+        size_t left = (size_t)written;
+        while (part_count > 0 && left >= parts->iov_len) {
+            left -= parts->iov_len;
+            parts++;
+            part_count--;
+        }
+        if (left > 0) {
+            parts->iov_base = (uint8_t *)parts->iov_base + left;
+            parts->iov_len -= left;
+        }
+    }
+    return 0;
+}
+
+int rd_datafile_cut(struct rd_datafile *file, uint64_t size)
+{
+    while (file->io->ftruncate(file->io->self, file->fd, (off_t)size) != 0)
+        if (errno != EINTR)
+            return errno;
+    file->size = size;
+    return 0;
+}
+
+/* Never repeated after a failure: the kernel reports a lost page once and then forgets it. */
+int rd_datafile_sync(struct rd_datafile *file)
+{
+    return file->io->fdatasync(file->io->self, file->fd) == 0 ? 0 : errno;
+}
+
+static int create_aside(struct rd_datafile *file, uint64_t offset, char *ret_path, size_t path_len_max)
+{
+    for (int n = 0; n < ASIDE_NAMES_MAX; n++) {
+        int len = n == 0 ? snprintf(ret_path, path_len_max, "%s.torn-%llu", file->path, (unsigned long long)offset)
+                         : snprintf(ret_path, path_len_max, "%s.torn-%llu.%d", file->path,
+                                    (unsigned long long)offset, n);
+        if (len < 0 || (size_t)len >= path_len_max) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = file->io->open(file->io->self, ret_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes,
+                                      struct rd_error *ret_error)
+{
+    char path[PATH_MAX];
+    int fd = create_aside(file, offset, path, sizeof path);
+    if (fd < 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot make a file for the torn end of %s",
+                            file->path);
+    struct rd_datafile aside = {.io = file->io, .fd = fd};
+    union {
+        const void *readable;
+        void *base;
+    } from = {.readable = bytes.data};
+    struct iovec part = {.iov_base = from.base, .iov_len = bytes.len};
+    int failed = rd_datafile_write(&aside, 0, &part, 1);
+    if (failed == 0 && file->io->fsync(file->io->self, fd) != 0)
+        failed = errno;
+    file->io->close(file->io->self, fd);
+    if (failed == 0)
+        failed = sync_folder_of(file->io, path);
+    if (failed == 0)
+        return RD_OK;
+    file->io->unlink(file->io->self, path);
+    return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot keep the torn end of %s in %s", file->path, path);
+}

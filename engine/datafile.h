@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * datafile.h - the file of a store: opened, locked, created durably, appended to, cut, synced. Loops around
+ * partial and interrupted calls are here and nowhere else. Knows no entries.
+ *
+ * Used by one thread at a time: the one that opens the store, then the writer.
+ */
+#ifndef RD_ENGINE_DATAFILE_H
+#define RD_ENGINE_DATAFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "engine/io.h"
+
+struct rd_datafile {
+    const struct rd_io *io; /* borrows */
+    char *path;             /* owned */
+    int fd;                 /* -1: closed */
+    bool read_only;
+    uint64_t size; /* bytes, as the file is now */
+};
+
+/* Opens and locks: exclusively, or shared where read_only. create: makes the file, 0600, and syncs its folder.
+ * RD_UNAVAILABLE: somebody else has it open. RD_NOT_A_STORE: not a regular file. */
+enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io, const char *path, bool create,
+                                bool read_only, struct rd_error *ret_error) RD_MUST_CHECK;
+void rd_datafile_close(struct rd_datafile *file);
+
+/* Writes all parts at `offset`. parts is changed on the way. On failure some bytes may be in the file: the caller
+ * cuts them off. 0 or an errno value. */
+int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *parts,
+                      int part_count) RD_MUST_CHECK;
+
+/* 0 or an errno value. */
+int rd_datafile_cut(struct rd_datafile *file, uint64_t size) RD_MUST_CHECK;
+int rd_datafile_sync(struct rd_datafile *file) RD_MUST_CHECK;
+
+/* Writes bytes to a new file beside the store, PATH.torn-OFFSET or the first PATH.torn-OFFSET.N that is free, and
+ * syncs file and folder. */
+enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes,
+                                      struct rd_error *ret_error) RD_MUST_CHECK;
+
+#endif

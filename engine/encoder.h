@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * encoder.h - turns a plan into bytes at the end of the file: small payloads are copied into one write buffer with
+ * their pads and trailers, large ones are written from where they lie. Whenever the buffer or the list of parts is
+ * full, one pwritev sends what there is.
+ *
+ * The writer's alone.
+ */
+#ifndef RD_ENGINE_ENCODER_H
+#define RD_ENGINE_ENCODER_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/status.h"
+#include "engine/simd_copy.h"
+
+struct rd_datafile;
+struct rd_plan;
+
+#define RD_ENCODER_PARTS_MAX 256
+
+struct rd_encoder {
+    uint8_t *buffer;   /* owned */
+    size_t buffer_len; /* bytes in use */
+    size_t run_begin;  /* where the bytes begin that are not in a part yet */
+    struct iovec parts[RD_ENCODER_PARTS_MAX];
+    int part_count;
+    uint64_t offset; /* where in the file the next call writes */
+    rd_simd_copy_fn *copy;
+};
+
+enum rd_status rd_encoder_init(struct rd_encoder *encoder) RD_MUST_CHECK;
+void rd_encoder_deinit(struct rd_encoder *encoder);
+
+/* Writes the plan's entries at `tail`, filling in their crc32. 0 or an errno value; on failure some bytes may be
+ * in the file. */
+int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan *plan,
+                     uint64_t tail) RD_MUST_CHECK;
+
+#endif

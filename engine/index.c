@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Invariants
+ *  1. A slot goes from empty to an offset, from one offset of a key to another, or to deleted; a deleted slot may
+ * be taken by another key. It never becomes empty again, so a probe that ends at an empty slot has seen all.
+ *  2. A segment always has an empty slot.
+ *  3. Segments and directories are replaced, never changed in shape; the old one is retired through the epoch.
+ *  4. rd_index_put allocates nothing: room is made by rd_index_reserve, before anything is appended to the file.
+ */
+#include "engine/index.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "engine/mapping.h"
+#include "engine/record.h"
+
+#define SEGMENT_SLOTS_MIN   64u
+#define SEGMENT_SLOTS_SPLIT 4096u /* 32 KiB: splitting one takes well under a millisecond */
+#define DEPTH_MAX           28u   /* beyond it segments grow instead */
+#define LOAD_NUMERATOR      3u
+#define LOAD_DENOMINATOR    4u
+
+#define OFFSET_MASK  ((UINT64_C(1) << 48) - 1)
+#define SLOT_DELETED (UINT64_C(1) << 48)
+#define TAG_SHIFT    20u /* above the bits that choose a slot, below those that choose a segment */
+
+struct segment {
+    struct rd_retired retired;
+    uint32_t slot_mask; /* slots - 1 */
+    uint32_t depth;     /* how many top bits all of its keys share */
+    uint32_t used;      /* writer: slots that are not empty */
+    uint32_t reserved;  /* writer: puts promised in round */
+    uint64_t round;     /* writer */
+    alignas(64) atomic_uint_fast64_t slots[];
+};
+
+struct rd_index_directory {
+    struct rd_retired retired;
+    uint32_t depth;
+    _Atomic(struct segment *) segments[];
+};
+
+static uint64_t mix(const struct rd_index *index, uint64_t key_hash)
+{
+    uint64_t mixed = (key_hash ^ index->seed) * UINT64_C(0x9e3779b97f4a7c15);
+    mixed ^= mixed >> 32;
+    mixed *= UINT64_C(0xd6e8feb86659fd93);
+    return mixed ^ mixed >> 29;
+}
+
+static uint64_t tag_of(uint64_t mixed)
+{
+    return mixed >> TAG_SHIFT << 48;
+}
+
+static struct segment *segment_of(const struct rd_index *index, uint64_t mixed)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_seq_cst);
+    size_t at = directory->depth == 0 ? 0 : mixed >> (64 - directory->depth);
+    return atomic_load_explicit(&directory->segments[at], memory_order_seq_cst);
+}
+
+static bool is_offset_of(uint64_t slot, uint64_t tag)
+{
+    return ((slot ^ tag) >> 48) == 0 && (slot & OFFSET_MASK) != 0;
+}
+
+/* ---- memory
+ * ----------------------------------------------------------------------------------------------------- */
+
+static size_t segment_bytes(uint64_t slot_count)
+{
+    return sizeof(struct segment) + slot_count * sizeof(atomic_uint_fast64_t);
+}
+
+static size_t directory_bytes(uint32_t depth)
+{
+    return sizeof(struct rd_index_directory) + ((size_t)1 << depth) * sizeof(struct segment *);
+}
+
+static struct segment *segment_create(struct rd_index *index, uint64_t slot_count, uint32_t depth)
+{
+    static_assert(sizeof(struct segment) % 64 == 0, "slots start on a cache line");
+    struct segment *segment = aligned_alloc(64, segment_bytes(slot_count));
+    if (segment == NULL)
+        return NULL;
+    memset((void *)segment, 0, segment_bytes(slot_count));
+    segment->slot_mask = (uint32_t)(slot_count - 1);
+    segment->depth = depth;
+    atomic_fetch_add_explicit(&index->bytes, segment_bytes(slot_count), memory_order_relaxed);
+    return segment;
+}
+
+static void segment_destroy(struct rd_retired *retired)
+{
+    free((void *)((char *)retired - offsetof(struct segment, retired)));
+}
+
+static void segment_retire(struct rd_index *index, struct segment *segment)
+{
+    atomic_fetch_sub_explicit(&index->bytes, segment_bytes((uint64_t)segment->slot_mask + 1),
+                              memory_order_relaxed);
+    rd_epoch_retire(index->epoch, &segment->retired, segment_destroy);
+}
+
+static void directory_destroy(struct rd_retired *retired)
+{
+    free((void *)((char *)retired - offsetof(struct rd_index_directory, retired)));
+}
+
+static struct rd_index_directory *directory_create(struct rd_index *index, uint32_t depth)
+{
+    struct rd_index_directory *directory = malloc(directory_bytes(depth));
+    if (directory == NULL)
+        return NULL;
+    directory->depth = depth;
+    for (size_t i = 0; i < (size_t)1 << depth; i++)
+        atomic_init(&directory->segments[i], NULL);
+    atomic_fetch_add_explicit(&index->bytes, directory_bytes(depth), memory_order_relaxed);
+    return directory;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+        return seed;
+    struct timespec now; /* early boot: any number will do, it is no secret that must hold for ever */
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec;
+}
+
+enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uint64_t expected_count)
+{
+    uint64_t slot_count = SEGMENT_SLOTS_MIN;
+    uint32_t depth = 0;
+    while (slot_count < SEGMENT_SLOTS_SPLIT && slot_count / 2 < expected_count)
+        slot_count *= 2;
+    while (depth < DEPTH_MAX && (slot_count << depth) / 10 * 6 < expected_count)
+        depth++;
+    atomic_init(&index->directory, NULL);
+    atomic_init(&index->count, 0);
+    atomic_init(&index->bytes, 0);
+    index->epoch = epoch;
+    index->seed = random_seed();
+    index->round = 1;
+    struct rd_index_directory *directory = directory_create(index, depth);
+    if (directory == NULL)
+        return RD_NO_MEMORY;
+    atomic_store_explicit(&index->directory, directory, memory_order_seq_cst);
+    for (size_t i = 0; i < (size_t)1 << depth; i++) {
+        struct segment *segment = segment_create(index, slot_count, depth);
+        if (segment == NULL) {
+            rd_index_deinit(index);
+            return RD_NO_MEMORY;
+        }
+        atomic_store_explicit(&directory->segments[i], segment, memory_order_seq_cst);
+    }
+    return RD_OK;
+}
+
+void rd_index_deinit(struct rd_index *index)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_seq_cst);
+    if (directory == NULL)
+        return;
+    struct segment *last = NULL;
+    for (size_t i = 0; i < (size_t)1 << directory->depth; i++) {
+        struct segment *segment = atomic_load_explicit(&directory->segments[i], memory_order_seq_cst);
+        if (segment == last)
+            continue; /* a segment's places in the directory lie side by side */
+        last = segment;
+        free((void *)segment);
+    }
+    free(directory);
+    atomic_store_explicit(&index->directory, NULL, memory_order_seq_cst);
+}
+
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------- */
+
+uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *) *mapping, uint64_t key_hash)
+{
+    uint64_t mixed = mix(index, key_hash);
+    uint64_t tag = tag_of(mixed);
+    struct segment *segment = segment_of(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
+        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_acquire);
+        if (slot == 0)
+            return 0;
+        if (!is_offset_of(slot, tag))
+            continue;
+        const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
+        if (rd_load_u64le(file + (slot & OFFSET_MASK)) == key_hash)
+            return slot & OFFSET_MASK;
+    }
+}
+
+void rd_index_prefetch(const struct rd_index *index, uint64_t key_hash)
+{
+    uint64_t mixed = mix(index, key_hash);
+    struct segment *segment = segment_of(index, mixed);
+    __builtin_prefetch(&segment->slots[(uint32_t)mixed & segment->slot_mask]);
+}
+
+uint64_t rd_index_guess(const struct rd_index *index, uint64_t key_hash)
+{
+    uint64_t mixed = mix(index, key_hash);
+    uint64_t tag = tag_of(mixed);
+    struct segment *segment = segment_of(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
+        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_relaxed);
+        if (slot == 0)
+            return 0;
+        if (is_offset_of(slot, tag))
+            return slot & OFFSET_MASK;
+    }
+}
+
+bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t trailer_offset)
+{
+    uint64_t mixed = mix(index, key_hash);
+    uint64_t wanted = tag_of(mixed) | trailer_offset;
+    struct segment *segment = segment_of(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
+        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_acquire);
+        if (slot == wanted)
+            return true;
+        if (slot == 0)
+            return false;
+    }
+}
+
+/* ---- writing
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* One thread writes the counter: no locked instruction is needed. */
+static void bump(atomic_uint_fast64_t *counter, uint64_t by)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + by, memory_order_relaxed);
+}
+
+/* The writer's own probe. Finds the key's slot; else, with *ret_free, where a new key would go. */
+static atomic_uint_fast64_t *writer_probe(struct segment *segment, const uint8_t *file, uint64_t mixed,
+                                          uint64_t key_hash, atomic_uint_fast64_t **ret_free)
+{
+    uint64_t tag = tag_of(mixed);
+    atomic_uint_fast64_t *free_slot = NULL;
+    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
+        atomic_uint_fast64_t *place = &segment->slots[at];
+        uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
+        if (slot == 0) {
+            *ret_free = free_slot != NULL ? free_slot : place;
+            return NULL;
+        }
+        if (slot == SLOT_DELETED) {
+            if (free_slot == NULL)
+                free_slot = place;
+        } else if (is_offset_of(slot, tag) && rd_load_u64le(file + (slot & OFFSET_MASK)) == key_hash) {
+            return place;
+        }
+    }
+}
+
+/* Puts a slot that is known to be new into a segment that no reader sees yet. */
+static void place_unseen(struct segment *segment, uint64_t mixed, uint64_t offset)
+{
+    uint32_t at = (uint32_t)mixed & segment->slot_mask;
+    while (atomic_load_explicit(&segment->slots[at], memory_order_relaxed) != 0)
+        at = (at + 1) & segment->slot_mask;
+    atomic_store_explicit(&segment->slots[at], tag_of(mixed) | offset, memory_order_relaxed);
+    segment->used++;
+}
+
+/* Moves the live slots of `from` to lower or upper, by the bit below `from`'s depth. The hashes lie in the
+ * trailers, all over the file: each is asked for well before it is read. */
+static void redistribute(const struct rd_index *index, const uint8_t *file, struct segment *from,
+                         struct segment *lower, struct segment *upper)
+{
+    enum { AHEAD = 16 };
+    uint32_t slot_count = from->slot_mask + 1;
+    for (uint32_t i = 0; i < slot_count + AHEAD; i++) {
+        if (i < slot_count) {
+            uint64_t coming = atomic_load_explicit(&from->slots[i], memory_order_relaxed) & OFFSET_MASK;
+            if (coming != 0)
+                __builtin_prefetch(file + coming);
+        }
+        if (i < AHEAD)
+            continue;
+        uint64_t offset = atomic_load_explicit(&from->slots[i - AHEAD], memory_order_relaxed) & OFFSET_MASK;
+        if (offset == 0)
+            continue;
+        uint64_t mixed = mix(index, rd_load_u64le(file + offset));
+        bool goes_up = upper != lower && (mixed >> (63 - from->depth) & 1) != 0;
+        place_unseen(goes_up ? upper : lower, mixed, offset);
+    }
+}
+
+/* The segment's places in the directory: those whose top bits are the segment's. */
+static void point_at(struct rd_index_directory *directory, uint64_t mixed, uint32_t depth, struct segment *segment)
+{
+    uint32_t free_bits = directory->depth - depth;
+    size_t first = depth == 0 ? 0 : (size_t)(mixed >> (64 - depth)) << free_bits;
+    for (size_t i = 0; i < (size_t)1 << free_bits; i++)
+        atomic_store_explicit(&directory->segments[first + i], segment, memory_order_seq_cst);
+}
+
+static enum rd_status double_directory(struct rd_index *index)
+{
+    struct rd_index_directory *old = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    struct rd_index_directory *new = directory_create(index, old->depth + 1);
+    if (new == NULL)
+        return RD_NO_MEMORY;
+    for (size_t i = 0; i < (size_t)1 << new->depth; i++) {
+        struct segment *segment = atomic_load_explicit(&old->segments[i / 2], memory_order_relaxed);
+        atomic_store_explicit(&new->segments[i], segment, memory_order_relaxed);
+    }
+    atomic_store_explicit(&index->directory, new, memory_order_seq_cst);
+    atomic_fetch_sub_explicit(&index->bytes, directory_bytes(old->depth), memory_order_relaxed);
+    rd_epoch_retire(index->epoch, &old->retired, directory_destroy);
+    return RD_OK;
+}
+
+static uint32_t live_slots(const struct segment *segment)
+{
+    uint32_t live = 0;
+    for (uint32_t i = 0; i <= segment->slot_mask; i++)
+        live += (atomic_load_explicit(&segment->slots[i], memory_order_relaxed) & OFFSET_MASK) != 0;
+    return live;
+}
+
+/* Same keys, another table: without the deleted slots, and with slot_count slots. */
+static enum rd_status rebuild(struct rd_index *index, const uint8_t *file, uint64_t mixed, struct segment *old,
+                              uint64_t slot_count)
+{
+    struct segment *new = segment_create(index, slot_count, old->depth);
+    if (new == NULL)
+        return RD_NO_MEMORY;
+    redistribute(index, file, old, new, new);
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    point_at(directory, mixed, old->depth, new);
+    segment_retire(index, old);
+    return RD_OK;
+}
+
+static enum rd_status split(struct rd_index *index, const uint8_t *file, uint64_t mixed, struct segment *old)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    if (directory->depth == old->depth) {
+        enum rd_status status = double_directory(index);
+        if (status != RD_OK)
+            return status;
+        directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    }
+    uint64_t slot_count = (uint64_t)old->slot_mask + 1;
+    struct segment *lower = segment_create(index, slot_count, old->depth + 1);
+    struct segment *upper = segment_create(index, slot_count, old->depth + 1);
+    if (lower == NULL || upper == NULL) {
+        free((void *)lower);
+        free((void *)upper);
+        return RD_NO_MEMORY;
+    }
+    redistribute(index, file, old, lower, upper);
+    uint64_t split_bit = UINT64_C(1) << (63 - old->depth);
+    point_at(directory, mixed & ~split_bit, old->depth + 1, lower);
+    point_at(directory, mixed | split_bit, old->depth + 1, upper);
+    segment_retire(index, old);
+    return RD_OK;
+}
+
+static enum rd_status grow(struct rd_index *index, const uint8_t *file, uint64_t mixed, struct segment *segment)
+{
+    uint64_t slot_count = (uint64_t)segment->slot_mask + 1;
+    uint32_t live = live_slots(segment);
+    if (live + segment->reserved <= slot_count / 2)
+        return rebuild(index, file, mixed, segment, slot_count);
+    if (slot_count < SEGMENT_SLOTS_SPLIT || segment->depth >= DEPTH_MAX)
+        return rebuild(index, file, mixed, segment, slot_count * 2);
+    return split(index, file, mixed, segment);
+}
+
+void rd_index_begin(struct rd_index *index)
+{
+    index->round++;
+}
+
+/* A grown segment starts with nothing promised, since which half a promise belongs to is not known: hence the
+ * further pass. Passes end, because the keys of a group are distinct and each growth spreads them over more slots.
+ */
+enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uint64_t key_hash, bool *ret_grew)
+{
+    uint64_t mixed = mix(index, key_hash);
+    for (;;) {
+        struct segment *segment = segment_of(index, mixed);
+        if (segment->round != index->round) {
+            segment->round = index->round;
+            segment->reserved = 0;
+        }
+        uint64_t slot_count = (uint64_t)segment->slot_mask + 1;
+        if (segment->used + segment->reserved < slot_count / LOAD_DENOMINATOR * LOAD_NUMERATOR) {
+            segment->reserved++;
+            return RD_OK;
+        }
+        enum rd_status status = grow(index, file, mixed, segment);
+        if (status != RD_OK)
+            return status;
+        *ret_grew = true;
+    }
+}
+
+uint64_t rd_index_lookup(struct rd_index *index, const uint8_t *file, uint64_t key_hash)
+{
+    uint64_t mixed = mix(index, key_hash);
+    atomic_uint_fast64_t *free_slot = NULL;
+    atomic_uint_fast64_t *place = writer_probe(segment_of(index, mixed), file, mixed, key_hash, &free_slot);
+    return place == NULL ? 0 : atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
+}
+
+uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_hash, uint64_t trailer_offset)
+{
+    assert(trailer_offset != 0 && trailer_offset <= OFFSET_MASK);
+    uint64_t mixed = mix(index, key_hash);
+    struct segment *segment = segment_of(index, mixed);
+    atomic_uint_fast64_t *free_slot = NULL;
+    atomic_uint_fast64_t *place = writer_probe(segment, file, mixed, key_hash, &free_slot);
+    uint64_t old = 0;
+    if (place != NULL) {
+        old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
+    } else {
+        place = free_slot;
+        if (atomic_load_explicit(place, memory_order_relaxed) == 0) {
+            segment->used++;
+            assert(segment->used <= segment->slot_mask); /* invariant 2 */
+        }
+        bump(&index->count, 1);
+    }
+    atomic_store_explicit(place, tag_of(mixed) | trailer_offset, memory_order_release);
+    return old;
+}
+
+uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t key_hash)
+{
+    uint64_t mixed = mix(index, key_hash);
+    atomic_uint_fast64_t *free_slot = NULL;
+    atomic_uint_fast64_t *place = writer_probe(segment_of(index, mixed), file, mixed, key_hash, &free_slot);
+    if (place == NULL)
+        return 0;
+    uint64_t old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
+    atomic_store_explicit(place, SLOT_DELETED, memory_order_release);
+    bump(&index->count, UINT64_MAX);
+    return old;
+}

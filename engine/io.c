@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/io.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int io_open(void *self, const char *path, int flags, mode_t mode)
+{
+    (void)self;
+    return open(path, flags, mode);
+}
+
+static int io_close(void *self, int fd)
+{
+    (void)self;
+    return close(fd);
+}
+
+static int io_fstat(void *self, int fd, struct stat *ret_stat)
+{
+    (void)self;
+    return fstat(fd, ret_stat);
+}
+
+static int io_stat(void *self, const char *path, struct stat *ret_stat)
+{
+    (void)self;
+    return stat(path, ret_stat);
+}
+
+static int io_flock(void *self, int fd, int operation)
+{
+    (void)self;
+    return flock(fd, operation);
+}
+
+static ssize_t io_pread(void *self, int fd, void *to, size_t len, off_t offset)
+{
+    (void)self;
+    return pread(fd, to, len, offset);
+}
+
+static ssize_t io_pwritev(void *self, int fd, const struct iovec *parts, int part_count, off_t offset)
+{
+    (void)self;
+    return pwritev(fd, parts, part_count, offset);
+}
+
+static int io_ftruncate(void *self, int fd, off_t len)
+{
+    (void)self;
+    return ftruncate(fd, len);
+}
+
+static int io_fdatasync(void *self, int fd)
+{
+    (void)self;
+    return fdatasync(fd);
+}
+
+static int io_fsync(void *self, int fd)
+{
+    (void)self;
+    return fsync(fd);
+}
+
+static int io_unlink(void *self, const char *path)
+{
+    (void)self;
+    return unlink(path);
+}
+
+static void *io_mmap(void *self, size_t len, int fd)
+{
+    (void)self;
+    return mmap(NULL, len, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+}
+
+static int io_munmap(void *self, void *address, size_t len)
+{
+    (void)self;
+    return munmap(address, len);
+}
+
+const struct rd_io rd_io_system = {
+    .self = NULL,
+    .open = io_open,
+    .close = io_close,
+    .fstat = io_fstat,
+    .stat = io_stat,
+    .flock = io_flock,
+    .pread = io_pread,
+    .pwritev = io_pwritev,
+    .ftruncate = io_ftruncate,
+    .fdatasync = io_fdatasync,
+    .fsync = io_fsync,
+    .unlink = io_unlink,
+    .mmap = io_mmap,
+    .munmap = io_munmap,
+};

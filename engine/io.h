@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * io.h - the system calls that the engine makes on files, as a table that tests replace to fail, to count and to
+ * record. Each behaves as its man page says: -1 and errno on failure, partial transfers and EINTR included; the
+ * engine's own loops around them are in datafile.c.
+ */
+#ifndef RD_ENGINE_IO_H
+#define RD_ENGINE_IO_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct rd_io {
+    void *self; /* handed to each call; a test's own state */
+    int (*open)(void *self, const char *path, int flags, mode_t mode);
+    int (*close)(void *self, int fd);
+    int (*fstat)(void *self, int fd, struct stat *ret_stat);
+    int (*stat)(void *self, const char *path, struct stat *ret_stat);
+    int (*flock)(void *self, int fd, int operation);
+    ssize_t (*pread)(void *self, int fd, void *to, size_t len, off_t offset);
+    ssize_t (*pwritev)(void *self, int fd, const struct iovec *parts, int part_count, off_t offset);
+    int (*ftruncate)(void *self, int fd, off_t len);
+    int (*fdatasync)(void *self, int fd);
+    int (*fsync)(void *self, int fd);
+    int (*unlink)(void *self, const char *path);
+    void *(*mmap)(void *self, size_t len, int fd); /* shared, read-only, from offset 0 */
+    int (*munmap)(void *self, void *address, size_t len);
+};
+
+/* The system's own calls. Any thread. */
+extern const struct rd_io rd_io_system;
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * load.c - fills the index of a store that is being opened, by walking its chain from the newest entry to the
+ * oldest.
+ *
+ * The first entry met for a key is its latest. A tombstone takes the key's place in the index like a value, so
+ * that older values find it taken, and is removed at the end.
+ */
+#include <stdlib.h>
+
+#include "engine/record.h"
+#include "engine/store.h"
+
+#define BLOCK_COUNT 64u /* entries whose index slots are prefetched together */
+
+struct tombstones {
+    uint64_t *hashes; /* owned */
+    size_t count;
+    size_t capacity;
+};
+
+static bool remember(struct tombstones *tombstones, uint64_t key_hash)
+{
+    if (tombstones->count == tombstones->capacity) {
+        size_t capacity = tombstones->capacity == 0 ? 64 : tombstones->capacity * 2;
+        uint64_t *hashes = realloc(tombstones->hashes, capacity * sizeof *hashes);
+        if (hashes == NULL)
+            return false;
+        tombstones->hashes = hashes;
+        tombstones->capacity = capacity;
+    }
+    tombstones->hashes[tombstones->count++] = key_hash;
+    return true;
+}
+
+static enum rd_status add_record(struct rd_store *store, const uint8_t *file, const struct rd_record *record,
+                                 struct tombstones *tombstones, uint64_t *live_bytes)
+{
+    uint64_t key_hash = record->trailer.key_hash;
+    if (rd_index_lookup(&store->index, file, key_hash) != 0)
+        return RD_OK;
+    bool grew;
+    rd_index_begin(&store->index);
+    enum rd_status status = rd_index_reserve(&store->index, file, key_hash, &grew);
+    if (status != RD_OK)
+        return status;
+    rd_index_put(&store->index, file, key_hash, record->trailer_offset);
+    if (!record->tombstone)
+        *live_bytes += record->payload_len + RD_TRAILER_LEN;
+    else if (!remember(tombstones, key_hash))
+        return RD_NO_MEMORY;
+    return RD_OK;
+}
+
+/* Reads the next entries down from *end. Fewer than BLOCK_COUNT: the chain has ended. */
+static unsigned read_block(const struct rd_store *store, const uint8_t *file, uint64_t *end,
+                           struct rd_record *records)
+{
+    unsigned count = 0;
+    while (count < BLOCK_COUNT && *end != 0 && rd_record_parse(file, *end, &records[count])) {
+        *end = rd_store_chain_next(store, records[count].trailer.prev_tail);
+        rd_index_prefetch(&store->index, records[count].trailer.key_hash);
+        count++;
+    }
+    return count;
+}
+
+enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
+{
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    struct rd_record records[BLOCK_COUNT];
+    struct tombstones tombstones = {0};
+    uint64_t live_bytes = 0;
+    uint64_t end = tail;
+    enum rd_status status = RD_OK;
+    unsigned count = BLOCK_COUNT;
+    while (status == RD_OK && count == BLOCK_COUNT) {
+        count = read_block(store, file, &end, records);
+        for (unsigned i = 0; status == RD_OK && i < count; i++)
+            status = add_record(store, file, &records[i], &tombstones, &live_bytes);
+        rd_epoch_collect(&store->epoch);
+    }
+    if (status == RD_OK && end != 0)
+        status = RD_CORRUPT;
+    for (size_t i = 0; status == RD_OK && i < tombstones.count; i++)
+        rd_index_remove(&store->index, file, tombstones.hashes[i]);
+    free(tombstones.hashes);
+    atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&store->tail, tail, memory_order_release);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * plan.h - what a group of operations will append, before a byte of it is written.
+ *
+ * Operations are judged in queue order, each on what the index holds and on what the group has planned so far: a
+ * delete behind a write of the same group sees that write. Judging writes nothing and publishes nothing, so a
+ * group whose append fails can be thrown away.
+ *
+ * The writer's alone.
+ */
+#ifndef RD_ENGINE_PLAN_H
+#define RD_ENGINE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct rd_index;
+struct rd_op;
+
+struct rd_plan_entry {
+    uint64_t key_hash;
+    struct rd_slice payload; /* borrows from the operation; of a tombstone: one zero byte */
+    uint64_t prev_tail;
+    uint64_t payload_offset;
+    uint32_t crc32; /* set when the entry is encoded */
+    bool tombstone;
+    bool in_index;   /* the key was live before this group */
+    bool superseded; /* a later entry of the group has the same key: never published */
+};
+
+/* One operation of the group and the entries that are its own. */
+struct rd_plan_step {
+    struct rd_op *op;
+    uint32_t first; /* into entries */
+    uint32_t count;
+};
+
+#define RD_PLAN_STEPS_MAX 4096u /* operations in one group */
+
+struct rd_plan {
+    struct rd_plan_entry *entries; /* owned */
+    struct rd_plan_step *steps;    /* owned */
+    uint32_t *latest;              /* owned; hash table by key: index + 1 of its latest entry, 0: free */
+    uint32_t entry_count;
+    uint32_t entry_capacity;
+    uint32_t step_count;  /* at most RD_PLAN_STEPS_MAX */
+    uint32_t latest_mask; /* slots that this group uses - 1; twice entry_capacity are there */
+    uint64_t tail;        /* where the group will end */
+};
+
+enum rd_status rd_plan_init(struct rd_plan *plan) RD_MUST_CHECK;
+void rd_plan_deinit(struct rd_plan *plan);
+
+/* Starts a group that is appended at `tail`. */
+void rd_plan_begin(struct rd_plan *plan, uint64_t tail);
+
+/* Judges op as the group's next. Sets op->status and the results that are known now (count, replaced). An
+ * operation that fails adds no entries, only its step. file: the map, up to the published tail. */
+void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op);
+
+/* Room in the index for all that the plan adds, or RD_NO_MEMORY. */
+enum rd_status rd_plan_reserve(struct rd_plan *plan, struct rd_index *index, const uint8_t *file) RD_MUST_CHECK;
+
+#endif

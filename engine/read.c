@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * read.c - lookups. A reader enters the epoch, asks the index, pins the mapping that covers what it found, and
+ * leaves; the payload itself is looked at outside.
+ */
+#include "engine/record.h"
+#include "engine/store.h"
+
+#define LOOK_TRIES  4   /* of a look at several keys, before it holds publishing up */
+#define BLOCK_COUNT 64u /* keys whose cache misses overlap */
+
+/* trailer_offset came from the index or a checked chain. Fails where others have changed the file under us. */
+static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, struct rd_value *ret_value)
+{
+    struct rd_record record;
+    if (!rd_record_parse(mapping->base, trailer_offset + RD_TRAILER_LEN, &record))
+        return false;
+    *ret_value = (struct rd_value){
+        .payload = rd_slice(mapping->base + record.payload_offset, record.payload_len),
+        .key_hash = record.trailer.key_hash,
+        .offset = record.payload_offset,
+        .prev_tail = record.trailer.prev_tail,
+        .crc32 = record.trailer.crc32,
+        .pin = mapping,
+    };
+    return true;
+}
+
+enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    struct rd_mapping *mapping = NULL;
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    uint64_t trailer_offset = rd_index_find(&store->index, &store->mapping, key.hash);
+    if (trailer_offset != 0) {
+        mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+        rd_mapping_ref(mapping, 1);
+    }
+    rd_epoch_exit(&store->epoch, slot);
+    if (mapping == NULL)
+        return RD_KEY_NOT_FOUND;
+    if (fill_value(mapping, trailer_offset, ret_value))
+        return RD_OK;
+    rd_mapping_unref(mapping, 1);
+    return RD_CORRUPT;
+}
+
+enum rd_status rd_value_verify(const struct rd_value *value)
+{
+    return rd_crc32(0, value->payload) == value->crc32 ? RD_OK : RD_CORRUPT;
+}
+
+enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    struct rd_value value;
+    enum rd_status status = rd_store_find(store, key, &value);
+    if (status != RD_OK)
+        return status;
+    if (store->verify_reads && rd_value_verify(&value) != RD_OK) {
+        rd_value_release(&value);
+        return RD_CORRUPT;
+    }
+    *ret_value = value;
+    return RD_OK;
+}
+
+bool rd_store_exists(struct rd_store *store, struct rd_key key)
+{
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    bool found = rd_index_find(&store->index, &store->mapping, key.hash) != 0;
+    rd_epoch_exit(&store->epoch, slot);
+    return found;
+}
+
+void rd_value_release(struct rd_value *value)
+{
+    rd_mapping_unref(value->pin, 1);
+    value->pin = NULL;
+}
+
+void rd_values_release(struct rd_value *values, size_t count)
+{
+    size_t i = 0;
+    while (i < count) {
+        struct rd_mapping *mapping = values[i].pin;
+        uint64_t refs = 0;
+        for (; i < count && values[i].pin == mapping; i++) {
+            values[i].pin = NULL;
+            refs++;
+        }
+        rd_mapping_unref(mapping, refs);
+    }
+}
+
+/* ---- several keys
+ * ----------------------------------------------------------------------------------------------- */
+
+/* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. */
+static void find_block(struct rd_store *store, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)
+{
+    for (unsigned i = 0; i < count; i++)
+        rd_index_prefetch(&store->index, keys[i].hash);
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_seq_cst)->base;
+    for (unsigned i = 0; i < count; i++)
+        __builtin_prefetch(file + rd_index_guess(&store->index, keys[i].hash));
+    for (unsigned i = 0; i < count; i++)
+        ret_trailers[i] = rd_index_find(&store->index, &store->mapping, keys[i].hash);
+}
+
+/* Inside the epoch. The values' pins are counted once, at the end. */
+static void look(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values)
+{
+    uint64_t trailers[BLOCK_COUNT];
+    for (size_t done = 0; done < count; done += BLOCK_COUNT) {
+        unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
+        find_block(store, keys + done, block, trailers);
+        struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+        for (unsigned i = 0; i < block; i++)
+            if (trailers[i] == 0 || !fill_value(mapping, trailers[i], &ret_values[done + i]))
+                ret_values[done + i] = (struct rd_value){.pin = NULL};
+    }
+}
+
+static void pin_all(struct rd_value *values, size_t count)
+{
+    size_t i = 0;
+    while (i < count) {
+        struct rd_mapping *mapping = values[i].pin;
+        uint64_t refs = 0;
+        for (; i < count && values[i].pin == mapping; i++)
+            refs++;
+        if (mapping != NULL)
+            rd_mapping_ref(mapping, refs);
+    }
+}
+
+/* A look that overlaps a publication is repeated; one that keeps doing so stops publishing for its time. */
+static void look_consistently(struct rd_store *store, const struct rd_key *keys, size_t count,
+                              struct rd_value *ret_values)
+{
+    for (int tried = 0; tried < LOOK_TRIES; tried++) {
+        uint64_t before = atomic_load_explicit(&store->publications, memory_order_seq_cst);
+        if (before % 2 != 0)
+            continue;
+        look(store, keys, count, ret_values);
+        if (atomic_load_explicit(&store->publications, memory_order_seq_cst) == before)
+            return;
+    }
+    pthread_mutex_lock(&store->publish_lock);
+    look(store, keys, count, ret_values);
+    pthread_mutex_unlock(&store->publish_lock);
+}
+
+void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
+                         struct rd_value *ret_values, enum rd_status *ret_statuses)
+{
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    look_consistently(store, keys, count, ret_values);
+    pin_all(ret_values, count);
+    rd_epoch_exit(&store->epoch, slot);
+    for (size_t i = 0; i < count; i++) {
+        struct rd_value *value = &ret_values[i];
+        ret_statuses[i] = value->pin == NULL ? RD_KEY_NOT_FOUND : RD_OK;
+        if (value->pin == NULL || !store->verify_reads || rd_value_verify(value) == RD_OK)
+            continue;
+        ret_statuses[i] = RD_CORRUPT;
+        rd_value_release(value);
+        *value = (struct rd_value){.pin = NULL};
+    }
+}

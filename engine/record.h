@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * record.h - the layout of a store file, drawn once. Pure: no I/O, no state.
+ *
+ *   entry      = [pad: zero bytes][payload][key_hash u64][prev_tail u64][crc u32]
+ *   tombstone  = [0x00]                    [key_hash u64][prev_tail u64][crc u32]     21 bytes, never padded
+ *
+ *   prev_tail                payload_offset        trailer_offset                     end (the next prev_tail)
+ *       |<-- pad, 0..63 zeros -->|<---- payload ---->|<-- hash 8 -><- prev 8 -><- crc 4 ->|
+ *
+ * Integers are little-endian. payload_offset is a multiple of 64. The entries form one backward chain from the end
+ * of the file to offset 0. The crc is CRC-32 with the zlib polynomial over the payload alone. Source of the
+ * format: the Rust library simd-r-drive, 0.15 and later (docs/FORMAT.md).
+ */
+#ifndef RD_ENGINE_RECORD_H
+#define RD_ENGINE_RECORD_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/endian.h"
+
+#define RD_RECORD_ALIGN  64u
+#define RD_TRAILER_LEN   20u
+#define RD_TOMBSTONE_LEN 21u
+#define RD_TOMBSTONE_CRC 0xd202ef8du               /* crc32 of one zero byte */
+#define RD_TAIL_MAX      ((UINT64_C(1) << 48) - 1) /* the index keeps offsets in 48 bits */
+
+static_assert((RD_RECORD_ALIGN & (RD_RECORD_ALIGN - 1)) == 0, "alignment is a power of two");
+static_assert(RD_TRAILER_LEN == 8 + 8 + 4, "trailer: hash, prev_tail, crc");
+static_assert(RD_TOMBSTONE_LEN == 1 + RD_TRAILER_LEN, "tombstone: one zero byte and a trailer");
+
+struct rd_trailer {
+    uint64_t key_hash;
+    uint64_t prev_tail;
+    uint32_t crc32;
+};
+
+/* One entry as it lies in the file; offsets are absolute. */
+struct rd_record {
+    struct rd_trailer trailer;
+    uint64_t payload_offset;
+    uint64_t payload_len;
+    uint64_t trailer_offset;
+    bool tombstone;
+};
+
+static inline uint64_t rd_record_align(uint64_t offset)
+{
+    return (offset + (RD_RECORD_ALIGN - 1)) & ~(uint64_t)(RD_RECORD_ALIGN - 1);
+}
+
+static inline struct rd_trailer rd_trailer_decode(const uint8_t *from)
+{
+    return (struct rd_trailer){
+        .key_hash = rd_load_u64le(from), .prev_tail = rd_load_u64le(from + 8), .crc32 = rd_load_u32le(from + 16)};
+}
+
+static inline void rd_trailer_encode(const struct rd_trailer *trailer, uint8_t *to)
+{
+    rd_store_u64le(to, trailer->key_hash);
+    rd_store_u64le(to + 8, trailer->prev_tail);
+    rd_store_u32le(to + 16, trailer->crc32);
+}
+
+/* Reads the entry whose last byte lies just before `end`. False where these bytes cannot be an entry. Looks at the
+ * trailer, and for a payload of one byte at that byte; pads and checksums are the caller's to check.
+ * file: at least `end` readable bytes. */
+static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_record *ret_record)
+{
+    if (end < RD_TOMBSTONE_LEN)
+        return false;
+    uint64_t trailer_offset = end - RD_TRAILER_LEN;
+    struct rd_record record = {.trailer = rd_trailer_decode(file + trailer_offset),
+                               .trailer_offset = trailer_offset};
+    uint64_t prev_tail = record.trailer.prev_tail;
+    if (prev_tail >= trailer_offset)
+        return false;
+    if (end - prev_tail == RD_TOMBSTONE_LEN && file[prev_tail] == 0) {
+        record.payload_offset = prev_tail;
+        record.payload_len = 1;
+        record.tombstone = true;
+    } else {
+        record.payload_offset = rd_record_align(prev_tail);
+        if (record.payload_offset >= trailer_offset)
+            return false;
+        record.payload_len = trailer_offset - record.payload_offset;
+        record.tombstone = record.payload_len == 1 && file[record.payload_offset] == 0;
+    }
+    *ret_record = record;
+    return true;
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recovery.h - finds out what of a file is a store. Pure: looks at bytes, decides, changes nothing.
+ *
+ * Kept is the longest whole prefix. An entry is whole where it follows the one before it without a gap, its pad is
+ * zero and its checksum matches. The rules, and why each is there:
+ *
+ *  1. A chain that leads from the file's end to 0 and whose last entry's checksum matches is taken as it is: a
+ * failing checksum further down is a damaged payload, and that is the reads' business (RD_CORRUPT).
+ *  2. Otherwise entries are followed forward from 0, each with its checksum. What they reach is the trusted tail.
+ *  3. Beyond the trusted tail an entry is only believed where its checksum matches and the chain down from it
+ * passes through the trusted tail: then what lies between is a damaged payload, not a torn end.
+ *  4. The chain from the very end of the file is also believed where only payloads in it are damaged: it must pass
+ *     through the trusted tail, or have one more entry whose checksum matches.
+ *  5. Where a chain above the trusted tail is sound but does not lead down to it, a trailer in the middle is
+ * damaged: nothing is cut, the range between is named, and the store opens read-only.
+ *  6. Bytes 0xFF behind the tail are the file running ahead of it: nothing to keep.
+ *
+ * A zero-filled end looks like "a first entry" (prev_tail 0) at each of its bytes, and a value that is itself a
+ * store is full of entries of its own: neither has a matching checksum at the place where the outer chain would
+ * need it.
+ */
+#ifndef RD_ENGINE_RECOVERY_H
+#define RD_ENGINE_RECOVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct rd_recovery {
+    uint64_t tail; /* end of the last entry that is kept; 0: an empty store */
+    bool damaged;  /* entries in [damage_begin, damage_end) cannot be told apart */
+    uint64_t damage_begin;
+    uint64_t damage_end;
+    bool rest_is_extension; /* what follows the tail is 0xFF to the end, or nothing */
+};
+
+/* RD_NOT_A_STORE: no whole entry, and neither empty, under 4,096 bytes nor all zero. RD_NO_MEMORY. */
+enum rd_status rd_recovery_examine(struct rd_slice file, struct rd_recovery *ret_recovery) RD_MUST_CHECK;
+
+#endif

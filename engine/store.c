@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.c - opening (lock, recover, load, sync) and closing a store, and what can be said about it.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/record.h"
+#include "engine/recovery.h"
+#include "engine/store.h"
+
+#define QUEUE_COUNT_DEFAULT 65536u
+#define QUEUE_BYTES_DEFAULT (UINT64_C(256) << 20)
+#define INTERVAL_MS_DEFAULT 1000u
+
+void rd_store_make_read_only(struct rd_store *store, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&store->state_lock);
+    vsnprintf(store->reason, sizeof store->reason, format, args);
+    pthread_mutex_unlock(&store->state_lock);
+    va_end(args);
+    atomic_store_explicit(&store->state, RD_STORE_READ_ONLY, memory_order_release);
+}
+
+static void give_back_mapping(struct rd_retired *retired)
+{
+    rd_mapping_unref((struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired)), 1);
+}
+
+enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error)
+{
+    struct rd_mapping *old = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    if (old != NULL && tail <= old->len)
+        return RD_OK;
+    struct rd_mapping *mapping;
+    enum rd_status status = rd_mapping_create(store->io, store->file.fd, tail, &mapping, ret_error);
+    if (status != RD_OK)
+        return status;
+    atomic_store_explicit(&store->mapping, mapping, memory_order_seq_cst);
+    if (old != NULL)
+        rd_epoch_retire(&store->epoch, &old->retired, give_back_mapping);
+    return RD_OK;
+}
+
+/* ---- opening
+ * ---------------------------------------------------------------------------------------------------- */
+
+static enum rd_status init(struct rd_store *store, const struct rd_store_options *options,
+                           struct rd_error *ret_error)
+{
+    store->io = options->io == NULL ? &rd_io_system : options->io;
+    store->file.fd = -1;
+    store->durability = options->durability == RD_DURABILITY_DEFAULT ? RD_DURABILITY_SYNC : options->durability;
+    if (store->durability == RD_DURABILITY_INTERVAL)
+        store->durability_interval_ms =
+            options->durability_interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->durability_interval_ms;
+    store->verify_reads = !options->verify_reads_off;
+    store->opened_read_only = options->read_only;
+    rd_epoch_init(&store->epoch);
+    pthread_mutex_init(&store->publish_lock, NULL);
+    pthread_mutex_init(&store->state_lock, NULL);
+    enum rd_status status = rd_queue_init(
+        &store->queue, options->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : options->queue_count_max,
+        options->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : options->queue_bytes_max);
+    if (status != RD_OK) {
+        pthread_mutex_destroy(&store->state_lock);
+        pthread_mutex_destroy(&store->publish_lock);
+        return rd_error_set(ret_error, status, 0, "no memory for a store");
+    }
+    return RD_OK;
+}
+
+static void deinit(struct rd_store *store)
+{
+    rd_index_deinit(&store->index);
+    rd_mapping_unref(atomic_load_explicit(&store->mapping, memory_order_relaxed), 1);
+    rd_epoch_deinit(&store->epoch);
+    rd_datafile_close(&store->file);
+    rd_queue_deinit(&store->queue);
+    pthread_mutex_destroy(&store->state_lock);
+    pthread_mutex_destroy(&store->publish_lock);
+}
+
+/* Cuts what is not part of the store, after keeping it aside. What cannot be kept is not cut. */
+static enum rd_status repair(struct rd_store *store, const struct rd_recovery *recovery,
+                             struct rd_error *ret_error)
+{
+    uint64_t size = store->file.size;
+    if (recovery->damaged) {
+        rd_store_make_read_only(store, "bytes %llu to %llu of the file are damaged; entries there cannot be read",
+                                (unsigned long long)recovery->damage_begin,
+                                (unsigned long long)recovery->damage_end);
+        return RD_OK;
+    }
+    if (size == recovery->tail || store->opened_read_only)
+        return RD_OK;
+    if (!recovery->rest_is_extension) {
+        const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+        struct rd_slice torn = rd_slice(file + recovery->tail, size - recovery->tail);
+        struct rd_error error;
+        if (rd_datafile_keep_aside(&store->file, recovery->tail, torn, &error) != RD_OK) {
+            rd_store_make_read_only(store, "a torn end must be cut but cannot be kept aside: %.100s",
+                                    error.message);
+            return RD_OK;
+        }
+    }
+    int failed = rd_datafile_cut(&store->file, recovery->tail);
+    if (failed != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot cut %s to %llu bytes", store->file.path,
+                            (unsigned long long)recovery->tail);
+    return RD_OK;
+}
+
+static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
+{
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    struct rd_recovery recovery;
+    enum rd_status status = rd_recovery_examine(rd_slice(file, store->file.size), &recovery);
+    if (status == RD_NOT_A_STORE)
+        return rd_error_set(ret_error, status, 0,
+                            "%s is not a store: no entry in it is whole; it was left as it is", store->file.path);
+    if (status != RD_OK)
+        return rd_error_set(ret_error, status, 0, "no memory to recover %s", store->file.path);
+    status = repair(store, &recovery, ret_error);
+    if (status != RD_OK)
+        return status;
+    store->damaged = recovery.damaged;
+    store->damage_begin = recovery.damage_begin;
+    store->damage_end = recovery.damage_end;
+    status = rd_store_load(store, recovery.tail);
+    if (status != RD_OK)
+        return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
+    int failed = store->opened_read_only ? 0 : rd_datafile_sync(&store->file);
+    if (failed != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
+    atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
+    return RD_OK;
+}
+
+enum rd_status rd_store_open(const char *path, const struct rd_store_options *options, struct rd_store **ret_store,
+                             struct rd_error *ret_error)
+{
+    static const struct rd_store_options defaults;
+    if (options == NULL)
+        options = &defaults;
+    struct rd_store *store = aligned_alloc(_Alignof(struct rd_store), sizeof *store);
+    if (store == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for a store");
+    memset((void *)store, 0, sizeof *store);
+    enum rd_status status = init(store, options, ret_error);
+    if (status != RD_OK) {
+        free(store);
+        return status;
+    }
+    status = rd_datafile_open(&store->file, store->io, path, options->create, options->read_only, ret_error);
+    if (status == RD_OK)
+        status = rd_store_map(store, store->file.size, ret_error);
+    if (status == RD_OK && rd_index_init(&store->index, &store->epoch, 0) != RD_OK)
+        status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the index of %s", path);
+    if (status == RD_OK)
+        status = recover(store, ret_error);
+    if (status == RD_OK && options->read_only)
+        rd_store_make_read_only(store, "opened read-only");
+    else if (status == RD_OK && rd_writer_start(store) != RD_OK)
+        status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "cannot start the writer thread of %s", path);
+    if (status != RD_OK) {
+        rd_store_close(store);
+        return status;
+    }
+    *ret_store = store;
+    return RD_OK;
+}
+
+void rd_store_close(struct rd_store *store)
+{
+    if (store == NULL)
+        return;
+    rd_writer_stop(store);
+    deinit(store);
+    free(store);
+}
+
+/* ---- submitting
+ * ------------------------------------------------------------------------------------------------- */
+
+static uint64_t payload_bytes(const struct rd_op *op)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < op->entry_count; i++)
+        bytes += op->entries[i].payload.len;
+    return bytes;
+}
+
+static enum rd_status check_writable(const struct rd_store *store)
+{
+    if (store->opened_read_only)
+        return RD_UNAVAILABLE;
+    return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
+}
+
+enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room)
+{
+    if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
+        op->durability == RD_DURABILITY_INTERVAL || op->durability > RD_DURABILITY_NONE ||
+        op->kind > RD_OP_BATCH_DELETE ||
+        ((op->kind == RD_OP_WRITE || op->kind == RD_OP_DELETE) && op->entry_count != 1))
+        return RD_INVALID_ARGUMENT;
+    enum rd_status status = check_writable(store);
+    if (status != RD_OK)
+        return status;
+    op->queued_bytes = payload_bytes(op);
+    op->os_errno = 0;
+    return rd_queue_put(&store->queue, op, wait_for_room);
+}
+
+enum rd_status rd_store_submit(struct rd_store *store, struct rd_op *op)
+{
+    return rd_store_enqueue(store, op, false);
+}
+
+void rd_store_kick(struct rd_store *store)
+{
+    rd_queue_kick(&store->queue);
+}
+
+/* ---- what can be said about it
+ * ---------------------------------------------------------------------------------- */
+
+uint64_t rd_store_len(struct rd_store *store)
+{
+    return atomic_load_explicit(&store->index.count, memory_order_relaxed);
+}
+
+bool rd_store_is_empty(struct rd_store *store)
+{
+    return rd_store_len(store) == 0;
+}
+
+uint64_t rd_store_file_size(struct rd_store *store)
+{
+    return atomic_load_explicit(&store->tail, memory_order_acquire);
+}
+
+void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
+{
+    struct rd_store_info info = {
+        .entries = rd_store_len(store),
+        .tail = rd_store_file_size(store),
+        .file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
+        .durability = store->durability,
+        .durability_interval_ms = store->durability_interval_ms,
+        .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
+    };
+    uint64_t live = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
+    info.dead_bytes = info.tail > live ? info.tail - live : 0;
+    if (info.state != RD_STORE_OPEN) {
+        pthread_mutex_lock(&store->state_lock);
+        memcpy(info.reason, store->reason, sizeof info.reason);
+        pthread_mutex_unlock(&store->state_lock);
+    }
+    *ret_info = info;
+}

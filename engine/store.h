@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store.h - the inside of a store, shared by the engine's files and by nobody else.
+ *
+ * Who writes what: the thread that opens the store, until the writer thread starts; from then on the writer alone,
+ * but for the queue (its own lock) and `reason` (state_lock). Readers take no lock: they enter the epoch, load the
+ * index and the mapping, pin the mapping, and leave.
+ */
+#ifndef RD_ENGINE_STORE_H
+#define RD_ENGINE_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/datafile.h"
+#include "engine/encoder.h"
+#include "engine/engine.h"
+#include "engine/epoch.h"
+#include "engine/index.h"
+#include "engine/mapping.h"
+#include "engine/plan.h"
+#include "engine/queue.h"
+
+/* What only the writer thread touches. */
+struct rd_writer {
+    pthread_t thread;
+    bool started;
+    struct rd_plan plan;
+    struct rd_encoder encoder;
+    bool unsynced;              /* bytes of published entries may not be on the disk yet */
+    bool answered_unsynced;     /* of these, some were answered under RD_DURABILITY_INTERVAL */
+    uint64_t answered_since_ms; /* since when; monotonic clock */
+};
+
+struct rd_store {
+    const struct rd_io *io;  /* borrows */
+    struct rd_datafile file; /* writer */
+    struct rd_epoch epoch;
+    struct rd_index index;
+    _Atomic(struct rd_mapping *) mapping; /* covers every published entry */
+    atomic_uint_fast64_t tail;            /* published */
+    atomic_uint_fast64_t live_bytes;      /* payloads and trailers of live entries */
+    atomic_uint_fast64_t file_size;
+    atomic_uint_fast64_t publications; /* odd while one is under way: a look at several keys is then repeated */
+    pthread_mutex_t publish_lock;      /* held while publishing; a look that was repeated too often takes it */
+    atomic_int state;                  /* enum rd_store_state */
+    pthread_mutex_t state_lock;        /* guards reason */
+    char reason[160];
+    enum rd_durability durability;   /* constant; never DEFAULT */
+    uint32_t durability_interval_ms; /* constant */
+    bool verify_reads;               /* constant */
+    bool opened_read_only;           /* constant: asked for, not damaged or failed */
+    bool damaged;                    /* constant: [damage_begin, damage_end) of the chain cannot be followed */
+    uint64_t damage_begin;           /* constant */
+    uint64_t damage_end;             /* constant */
+    struct rd_queue queue;
+    struct rd_writer writer;
+};
+
+/* Writes fail from now on, reads go on. */
+void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
+
+/* rd_store_submit, or its blocking kind that waits for room in the queue. */
+enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room) RD_MUST_CHECK;
+
+enum rd_status rd_writer_start(struct rd_store *store) RD_MUST_CHECK;
+/* Lets it complete what is queued, sync, and end. */
+void rd_writer_stop(struct rd_store *store);
+
+/* The writer, and the opener before it: makes the mapping cover `tail` bytes. */
+enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Fills the index with the live entries of the chain that ends at `tail`. Before the writer starts. */
+enum rd_status rd_store_load(struct rd_store *store, uint64_t tail) RD_MUST_CHECK;
+
+/* Where the chain goes on below the entry that starts at prev_tail: over a damaged range, if that is where it is.
+ */
+static inline uint64_t rd_store_chain_next(const struct rd_store *store, uint64_t prev_tail)
+{
+    return store->damaged && prev_tail == store->damage_end ? store->damage_begin : prev_tail;
+}
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * writer.c - a store's writer thread: takes what is queued, and for each group
+ *
+ *   judge (plan) -> reserve index and map -> append -> sync, as durability says -> publish -> complete
+ *
+ * Until the append nothing has changed; until publish nothing is visible. So each failure has one way back:
+ *
+ *   judged invalid          that operation fails, the group goes on
+ *   no memory, no space     the file is cut back to the published tail; operations are tried one by one
+ *   write or sync failed    cut back, the store becomes read-only, everything in the group fails with RD_IO_ERROR
+ *
+ * Operations complete in the order of submission, whatever becomes of them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/record.h"
+#include "engine/store.h"
+
+#define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
+#define GROUP_ENTRIES_MAX 65536u
+
+static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
+{
+    return op->durability == RD_DURABILITY_DEFAULT ? store->durability : op->durability;
+}
+
+/* ---- completing
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Hands over runs of operations with the same sink. An operation is the caller's as soon as it is delivered; room
+ * in the queue is given back before, since who waits for the answer may submit at once. */
+static void complete(struct rd_store *store, struct rd_op *first)
+{
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    for (const struct rd_op *op = first; op != NULL; op = op->next) {
+        count++;
+        bytes += op->queued_bytes;
+    }
+    rd_queue_done(&store->queue, count, bytes);
+    while (first != NULL) {
+        struct rd_op *last = first;
+        while (last->next != NULL && last->next->sink == first->sink)
+            last = last->next;
+        struct rd_op *rest = last->next;
+        last->next = NULL;
+        first->sink->deliver(first->sink, first, last);
+        first = rest;
+    }
+}
+
+static void fail_all(struct rd_plan *plan, enum rd_status status, int os_errno)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        struct rd_op *op = plan->steps[i].op;
+        if (op->status != RD_OK)
+            continue; /* judged already, and it would have failed anyway */
+        op->status = status;
+        op->os_errno = os_errno;
+        op->count = 0;
+        op->replaced = false;
+    }
+}
+
+/* ---- publishing
+ * ------------------------------------------------------------------------------------------------- */
+
+static uint64_t entry_bytes(const uint8_t *file, uint64_t trailer_offset)
+{
+    struct rd_record record;
+    if (!rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
+        return 0;
+    return record.payload_len + RD_TRAILER_LEN;
+}
+
+static void publish(struct rd_store *store, struct rd_plan *plan)
+{
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    uint64_t live_bytes = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
+    uint64_t publication = atomic_load_explicit(&store->publications, memory_order_relaxed);
+    pthread_mutex_lock(&store->publish_lock);
+    atomic_store_explicit(&store->publications, publication + 1, memory_order_seq_cst);
+    for (uint32_t i = 0; i < plan->entry_count; i++) {
+        const struct rd_plan_entry *entry = &plan->entries[i];
+        if (entry->superseded)
+            continue;
+        uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
+        uint64_t old = 0;
+        if (!entry->tombstone) {
+            old = rd_index_put(&store->index, file, entry->key_hash, trailer_offset);
+            live_bytes += entry->payload.len + RD_TRAILER_LEN;
+        } else if (entry->in_index) {
+            old = rd_index_remove(&store->index, file, entry->key_hash);
+        }
+        if (old != 0)
+            live_bytes -= entry_bytes(file, old);
+    }
+    atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
+    atomic_store_explicit(&store->tail, plan->tail, memory_order_release);
+    atomic_store_explicit(&store->publications, publication + 2, memory_order_seq_cst);
+    pthread_mutex_unlock(&store->publish_lock);
+    rd_epoch_collect(&store->epoch);
+}
+
+static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_durability synced)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const struct rd_plan_step *step = &plan->steps[i];
+        struct rd_op *op = step->op;
+        op->durability_applied = synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : durability_of(store, op);
+        op->durability_interval_ms =
+            op->durability_applied == RD_DURABILITY_INTERVAL ? store->durability_interval_ms : 0;
+        if (op->status != RD_OK || step->count == 0)
+            continue;
+        const struct rd_plan_entry *last = &plan->entries[step->first + step->count - 1];
+        if (last->tombstone)
+            continue;
+        op->offset = last->payload_offset;
+        op->crc32 = last->crc32;
+    }
+}
+
+/* ---- durability
+ * ------------------------------------------------------------------------------------------------- */
+
+static int sync_now(struct rd_store *store)
+{
+    int failed = rd_datafile_sync(&store->file);
+    if (failed == 0) {
+        store->writer.unsynced = false;
+        store->writer.answered_unsynced = false;
+    }
+    return failed;
+}
+
+static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
+{
+    const struct rd_writer *writer = &store->writer;
+    if (writer->answered_unsynced &&
+        rd_monotonic_ms() - writer->answered_since_ms >= store->durability_interval_ms)
+        return true;
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_SYNC)
+            return true;
+    return false;
+}
+
+static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
+{
+    struct rd_writer *writer = &store->writer;
+    writer->unsynced = true;
+    for (uint32_t i = 0; i < plan->step_count && !writer->answered_unsynced; i++) {
+        if (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_INTERVAL) {
+            writer->answered_unsynced = true;
+            writer->answered_since_ms = rd_monotonic_ms();
+        }
+    }
+}
+
+/* ---- one group
+ * -------------------------------------------------------------------------------------------------- */
+
+static void fail_store(struct rd_store *store, const char *what, int os_errno)
+{
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    int cut = rd_datafile_cut(&store->file, tail);
+    rd_store_make_read_only(store, "%s failed: %s%s%s; no write is taken until the store is reopened", what,
+                            strerror(os_errno),
+                            cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
+}
+
+static bool is_out_of_space(int os_errno)
+{
+    return os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
+}
+
+/* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY: the file is as it was. RD_IO_ERROR:
+ * the store is read-only now. */
+static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
+                             int *ret_errno)
+{
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    enum rd_status status = rd_store_map(store, plan->tail, NULL);
+    if (status != RD_OK)
+        return status;
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    status = rd_plan_reserve(plan, &store->index, file);
+    if (status != RD_OK)
+        return status;
+    *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
+    if (is_out_of_space(*ret_errno) && rd_datafile_cut(&store->file, tail) == 0)
+        return RD_NO_SPACE;
+    if (*ret_errno != 0) {
+        fail_store(store, "writing", *ret_errno);
+        return RD_IO_ERROR;
+    }
+    if (!group_wants_sync(store, plan)) {
+        note_unsynced(store, plan);
+        return RD_OK;
+    }
+    *ret_errno = sync_now(store);
+    if (*ret_errno != 0) {
+        fail_store(store, "fdatasync", *ret_errno);
+        return RD_IO_ERROR;
+    }
+    *ret_synced = RD_DURABILITY_SYNC;
+    return RD_OK;
+}
+
+static bool is_writable(struct rd_store *store)
+{
+    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
+}
+
+/* Plans the operations from first on, until the group is full. Returns the first that is left out. */
+static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
+{
+    struct rd_plan *plan = &store->writer.plan;
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    rd_plan_begin(plan, tail);
+    struct rd_op *op = first;
+    while (op != NULL && plan->step_count < op_count_max && plan->tail - tail < GROUP_BYTES_MAX &&
+           plan->entry_count < GROUP_ENTRIES_MAX) {
+        rd_plan_add(plan, &store->index, file, op);
+        op = op->next;
+    }
+    return op;
+}
+
+/* Takes as many operations as one group holds; returns what is left. */
+static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max,
+                                  enum rd_status *ret_status)
+{
+    struct rd_plan *plan = &store->writer.plan;
+    struct rd_op *rest = plan_group(store, first, op_count_max);
+    enum rd_durability synced = RD_DURABILITY_DEFAULT;
+    int os_errno = 0;
+    enum rd_status status = RD_OK;
+    if (!is_writable(store))
+        status = RD_IO_ERROR;
+    else if (plan->entry_count != 0)
+        status = append(store, plan, &synced, &os_errno);
+    bool retry = (status == RD_NO_SPACE || status == RD_NO_MEMORY) && plan->step_count > 1;
+    *ret_status = status;
+    if (retry)
+        return first;
+    if (status != RD_OK)
+        fail_all(plan, status, os_errno);
+    else if (plan->entry_count != 0)
+        publish(store, plan);
+    fill_results(store, plan, synced);
+    plan->steps[plan->step_count - 1].op->next = NULL;
+    complete(store, first);
+    return rest;
+}
+
+static void commit_all(struct rd_store *store, struct rd_op *first)
+{
+    uint32_t op_count_max = RD_PLAN_STEPS_MAX;
+    while (first != NULL) {
+        struct rd_op *before = first;
+        enum rd_status status;
+        first = commit_group(store, first, op_count_max, &status);
+        /* A group that found no room is tried again one by one: a small one may still fit. */
+        op_count_max = first == before ? 1 : status == RD_OK ? op_count_max : 1;
+    }
+}
+
+/* ---- the thread
+ * ------------------------------------------------------------------------------------------------- */
+
+static void sync_late(struct rd_store *store)
+{
+    if (!store->writer.unsynced || !is_writable(store))
+        return;
+    int failed = sync_now(store);
+    if (failed != 0)
+        fail_store(store, "fdatasync", failed);
+}
+
+static void *run(void *context)
+{
+    struct rd_store *store = context;
+    struct rd_writer *writer = &store->writer;
+    for (;;) {
+        uint64_t deadline_ms =
+            writer->answered_unsynced ? writer->answered_since_ms + store->durability_interval_ms : 0;
+        bool closing = false;
+        struct rd_op *first = rd_queue_take(&store->queue, deadline_ms, &closing);
+        if (first != NULL) {
+            commit_all(store, first);
+            continue;
+        }
+        sync_late(store);
+        writer->answered_unsynced = false;
+        if (closing)
+            return NULL;
+    }
+}
+
+enum rd_status rd_writer_start(struct rd_store *store)
+{
+    struct rd_writer *writer = &store->writer;
+    enum rd_status status = rd_plan_init(&writer->plan);
+    if (status == RD_OK)
+        status = rd_encoder_init(&writer->encoder);
+    if (status == RD_OK && pthread_create(&writer->thread, NULL, run, store) != 0)
+        status = RD_NO_MEMORY;
+    writer->started = status == RD_OK;
+    return status;
+}
+
+void rd_writer_stop(struct rd_store *store)
+{
+    struct rd_writer *writer = &store->writer;
+    if (writer->started) {
+        rd_queue_close(&store->queue);
+        pthread_join(writer->thread, NULL);
+    }
+    writer->started = false;
+    rd_encoder_deinit(&writer->encoder);
+    rd_plan_deinit(&writer->plan);
+}
