@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""A reader of the store file (docs/FORMAT.md) that shares no code with the engine. For files of daemons at rest."""
+import struct
+import zlib
+
+
+class Entry:
+    def __init__(self, offset, payload, key_hash, prev_tail, crc32, end):
+        self.offset = offset
+        self.payload = payload
+        self.key_hash = key_hash
+        self.prev_tail = prev_tail
+        self.crc32 = crc32
+        self.end = end
+
+    @property
+    def is_tombstone(self):
+        return self.payload == b"\0"
+
+
+def read_chain(path):
+    """Every physical entry, oldest first. Asserts that the chain is whole: no gap, zero pads, checksums."""
+    with open(path, "rb") as file:
+        data = file.read()
+    entries = []
+    end = len(data)
+    while end:
+        key_hash, prev_tail, crc32 = struct.unpack_from("<QQI", data, end - 20)
+        assert prev_tail < end - 20, f"broken chain at {end}"
+        start = prev_tail
+        # A tombstone is one zero byte without a pad; anything else starts on a 64-byte boundary.
+        if end - 20 - start != 1:
+            start += -start % 64
+            assert not any(data[prev_tail:start]), f"pad at {prev_tail} is not zero"
+        payload = data[start:end - 20]
+        assert payload and zlib.crc32(payload) == crc32, f"checksum of the entry at {start}"
+        entries.append(Entry(start, payload, key_hash, prev_tail, crc32, end))
+        end = prev_tail
+    return entries[::-1]
+
+
+def live_entries(path):
+    """What lives, by key hash."""
+    live = {}
+    for entry in read_chain(path):
+        if entry.is_tombstone:
+            live.pop(entry.key_hash, None)
+        else:
+            live[entry.key_hash] = entry
+    return live

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""rdrived as a process: how it is told what to do, how it stops, what it exits with."""
+import json
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+from harness import wire as w
+from harness.curl import Curl
+from harness.daemon import Daemon, run_to_end, wait_until
+from harness.rawhttp import RawHttp, request
+from harness.wire import Wire, frame
+
+FREE = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+
+
+# ---- stopping -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly(launch, number):
+    daemon = launch(unix=True)
+    with Wire(daemon.binary_address) as idle, RawHttp(daemon.http_address) as idle_http:
+        idle.write(b"k", b"v")
+        daemon.process.send_signal(number)
+        assert idle.closed()
+        assert idle_http.closed()
+    assert daemon.wait() == 0
+    assert not os.path.exists(daemon.unix_path)
+
+
+def test_requests_under_way_are_answered(launch):
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire, RawHttp(daemon.http_address) as http:
+        # Small enough to arrive in one piece: once the first is answered, all are accepted.
+        wire.send(b"".join(frame(w.WRITE, i, w.write_body("default", b"binary %d" % i, b"v")) for i in range(100)))
+        http.send(b"".join(request("PUT", f"/v1/stores/default/keys/http%20{i}", b"v") for i in range(100)))
+        answered = {wire.answer()[0]}
+        assert http.answer().status == 201
+        daemon.process.send_signal(signal.SIGTERM)
+        while (answer := wire.answer()) is not None:
+            assert answer[2] == w.OK
+            answered.add(answer[0])
+        answered_http = 1
+        while (answer := http.answer()) is not None:
+            assert answer.status == 201
+            answered_http += 1
+    assert daemon.wait() == 0
+    assert answered == set(range(100))
+    assert answered_http == 100
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire:
+        assert wire.batch_read([b"binary %d" % i for i in range(100)] + [b"http %d" % i for i in range(100)]) == [b"v"] * 200
+
+
+def half_an_upload(daemon):
+    connection = RawHttp(daemon.http_address)
+    connection.send(request("PUT", "/v1/stores/default/keys/half", headers=["Content-Length: 100", "Expect: 100-continue"]))
+    # The 100 Continue tells that the request is under way.
+    assert connection.socket.recv(100).startswith(b"HTTP/1.1 100 ")
+    connection.send(b"x" * 50)
+    return connection
+
+
+def no_longer_listens(address):
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_an_unfinished_upload_can_still_finish(launch):
+    daemon = launch()
+    with half_an_upload(daemon) as connection:
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: no_longer_listens(daemon.http_address), "the listening socket to close")
+        connection.send(b"y" * 50)
+        answer = connection.answer()
+        assert answer.status == 201
+        assert connection.closed()
+    assert daemon.wait() == 0
+    assert Curl(launch().http).get("half").body == b"x" * 50 + b"y" * 50
+
+
+def test_an_unfinished_upload_is_ended_after_a_while(launch):
+    daemon = launch()
+    with half_an_upload(daemon) as connection:
+        daemon.process.send_signal(signal.SIGTERM)
+        answer = connection.answer()
+        assert answer is None or answer.status in (408, 503)
+    assert daemon.wait() == 0
+    assert Curl(launch().http).get("half").status == 404
+
+
+def test_a_second_signal_ends_it_at_once(launch):
+    daemon = launch()
+    with half_an_upload(daemon):
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: no_longer_listens(daemon.http_address), "the listening socket to close")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.wait() == 1
+
+
+def test_a_client_that_goes_away_is_no_failure(launch):
+    daemon = launch()
+    value = b"x" * (1 << 22)
+    Curl(daemon.http).put("big", value)
+    for _ in range(5):
+        with Wire(daemon.binary_address) as wire:
+            wire.send(b"".join(frame(w.READ, i, w.key_body("default", b"big")) for i in range(20)))
+            wire.answer()
+        with RawHttp(daemon.http_address) as http:
+            http.send(request("GET", "/v1/stores/default/keys/big") * 20)
+    assert Curl(daemon.http).get("big").body == value
+
+
+# ---- starting -------------------------------------------------------------------------------------------------------
+
+def test_version_and_help():
+    code, out, _ = run_to_end("--version")
+    assert code == 0
+    assert re.fullmatch(r"rdrived \d+\.\d+\.\d+\n", out)
+    code, out, _ = run_to_end("--help")
+    assert code == 0
+    for flag in ("--config", "--data-dir", "--listen", "--http", "--unix", "--loops", "--durability", "--port-file",
+                 "--log-level", "--version", "--help"):
+        assert flag in out
+
+
+@pytest.mark.parametrize("arguments, hint", [
+    (["--no-such-flag", "1"], "--no-such-flag"),
+    (["--data-dir"], "--data-dir"),
+    (["--listen", "nowhere"], "--listen"),
+    (["--listen", "127.0.0.1:99999"], "--listen"),
+    (["--http", "127.0.0.1:x"], "--http"),
+    (["--loops", "0"], "--loops"),
+    (["--loops", "many"], "--loops"),
+    (["--durability", "perhaps"], "--durability"),
+    (["--durability", "interval:0"], "--durability"),
+    (["--durability", "interval:"], "--durability"),
+    (["--log-level", "loud"], "--log-level"),
+    (["--config", "/no/such/file"], "/no/such/file"),
+    (["--unix", "/" + "x" * 200], "--unix"),
+    (["stray"], "stray"),
+], ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "")
+def test_bad_usage_exits_2_with_a_hint(folder, arguments, hint):
+    code, out, err = run_to_end("--data-dir", os.path.join(folder, "data"), *FREE, *arguments)
+    assert (code, out) == (2, "")
+    assert hint in err
+    assert len(err.splitlines()) <= 3
+    assert not os.path.exists(os.path.join(folder, "data"))
+
+
+@pytest.mark.parametrize("content, hint", [
+    ("{", "config.json:1"), ("[]", "config.json"), ('{\n"loops": 0}', "config.json:2"), ('{"no_such": 1}', "no_such"),
+    ('{"http": 80}', "http"), ('{"loops": 1, "loops": 2}', "config.json"), ('{"durability": {}}', "durability"),
+])
+def test_a_bad_config_exits_2_with_a_hint(folder, content, hint):
+    path = os.path.join(folder, "config.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(content)
+    code, _, err = run_to_end("--config", path, "--data-dir", os.path.join(folder, "data"), *FREE)
+    assert code == 2
+    assert hint in err
+    assert not os.path.exists(os.path.join(folder, "data"))
+
+
+def test_a_bad_environment_exits_2_with_a_hint(folder):
+    code, _, err = run_to_end("--data-dir", os.path.join(folder, "data"), *FREE, environment={"RDRIVE_LOOPS": "none"})
+    assert code == 2
+    assert "RDRIVE_LOOPS" in err
+
+
+def test_flags_go_over_environment_over_config_over_defaults(folder):
+    def serves(durability, *flags, **options):
+        daemon = Daemon(folder, *flags, **options)
+        try:
+            assert Curl(daemon.http).info()["durability"] == durability
+            daemon.stop()
+        finally:
+            daemon.kill()
+
+    path = os.path.join(folder, "config.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"durability": "interval:11"}, file)
+    environment = {"RDRIVE_DURABILITY": "interval:22"}
+    serves("sync")
+    serves("interval:11", "--config", path)
+    serves("interval:22", "--config", path, environment=environment)
+    serves("interval:22", environment=environment)
+    serves("interval:33", "--config", path, "--durability", "interval:33", environment=environment)
+    serves("interval:33", "--durability=interval:33")
+
+
+def test_every_setting_of_the_environment_and_the_config(folder):
+    """The data folder from one, the Unix socket from the other."""
+    data_dir, unix = os.path.join(folder, "from-config"), os.path.join(folder, "from-environment")
+    path = os.path.join(folder, "config.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"data_dir": data_dir, "loops": 2, "log_level": "debug"}, file)
+    daemon = Daemon(folder, "--config", path, name_data_dir=False, data_dir=data_dir, environment={"RDRIVE_UNIX": unix})
+    try:
+        with Wire(unix) as wire:
+            wire.write(b"k", b"v")
+        assert os.path.exists(os.path.join(data_dir, "default.rdr"))
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--http"])
+def test_a_port_in_use_exits_1(folder, flag):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = "127.0.0.1:%d" % other.getsockname()[1]
+        code, _, err = run_to_end("--data-dir", os.path.join(folder, "data"), *FREE, flag, address)
+    assert code == 1
+    assert address in err
+
+
+def test_a_second_daemon_on_the_same_ports_exits_1(launch, folder):
+    first = launch()
+    for flags in (("--listen", first.binary, "--http", "127.0.0.1:0"), ("--listen", "127.0.0.1:0", "--http", first.http)):
+        code, _, err = run_to_end("--data-dir", os.path.join(folder, "other"), *flags)
+        assert code == 1
+        assert "127.0.0.1" in err
+
+
+def test_a_left_over_unix_socket_is_taken_over_and_a_live_one_is_not(launch, folder):
+    daemon = launch(unix=True)
+    daemon.kill()
+    assert os.path.exists(daemon.unix_path)
+    daemon = launch(unix=True)
+    with Wire(daemon.unix_path) as wire:
+        wire.ping()
+    code, _, err = run_to_end("--data-dir", os.path.join(folder, "other"), *FREE, "--unix", daemon.unix_path)
+    assert code == 1
+    assert daemon.unix_path in err
+    with Wire(daemon.unix_path) as wire:
+        wire.ping()
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_loops(launch, loops):
+    daemon = launch("--loops", str(loops), unix=True)
+    for address in (daemon.binary_address, daemon.unix_path):
+        for i in range(12):
+            with Wire(address) as wire:
+                wire.write(b"k%d" % i, b"v%d" % i)
+                assert wire.read(b"k%d" % (i // 2)) == b"v%d" % (i // 2)
+    assert Curl(daemon.http).info()["entries"] == 12
+
+
+def test_log_levels(launch):
+    daemon = launch("--log-level", "error")
+    Curl(daemon.http).put("k", b"v")
+    daemon.stop()
+    assert daemon.log() == ""
+    daemon = launch("--log-level", "info")
+    daemon.stop()
+    assert daemon.http in daemon.log() or daemon.http.split(":")[1] in daemon.log()
