@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exchange.c - the blocking client's connection: connect, hello, then one request and one answer at a time.
+ *
+ * Whatever breaks the order of the stream - a timeout, a lost connection, an answer that is none or belongs to
+ * another request - closes the connection, so that the next call starts on a clean one. An answer that merely says
+ * no does not.
+ */
+#include "clients/c/exchange.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clients/c/socket.h"
+
+struct rd_request rd_exchange_request(const struct rdrive_client *client, enum rd_opcode opcode)
+{
+    return (struct rd_request){.opcode = opcode, .store = rd_slice_of_string(client->store)};
+}
+
+struct rd_message_key rd_exchange_key(struct rdrive_key key)
+{
+    return (struct rd_message_key){.bytes = {.data = key.data, .len = key.len}, .hash = key.hash};
+}
+
+bool rd_exchange_set_keys(struct rd_request *request, const struct rdrive_key *keys, size_t count)
+{
+    request->items = calloc(count != 0 ? count : 1, sizeof *request->items);
+    if (request->items == NULL)
+        return false;
+    request->item_count = count;
+    for (size_t i = 0; i < count; i++)
+        request->items[i].key = rd_exchange_key(keys[i]);
+    return true;
+}
+
+enum rdrive_status rd_exchange_fail(struct rdrive_client *client, enum rd_status status, const char *message)
+{
+    return (enum rdrive_status)rd_error_set(&client->error, status, 0, "%s", message);
+}
+
+void rd_exchange_disconnect(struct rdrive_client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
+    client->in_left.len = 0;
+    rd_binary_reader_deinit(&client->reader);
+}
+
+/* Receives until an answer is whole. */
+static enum rd_status receive_answer(struct rdrive_client *client, int64_t deadline_ms,
+                                     struct rd_binary_answer *ret_answer)
+{
+    for (;;) {
+        switch (rd_binary_reader_next(&client->reader, &client->in_left, ret_answer)) {
+        case RD_BINARY_READ_ANSWER:
+            return RD_OK;
+        case RD_BINARY_READ_BROKEN:
+            return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server's answer makes no sense: %s",
+                                client->reader.error);
+        case RD_BINARY_READ_MORE:
+            break;
+        }
+        size_t target_len = 0;
+        uint8_t *target = rd_binary_reader_fill_target(&client->reader, &target_len);
+        size_t len = 0;
+        enum rd_status status =
+            rd_socket_receive(client->fd, target != NULL ? target : client->in,
+                              target != NULL ? target_len : RD_EXCHANGE_IN_LEN, deadline_ms, &len, &client->error);
+        if (status != RD_OK)
+            return status;
+        if (target != NULL)
+            rd_binary_reader_fill_done(&client->reader, len);
+        else
+            client->in_left = rd_slice(client->in, len);
+    }
+}
+
+static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_ms)
+{
+    rd_buffer_clear(&client->out);
+    rd_binary_encode_hello(&client->out);
+    if (client->out.failed)
+        return rd_error_set(&client->error, RD_NO_MEMORY, 0, "no memory to connect");
+    struct iovec part = {.iov_base = client->out.data, .iov_len = client->out.len};
+    enum rd_status status = rd_socket_send(client->fd, &part, 1, deadline_ms, &client->error);
+    if (status != RD_OK)
+        return status;
+    struct rd_binary_answer answer;
+    status = receive_answer(client, deadline_ms, &answer);
+    if (status != RD_OK)
+        return status;
+    if (answer.response.status != RD_OK)
+        return rd_error_set(&client->error, answer.response.status, 0, "the server refused the connection: %s",
+                            answer.response.message);
+    client->limits = answer.response.limits;
+    return RD_OK;
+}
+
+enum rd_status rd_exchange_connect(struct rdrive_client *client)
+{
+    if (client->fd >= 0 && !rd_socket_is_stale(client->fd))
+        return RD_OK;
+    rd_exchange_disconnect(client);
+    int64_t deadline_ms = rd_socket_now_ms() + client->connect_timeout_ms;
+    enum rd_status status =
+        client->unix_path != NULL
+            ? rd_socket_connect_unix(client->unix_path, deadline_ms, &client->fd, &client->error)
+            : rd_socket_connect_tcp(client->server, deadline_ms, &client->fd, &client->error);
+    if (status != RD_OK)
+        return status;
+    rd_binary_reader_init(&client->reader, client->answer_len_max, RD_EXCHANGE_ITEM_COUNT_MAX);
+    client->in_left = rd_slice(client->in, 0);
+    status = say_hello(client, deadline_ms);
+    if (status != RD_OK)
+        rd_exchange_disconnect(client);
+    return status;
+}
+
+/* Encodes the frame into client->out and holds it against the server's limits, so that what would be refused is
+ * not sent in the first place. */
+static enum rd_status encode(struct rdrive_client *client, struct rd_request *request, size_t *ret_follow_len)
+{
+    rd_buffer_clear(&client->out);
+    if (request->item_count > RD_EXCHANGE_ITEM_COUNT_MAX || request->item_count > client->limits.batch_count_max)
+        return rd_error_set(&client->error, RD_TOO_LARGE, 0, "a batch of %zu items: the server takes at most %u",
+                            request->item_count, (unsigned)client->limits.batch_count_max);
+    request->id = ++client->last_id;
+    enum rd_status status = rd_binary_encode_request(request, &client->out, ret_follow_len);
+    if (status != RD_OK)
+        return rd_error_set(&client->error, status, 0, "the request does not fit a frame of the protocol");
+    size_t body_len = client->out.len - RD_WIRE_HEADER_LEN + *ret_follow_len;
+    if (body_len > client->limits.body_len_max)
+        return rd_error_set(&client->error, RD_TOO_LARGE, 0,
+                            "a request of %zu bytes: the server takes at most %u at once", body_len,
+                            (unsigned)client->limits.body_len_max);
+    return RD_OK;
+}
+
+static enum rd_status send_and_receive(struct rdrive_client *client, const struct rd_request *request,
+                                       size_t follow_len, int64_t deadline_ms, struct rd_binary_answer *ret_answer)
+{
+    struct iovec parts[2] = {
+        {.iov_base = client->out.data, .iov_len = client->out.len},
+        {.iov_base = (void *)(uintptr_t)request->value.data, .iov_len = follow_len}, /* sendmsg only reads it */
+    };
+    enum rd_status status = rd_socket_send(client->fd, parts, 2, deadline_ms, &client->error);
+    if (status == RD_TIMEOUT)
+        return status;
+    /* A server that hangs up in the middle of a request may have said why before: look for its answer. */
+    struct rd_error sending = client->error;
+    bool sent = status == RD_OK;
+    status = receive_answer(client, deadline_ms, ret_answer);
+    if (status != RD_OK) {
+        if (!sent)
+            client->error = sending;
+        return client->error.status;
+    }
+    if (!sent) { /* the rest of the request was never sent: what was answered is the end of this connection */
+        client->error = sending;
+        if (ret_answer->response.status != RD_OK)
+            rd_error_set(&client->error, ret_answer->response.status, 0, "%s", ret_answer->response.message);
+        return client->error.status;
+    }
+    if (ret_answer->id != request->id || ret_answer->opcode != (uint8_t)request->opcode)
+        return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server answered a request that was not asked");
+    return RD_OK;
+}
+
+enum rdrive_status rd_exchange(struct rdrive_client *client, struct rd_request *request,
+                               struct rd_response *ret_response)
+{
+    int64_t deadline_ms = rd_socket_now_ms() + client->request_timeout_ms;
+    client->error = (struct rd_error){.status = RD_OK};
+    enum rd_status status = rd_exchange_connect(client);
+    if (status != RD_OK)
+        return (enum rdrive_status)status;
+    size_t follow_len = 0;
+    status = encode(client, request, &follow_len);
+    if (status != RD_OK)
+        return (enum rdrive_status)status;
+    struct rd_binary_answer answer;
+    status = send_and_receive(client, request, follow_len, deadline_ms, &answer);
+    if (status != RD_OK) {
+        rd_exchange_disconnect(client);
+        return (enum rdrive_status)status;
+    }
+    if (answer.response.status != RD_OK) {
+        const char *message = answer.response.message;
+        return rd_exchange_fail(client, answer.response.status,
+                                message[0] != '\0' ? message : rd_status_name(answer.response.status));
+    }
+    *ret_response = answer.response;
+    return RDRIVE_OK;
+}
