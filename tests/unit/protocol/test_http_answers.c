@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The HTTP codec's answers, byte for byte, and into buffers of every size that is too small. */
+#include "protocol/http.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void expect_answer(const struct rd_request *request, const struct rd_response *response, size_t value_len,
+                          const char *expected)
+{
+    struct rd_buffer out;
+    rd_buffer_init(&out, 0);
+    rd_buffer_append_string(&out, "earlier"); /* what is there stays */
+    assert_int_equal(rd_http_codec.encode(request, response, &out), value_len);
+    assert_false(out.failed);
+    size_t len = out.len;
+    rd_buffer_append_u8(&out, 0);
+    assert_memory_equal(out.data, "earlier", 7);
+    assert_string_equal((char *)out.data + 7, expected);
+    for (size_t len_max = 0; len_max < len; len_max++) {
+        struct rd_buffer small;
+        rd_buffer_init(&small, len_max + 1);
+        rd_http_codec.encode(request, response, &small);
+        assert_true(small.len <= len_max + 1);
+        if (len_max + 1 < len - 7)
+            assert_true(small.failed);
+        rd_buffer_deinit(&small);
+    }
+    rd_buffer_deinit(&out);
+}
+
+/* The head is what stands in front of Content-Length, which comes last. */
+static void expect_json(const struct rd_request *request, const struct rd_response *response, const char *head,
+                        const char *body)
+{
+    char expected[1024];
+    snprintf(expected, sizeof expected, "%sContent-Length: %zu\r\n\r\n%s", head, strlen(body), body);
+    expect_answer(request, response, 0, expected);
+}
+
+#define OK_JSON "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+#define VERSION                                                                                                   \
+    "ETag: \"1f40-00abcdef\"\r\nRdrive-Offset: 8000\r\nRdrive-Crc32: 00abcdef\r\n"                                \
+    "Rdrive-Key-Hash: 0000beef00000001\r\n"
+#define VALUE_HEAD                                                                                                \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n" VERSION
+
+static const struct rd_response base_response = {
+    .offset = 8000,
+    .tail = 9000,
+    .prev_tail = 7990,
+    .key_hash = 0x0000beef00000001,
+    .crc32 = 0xabcdef,
+    .value_len = 5,
+    .count = 2,
+    .found = true,
+    .durability = RD_MESSAGE_DURABILITY_SYNC,
+};
+
+static void test_answers_to_values(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_READ};
+    struct rd_response response = base_response;
+    response.value = rd_slice("hello", 5);
+    expect_answer(&request, &response, 5, VALUE_HEAD "Content-Length: 5\r\n\r\n");
+    request.opcode = RD_OPCODE_METADATA;
+    request.codec_flags = 1;
+    response.value = rd_slice(NULL, 0);
+    expect_answer(&request, &response, 0, VALUE_HEAD "Content-Length: 5\r\n\r\n");
+    response.offset = 0;
+    response.crc32 = 0xffffffff;
+    response.value_len = UINT64_MAX;
+    response.key_hash = UINT64_MAX;
+    expect_answer(
+        &request, &response, 0,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
+        "ETag: \"0-ffffffff\"\r\nRdrive-Offset: 0\r\nRdrive-Crc32: ffffffff\r\n"
+        "Rdrive-Key-Hash: ffffffffffffffff\r\nContent-Length: 18446744073709551615\r\n\r\n");
+}
+
+static void test_answers_to_writes(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_WRITE};
+    struct rd_response response = base_response;
+    expect_json(&request, &response,
+                "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n" VERSION "Rdrive-Durability: sync\r\n",
+                "{\"offset\":8000,\"tail\":9000}\n");
+    response.replaced = true;
+    response.durability = RD_MESSAGE_DURABILITY_INTERVAL;
+    response.durability_interval_ms = 250;
+    request.close_after = true;
+    expect_json(&request, &response,
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n" VERSION
+                "Rdrive-Durability: interval:250\r\n",
+                "{\"offset\":8000,\"tail\":9000}\n");
+    request = (struct rd_request){.opcode = RD_OPCODE_DELETE, .codec_flags = 2};
+    response.durability = RD_MESSAGE_DURABILITY_NONE;
+    expect_json(&request, &response,
+                "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Type: application/json\r\n"
+                "Rdrive-Durability: none\r\n",
+                "{\"deleted\":true,\"tail\":9000}\n");
+    request.codec_flags = 0;
+    response.found = false;
+    expect_json(&request, &response, OK_JSON "Rdrive-Durability: none\r\n", "{\"deleted\":false,\"tail\":9000}\n");
+    request.opcode = RD_OPCODE_BATCH_WRITE;
+    expect_json(&request, &response, OK_JSON "Rdrive-Durability: none\r\n", "{\"written\":2,\"tail\":9000}\n");
+    request.opcode = RD_OPCODE_BATCH_DELETE;
+    expect_json(&request, &response, OK_JSON "Rdrive-Durability: none\r\n", "{\"deleted\":2,\"tail\":9000}\n");
+}
+
+static void test_answers_to_reads(void **state)
+{
+    (void)state;
+    struct rd_response_item items[] = {
+        {.status = RD_OK,
+         .key_hash = 1,
+         .offset = 64,
+         .len = 3,
+         .crc32 = 7,
+         .value = {(const uint8_t *)"\0\xff"
+                                    "a",
+                   3}},
+        {.status = RD_KEY_NOT_FOUND},
+        {.status = RD_CORRUPT, .key_hash = 0xabc, .offset = 0, .len = 1, .crc32 = 0xffffffff},
+    };
+    struct rd_request request = {.opcode = RD_OPCODE_BATCH_READ};
+    struct rd_response response = base_response;
+    response.items = items;
+    response.item_count = 3;
+    expect_json(&request, &response, OK_JSON,
+                "{\"values\":[{\"found\":true,\"value_base64\":\"AP9h\",\"offset\":64},"
+                "{\"found\":false},{\"found\":true,\"error\":\"corrupt\"}]}\n");
+    items[1] = items[2];
+    response.item_count = 2;
+    request = (struct rd_request){.opcode = RD_OPCODE_ITERATE, .limit = 2};
+    const char *entries =
+        "{\"entries\":[{\"hash\":\"0000000000000001\",\"offset\":64,\"length\":3,\"crc32\":\"00000007\"},"
+        "{\"hash\":\"0000000000000abc\",\"offset\":0,\"length\":1,\"crc32\":\"ffffffff\"}],\"next\":";
+    char expected[512];
+    snprintf(expected, sizeof expected, "%s0}\n", entries);
+    expect_json(&request, &response, OK_JSON, expected);
+    request.limit = 3;
+    snprintf(expected, sizeof expected, "%snull}\n", entries);
+    expect_json(&request, &response, OK_JSON, expected);
+    response.item_count = 0;
+    expect_json(&request, &response, OK_JSON, "{\"entries\":[],\"next\":null}\n");
+    request.opcode = RD_OPCODE_BATCH_READ;
+    expect_json(&request, &response, OK_JSON, "{\"values\":[]}\n");
+    request.opcode = RD_OPCODE_LAST;
+    expect_json(&request, &response, OK_JSON,
+                "{\"key_hash\":\"0000beef00000001\",\"offset\":8000,\"length\":5,"
+                "\"crc32\":\"00abcdef\",\"prev_tail\":7990}\n");
+}
+
+static void test_answers_about_stores(void **state)
+{
+    (void)state;
+    struct rd_response_store stores[] = {
+        {.name = rd_slice_of_string("default"),
+         .entries = 1,
+         .tail = 2,
+         .file_size = 3,
+         .dead_bytes = 4,
+         .durability = RD_MESSAGE_DURABILITY_INTERVAL,
+         .durability_interval_ms = 5},
+        {.name = rd_slice_of_string("x"),
+         .durability = RD_MESSAGE_DURABILITY_NONE,
+         .state = RD_MESSAGE_STORE_FAILED,
+         .reason = rd_slice_of_string("\"why\"\n")},
+    };
+    struct rd_request request = {.opcode = RD_OPCODE_STORES};
+    struct rd_response response = base_response;
+    response.stores = stores;
+    response.store_count = 2;
+    expect_json(&request, &response, OK_JSON,
+                "{\"stores\":[{\"name\":\"default\",\"entries\":1,\"file_size\":3,"
+                "\"state\":\"open\"},{\"name\":\"x\",\"entries\":0,\"file_size\":0,\"state\":\"failed\","
+                "\"reason\":\"\\\"why\\\"\\n\"}]}\n");
+    response.store_count = 0;
+    expect_json(&request, &response, OK_JSON, "{\"stores\":[]}\n");
+    response.store_count = 1;
+    request.opcode = RD_OPCODE_CREATE;
+    expect_json(&request, &response, "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n",
+                "{\"name\":\"default\",\"entries\":1,\"tail\":2,\"file_size\":3,\"dead_bytes\":4,"
+                "\"durability\":\"interval:5\",\"state\":\"open\"}\n");
+    response.stores = stores + 1;
+    stores[1].state = RD_MESSAGE_STORE_READ_ONLY;
+    request.opcode = RD_OPCODE_INFO;
+    expect_json(
+        &request, &response, OK_JSON,
+        "{\"name\":\"x\",\"entries\":0,\"tail\":0,\"file_size\":0,"
+        "\"dead_bytes\":0,\"durability\":\"none\",\"state\":\"read_only\",\"reason\":\"\\\"why\\\"\\n\"}\n");
+    request.opcode = RD_OPCODE_DROP;
+    expect_json(&request, &response, OK_JSON, "{\"dropped\":true}\n");
+    request.opcode = RD_OPCODE_HEALTH;
+    expect_json(&request, &response, OK_JSON, "{\"status\":\"ok\"}\n");
+    request.opcode = RD_OPCODE_CONTINUE;
+    expect_answer(&request, &response, 0, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void test_answers_of_errors(void **state)
+{
+    (void)state;
+    static const char *const expected[RD_STATUS_COUNT] = {
+        [RD_INVALID_ARGUMENT] = "400",
+        [RD_UNAUTHORIZED] = "401",
+        [RD_FORBIDDEN] = "403",
+        [RD_KEY_NOT_FOUND] = "404",
+        [RD_STORE_NOT_FOUND] = "404",
+        [RD_METHOD_NOT_ALLOWED] = "405",
+        [RD_TIMEOUT] = "408",
+        [RD_CONFLICT] = "409",
+        [RD_KEY_COLLISION] = "409",
+        [RD_PRECONDITION_FAILED] = "412",
+        [RD_TOO_LARGE] = "413",
+        [RD_UNSUPPORTED_MEDIA_TYPE] = "415",
+        [RD_RANGE_NOT_SATISFIABLE] = "416",
+        [RD_OVERLOADED] = "429",
+        [RD_HEADER_TOO_LARGE] = "431",
+        [RD_IO_ERROR] = "500",
+        [RD_CORRUPT] = "500",
+        [RD_UNAVAILABLE] = "503",
+        [RD_NO_SPACE] = "507",
+        [RD_UNSUPPORTED] = "501",
+        [RD_NO_MEMORY] = "503",
+        [RD_NOT_A_STORE] = "503",
+    };
+    struct rd_request request = {.opcode = RD_OPCODE_READ};
+    for (enum rd_status status = RD_INVALID_ARGUMENT; status < RD_STATUS_COUNT; status++) {
+        struct rd_response response = {.status = status, .message = "m", .value = {(const uint8_t *)"unused", 6}};
+        struct rd_buffer out;
+        rd_buffer_init(&out, 0);
+        assert_int_equal(rd_http_codec.encode(&request, &response, &out), 0);
+        assert_memory_equal(out.data, "HTTP/1.1 ", 9);
+        assert_memory_equal(out.data + 9, expected[status], 3);
+        rd_buffer_deinit(&out);
+    }
+    struct rd_response response = {.status = RD_KEY_NOT_FOUND, .message = "no \"such\"\x01 \xff key"};
+    expect_json(
+        &request, &response, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n",
+        "{\"error\":{\"code\":\"key_not_found\",\"message\":\"no \\\"such\\\"\\u0001 \xef\xbf\xbd key\"}}\n");
+    request.codec_flags = 1; /* HEAD */
+    expect_answer(&request, &response, 0,
+                  "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 73\r\n\r\n");
+    request.codec_flags = 0;
+    response = (struct rd_response){.status = RD_OVERLOADED};
+    expect_json(&request, &response,
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
+                "{\"error\":{\"code\":\"overloaded\",\"message\":\"\"}}\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers_to_values), cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),  cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_of_errors),
+    };
+    return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
+}
