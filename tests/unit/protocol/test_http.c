@@ -288,7 +288,7 @@ static const struct sample good[] = {
                  "Transfer-Encoding: chunked\r\n" END
                  "14\r\n{\"keys\":[\"\",{\"key\":\"\r\n3\r\nb\"}\r\n2\r\n]}\r\n0\r\n\r\n"),
      "batch_read store=s [ key= ] [ key=b ]\n"},
-    {BYTES(BATCH "delete?durability=none HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 41\r\n" END
+    {BYTES(BATCH "delete?durability=none HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 42\r\n" END
                  "{\"keys\":[{\"key_hash\":\"0000000000000001\"}]}"),
      "batch_delete store=s [ #0000000000000001 ] durability=3\n"},
     {BYTES("GET /v1/stores/s/last HTTP/1.1\r\n" HOST END), "last store=s\n"},
