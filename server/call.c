@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "server/conn.h"
+#include "server/lane.h"
+#include "server/loop.h"
+#include "server/stores.h"
+
+/* What an item of a batch costs beside its bytes: the arrays in the request, the call and the engine. */
+#define ITEM_COST (sizeof(struct rd_message_item) + sizeof(struct rd_entry) + sizeof(struct rd_value) + 64)
+
+struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
+{
+    struct rd_call *call = calloc(1, sizeof *call);
+    if (call == NULL) {
+        rd_request_destroy(request);
+        return NULL;
+    }
+    call->conn = conn;
+    call->request = request;
+    call->op.context = call;
+    call->cost = sizeof *call + request->body_len + request->item_count * ITEM_COST;
+    return call;
+}
+
+void rd_call_destroy(struct rd_call *call)
+{
+    rd_value_release(&call->value);
+    rd_values_release(call->values, call->value_count);
+    for (size_t i = 0; i < call->listed_count; i++)
+        rd_hosted_unref(call->listed[i]);
+    free(call->listed);
+    if (call->hosted != NULL)
+        rd_hosted_unuse(call->hosted);
+    free(call->memory);
+    rd_request_destroy(call->request);
+    free(call);
+}
+
+void rd_call_finish(struct rd_call *call)
+{
+    struct rd_lane *lane = call->lane;
+    struct rd_conn *conn = call->conn;
+    enum rd_call_mode mode = call->mode;
+    call->state = RD_CALL_FINISHED;
+    call->lane = NULL;
+    rd_conn_keep(conn);
+    rd_conn_take_finished(conn, call);
+    if (lane != NULL)
+        rd_lane_leave(lane, mode);
+    rd_conn_let_go(conn);
+}
+
+void rd_call_fail(struct rd_call *call, enum rd_status status, const char *format, ...)
+{
+    struct rd_response response = {.status = status};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(response.message, sizeof response.message, format, args);
+    va_end(args);
+    call->response = response;
+    rd_call_finish(call);
+}
+
+void rd_call_fail_error(struct rd_call *call, enum rd_status status, const struct rd_error *error)
+{
+    rd_call_fail(call, status, "%.191s", error->message[0] != '\0' ? error->message : rd_status_name(status));
+}
+
+void *rd_call_allocate(struct rd_call *call, size_t count, size_t size)
+{
+    call->memory = calloc(count != 0 ? count : 1, size);
+    return call->memory;
+}
+
+struct rd_stores *rd_call_stores(const struct rd_call *call)
+{
+    return rd_conn_loop(call->conn)->stores;
+}
+
+/* ---- work on a pool thread -------------------------------------------------------------------------------- */
+
+static void run_work(uv_work_t *work)
+{
+    struct rd_call *call = work->data;
+    call->work(call);
+}
+
+static void after_work(uv_work_t *work, int status)
+{
+    (void)status; /* work is never cancelled */
+    struct rd_call *call = work->data;
+    free(work);
+    call->on_complete(call);
+}
+
+void rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
+                        void (*on_complete)(struct rd_call *call))
+{
+    uv_work_t *request = malloc(sizeof *request);
+    if (request == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the request");
+        return;
+    }
+    request->data = call;
+    call->work = work;
+    call->on_complete = on_complete;
+    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, request, run_work, after_work) != 0) {
+        free(request);
+        rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
+    }
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * call.h - one request from its decoding to its encoded answer.
+ *
+ *    rd_call_create           rd_lane_enter              rd_dispatch_run            rd_call_finish
+ *   --------------> NEW ----------------------> WAITING ----------------> RUNNING ---------------> FINISHED
+ *                    |  no store in it, or bad                               ^                        |
+ *                    +-------------------------------------------------------+     rd_conn_flush encodes, destroys
+ *
+ * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work); until it is back on
+ * the loop nothing else touches it. A connection that closes destroys its WAITING and FINISHED calls; RUNNING ones
+ * finish into nothing.
+ *
+ * Owned by the connection. The loop's thread only, but for the work function.
+ */
+#ifndef RD_SERVER_CALL_H
+#define RD_SERVER_CALL_H
+
+#include "engine/engine.h"
+#include "protocol/message.h"
+
+struct rd_conn;
+struct rd_hosted;
+struct rd_lane;
+struct rd_stores;
+
+enum rd_call_state { RD_CALL_NEW, RD_CALL_WAITING, RD_CALL_RUNNING, RD_CALL_FINISHED };
+
+/* How a call stands to the others of its lane. */
+enum rd_call_mode {
+    RD_CALL_FREE,     /* in no lane */
+    RD_CALL_READ,     /* sees every write before it */
+    RD_CALL_WRITE,    /* the engine keeps the order of submission */
+    RD_CALL_EXCLUSIVE /* alone: create, drop */
+};
+
+struct rd_call {
+    struct rd_op op;             /* op.context is the call; the engine's while submitted */
+    struct rd_conn *conn;        /* borrows; outlives the call */
+    struct rd_call *prev, *next; /* among the connection's calls, in the order sent */
+    struct rd_call *queue_next;  /* WAITING: in the lane; FINISHED: among the connection's ready calls */
+    struct rd_request *request;  /* owned */
+    struct rd_lane *lane;        /* borrows; NULL: none */
+    struct rd_hosted *hosted;    /* one use, while the call needs the store; NULL: none */
+    enum rd_call_state state;
+    enum rd_call_mode mode;
+    size_t cost; /* bytes of memory that the request stands for */
+
+    void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
+    void (*work)(struct rd_call *call);        /* runs on a pool thread */
+
+    struct rd_response response; /* borrows from what follows and from the request */
+    struct rd_value value;       /* owned; what response.value shows */
+    bool verify_while_sending;   /* the value's checksum has not been looked at */
+    struct rd_entry entry;       /* of a single write or delete */
+    void *memory;                /* owned; arrays of a batch or listing */
+    struct rd_value *values;     /* owned pins, inside memory */
+    size_t value_count;
+    struct rd_hosted **listed; /* owned references, borrowed by a listing */
+    size_t listed_count;
+    struct rd_error error; /* of the work */
+};
+
+/* Takes the request. NULL: no memory, the request is destroyed. */
+struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request);
+
+/* Releases all it holds. Not while RUNNING. The connection takes it out of its lists first. */
+void rd_call_destroy(struct rd_call *call);
+
+/* Ends a RUNNING or NEW call; the caller does not touch it afterwards. */
+void rd_call_finish(struct rd_call *call);
+
+/* Fills status and message and finishes. */
+void rd_call_fail(struct rd_call *call, enum rd_status status, const char *format, ...) RD_PRINTF(3, 4);
+
+/* As rd_call_fail, from what a function below reported. */
+void rd_call_fail_error(struct rd_call *call, enum rd_status status, const struct rd_error *error);
+
+/* Runs work on a pool thread, then on_complete on the loop. */
+void rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
+                        void (*on_complete)(struct rd_call *call));
+
+/* Zeroed memory that goes with the call; NULL: none, or an absurd size. Once per call. */
+void *rd_call_allocate(struct rd_call *call, size_t count, size_t size);
+
+struct rd_stores *rd_call_stores(const struct rd_call *call);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn.h - one connection: reads, feeds the decoder, keeps the calls, sends the answers.
+ *
+ *            bytes, requests
+ *              +------+
+ *              v      |   end_input: end of file, a request with close_after, draining at a request's border
+ *   open ---> OPEN ---+------------------------------> ENDING (no more input; answers still leave)
+ *              ^  |                                       |
+ *     resume   |  | pause: a limit is reached             | settle: nothing outstanding, nothing unsent
+ *              |  v                                       v
+ *             (paused; undecoded input is kept)        LINGERING (our side shut; discards until the peer ends)
+ *                                                         |
+ *     rd_conn_close, from any state: error, deadline,     | on_linger_read, rd_conn_sweep
+ *     checksum failure, stop                              v
+ *                     +---------------------------------> CLOSING ---> freed by free_if_done: handle closed,
+ *                                                                      no call running
+ *
+ * Limits: requests in flight, the bytes these cost, unsent output (each stops reading until a low-water mark),
+ * input per turn of the loop.
+ *
+ * Order of answers: that of the requests where the codec asks for it, else as they finish. Encoding is put off
+ * while much is unsent, so a connection holds at most the high-water mark and one answer in encoded bytes.
+ *
+ * Owned by the loop, on whose thread everything here runs.
+ */
+#ifndef RD_SERVER_CONN_H
+#define RD_SERVER_CONN_H
+
+#include "protocol/codec.h"
+#include "server/call.h"
+
+struct rd_loop;
+
+/* Takes the descriptor (closed on failure, which is logged). codec NULL: the first byte tells. */
+void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_codec *codec);
+
+/* No more answers, no more requests. Safe to repeat. */
+void rd_conn_close(struct rd_conn *conn);
+
+/* The daemon stops: takes no request that has not begun to arrive; closes at once where nothing is outstanding. */
+void rd_conn_drain(struct rd_conn *conn);
+
+/* What rd_conn_sweep may end by force, beside what has made no progress for long. */
+struct rd_sweep {
+    uint64_t now_ms;  /* uv_now */
+    bool end_uploads; /* half-received requests */
+    bool end_output;  /* unsent answers */
+};
+void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
+
+/* The end of a turn: encodes what is ready, sends, goes on reading. */
+void rd_conn_flush(struct rd_conn *conn);
+
+/* For call.c: the call is FINISHED; it may be gone afterwards. */
+void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call);
+
+/* Keeps a connection in memory across calls that may close it. */
+void rd_conn_keep(struct rd_conn *conn);
+void rd_conn_let_go(struct rd_conn *conn);
+
+struct rd_loop *rd_conn_loop(const struct rd_conn *conn);
+struct rd_lane **rd_conn_lanes(struct rd_conn *conn);
+struct rd_conn *rd_conn_next(const struct rd_conn *conn);
+
+/* For the loop's list of connections that are to be flushed. */
+struct rd_conn *rd_conn_take_dirty(struct rd_conn **list);
+
+#endif

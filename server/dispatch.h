@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * dispatch.h - where protocol and engine meet: a request becomes what the engine is asked, and what it says
+ * becomes the response. One handler for each operation, in one table.
+ *
+ * The loop's thread only.
+ */
+#ifndef RD_SERVER_DISPATCH_H
+#define RD_SERVER_DISPATCH_H
+
+#include "server/call.h"
+
+/* A NEW call: answers it at once, or sends it through its lane. */
+void rd_dispatch_call(struct rd_call *call);
+
+/* A call whose turn in its lane has come. */
+void rd_dispatch_run(struct rd_call *call);
+
+/* An operation is back from the engine, or a drop may go on; op->context is the call. */
+void rd_dispatch_complete(struct rd_op *op);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/loop.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/conn.h"
+#include "server/dispatch.h"
+#include "server/listener.h"
+#include "server/log.h"
+#include "server/stores.h"
+
+#define SWEEP_MS          1000u
+#define SWEEP_STOPPING_MS 100u
+#define STOP_UPLOADS_MS   4000u  /* a stopping daemon waits this long for half-received requests */
+#define STOP_OUTPUT_MS    10000u /* and this long for clients to take their answers */
+
+/* ---- the end of a turn ------------------------------------------------------------------------------------ */
+
+void rd_loop_mark_store(struct rd_loop *loop, struct rd_hosted *hosted)
+{
+    /* Twice in the list is harmless, so only the likely case is looked for. */
+    if (loop->dirty_store_count != 0 && loop->dirty_stores[loop->dirty_store_count - 1] == hosted)
+        return;
+    if (loop->dirty_store_count == loop->dirty_store_capacity) {
+        size_t capacity = loop->dirty_store_capacity == 0 ? 16 : loop->dirty_store_capacity * 2;
+        struct rd_hosted **list = realloc(loop->dirty_stores, capacity * sizeof(struct rd_hosted *));
+        if (list == NULL) {
+            rd_store_kick(hosted->store);
+            return;
+        }
+        loop->dirty_stores = list;
+        loop->dirty_store_capacity = capacity;
+    }
+    rd_hosted_use_again(hosted);
+    loop->dirty_stores[loop->dirty_store_count++] = hosted;
+}
+
+static void kick_stores(struct rd_loop *loop)
+{
+    for (size_t i = 0; i < loop->dirty_store_count; i++) {
+        rd_store_kick(loop->dirty_stores[i]->store);
+        rd_hosted_unuse(loop->dirty_stores[i]);
+    }
+    loop->dirty_store_count = 0;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+/* The last connection has gone and no more come: without handles, uv_run returns. */
+static void close_handles(struct rd_loop *loop)
+{
+    loop->closed = true;
+    rd_bridge_close(&loop->bridge);
+    uv_close((uv_handle_t *)&loop->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&loop->check, on_handle_closed);
+    uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
+    for (int i = 0; loop->on_signal != NULL && i < 2; i++)
+        uv_close((uv_handle_t *)&loop->signals[i], on_handle_closed);
+    uv_mutex_lock(&loop->inbox_lock);
+    loop->inbox_closed = true;
+    uv_close((uv_handle_t *)&loop->control, on_handle_closed);
+    uv_mutex_unlock(&loop->inbox_lock);
+}
+
+/* Kicks first: writers start while the answers are sent. Flushing a connection may resume its input and so give
+ * work to both lists once more; the limit on a connection's kept input bounds that. */
+static void end_turn(struct rd_loop *loop)
+{
+    if (loop->closed)
+        return;
+    kick_stores(loop);
+    struct rd_conn *conn;
+    while ((conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL)
+        rd_conn_flush(conn);
+    kick_stores(loop);
+    if (loop->stopping && loop->conn_count == 0)
+        close_handles(loop);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    end_turn(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    end_turn(check->data);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------ */
+
+void rd_loop_conn_gone(struct rd_loop *loop)
+{
+    assert(loop->conn_count > 0);
+    loop->conn_count--;
+    atomic_fetch_sub(loop->connection_count, 1);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct rd_loop *loop = timer->data;
+    struct rd_sweep sweep = {.now_ms = uv_now(&loop->uv)};
+    if (loop->stopping) {
+        sweep.end_uploads = sweep.now_ms - loop->stop_ms >= STOP_UPLOADS_MS;
+        sweep.end_output = sweep.now_ms - loop->stop_ms >= STOP_OUTPUT_MS;
+    }
+    for (struct rd_conn *conn = loop->conns; conn != NULL;) {
+        struct rd_conn *next = rd_conn_next(conn);
+        rd_conn_sweep(conn, &sweep);
+        conn = next;
+    }
+}
+
+/* ---- orders from other threads ---------------------------------------------------------------------------- */
+
+static void begin_stop(struct rd_loop *loop)
+{
+    loop->stopping = true;
+    loop->stop_ms = uv_now(&loop->uv);
+    rd_listeners_close(&loop->listeners);
+    for (struct rd_conn *conn = loop->conns; conn != NULL;) {
+        struct rd_conn *next = rd_conn_next(conn);
+        rd_conn_drain(conn);
+        conn = next;
+    }
+    uv_timer_start(&loop->sweep, on_sweep, SWEEP_STOPPING_MS, SWEEP_STOPPING_MS);
+}
+
+static void take_inbox(struct rd_loop *loop)
+{
+    uv_mutex_lock(&loop->inbox_lock);
+    struct rd_accepted *accepted = loop->inbox;
+    loop->inbox = NULL;
+    uv_mutex_unlock(&loop->inbox_lock);
+    while (accepted != NULL) {
+        struct rd_accepted *next = accepted->next;
+        if (loop->stopping) {
+            close(accepted->fd);
+            atomic_fetch_sub(loop->connection_count, 1);
+        } else {
+            rd_conn_open(loop, accepted->fd, accepted->is_unix, accepted->codec);
+        }
+        free(accepted);
+        accepted = next;
+    }
+}
+
+static void on_control(uv_async_t *control)
+{
+    struct rd_loop *loop = control->data;
+    if (atomic_load(&loop->stop_requested) && !loop->stopping)
+        begin_stop(loop);
+    take_inbox(loop);
+}
+
+void rd_loop_request_stop(struct rd_loop *loop)
+{
+    atomic_store(&loop->stop_requested, true);
+    uv_mutex_lock(&loop->inbox_lock);
+    if (!loop->inbox_closed)
+        uv_async_send(&loop->control);
+    uv_mutex_unlock(&loop->inbox_lock);
+}
+
+void rd_loop_hand_over(struct rd_loop *loop, struct rd_accepted *accepted)
+{
+    uv_mutex_lock(&loop->inbox_lock);
+    bool taken = !loop->inbox_closed;
+    if (taken) {
+        accepted->next = loop->inbox;
+        loop->inbox = accepted;
+        uv_async_send(&loop->control);
+    }
+    uv_mutex_unlock(&loop->inbox_lock);
+    if (!taken) {
+        close(accepted->fd);
+        atomic_fetch_sub(loop->connection_count, 1);
+        free(accepted);
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------- */
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct rd_loop *loop = signal->data;
+    loop->on_signal(number);
+}
+
+static int start_handles(struct rd_loop *loop)
+{
+    static const int signal_numbers[2] = {SIGTERM, SIGINT};
+    int status = 0;
+    status |= uv_prepare_init(&loop->uv, &loop->prepare);
+    status |= uv_check_init(&loop->uv, &loop->check);
+    status |= uv_timer_init(&loop->uv, &loop->sweep);
+    status |= uv_async_init(&loop->uv, &loop->control, on_control);
+    loop->prepare.data = loop;
+    loop->check.data = loop;
+    loop->sweep.data = loop;
+    loop->control.data = loop;
+    if (status != 0)
+        return status;
+    status |= uv_prepare_start(&loop->prepare, on_prepare);
+    status |= uv_check_start(&loop->check, on_check);
+    status |= uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    for (int i = 0; loop->on_signal != NULL && i < 2; i++) {
+        status |= uv_signal_init(&loop->uv, &loop->signals[i]);
+        loop->signals[i].data = loop;
+        status |= uv_signal_start(&loop->signals[i], on_signal, signal_numbers[i]);
+    }
+    return status;
+}
+
+enum rd_status rd_loop_init(struct rd_loop *loop)
+{
+    loop->read_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
+    if (loop->read_buffer == NULL)
+        return RD_NO_MEMORY;
+    if (uv_mutex_init(&loop->inbox_lock) != 0)
+        goto no_mutex;
+    if (uv_loop_init(&loop->uv) != 0)
+        goto no_loop;
+    if (rd_bridge_init(&loop->bridge, &loop->uv, rd_dispatch_complete) != RD_OK)
+        goto no_bridge;
+    if (start_handles(loop) != 0)
+        return RD_IO_ERROR; /* the process is about to end; closing what is open would need the loop to run */
+    return RD_OK;
+
+no_bridge:
+    uv_loop_close(&loop->uv);
+no_loop:
+    uv_mutex_destroy(&loop->inbox_lock);
+no_mutex:
+    free(loop->read_buffer);
+    loop->read_buffer = NULL;
+    return RD_IO_ERROR;
+}
+
+void rd_loop_run(struct rd_loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void rd_loop_deinit(struct rd_loop *loop)
+{
+    if (loop->read_buffer == NULL)
+        return;
+    int status = uv_loop_close(&loop->uv);
+    assert(status == 0);
+    (void)status;
+    rd_bridge_deinit(&loop->bridge);
+    uv_mutex_destroy(&loop->inbox_lock);
+    free(loop->dirty_stores);
+    free(loop->read_buffer);
+    loop->read_buffer = NULL;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * loop.h - one event loop: a thread, the connections and listeners that belong to it, its bridge to the writer
+ * threads, and what is put off to the end of a turn.
+ *
+ * Everything that happened in one turn is passed on at its end: one kick for each store that was given operations,
+ * one write for each connection that was given answers.
+ *
+ * Threads: all fields are the loop thread's but where noted; functions too.
+ */
+#ifndef RD_SERVER_LOOP_H
+#define RD_SERVER_LOOP_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "protocol/codec.h"
+#include "server/bridge.h"
+
+#define RD_LOOP_READ_BUFFER_LEN (64u << 10)
+
+struct rd_conn;
+struct rd_listener;
+struct rd_stores;
+
+/* A connection accepted by one loop for another. */
+struct rd_accepted {
+    struct rd_accepted *next;
+    int fd; /* owned */
+    bool is_unix;
+    const struct rd_codec *codec; /* NULL: the first byte tells */
+};
+
+struct rd_loop {
+    uv_loop_t uv;
+    unsigned index;
+    struct rd_stores *stores; /* borrows; shared, locks for itself */
+    struct rd_limits limits;
+    atomic_uint *connection_count; /* borrows; of all loops */
+    unsigned connections_max;      /* of all loops */
+    void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
+
+    struct rd_bridge bridge;
+    uv_prepare_t prepare;   /* ends a turn: callbacks may also run between check and poll */
+    uv_check_t check;       /* ends a turn */
+    uv_timer_t sweep;       /* deadlines of connections */
+    uv_async_t control;     /* something is in the inbox, or stop_requested is set; any thread */
+    uv_signal_t signals[2]; /* loop 0 */
+
+    uint8_t *read_buffer;            /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
+    struct rd_conn *conns;           /* owned; all of them */
+    unsigned conn_count;             /* until they are freed */
+    struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
+    struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
+    size_t dirty_store_count;
+    size_t dirty_store_capacity;
+    struct rd_listener *listeners; /* owned */
+
+    bool stopping;
+    bool closed;      /* the loop's own handles are closing */
+    uint64_t stop_ms; /* uv_now when stopping began */
+
+    uv_mutex_t inbox_lock;
+    struct rd_accepted *inbox;  /* guarded by inbox_lock; owned nodes */
+    bool inbox_closed;          /* guarded by inbox_lock */
+    atomic_bool stop_requested; /* any thread */
+};
+
+/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max and on_signal
+ * in an otherwise zeroed struct, which stays where it is. */
+enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
+
+/* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */
+void rd_loop_run(struct rd_loop *loop);
+
+/* After the loop has ended and every store is closed, or after a start that failed. */
+void rd_loop_deinit(struct rd_loop *loop);
+
+/* Any thread. No new connections or requests; what was accepted is answered. */
+void rd_loop_request_stop(struct rd_loop *loop);
+
+/* Any thread. Takes *accepted (malloc) and its descriptor. */
+void rd_loop_hand_over(struct rd_loop *loop, struct rd_accepted *accepted);
+
+/* The store was given operations in this turn. */
+void rd_loop_mark_store(struct rd_loop *loop, struct rd_hosted *hosted);
+
+/* A connection is freed. */
+void rd_loop_conn_gone(struct rd_loop *loop);
+
+#endif

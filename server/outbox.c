@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/outbox.h"
+
+#include <stdlib.h>
+
+#include "server/stores.h"
+
+#define VERIFY_SLICE_LEN (256u << 10)
+#define KEEP_LEN_MAX     (64u << 10) /* an empty batch that grew above this gives its memory back */
+
+struct rd_outbox_value {
+    size_t place;             /* bytes of the batch that go before it */
+    struct rd_value value;    /* owned */
+    struct rd_hosted *hosted; /* one use */
+    size_t sent;              /* of value.payload.len */
+    size_t cleared;           /* bytes that may be sent: all, or those whose checksum was taken */
+    uint32_t crc32;           /* over `cleared` bytes */
+};
+
+static void batch_deinit(struct rd_outbox_batch *batch)
+{
+    for (size_t i = batch->values_sent; i < batch->value_count; i++) {
+        rd_value_release(&batch->values[i].value);
+        rd_hosted_unuse(batch->values[i].hosted);
+    }
+    free(batch->values);
+    rd_buffer_deinit(&batch->bytes);
+    *batch = (struct rd_outbox_batch){.value_count = 0};
+}
+
+static bool batch_is_empty(const struct rd_outbox_batch *batch)
+{
+    return batch->bytes_sent == batch->bytes.len && batch->values_sent == batch->value_count;
+}
+
+/* For a batch that is empty. */
+static void batch_reset(struct rd_outbox_batch *batch)
+{
+    if (batch->bytes.capacity > KEEP_LEN_MAX) {
+        rd_buffer_deinit(&batch->bytes);
+        rd_buffer_init(&batch->bytes, 0);
+    } else {
+        rd_buffer_clear(&batch->bytes);
+    }
+    batch->bytes_sent = 0;
+    batch->value_count = 0;
+    batch->values_sent = 0;
+}
+
+void rd_outbox_init(struct rd_outbox *outbox)
+{
+    *outbox = (struct rd_outbox){.unsent = 0};
+    rd_buffer_init(&outbox->filling.bytes, 0);
+    rd_buffer_init(&outbox->sending.bytes, 0);
+}
+
+void rd_outbox_deinit(struct rd_outbox *outbox)
+{
+    batch_deinit(&outbox->filling);
+    batch_deinit(&outbox->sending);
+    outbox->unsent = 0;
+}
+
+struct rd_buffer *rd_outbox_begin(struct rd_outbox *outbox, size_t len_max)
+{
+    struct rd_buffer *bytes = &outbox->filling.bytes;
+    outbox->committed = bytes->len;
+    bytes->len_max = bytes->len + len_max;
+    return bytes;
+}
+
+void rd_outbox_commit(struct rd_outbox *outbox)
+{
+    outbox->unsent += outbox->filling.bytes.len - outbox->committed;
+    outbox->committed = outbox->filling.bytes.len;
+}
+
+void rd_outbox_rollback(struct rd_outbox *outbox)
+{
+    outbox->filling.bytes.len = outbox->committed;
+    outbox->filling.bytes.failed = false;
+}
+
+bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
+                            bool verify)
+{
+    struct rd_outbox_batch *batch = &outbox->filling;
+    if (batch->value_count == batch->value_capacity) {
+        size_t capacity = batch->value_capacity == 0 ? 4 : batch->value_capacity * 2;
+        struct rd_outbox_value *values = realloc(batch->values, capacity * sizeof *values);
+        if (values == NULL)
+            return false;
+        batch->values = values;
+        batch->value_capacity = capacity;
+    }
+    batch->values[batch->value_count++] = (struct rd_outbox_value){
+        .place = batch->bytes.len,
+        .value = *value,
+        .hosted = hosted,
+        .cleared = verify ? 0 : value->payload.len,
+    };
+    outbox->unsent += value->payload.len;
+    *value = (struct rd_value){.pin = NULL};
+    return true;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------------- */
+
+/* Takes the checksum of one more slice where everything cleared has been sent. */
+static enum rd_status clear_slice(struct rd_outbox_value *value)
+{
+    size_t len = value->value.payload.len;
+    if (value->cleared == len || value->sent < value->cleared)
+        return RD_OK;
+    size_t slice_len = len - value->cleared < VERIFY_SLICE_LEN ? len - value->cleared : VERIFY_SLICE_LEN;
+    uint32_t crc32 = rd_crc32(value->crc32, rd_slice(value->value.payload.data + value->cleared, slice_len));
+    if (value->cleared + slice_len == len && crc32 != value->value.crc32)
+        return RD_CORRUPT;
+    value->crc32 = crc32;
+    value->cleared += slice_len;
+    return RD_OK;
+}
+
+/* The buffers being filled by one peek. */
+struct peek {
+    uv_buf_t *buffers; /* borrows; RD_OUTBOX_IOV_MAX of them */
+    unsigned count;
+    size_t len; /* bytes in all */
+};
+
+static void peek_add(struct peek *peek, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return;
+    peek->buffers[peek->count++] = (uv_buf_t){.base = (char *)(uintptr_t)data, .len = len};
+    peek->len += len;
+}
+
+enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
+                              size_t *ret_len)
+{
+    if (batch_is_empty(&outbox->sending)) {
+        struct rd_outbox_batch empty = outbox->sending;
+        batch_reset(&empty);
+        outbox->sending = outbox->filling;
+        outbox->filling = empty;
+        outbox->committed = 0;
+    }
+    struct rd_outbox_batch *batch = &outbox->sending;
+    struct peek peek = {.buffers = ret_buffers};
+    size_t at = batch->bytes_sent;
+    bool held = false; /* a value is not cleared to its end: nothing behind it may go */
+    for (size_t i = batch->values_sent; i < batch->value_count && !held && peek.count + 2 < RD_OUTBOX_IOV_MAX;
+         i++) {
+        struct rd_outbox_value *value = &batch->values[i];
+        peek_add(&peek, batch->bytes.data + at, value->place - at);
+        at = value->place;
+        if (peek.len == 0 && clear_slice(value) != RD_OK)
+            return RD_CORRUPT;
+        peek_add(&peek, value->value.payload.data + value->sent, value->cleared - value->sent);
+        held = value->cleared < value->value.payload.len;
+    }
+    bool last_value_in = peek.count + 2 < RD_OUTBOX_IOV_MAX && !held;
+    if (last_value_in)
+        peek_add(&peek, batch->bytes.data + at, batch->bytes.len - at);
+    *ret_count = peek.count;
+    *ret_len = peek.len;
+    return RD_OK;
+}
+
+void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
+{
+    struct rd_outbox_batch *batch = &outbox->sending;
+    outbox->unsent -= len;
+    while (batch->values_sent < batch->value_count) {
+        struct rd_outbox_value *value = &batch->values[batch->values_sent];
+        size_t before = value->place - batch->bytes_sent;
+        if (len < before)
+            break;
+        batch->bytes_sent += before;
+        len -= before;
+        size_t left = value->value.payload.len - value->sent;
+        if (len < left) {
+            value->sent += len;
+            return;
+        }
+        len -= left;
+        rd_value_release(&value->value);
+        rd_hosted_unuse(value->hosted);
+        batch->values_sent++;
+    }
+    batch->bytes_sent += len;
+}

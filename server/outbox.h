@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * outbox.h - what one connection still has to send: encoded bytes, and between them values that are sent from the
+ * store's map without a copy and stay pinned until their last byte has left.
+ *
+ * Two batches: answers are encoded into `filling` while `sending` belongs to the socket, and the two change places
+ * when the latter is empty. So the bytes under a write never move, and everything that was answered during one
+ * turn of the loop leaves in one call.
+ *
+ * Values can be verified while they are sent, in slices; the last slice is let go only if the checksum holds.
+ *
+ * The loop's thread only.
+ */
+#ifndef RD_SERVER_OUTBOX_H
+#define RD_SERVER_OUTBOX_H
+
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "engine/engine.h"
+
+#define RD_OUTBOX_IOV_MAX 64
+
+struct rd_hosted;
+struct rd_outbox_value;
+
+struct rd_outbox_batch {
+    struct rd_buffer bytes;         /* encoded answers without their values */
+    struct rd_outbox_value *values; /* owned; in the order of their places */
+    size_t value_count;
+    size_t value_capacity;
+    size_t bytes_sent;  /* of bytes.len */
+    size_t values_sent; /* of value_count, whole ones, released */
+};
+
+struct rd_outbox {
+    struct rd_outbox_batch filling;
+    struct rd_outbox_batch sending;
+    size_t committed; /* bytes of filling that are whole answers */
+    size_t unsent;    /* bytes in both, values included */
+};
+
+void rd_outbox_init(struct rd_outbox *outbox);
+void rd_outbox_deinit(struct rd_outbox *outbox);
+
+/* Where to encode the next answer; rd_outbox_commit then counts what was appended, rd_outbox_rollback drops it. At
+ * most len_max bytes may be appended. */
+struct rd_buffer *rd_outbox_begin(struct rd_outbox *outbox, size_t len_max);
+void rd_outbox_commit(struct rd_outbox *outbox);
+void rd_outbox_rollback(struct rd_outbox *outbox);
+
+/* Puts the value behind what was committed so far. Takes *value and one use of `hosted` where it returns true;
+ * false: no memory. */
+bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
+                            bool verify);
+
+/* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next. Verifies at most one slice. RD_CORRUPT: a
+ * value fails, and no more may be sent. May be called again without anything having been sent. */
+enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
+                              size_t *ret_len) RD_MUST_CHECK;
+
+/* len bytes of what was last peeked have left. */
+void rd_outbox_sent(struct rd_outbox *outbox, size_t len);
+
+#endif

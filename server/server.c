@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "protocol/binary.h"
+#include "protocol/http.h"
+#include "server/listener.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/port_file.h"
+#include "server/stores.h"
+
+#define CONNECTIONS_MAX 10000u
+
+/* One protocol's sockets: one for each loop. */
+struct endpoint {
+    int *fds; /* owned; -1 where there is none, or a listener has taken it */
+    unsigned count;
+    char text[RD_ADDRESS_TEXT_SIZE]; /* HOST:PORT as bound */
+};
+
+struct server {
+    const struct rd_config *config; /* borrows */
+    struct rd_stores *stores;       /* owned */
+    struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
+    unsigned loops_ready;           /* how many are initialised */
+    uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
+    unsigned threads_started;       /* loops that run on a thread of their own */
+    atomic_uint connection_count;   /* any loop */
+    struct endpoint binary;
+    struct endpoint http;
+    struct endpoint unix_socket; /* one socket, on loop 0 */
+    struct stat unix_stat;       /* of the socket's file, to unlink no other */
+    bool port_file_written;
+    unsigned signal_count; /* loop 0 */
+};
+
+static struct server *running; /* for the signal callback, which has no argument for it */
+
+/* ---- process ---------------------------------------------------------------------------------------------- */
+
+static void prepare_process(void)
+{
+    signal(SIGPIPE, SIG_IGN); /* a vanished client is an error code of write */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit likewise */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            rd_log(RD_LOG_WARN, "the limit of open files cannot be raised: %s", strerror(errno));
+    }
+}
+
+static void on_signal(int number)
+{
+    if (running->signal_count++ != 0) {
+        rd_log(RD_LOG_WARN, "second signal: stopping at once");
+        _exit(1);
+    }
+    rd_log(RD_LOG_INFO, "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
+    for (unsigned i = 0; i < running->loops_ready; i++)
+        rd_loop_request_stop(&running->loops[i]);
+}
+
+/* ---- sockets ---------------------------------------------------------------------------------------------- */
+
+static bool endpoint_init(struct endpoint *endpoint, unsigned count)
+{
+    endpoint->fds = malloc(count * sizeof *endpoint->fds);
+    if (endpoint->fds == NULL)
+        return false;
+    endpoint->count = count;
+    for (unsigned i = 0; i < count; i++)
+        endpoint->fds[i] = -1;
+    return true;
+}
+
+static void endpoint_deinit(struct endpoint *endpoint)
+{
+    for (unsigned i = 0; i < endpoint->count; i++)
+        if (endpoint->fds[i] >= 0)
+            close(endpoint->fds[i]);
+    free(endpoint->fds);
+    *endpoint = (struct endpoint){.count = 0};
+}
+
+static enum rd_status bind_tcp(struct endpoint *endpoint, const struct rd_address *address, unsigned count,
+                               struct rd_error *ret_error)
+{
+    if (!endpoint_init(endpoint, count))
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
+    enum rd_status status = rd_socket_bind_tcp(address, count, endpoint->fds, endpoint->text, ret_error);
+    if (status != RD_OK)
+        endpoint->count = 0; /* the failed call has closed what it opened */
+    return status;
+}
+
+static enum rd_status bind_unix(struct server *server, struct rd_error *ret_error)
+{
+    const char *path = server->config->unix_path;
+    struct endpoint *endpoint = &server->unix_socket;
+    if (path[0] == '\0')
+        return RD_OK;
+    if (!endpoint_init(endpoint, 1))
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
+    enum rd_status status = rd_socket_bind_unix(path, &endpoint->fds[0], ret_error);
+    if (status != RD_OK)
+        return status;
+    snprintf(endpoint->text, sizeof endpoint->text, "%s", path);
+    if (stat(path, &server->unix_stat) != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s: %s", path, strerror(errno));
+    return RD_OK;
+}
+
+static enum rd_status listen_on(const struct endpoint *endpoint, struct rd_error *ret_error)
+{
+    for (unsigned i = 0; i < endpoint->count; i++) {
+        enum rd_status status = rd_socket_listen(endpoint->fds[i], endpoint->text, ret_error);
+        if (status != RD_OK)
+            return status;
+    }
+    return RD_OK;
+}
+
+static void unlink_unix_socket(const struct server *server)
+{
+    struct stat now;
+    const char *path = server->config->unix_path;
+    if (server->unix_stat.st_ino != 0 && lstat(path, &now) == 0 && now.st_ino == server->unix_stat.st_ino &&
+        now.st_dev == server->unix_stat.st_dev)
+        unlink(path);
+}
+
+/* ---- loops ------------------------------------------------------------------------------------------------ */
+
+static enum rd_status init_loops(struct server *server, struct rd_error *ret_error)
+{
+    unsigned count = server->config->loops;
+    server->loops = calloc(count, sizeof *server->loops);
+    server->threads = calloc(count, sizeof *server->threads);
+    if (server->loops == NULL || server->threads == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the event loops");
+    for (unsigned i = 0; i < count; i++) {
+        struct rd_loop *loop = &server->loops[i];
+        loop->index = i;
+        loop->stores = server->stores;
+        loop->limits = RD_LIMITS_DEFAULT;
+        loop->connection_count = &server->connection_count;
+        loop->connections_max = CONNECTIONS_MAX;
+        loop->on_signal = i == 0 ? on_signal : NULL;
+        if (rd_loop_init(loop) != RD_OK)
+            return rd_error_set(ret_error, RD_IO_ERROR, 0, "event loop %u cannot be made", i);
+        server->loops_ready++;
+    }
+    return RD_OK;
+}
+
+/* Hands an endpoint's sockets to the loops; where there is one socket for several loops, its loop hands on. */
+static enum rd_status add_listeners(struct server *server, struct endpoint *endpoint, const struct rd_codec *codec,
+                                    bool is_unix, struct rd_error *ret_error)
+{
+    for (unsigned i = 0; i < endpoint->count; i++) {
+        struct rd_listener_options options = {
+            .fd = endpoint->fds[i],
+            .is_unix = is_unix,
+            .codec = codec,
+            .targets = is_unix ? server->loops : &server->loops[i],
+            .target_count = is_unix ? server->config->loops : 1,
+        };
+        endpoint->fds[i] = -1;
+        if (rd_listener_add(&server->loops[i], &options) != RD_OK)
+            return rd_error_set(ret_error, RD_IO_ERROR, 0, "cannot watch %s", endpoint->text);
+    }
+    return RD_OK;
+}
+
+static void run_thread(void *loop)
+{
+    rd_loop_run(loop);
+}
+
+static enum rd_status start_threads(struct server *server, struct rd_error *ret_error)
+{
+    for (unsigned i = 1; i < server->config->loops; i++) {
+        if (uv_thread_create(&server->threads[i], run_thread, &server->loops[i]) != 0)
+            return rd_error_set(ret_error, RD_IO_ERROR, 0, "the thread of event loop %u cannot be made", i);
+        server->threads_started++;
+    }
+    return RD_OK;
+}
+
+/* ---- start and stop --------------------------------------------------------------------------------------- */
+
+static enum rd_status write_port_file(struct server *server, struct rd_error *ret_error)
+{
+    const char *path = server->config->port_file;
+    if (path[0] == '\0')
+        return RD_OK;
+    struct rd_port_file contents = {
+        .binary = server->binary.text, .http = server->http.text, .unix_path = server->unix_socket.text};
+    enum rd_status status = rd_port_file_write(path, &contents, ret_error);
+    server->port_file_written = status == RD_OK;
+    return status;
+}
+
+/* Addresses first: one that is in use should not cost a recovery. Nobody can connect before listen. */
+static enum rd_status open_all(struct server *server, struct rd_error *ret_error)
+{
+    const struct rd_config *config = server->config;
+    enum rd_status status = bind_tcp(&server->binary, &config->listen, config->loops, ret_error);
+    if (status == RD_OK)
+        status = bind_tcp(&server->http, &config->http, config->loops, ret_error);
+    if (status == RD_OK)
+        status = bind_unix(server, ret_error);
+    if (status == RD_OK)
+        status = rd_stores_open(config->data_dir, &config->settings, &server->stores, ret_error);
+    if (status == RD_OK)
+        status = init_loops(server, ret_error);
+    return status;
+}
+
+static enum rd_status start_serving(struct server *server, struct rd_error *ret_error)
+{
+    enum rd_status status = listen_on(&server->binary, ret_error);
+    if (status == RD_OK)
+        status = listen_on(&server->http, ret_error);
+    if (status == RD_OK)
+        status = listen_on(&server->unix_socket, ret_error);
+    if (status == RD_OK)
+        status = add_listeners(server, &server->binary, &rd_binary_codec, false, ret_error);
+    if (status == RD_OK)
+        status = add_listeners(server, &server->http, &rd_http_codec, false, ret_error);
+    if (status == RD_OK)
+        status = add_listeners(server, &server->unix_socket, NULL, true, ret_error);
+    if (status == RD_OK)
+        status = write_port_file(server, ret_error);
+    if (status == RD_OK)
+        status = start_threads(server, ret_error);
+    return status;
+}
+
+/* Also after a start that failed: the loops that are initialised are told to stop and run to their end. */
+static void run_loops(struct server *server)
+{
+    for (unsigned i = 0; i < server->loops_ready; i++)
+        if (i == 0 || i > server->threads_started)
+            rd_loop_run(&server->loops[i]);
+    for (unsigned i = 1; i <= server->threads_started; i++)
+        uv_thread_join(&server->threads[i]);
+}
+
+static void close_all(struct server *server)
+{
+    if (server->port_file_written)
+        unlink(server->config->port_file);
+    unlink_unix_socket(server);
+    rd_stores_close(server->stores);
+    for (unsigned i = 0; i < server->loops_ready; i++)
+        rd_loop_deinit(&server->loops[i]);
+    endpoint_deinit(&server->binary);
+    endpoint_deinit(&server->http);
+    endpoint_deinit(&server->unix_socket);
+    free(server->threads);
+    free(server->loops);
+}
+
+int rd_server_run(const struct rd_config *config)
+{
+    struct server server = {.config = config};
+    struct rd_error error = {.status = RD_OK};
+    running = &server;
+    prepare_process();
+    enum rd_status status = open_all(&server, &error);
+    if (status == RD_OK)
+        status = start_serving(&server, &error);
+    if (status == RD_OK) {
+        rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s", RD_VERSION, config->data_dir,
+               server.binary.text, server.http.text, server.unix_socket.text[0] != '\0' ? ", unix " : "",
+               server.unix_socket.text);
+    } else {
+        rd_log(RD_LOG_ERROR, "%s", error.message);
+        for (unsigned i = 0; i < server.loops_ready; i++)
+            rd_loop_request_stop(&server.loops[i]);
+    }
+    run_loops(&server);
+    close_all(&server);
+    if (status == RD_OK)
+        rd_log(RD_LOG_INFO, "stopped");
+    return status == RD_OK ? 0 : 1;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * server.h - the daemon from its configuration to its exit code: sockets, stores, loops, port file, signals.
+ *
+ * One per process, since signals are.
+ */
+#ifndef RD_SERVER_SERVER_H
+#define RD_SERVER_SERVER_H
+
+#include "server/config.h"
+
+/* Serves until SIGTERM or SIGINT. Returns the exit code: 0 after a clean stop, 1 where it could not start; why is
+ * logged. A second signal ends the process with 1 at once. Main thread. */
+int rd_server_run(const struct rd_config *config);
+
+#endif

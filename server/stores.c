@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/stores.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "server/log.h"
+#include "server/store_files.h"
+
+struct rd_stores {
+    char data_dir[RD_CONFIG_PATH_SIZE]; /* never changes */
+    int folder_fd;                      /* never changes */
+    struct rd_settings defaults;        /* never changes */
+    pthread_mutex_t lock;               /* guards what follows, and every hosted->state against other writers */
+    struct rd_hosted **list;            /* owned, with one reference for each; sorted by name */
+    size_t count;
+    size_t capacity;
+};
+
+/* ---- references and uses ---------------------------------------------------------------------------------- */
+
+static struct rd_hosted *hosted_create(const char *name, enum rd_hosted_state state)
+{
+    struct rd_hosted *hosted = calloc(1, sizeof *hosted);
+    if (hosted == NULL)
+        return NULL;
+    snprintf(hosted->name, sizeof hosted->name, "%s", name);
+    atomic_init(&hosted->refs, 1);
+    atomic_init(&hosted->uses, 1);
+    atomic_init(&hosted->state, (int)state);
+    return hosted;
+}
+
+static enum rd_hosted_state state_of(struct rd_hosted *hosted)
+{
+    return (enum rd_hosted_state)atomic_load(&hosted->state);
+}
+
+static void hosted_ref(struct rd_hosted *hosted)
+{
+    atomic_fetch_add(&hosted->refs, 1);
+}
+
+void rd_hosted_unref(struct rd_hosted *hosted)
+{
+    if (hosted != NULL && atomic_fetch_sub(&hosted->refs, 1) == 1)
+        free(hosted);
+}
+
+enum rd_status rd_hosted_use(struct rd_hosted *hosted, struct rd_error *ret_error)
+{
+    switch (state_of(hosted)) {
+    case RD_HOSTED_CREATING:
+        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' is being created", hosted->name);
+    case RD_HOSTED_FAILED:
+        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' does not serve: %.150s", hosted->name,
+                            hosted->reason);
+    case RD_HOSTED_SERVING:
+    case RD_HOSTED_DROPPING:
+    case RD_HOSTED_GONE:
+        break;
+    }
+    unsigned uses = state_of(hosted) == RD_HOSTED_SERVING ? atomic_load(&hosted->uses) : 0;
+    while (uses != 0)
+        if (atomic_compare_exchange_weak(&hosted->uses, &uses, uses + 1))
+            return RD_OK;
+    return rd_error_set(ret_error, RD_STORE_NOT_FOUND, 0, "store '%s' has been dropped", hosted->name);
+}
+
+void rd_hosted_use_again(struct rd_hosted *hosted)
+{
+    atomic_fetch_add(&hosted->uses, 1);
+}
+
+void rd_hosted_unuse(struct rd_hosted *hosted)
+{
+    if (atomic_fetch_sub(&hosted->uses, 1) == 1 && hosted->drop_op != NULL)
+        hosted->drop_op->sink->deliver(hosted->drop_op->sink, hosted->drop_op, hosted->drop_op);
+}
+
+/* ---- the sorted list; the lock is held -------------------------------------------------------------------- */
+
+static size_t position_of(const struct rd_stores *stores, const char *name, bool *ret_found)
+{
+    size_t low = 0;
+    size_t high = stores->count;
+    *ret_found = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(stores->list[middle]->name, name);
+        if (order == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Takes the caller's reference. */
+static bool list_insert(struct rd_stores *stores, size_t at, struct rd_hosted *hosted)
+{
+    if (stores->count == stores->capacity) {
+        size_t capacity = stores->capacity == 0 ? 16 : stores->capacity * 2;
+        struct rd_hosted **list = realloc(stores->list, capacity * sizeof *list);
+        if (list == NULL)
+            return false;
+        stores->list = list;
+        stores->capacity = capacity;
+    }
+    memmove(stores->list + at + 1, stores->list + at, (stores->count - at) * sizeof *stores->list);
+    stores->list[at] = hosted;
+    stores->count++;
+    return true;
+}
+
+/* Takes `hosted` out and gives up the list's reference; the caller has one of its own. */
+static void list_remove(struct rd_stores *stores, struct rd_hosted *hosted)
+{
+    pthread_mutex_lock(&stores->lock);
+    atomic_store(&hosted->state, RD_HOSTED_GONE);
+    bool found;
+    size_t at = position_of(stores, hosted->name, &found);
+    if (found && stores->list[at] == hosted) {
+        stores->count--;
+        memmove(stores->list + at, stores->list + at + 1, (stores->count - at) * sizeof *stores->list);
+        rd_hosted_unref(hosted);
+    }
+    pthread_mutex_unlock(&stores->lock);
+}
+
+static void set_state(struct rd_stores *stores, struct rd_hosted *hosted, enum rd_hosted_state state)
+{
+    pthread_mutex_lock(&stores->lock);
+    atomic_store(&hosted->state, (int)state);
+    pthread_mutex_unlock(&stores->lock);
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------- */
+
+static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
+                                  struct rd_error *ret_error)
+{
+    char path[RD_CONFIG_PATH_SIZE + 80];
+    snprintf(path, sizeof path, "%s/%s.rdr", stores->data_dir, hosted->name);
+    const struct rd_settings *settings =
+        hosted->settings.durability == RD_DURABILITY_DEFAULT ? &stores->defaults : &hosted->settings;
+    struct rd_store_options options = {
+        .durability = settings->durability,
+        .durability_interval_ms = settings->durability_interval_ms,
+        .create = create,
+    };
+    return rd_store_open(path, &options, &hosted->store, ret_error);
+}
+
+/* At start: one that cannot be opened stays in the list, as FAILED. */
+static void open_at_start(struct rd_stores *stores, struct rd_hosted *hosted, bool create)
+{
+    struct rd_error error = {.status = RD_OK};
+    hosted->settings = rd_store_files_load_settings(stores->folder_fd, hosted->name);
+    enum rd_status status = open_engine(stores, hosted, create, &error);
+    if (status == RD_OK) {
+        struct rd_store_info info;
+        rd_store_info(hosted->store, &info);
+        rd_log(info.state == RD_STORE_OPEN ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s",
+               hosted->name, (unsigned long long)info.entries,
+               info.state == RD_STORE_OPEN ? "" : ", read-only: ", info.reason);
+        set_state(stores, hosted, RD_HOSTED_SERVING);
+        return;
+    }
+    snprintf(hosted->reason, sizeof hosted->reason, "%s",
+             error.message[0] != '\0' ? error.message : rd_status_name(status));
+    rd_log(RD_LOG_ERROR, "store %s: cannot be opened: %s", hosted->name, hosted->reason);
+    set_state(stores, hosted, RD_HOSTED_FAILED);
+}
+
+static bool add_found(void *context, const char *name)
+{
+    struct rd_stores *stores = context;
+    bool found;
+    size_t at = position_of(stores, name, &found);
+    if (found)
+        return true;
+    struct rd_hosted *hosted = hosted_create(name, RD_HOSTED_CREATING);
+    if (hosted == NULL)
+        return false;
+    if (!list_insert(stores, at, hosted)) {
+        rd_hosted_unref(hosted);
+        return false;
+    }
+    return true;
+}
+
+static enum rd_status open_all(struct rd_stores *stores, struct rd_error *ret_error)
+{
+    enum rd_status status = rd_store_files_scan(stores->folder_fd, add_found, stores, ret_error);
+    if (status != RD_OK)
+        return status;
+    /* A symbolic link or folder in its place must not be followed, so it is only created where nothing is. */
+    bool create_default = !rd_store_files_exist(stores->folder_fd, RD_STORE_NAME_DEFAULT);
+    if (!add_found(stores, RD_STORE_NAME_DEFAULT))
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the store registry");
+    bool default_listed;
+    size_t default_at = position_of(stores, RD_STORE_NAME_DEFAULT, &default_listed);
+    for (size_t i = 0; i < stores->count; i++)
+        open_at_start(stores, stores->list[i], create_default && i == default_at);
+    return RD_OK;
+}
+
+enum rd_status rd_stores_open(const char *data_dir, const struct rd_settings *defaults,
+                              struct rd_stores **ret_stores, struct rd_error *ret_error)
+{
+    struct rd_stores *stores = calloc(1, sizeof *stores);
+    if (stores == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the store registry");
+    stores->defaults = *defaults;
+    stores->folder_fd = -1;
+    pthread_mutex_init(&stores->lock, NULL);
+    snprintf(stores->data_dir, sizeof stores->data_dir, "%s", data_dir);
+
+    enum rd_status status = rd_store_files_open_folder(data_dir, &stores->folder_fd, ret_error);
+    if (status == RD_OK)
+        status = open_all(stores, ret_error);
+    if (status != RD_OK) {
+        rd_stores_close(stores);
+        return status;
+    }
+    *ret_stores = stores;
+    return RD_OK;
+}
+
+void rd_stores_close(struct rd_stores *stores)
+{
+    if (stores == NULL)
+        return;
+    for (size_t i = 0; i < stores->count; i++) {
+        rd_store_close(stores->list[i]->store);
+        rd_hosted_unref(stores->list[i]);
+    }
+    free(stores->list);
+    if (stores->folder_fd >= 0)
+        close(stores->folder_fd);
+    pthread_mutex_destroy(&stores->lock);
+    free(stores);
+}
+
+/* ---- looking up ------------------------------------------------------------------------------------------- */
+
+static bool copy_name(struct rd_slice name, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
+{
+    if (name.len > RD_STORE_NAME_LEN_MAX || !rd_text_is_store_name(name))
+        return false;
+    memcpy(ret_name, name.data, name.len);
+    ret_name[name.len] = '\0';
+    return true;
+}
+
+struct rd_hosted *rd_stores_find(struct rd_stores *stores, struct rd_slice name)
+{
+    char text[RD_STORE_NAME_LEN_MAX + 1];
+    if (!copy_name(name, text))
+        return NULL;
+    struct rd_hosted *hosted = NULL;
+    pthread_mutex_lock(&stores->lock);
+    bool found;
+    size_t at = position_of(stores, text, &found);
+    if (found) {
+        hosted = stores->list[at];
+        hosted_ref(hosted);
+    }
+    pthread_mutex_unlock(&stores->lock);
+    return hosted;
+}
+
+struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count)
+{
+    pthread_mutex_lock(&stores->lock);
+    struct rd_hosted **list = malloc((stores->count + 1) * sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; list != NULL && i < stores->count; i++) {
+        enum rd_hosted_state state = state_of(stores->list[i]);
+        if (state != RD_HOSTED_SERVING && state != RD_HOSTED_FAILED)
+            continue;
+        hosted_ref(stores->list[i]);
+        list[count++] = stores->list[i];
+    }
+    pthread_mutex_unlock(&stores->lock);
+    *ret_count = count;
+    return list;
+}
+
+bool rd_stores_find_failed(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
+{
+    bool failed = false;
+    pthread_mutex_lock(&stores->lock);
+    for (size_t i = 0; i < stores->count && !failed; i++) {
+        failed = state_of(stores->list[i]) == RD_HOSTED_FAILED;
+        if (failed)
+            snprintf(ret_name, RD_STORE_NAME_LEN_MAX + 1, "%s", stores->list[i]->name);
+    }
+    pthread_mutex_unlock(&stores->lock);
+    return failed;
+}
+
+/* ---- creating --------------------------------------------------------------------------------------------- */
+
+/* Puts the name into the list, so that nobody else takes it while the file is made. A reference is returned. */
+static enum rd_status reserve(struct rd_stores *stores, const char *name, struct rd_hosted **ret_hosted,
+                              struct rd_error *ret_error)
+{
+    struct rd_hosted *hosted = hosted_create(name, RD_HOSTED_CREATING);
+    if (hosted == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "store '%s': no memory", name);
+
+    enum rd_status status = RD_OK;
+    pthread_mutex_lock(&stores->lock);
+    bool found;
+    size_t at = position_of(stores, name, &found);
+    hosted_ref(hosted);
+    if (found)
+        status = rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' exists", name);
+    else if (!list_insert(stores, at, hosted))
+        status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "store '%s': no memory", name);
+    pthread_mutex_unlock(&stores->lock);
+    if (status != RD_OK) {
+        rd_hosted_unref(hosted);
+        rd_hosted_unref(hosted);
+        return status;
+    }
+    *ret_hosted = hosted;
+    return RD_OK;
+}
+
+static enum rd_status make_files(struct rd_stores *stores, struct rd_hosted *hosted, struct rd_error *ret_error)
+{
+    if (rd_store_files_exist(stores->folder_fd, hosted->name))
+        return rd_error_set(ret_error, RD_CONFLICT, 0,
+                            "store '%s': the data folder holds a file of that name that is not served",
+                            hosted->name);
+    /* The settings first: a store never exists without them. */
+    enum rd_status status =
+        rd_store_files_save_settings(stores->folder_fd, hosted->name, &hosted->settings, ret_error);
+    if (status != RD_OK)
+        return status;
+    status = open_engine(stores, hosted, true, ret_error);
+    if (status == RD_OK && fsync(stores->folder_fd) != 0)
+        status =
+            rd_error_set(ret_error, RD_IO_ERROR, 0, "store '%s': the data folder cannot be synced", hosted->name);
+    if (status != RD_OK) {
+        rd_store_close(hosted->store);
+        hosted->store = NULL;
+        /* A file that somebody else put there meanwhile is not ours to remove. */
+        bool ours = status != RD_UNAVAILABLE && status != RD_NOT_A_STORE;
+        if (ours && rd_store_files_remove(stores->folder_fd, hosted->name, NULL) != RD_OK)
+            rd_log(RD_LOG_WARN, "store %s: what its failed creation left cannot be removed", hosted->name);
+    }
+    return status;
+}
+
+enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, const struct rd_settings *settings,
+                                struct rd_error *ret_error)
+{
+    char text[RD_STORE_NAME_LEN_MAX + 1];
+    if (!copy_name(name, text))
+        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0,
+                            "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+    struct rd_hosted *hosted = NULL;
+    enum rd_status status = reserve(stores, text, &hosted, ret_error);
+    if (status != RD_OK)
+        return status;
+    hosted->settings = *settings;
+    status = make_files(stores, hosted, ret_error);
+    if (status == RD_OK) {
+        set_state(stores, hosted, RD_HOSTED_SERVING);
+        rd_log(RD_LOG_INFO, "store %s: created", hosted->name);
+    } else {
+        list_remove(stores, hosted);
+    }
+    rd_hosted_unref(hosted);
+    return status;
+}
+
+/* ---- dropping --------------------------------------------------------------------------------------------- */
+
+enum rd_status rd_stores_drop_begin(struct rd_hosted *hosted, struct rd_stores *stores, struct rd_op *op,
+                                    struct rd_error *ret_error)
+{
+    if (strcmp(hosted->name, RD_STORE_NAME_DEFAULT) == 0)
+        return rd_error_set(ret_error, RD_FORBIDDEN, 0, "the store 'default' cannot be dropped");
+
+    enum rd_status status = RD_OK;
+    pthread_mutex_lock(&stores->lock);
+    switch (state_of(hosted)) {
+    case RD_HOSTED_SERVING:
+        hosted->drop_op = op;
+        atomic_store(&hosted->state, RD_HOSTED_DROPPING);
+        break;
+    case RD_HOSTED_FAILED:
+        /* Its file may be in use by another process, or be no store at all: not ours to delete. */
+        status = rd_error_set(ret_error, RD_UNAVAILABLE, 0,
+                              "store '%s' cannot be dropped, as it cannot be opened: %.120s", hosted->name,
+                              hosted->reason);
+        break;
+    case RD_HOSTED_CREATING:
+    case RD_HOSTED_DROPPING:
+    case RD_HOSTED_GONE:
+        status = rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' is being created or dropped", hosted->name);
+        break;
+    }
+    pthread_mutex_unlock(&stores->lock);
+    if (status == RD_OK)
+        rd_hosted_unuse(hosted);
+    return status;
+}
+
+enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores *stores,
+                                     struct rd_error *ret_error)
+{
+    rd_store_close(hosted->store);
+    hosted->store = NULL;
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = rd_store_files_remove(stores->folder_fd, hosted->name, &error);
+    if (status != RD_OK) {
+        snprintf(hosted->reason, sizeof hosted->reason, "%s", error.message);
+        rd_log(RD_LOG_ERROR, "store %s: closed, but not dropped: %s", hosted->name, hosted->reason);
+        set_state(stores, hosted, RD_HOSTED_FAILED);
+        return rd_error_set(ret_error, status, error.os_errno, "%s", error.message);
+    }
+    rd_log(RD_LOG_INFO, "store %s: dropped", hosted->name);
+    list_remove(stores, hosted);
+    return RD_OK;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stores.h - the registry: which stores the daemon hosts, by name, and who is using them.
+ *
+ * Three counts keep a store alive as long as needed and no longer:
+ *  1. A reference keeps the struct rd_hosted. Lanes hold one between requests, so that a lookup under the
+ * registry's lock is needed only once for each connection and store.
+ *  2. A use keeps the open engine store. Every request holds one from its turn until its answer, and every value
+ * that an answer pins holds one until its last byte is sent.
+ *  3. The registry has one use of its own, given up when the store is dropped. Whoever gives up the last use wakes
+ *     the drop, which then closes and unlinks. The count never rises again from zero.
+ *
+ * States; the function that makes each move:
+ *
+ *    (rd_stores_open, rd_stores_create)      rd_stores_drop_begin          rd_stores_drop_finish
+ *    CREATING ---------------> SERVING ----------------------> DROPPING -------------------> GONE
+ *        |  rd_stores_create                                       | files cannot be unlinked
+ *        +------------> GONE      rd_stores_open: FAILED <---------+
+ *
+ * Threads: any, unless a function says that it blocks; such must not run on a loop.
+ */
+#ifndef RD_SERVER_STORES_H
+#define RD_SERVER_STORES_H
+
+#include <stdatomic.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "engine/engine.h"
+#include "server/config.h"
+
+#define RD_STORE_NAME_LEN_MAX 64
+#define RD_STORE_NAME_DEFAULT "default"
+
+struct rd_stores;
+
+enum rd_hosted_state {
+    RD_HOSTED_CREATING,
+    RD_HOSTED_SERVING,
+    RD_HOSTED_FAILED,
+    RD_HOSTED_DROPPING,
+    RD_HOSTED_GONE /* no longer in the registry; the name may stand for another store by now */
+};
+
+struct rd_hosted {
+    char name[RD_STORE_NAME_LEN_MAX + 1]; /* never changes */
+    struct rd_settings settings;          /* what was given at its creation; never changes */
+    atomic_uint refs;
+    atomic_uint uses;       /* the registry's own included */
+    atomic_int state;       /* enum rd_hosted_state; written under the registry's lock */
+    struct rd_store *store; /* owned; written before SERVING, by rd_stores_drop_finish when nobody uses it */
+    struct rd_op *drop_op;  /* borrows; written before the registry's use is given up */
+    char reason[256];       /* written before FAILED */
+};
+
+/* Opens the folder (made 0700 where missing) and every store in it, and creates `default`. A store that cannot be
+ * opened is logged and kept as FAILED. Blocks. */
+enum rd_status rd_stores_open(const char *data_dir, const struct rd_settings *defaults,
+                              struct rd_stores **ret_stores, struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Closes, and so syncs, every store. Nothing may be in use. Blocks. NULL is fine. */
+void rd_stores_close(struct rd_stores *stores);
+
+/* A new reference, or NULL. */
+struct rd_hosted *rd_stores_find(struct rd_stores *stores, struct rd_slice name);
+
+/* References to all that are not coming or going, sorted by name, in an array the caller owns; NULL: no memory. */
+struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count);
+
+/* The name of a store that cannot serve is copied to ret_name; false where all serve. */
+bool rd_stores_find_failed(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1]);
+
+/* Makes a store and its file. RD_CONFLICT where there is one. Blocks. */
+enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, const struct rd_settings *settings,
+                                struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* From RD_OK on the store takes no new use, and `op` is delivered to its sink when the last one ends; the caller
+ * holds a reference until rd_stores_drop_finish. */
+enum rd_status rd_stores_drop_begin(struct rd_hosted *hosted, struct rd_stores *stores, struct rd_op *op,
+                                    struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Closes, unlinks the file and its companions, syncs the folder. After the op was delivered. Blocks. */
+enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores *stores,
+                                     struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* NULL is fine. */
+void rd_hosted_unref(struct rd_hosted *hosted);
+
+/* RD_STORE_NOT_FOUND, or RD_UNAVAILABLE with the reason. */
+enum rd_status rd_hosted_use(struct rd_hosted *hosted, struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* One more use, where the caller has one. */
+void rd_hosted_use_again(struct rd_hosted *hosted);
+void rd_hosted_unuse(struct rd_hosted *hosted);
+
+#endif
