@@ -194,12 +194,18 @@ static struct rd_slice trimmed(struct rd_slice text)
     return text;
 }
 
+/* Names, IPv4 and bracketed IPv6 addresses, a port. */
+static bool is_host_byte(uint8_t c)
+{
+    return (rd_http_is_token_byte(c) && c != '#') || c == ':' || c == '[' || c == ']';
+}
+
 static bool take_host(struct parse *parse, struct rd_slice value)
 {
     if (parse->host_count++ != 0)
         return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "more than one Host header");
     for (size_t i = 0; i < value.len; i++)
-        if (value.data[i] <= 0x20 || value.data[i] >= 0x7f || strchr("/?#@,\\\"<>", value.data[i]) != NULL)
+        if (!is_host_byte(value.data[i]))
             return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "malformed Host header");
     parse->host = value;
     return true;
