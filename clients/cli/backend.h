@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * backend.h - what a command works on: a server (online.c) or a store's file (offline.c), behind one call, so that
+ * each command is written once.
+ *
+ * One thread.
+ */
+#ifndef RD_CLIENTS_CLI_BACKEND_H
+#define RD_CLIENTS_CLI_BACKEND_H
+
+#include "clients/cli/options.h"
+
+struct rd_backend;
+
+struct rd_backend_calls {
+    /* *ret_response borrows from the backend, until its next call. On failure *ret_error says why. */
+    enum rd_status (*execute)(struct rd_backend *backend, const struct rd_request *request,
+                              struct rd_response *ret_response, struct rd_error *ret_error);
+    void (*destroy)(struct rd_backend *backend);
+};
+
+struct rd_backend {
+    const struct rd_backend_calls *calls;
+};
+
+/* What a command does to a store's file. */
+enum rd_backend_access {
+    RD_BACKEND_READ,    /* nothing: the file stays as it is, byte for byte */
+    RD_BACKEND_CHANGE,  /* writes to a file that must be there */
+    RD_BACKEND_MAKE,    /* writes to a file that is made where there is none */
+    RD_BACKEND_MAKE_NEW /* makes a file where there must be none */
+};
+
+/* Connects with the first request. */
+enum rd_status rd_online_create(const struct rd_options *options, struct rd_backend **ret_backend,
+                                struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Opens the file. */
+enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access,
+                                 struct rd_backend **ret_backend, struct rd_error *ret_error) RD_MUST_CHECK;
+
+#endif

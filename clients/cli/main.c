@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - the rdrive program: one command, one exit code.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clients/cli/commands.h"
+
+static void print_help(void)
+{
+    puts("rdrive - read and write the stores of an rdrive server, or a store's file without one\n"
+         "\n"
+         "usage: rdrive [OPTIONS] COMMAND [ARGUMENTS]\n"
+         "\n"
+         "commands");
+    for (size_t i = 0; i < rd_command_count; i++)
+        printf("  %-12s %-12s %s\n", rd_commands[i].name, rd_commands[i].args, rd_commands[i].help);
+    puts("\n"
+         "where\n"
+         "  --server HOST:PORT   the server; else RDRIVE_SERVER; else 127.0.0.1:7401\n"
+         "  --unix PATH          the server's Unix socket\n"
+         "  --store NAME         the store; else default\n"
+         "  --file PATH          offline: a store's file; commands that read leave it as it is\n"
+         "\n"
+         "how\n"
+         "  --key-hex            KEY is given in hex\n"
+         "  --hash               KEY is 16 hex digits: the XXH3-64 hash in place of a key\n"
+         "  -f FILE              the value, or the JSON of a batch command, from a file\n"
+         "  --durability sync|none   when a write is answered; else as the store is set\n"
+         "  --after OFFSET       iterate: entries below this offset\n"
+         "  --limit N            iterate: so many entries at most\n"
+         "  --settings JSON      create: such as '{\"durability\":\"interval:200\"}'\n"
+         "  --confirm STORE      drop: the store's name again\n"
+         "  --json               print JSON, as the HTTP interface answers it\n"
+         "  --help, --version\n"
+         "  --                   what follows is no option, even where it begins with -\n"
+         "\n"
+         "Without --json, write prints the store's new tail, delete, create and drop print nothing, and read "
+         "prints\n"
+         "the value's bytes and nothing else. Batch commands read and print the HTTP interface's JSON.\n"
+         "\n"
+         "exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such key or store");
+}
+
+/* What was printed may still be in a buffer, and the disk or the pipe behind it full. */
+static int flush_output(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "rdrive: cannot write to standard output: %s\n", strerror(errno));
+    return RD_EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
+    struct rd_options options;
+    if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))
+        return RD_EXIT_USAGE;
+    if (options.help || options.version) {
+        if (options.help)
+            print_help();
+        else
+            puts("rdrive " RD_VERSION);
+        return flush_output(RD_EXIT_DONE);
+    }
+    if (options.command == NULL) {
+        fputs("rdrive: no command given; rdrive --help lists them\n", stderr);
+        return RD_EXIT_USAGE;
+    }
+    const struct rd_command *command = rd_command_find(options.command);
+    if (command == NULL) {
+        fprintf(stderr, "rdrive: there is no command \"%s\"; rdrive --help lists them\n", options.command);
+        return RD_EXIT_USAGE;
+    }
+    return flush_output(rd_command_run(command, &options));
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * offline.c - commands carried out on a store's file, through engine.h, without a server. Commands that read open
+ * the file read-only and change nothing about it.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "clients/cli/backend.h"
+#include "engine/engine.h"
+
+#define ITERATE_LIMIT 10000u /* rows at a time where the request names no number */
+
+static_assert((int)RD_DURABILITY_SYNC == (int)RD_MESSAGE_DURABILITY_SYNC, "the same numbers");
+static_assert((int)RD_DURABILITY_INTERVAL == (int)RD_MESSAGE_DURABILITY_INTERVAL, "the same numbers");
+static_assert((int)RD_DURABILITY_NONE == (int)RD_MESSAGE_DURABILITY_NONE, "the same numbers");
+
+struct offline {
+    struct rd_backend backend; /* first, so that one pointer is both */
+    struct rd_store *store;    /* owned */
+    struct rd_slice name;      /* of the file, without folder and .rdr; borrows from the command line */
+
+    /* the last answer's; owned */
+    struct rd_value *values;
+    size_t value_count;
+    struct rd_response_item *items;
+    struct rd_store_info info;
+    struct rd_response_store row;
+};
+
+static void forget(struct offline *offline)
+{
+    rd_values_release(offline->values, offline->value_count);
+    free(offline->values);
+    free(offline->items);
+    offline->values = NULL;
+    offline->value_count = 0;
+    offline->items = NULL;
+}
+
+static bool make_values(struct offline *offline, size_t count)
+{
+    offline->values = calloc(count + 1, sizeof *offline->values);
+    if (offline->values == NULL)
+        return false;
+    offline->value_count = count;
+    return true;
+}
+
+static struct rd_key key_of(const struct rd_message_key *key)
+{
+    return key->bytes.data == NULL ? rd_key_of_hash(key->hash) : rd_key_of_bytes(key->bytes);
+}
+
+static enum rd_status set_written(enum rd_status status, const struct rd_written *written,
+                                  struct rd_response *response)
+{
+    if (status != RD_OK)
+        return status;
+    response->offset = written->offset;
+    response->tail = written->tail;
+    response->count = written->count;
+    response->found = written->count != 0;
+    response->crc32 = written->crc32;
+    response->replaced = written->replaced;
+    return RD_OK;
+}
+
+static enum rd_status do_write(struct offline *offline, const struct rd_request *request,
+                               struct rd_response *response)
+{
+    struct rd_written written = {.tail = 0};
+    struct rd_key key = key_of(&request->key);
+    response->key_hash = key.hash;
+    return set_written(rd_store_write(offline->store, key, request->value, &written), &written, response);
+}
+
+static enum rd_status do_delete(struct offline *offline, const struct rd_request *request,
+                                struct rd_response *response)
+{
+    struct rd_written written = {.tail = 0};
+    return set_written(rd_store_delete(offline->store, key_of(&request->key), &written), &written, response);
+}
+
+static enum rd_status do_batch_write(struct offline *offline, const struct rd_request *request,
+                                     struct rd_response *response)
+{
+    size_t count = request->item_count;
+    struct rd_entry *entries = calloc(count + 1, sizeof *entries);
+    if (entries == NULL)
+        return RD_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (struct rd_entry){.key = key_of(&request->items[i].key), .payload = request->items[i].value};
+    struct rd_written written = {.tail = 0};
+    enum rd_status status =
+        rd_store_batch_write(offline->store, entries, count, request->allow_null_bytes, &written);
+    free(entries);
+    return set_written(status, &written, response);
+}
+
+/* NULL: no memory. To be freed by the caller. */
+static struct rd_key *keys_of(const struct rd_request *request)
+{
+    struct rd_key *keys = calloc(request->item_count + 1, sizeof *keys);
+    for (size_t i = 0; keys != NULL && i < request->item_count; i++)
+        keys[i] = key_of(&request->items[i].key);
+    return keys;
+}
+
+static enum rd_status do_batch_delete(struct offline *offline, const struct rd_request *request,
+                                      struct rd_response *response)
+{
+    struct rd_key *keys = keys_of(request);
+    if (keys == NULL)
+        return RD_NO_MEMORY;
+    struct rd_written written = {.tail = 0};
+    enum rd_status status = rd_store_batch_delete(offline->store, keys, request->item_count, &written);
+    free(keys);
+    return set_written(status, &written, response);
+}
+
+static enum rd_status set_value(enum rd_status status, const struct rd_value *value, struct rd_response *response)
+{
+    if (status != RD_OK)
+        return status;
+    response->value_len = value->payload.len;
+    response->offset = value->offset;
+    response->prev_tail = value->prev_tail;
+    response->key_hash = value->key_hash;
+    response->crc32 = value->crc32;
+    return RD_OK;
+}
+
+static enum rd_status do_read(struct offline *offline, const struct rd_request *request,
+                              struct rd_response *response)
+{
+    if (!make_values(offline, 1))
+        return RD_NO_MEMORY;
+    enum rd_status status = rd_store_read(offline->store, key_of(&request->key), &offline->values[0]);
+    response->value = offline->values[0].payload;
+    return set_value(status, &offline->values[0], response);
+}
+
+static enum rd_status do_metadata(struct offline *offline, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    if (!make_values(offline, 1))
+        return RD_NO_MEMORY;
+    enum rd_status status = rd_store_find(offline->store, key_of(&request->key), &offline->values[0]);
+    return set_value(status, &offline->values[0], response);
+}
+
+static enum rd_status do_last(struct offline *offline, const struct rd_request *request,
+                              struct rd_response *response)
+{
+    (void)request;
+    if (!make_values(offline, 1))
+        return RD_NO_MEMORY;
+    return set_value(rd_store_read_last_entry(offline->store, &offline->values[0]), &offline->values[0], response);
+}
+
+static enum rd_status do_exists(struct offline *offline, const struct rd_request *request,
+                                struct rd_response *response)
+{
+    response->found = rd_store_exists(offline->store, key_of(&request->key));
+    return RD_OK;
+}
+
+static struct rd_response_item item_of(enum rd_status status, const struct rd_value *value)
+{
+    return (struct rd_response_item){
+        .status = status,
+        .key_hash = value->key_hash,
+        .offset = value->offset,
+        .len = value->payload.len,
+        .crc32 = value->crc32,
+        .value = value->payload,
+    };
+}
+
+static enum rd_status do_batch_read(struct offline *offline, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    size_t count = request->item_count;
+    struct rd_key *keys = keys_of(request);
+    enum rd_status *statuses = calloc(count + 1, sizeof *statuses);
+    offline->items = calloc(count + 1, sizeof *offline->items);
+    enum rd_status status = RD_NO_MEMORY;
+    if (keys == NULL || statuses == NULL || offline->items == NULL || !make_values(offline, count))
+        goto done;
+    rd_store_batch_read(offline->store, keys, count, offline->values, statuses);
+    for (size_t i = 0; i < count; i++)
+        offline->items[i] = item_of(statuses[i], &offline->values[i]);
+    response->items = offline->items;
+    response->item_count = count;
+    status = RD_OK;
+done:
+    free(statuses);
+    free(keys);
+    return status;
+}
+
+static enum rd_status do_iterate(struct offline *offline, const struct rd_request *request,
+                                 struct rd_response *response)
+{
+    size_t limit = request->limit != 0 ? request->limit : ITERATE_LIMIT;
+    offline->items = calloc(limit, sizeof *offline->items);
+    struct rd_cursor *cursor = NULL;
+    if (offline->items == NULL)
+        return RD_NO_MEMORY;
+    enum rd_status status = rd_cursor_open(offline->store, request->after_offset, &cursor);
+    if (status != RD_OK)
+        return status;
+    size_t count = 0;
+    struct rd_value value;
+    while (count < limit && rd_cursor_next(cursor, &value)) {
+        offline->items[count] = item_of(RD_OK, &value);
+        offline->items[count].value = rd_slice(NULL, 0); /* it goes with the cursor */
+        count++;
+    }
+    rd_cursor_close(cursor);
+    response->items = offline->items;
+    response->item_count = count;
+    return RD_OK;
+}
+
+/* create as well: the file was made when it was opened. */
+static enum rd_status do_info(struct offline *offline, const struct rd_request *request,
+                              struct rd_response *response)
+{
+    (void)request;
+    rd_store_info(offline->store, &offline->info);
+    const struct rd_store_info *info = &offline->info;
+    bool is_open = info->state == RD_STORE_OPEN;
+    offline->row = (struct rd_response_store){
+        .name = offline->name,
+        .entries = info->entries,
+        .tail = info->tail,
+        .file_size = info->file_size,
+        .dead_bytes = info->dead_bytes,
+        .durability = (enum rd_message_durability)info->durability,
+        .durability_interval_ms = info->durability_interval_ms,
+        .state = is_open ? RD_MESSAGE_STORE_OPEN : RD_MESSAGE_STORE_READ_ONLY,
+        .reason = rd_slice_of_string(info->reason),
+    };
+    response->stores = &offline->row;
+    response->store_count = 1;
+    return RD_OK;
+}
+
+typedef enum rd_status do_function(struct offline *offline, const struct rd_request *request,
+                                   struct rd_response *response);
+/* NULL: needs a server. */
+static do_function *const doers[] = {
+    [RD_OPCODE_WRITE] = do_write,   [RD_OPCODE_BATCH_WRITE] = do_batch_write,
+    [RD_OPCODE_DELETE] = do_delete, [RD_OPCODE_BATCH_DELETE] = do_batch_delete,
+    [RD_OPCODE_READ] = do_read,     [RD_OPCODE_BATCH_READ] = do_batch_read,
+    [RD_OPCODE_EXISTS] = do_exists, [RD_OPCODE_METADATA] = do_metadata,
+    [RD_OPCODE_LAST] = do_last,     [RD_OPCODE_ITERATE] = do_iterate,
+    [RD_OPCODE_CREATE] = do_info,   [RD_OPCODE_INFO] = do_info,
+};
+
+/* What the engine's blocking calls tell by a status alone, in words. */
+static const char *explain(enum rd_status status)
+{
+    switch (status) {
+    case RD_KEY_NOT_FOUND:
+        return "no such key in the file";
+    case RD_CORRUPT:
+        return "the stored bytes do not match their checksum";
+    case RD_INVALID_ARGUMENT:
+        return "an empty value or one of exactly one zero byte cannot be stored";
+    case RD_UNAVAILABLE:
+        return "the store is read-only: see info";
+    case RD_IO_ERROR:
+        return "the file cannot be read or written";
+    case RD_NO_SPACE:
+        return "the file system is full";
+    default:
+        return rd_status_name(status);
+    }
+}
+
+static enum rd_status execute(struct rd_backend *backend, const struct rd_request *request,
+                              struct rd_response *ret_response, struct rd_error *ret_error)
+{
+    struct offline *offline = (struct offline *)backend;
+    size_t opcode = (size_t)request->opcode;
+    forget(offline);
+    if (opcode >= sizeof doers / sizeof doers[0] || doers[opcode] == NULL)
+        return rd_error_set(ret_error, RD_UNSUPPORTED, 0, "this command needs a server");
+    struct rd_response response = {.status = RD_OK};
+    enum rd_status status = doers[opcode](offline, request, &response);
+    if (status != RD_OK)
+        return rd_error_set(ret_error, status, 0, "%s", explain(status));
+    *ret_response = response;
+    return RD_OK;
+}
+
+static void destroy(struct rd_backend *backend)
+{
+    struct offline *offline = (struct offline *)backend;
+    forget(offline);
+    rd_store_close(offline->store);
+    free(offline);
+}
+
+static const struct rd_backend_calls calls = {.execute = execute, .destroy = destroy};
+
+static struct rd_slice name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct rd_slice name = rd_slice_of_string(slash != NULL ? slash + 1 : path);
+    if (name.len > 4 && memcmp(name.data + name.len - 4, ".rdr", 4) == 0)
+        name.len -= 4;
+    return name;
+}
+
+enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access,
+                                 struct rd_backend **ret_backend, struct rd_error *ret_error)
+{
+    struct stat file;
+    if (access == RD_BACKEND_MAKE_NEW && lstat(options->file_path, &file) == 0)
+        return rd_error_set(ret_error, RD_CONFLICT, 0, "%s exists already", options->file_path);
+    struct offline *offline = calloc(1, sizeof *offline);
+    if (offline == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
+    offline->backend.calls = &calls;
+    offline->name = name_of(options->file_path);
+    struct rd_store_options store_options = {
+        .durability = (enum rd_durability)options->durability,
+        .create = access == RD_BACKEND_MAKE || access == RD_BACKEND_MAKE_NEW,
+        .read_only = access == RD_BACKEND_READ,
+    };
+    enum rd_status status = rd_store_open(options->file_path, &store_options, &offline->store, ret_error);
+    if (status != RD_OK) {
+        free(offline);
+        return status;
+    }
+    *ret_backend = &offline->backend;
+    return RD_OK;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * online.c - commands carried out by a server, through rdrive.h. What rdrive.h answers is kept until the next
+ * call, and the response points into it.
+ */
+#include <stdlib.h>
+
+#include "clients/c/rdrive.h"
+#include "clients/cli/backend.h"
+
+struct online {
+    struct rd_backend backend;    /* first, so that one pointer is both */
+    struct rdrive_client *client; /* owned */
+
+    /* the last answer's; owned */
+    struct rdrive_value value;
+    struct rdrive_values values;
+    struct rdrive_entries entries;
+    struct rdrive_stores stores;
+    struct rdrive_store_info info;
+    struct rd_response_item *items;
+    struct rd_response_store *rows;
+};
+
+static void forget(struct online *online)
+{
+    rdrive_value_free(&online->value);
+    rdrive_values_free(&online->values);
+    rdrive_entries_free(&online->entries);
+    rdrive_stores_free(&online->stores);
+    free(online->items);
+    free(online->rows);
+    online->items = NULL;
+    online->rows = NULL;
+}
+
+static struct rdrive_key key_of(const struct rd_message_key *key)
+{
+    return (struct rdrive_key){.data = key->bytes.data, .len = key->bytes.len, .hash = key->hash};
+}
+
+static enum rdrive_durability durability_of(const struct rd_request *request)
+{
+    return (enum rdrive_durability)request->durability;
+}
+
+static void set_written(const struct rdrive_written *written, struct rd_response *response)
+{
+    response->offset = written->offset;
+    response->tail = written->tail;
+    response->count = written->count;
+    response->found = written->count != 0;
+    response->key_hash = written->key_hash;
+    response->crc32 = written->crc32;
+    response->replaced = written->replaced;
+    response->durability = (enum rd_message_durability)written->durability;
+    response->durability_interval_ms = written->durability_interval_ms;
+}
+
+static enum rdrive_status do_write(struct online *online, const struct rd_request *request,
+                                   struct rd_response *response)
+{
+    struct rdrive_written written;
+    enum rdrive_status status = rdrive_write(online->client, key_of(&request->key), request->value.data,
+                                             request->value.len, durability_of(request), &written);
+    if (status == RDRIVE_OK)
+        set_written(&written, response);
+    return status;
+}
+
+static enum rdrive_status do_delete(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    struct rdrive_written written;
+    enum rdrive_status status =
+        rdrive_delete(online->client, key_of(&request->key), durability_of(request), &written);
+    if (status == RDRIVE_OK)
+        set_written(&written, response);
+    return status;
+}
+
+static enum rdrive_status do_batch_write(struct online *online, const struct rd_request *request,
+                                         struct rd_response *response)
+{
+    size_t count = request->item_count;
+    struct rdrive_entry *entries = calloc(count + 1, sizeof *entries);
+    if (entries == NULL)
+        return RDRIVE_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        entries[i] = (struct rdrive_entry){.key = key_of(&request->items[i].key),
+                                           .value = request->items[i].value.data,
+                                           .value_len = request->items[i].value.len};
+    struct rdrive_written written;
+    enum rdrive_status status = rdrive_batch_write(online->client, entries, count, request->allow_null_bytes,
+                                                   durability_of(request), &written);
+    free(entries);
+    if (status == RDRIVE_OK)
+        set_written(&written, response);
+    return status;
+}
+
+/* NULL: no memory. To be freed by the caller. */
+static struct rdrive_key *keys_of(const struct rd_request *request)
+{
+    struct rdrive_key *keys = calloc(request->item_count + 1, sizeof *keys);
+    for (size_t i = 0; keys != NULL && i < request->item_count; i++)
+        keys[i] = key_of(&request->items[i].key);
+    return keys;
+}
+
+static enum rdrive_status do_batch_delete(struct online *online, const struct rd_request *request,
+                                          struct rd_response *response)
+{
+    struct rdrive_key *keys = keys_of(request);
+    if (keys == NULL)
+        return RDRIVE_NO_MEMORY;
+    struct rdrive_written written;
+    enum rdrive_status status =
+        rdrive_batch_delete(online->client, keys, request->item_count, durability_of(request), &written);
+    free(keys);
+    if (status == RDRIVE_OK)
+        set_written(&written, response);
+    return status;
+}
+
+static enum rdrive_status do_read(struct online *online, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    enum rdrive_status status = rdrive_read(online->client, key_of(&request->key), &online->value);
+    if (status != RDRIVE_OK)
+        return status;
+    const struct rdrive_value *value = &online->value;
+    response->value = rd_slice(value->data, value->len);
+    response->value_len = value->len;
+    response->offset = value->offset;
+    response->crc32 = value->crc32;
+    response->key_hash = value->key_hash;
+    response->prev_tail = value->prev_tail;
+    return RDRIVE_OK;
+}
+
+static enum rdrive_status do_batch_read(struct online *online, const struct rd_request *request,
+                                        struct rd_response *response)
+{
+    size_t count = request->item_count;
+    struct rdrive_key *keys = keys_of(request);
+    online->items = calloc(count + 1, sizeof *online->items);
+    enum rdrive_status status = RDRIVE_NO_MEMORY;
+    if (keys != NULL && online->items != NULL)
+        status = rdrive_batch_read(online->client, keys, count, &online->values);
+    free(keys);
+    if (status != RDRIVE_OK)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        const struct rdrive_value *value = &online->values.items[i];
+        online->items[i] = (struct rd_response_item){.status = (enum rd_status)value->status,
+                                                     .offset = value->offset,
+                                                     .len = value->len,
+                                                     .crc32 = value->crc32,
+                                                     .value = rd_slice(value->data, value->len)};
+    }
+    response->items = online->items;
+    response->item_count = count;
+    return RDRIVE_OK;
+}
+
+static enum rdrive_status do_exists(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    return rdrive_exists(online->client, key_of(&request->key), &response->found);
+}
+
+static enum rdrive_status do_metadata(struct online *online, const struct rd_request *request,
+                                      struct rd_response *response)
+{
+    struct rdrive_metadata metadata;
+    enum rdrive_status status = request->opcode == RD_OPCODE_LAST
+                                    ? rdrive_last(online->client, &metadata)
+                                    : rdrive_read_metadata(online->client, key_of(&request->key), &metadata);
+    if (status != RDRIVE_OK)
+        return status;
+    response->key_hash = metadata.key_hash;
+    response->offset = metadata.offset;
+    response->value_len = metadata.len;
+    response->prev_tail = metadata.prev_tail;
+    response->crc32 = metadata.crc32;
+    return RDRIVE_OK;
+}
+
+static enum rdrive_status do_iterate(struct online *online, const struct rd_request *request,
+                                     struct rd_response *response)
+{
+    enum rdrive_status status =
+        rdrive_iterate(online->client, request->after_offset, request->limit, &online->entries);
+    if (status != RDRIVE_OK)
+        return status;
+    size_t count = online->entries.count;
+    online->items = calloc(count + 1, sizeof *online->items);
+    if (online->items == NULL)
+        return RDRIVE_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct rdrive_metadata *entry = &online->entries.items[i];
+        online->items[i] = (struct rd_response_item){
+            .key_hash = entry->key_hash, .offset = entry->offset, .len = entry->len, .crc32 = entry->crc32};
+    }
+    response->items = online->items;
+    response->item_count = count;
+    return RDRIVE_OK;
+}
+
+static enum rdrive_status set_rows(struct online *online, const struct rdrive_store_info *infos, size_t count,
+                                   struct rd_response *response)
+{
+    online->rows = calloc(count + 1, sizeof *online->rows);
+    if (online->rows == NULL)
+        return RDRIVE_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        online->rows[i] = (struct rd_response_store){
+            .name = rd_slice_of_string(infos[i].name),
+            .entries = infos[i].entries,
+            .tail = infos[i].tail,
+            .file_size = infos[i].file_size,
+            .dead_bytes = infos[i].dead_bytes,
+            .durability = (enum rd_message_durability)infos[i].durability,
+            .durability_interval_ms = infos[i].durability_interval_ms,
+            .state = (enum rd_message_store_state)infos[i].state,
+            .reason = rd_slice_of_string(infos[i].reason),
+        };
+    response->stores = online->rows;
+    response->store_count = count;
+    return RDRIVE_OK;
+}
+
+static enum rdrive_status do_stores(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    (void)request;
+    enum rdrive_status status = rdrive_list_stores(online->client, &online->stores);
+    if (status != RDRIVE_OK)
+        return status;
+    return set_rows(online, online->stores.items, online->stores.count, response);
+}
+
+/* The settings come from the command line, so they end in the NUL that rdrive.h asks for. */
+static enum rdrive_status do_create(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    const char *settings = (const char *)request->settings.data;
+    enum rdrive_status status = rdrive_create_store(online->client, settings, &online->info);
+    return status != RDRIVE_OK ? status : set_rows(online, &online->info, 1, response);
+}
+
+static enum rdrive_status do_info(struct online *online, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    (void)request;
+    enum rdrive_status status = rdrive_info(online->client, &online->info);
+    return status != RDRIVE_OK ? status : set_rows(online, &online->info, 1, response);
+}
+
+/* As do_create about the NUL. */
+static enum rdrive_status do_drop(struct online *online, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    (void)response;
+    return rdrive_drop_store(online->client, (const char *)request->confirm.data);
+}
+
+typedef enum rdrive_status do_function(struct online *online, const struct rd_request *request,
+                                       struct rd_response *response);
+static do_function *const doers[] = {
+    [RD_OPCODE_WRITE] = do_write,   [RD_OPCODE_BATCH_WRITE] = do_batch_write,
+    [RD_OPCODE_DELETE] = do_delete, [RD_OPCODE_BATCH_DELETE] = do_batch_delete,
+    [RD_OPCODE_READ] = do_read,     [RD_OPCODE_BATCH_READ] = do_batch_read,
+    [RD_OPCODE_EXISTS] = do_exists, [RD_OPCODE_METADATA] = do_metadata,
+    [RD_OPCODE_LAST] = do_metadata, [RD_OPCODE_ITERATE] = do_iterate,
+    [RD_OPCODE_STORES] = do_stores, [RD_OPCODE_CREATE] = do_create,
+    [RD_OPCODE_INFO] = do_info,     [RD_OPCODE_DROP] = do_drop,
+};
+
+static enum rd_status execute(struct rd_backend *backend, const struct rd_request *request,
+                              struct rd_response *ret_response, struct rd_error *ret_error)
+{
+    struct online *online = (struct online *)backend;
+    forget(online);
+    struct rd_response response = {.status = RD_OK};
+    enum rd_status status = (enum rd_status)doers[request->opcode](online, request, &response);
+    if (status != RD_OK) {
+        const char *message = rdrive_last_error(online->client);
+        return rd_error_set(ret_error, status, 0, "%s", message[0] != '\0' ? message : rd_status_name(status));
+    }
+    *ret_response = response;
+    return RD_OK;
+}
+
+static void destroy(struct rd_backend *backend)
+{
+    struct online *online = (struct online *)backend;
+    forget(online);
+    rdrive_client_destroy(online->client);
+    free(online);
+}
+
+static const struct rd_backend_calls calls = {.execute = execute, .destroy = destroy};
+
+enum rd_status rd_online_create(const struct rd_options *options, struct rd_backend **ret_backend,
+                                struct rd_error *ret_error)
+{
+    struct online *online = calloc(1, sizeof *online);
+    if (online == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
+    online->backend.calls = &calls;
+    struct rdrive_options client_options = {
+        .server = options->server, .unix_path = options->unix_path, .store = options->store};
+    enum rdrive_status status = rdrive_client_create(&client_options, &online->client);
+    if (status != RDRIVE_OK) {
+        free(online);
+        return rd_error_set(ret_error, (enum rd_status)status, 0,
+                            "--server takes HOST:PORT or [IPV6]:PORT, --store a name of at most 64 bytes");
+    }
+    *ret_backend = &online->backend;
+    return RD_OK;
+}

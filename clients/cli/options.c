@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "clients/cli/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+enum {
+    OPTION_SERVER = 256, /* above every character, so that no long option has a short name by accident */
+    OPTION_UNIX,
+    OPTION_FILE,
+    OPTION_STORE,
+    OPTION_CONFIRM,
+    OPTION_SETTINGS,
+    OPTION_KEY_HEX,
+    OPTION_HASH,
+    OPTION_JSON,
+    OPTION_DURABILITY,
+    OPTION_AFTER,
+    OPTION_LIMIT,
+    OPTION_HELP,
+    OPTION_VERSION
+};
+
+static const struct option long_options[] = {
+    {"server", required_argument, NULL, OPTION_SERVER},
+    {"unix", required_argument, NULL, OPTION_UNIX},
+    {"file", required_argument, NULL, OPTION_FILE},
+    {"store", required_argument, NULL, OPTION_STORE},
+    {"confirm", required_argument, NULL, OPTION_CONFIRM},
+    {"settings", required_argument, NULL, OPTION_SETTINGS},
+    {"key-hex", no_argument, NULL, OPTION_KEY_HEX},
+    {"hash", no_argument, NULL, OPTION_HASH},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"durability", required_argument, NULL, OPTION_DURABILITY},
+    {"after", required_argument, NULL, OPTION_AFTER},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse_number(const char *name, const char *text, uint64_t *ret_number)
+{
+    if (rd_text_parse_u64(rd_slice_of_string(text), ret_number))
+        return true;
+    fprintf(stderr, "rdrive: --%s takes a number, not \"%s\"\n", name, text);
+    return false;
+}
+
+static bool parse_durability(const char *text, enum rd_message_durability *ret_durability)
+{
+    if (strcmp(text, "sync") == 0)
+        *ret_durability = RD_MESSAGE_DURABILITY_SYNC;
+    else if (strcmp(text, "none") == 0)
+        *ret_durability = RD_MESSAGE_DURABILITY_NONE;
+    else {
+        fprintf(stderr, "rdrive: --durability of a write is sync or none, not \"%s\"\n", text);
+        return false;
+    }
+    return true;
+}
+
+static bool set_option(int option, const char *value, struct rd_options *options)
+{
+    switch (option) {
+    case OPTION_SERVER:
+        options->server = value;
+        return true;
+    case OPTION_UNIX:
+        options->unix_path = value;
+        return true;
+    case OPTION_FILE:
+        options->file_path = value;
+        return true;
+    case OPTION_STORE:
+        options->store = value;
+        return true;
+    case OPTION_CONFIRM:
+        options->confirm = value;
+        return true;
+    case OPTION_SETTINGS:
+        options->settings = value;
+        return true;
+    case 'f':
+        options->input_path = value;
+        return true;
+    case OPTION_KEY_HEX:
+        options->key_hex = true;
+        return true;
+    case OPTION_HASH:
+        options->key_hash = true;
+        return true;
+    case OPTION_JSON:
+        options->json = true;
+        return true;
+    case OPTION_DURABILITY:
+        return parse_durability(value, &options->durability);
+    case OPTION_AFTER:
+        return parse_number("after", value, &options->after_offset);
+    case OPTION_LIMIT:
+        return parse_number("limit", value, &options->limit);
+    case 'h':
+    case OPTION_HELP:
+        options->help = true;
+        return true;
+    case OPTION_VERSION:
+        options->version = true;
+        return true;
+    default:
+        return false; /* getopt_long has said why */
+    }
+}
+
+static bool fits_together(const struct rd_options *options, bool server_given)
+{
+    const char *wrong = NULL;
+    if (server_given + (options->unix_path != NULL) + (options->file_path != NULL) > 1)
+        wrong = "give one of --server, --unix and --file";
+    else if (options->file_path != NULL && options->store != NULL)
+        wrong = "--file names a store's file: --store has no meaning beside it";
+    else if (options->key_hex && options->key_hash)
+        wrong = "give one of --key-hex and --hash";
+    if (wrong != NULL)
+        fprintf(stderr, "rdrive: %s\n", wrong);
+    return wrong == NULL;
+}
+
+bool rd_options_parse(int argc, char **argv, const char *server_default, struct rd_options *ret_options)
+{
+    struct rd_options options = {.server = NULL};
+    for (;;) {
+        int option = getopt_long(argc, argv, "f:h", long_options, NULL);
+        if (option < 0)
+            break;
+        if (!set_option(option, optarg, &options))
+            return false;
+    }
+    if (!fits_together(&options, options.server != NULL))
+        return false;
+    if (options.server == NULL && server_default != NULL && server_default[0] != '\0')
+        options.server = server_default;
+    if (optind < argc) {
+        options.command = argv[optind];
+        options.args = argv + optind + 1;
+        options.arg_count = (size_t)(argc - optind - 1);
+    }
+    *ret_options = options;
+    return true;
+}
