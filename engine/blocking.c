@@ -6,6 +6,8 @@
 
 #include "engine/store.h"
 
+#define STREAM_STEP_LEN ((size_t)64 << 10)
+
 struct waiter {
     struct rd_sink sink;
     pthread_mutex_t lock;
@@ -24,7 +26,7 @@ static void deliver(struct rd_sink *sink, struct rd_op *first, struct rd_op *las
     pthread_mutex_unlock(&waiter->lock);
 }
 
-static enum rd_status submit_and_wait(struct rd_store *store, struct rd_op *op, struct rd_written *ret_written)
+enum rd_status rd_store_execute(struct rd_store *store, struct rd_op *op)
 {
     struct waiter waiter = {
         .sink.deliver = deliver, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
@@ -40,6 +42,12 @@ static enum rd_status submit_and_wait(struct rd_store *store, struct rd_op *op, 
     }
     pthread_cond_destroy(&waiter.wake);
     pthread_mutex_destroy(&waiter.lock);
+    return status;
+}
+
+static enum rd_status execute(struct rd_store *store, struct rd_op *op, struct rd_written *ret_written)
+{
+    enum rd_status status = rd_store_execute(store, op);
     if (status == RD_OK && ret_written != NULL)
         *ret_written = (struct rd_written){.offset = op->offset,
                                            .tail = op->tail,
@@ -54,7 +62,7 @@ enum rd_status rd_store_write(struct rd_store *store, struct rd_key key, struct 
 {
     struct rd_entry entry = {.key = key, .payload = payload};
     struct rd_op op = {.kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1};
-    return submit_and_wait(store, &op, ret_written);
+    return execute(store, &op, ret_written);
 }
 
 enum rd_status rd_store_batch_write(struct rd_store *store, const struct rd_entry *entries, size_t count,
@@ -62,14 +70,14 @@ enum rd_status rd_store_batch_write(struct rd_store *store, const struct rd_entr
 {
     struct rd_op op = {
         .kind = RD_OP_BATCH_WRITE, .entries = entries, .entry_count = count, .allow_null_bytes = allow_null_bytes};
-    return submit_and_wait(store, &op, ret_written);
+    return execute(store, &op, ret_written);
 }
 
 enum rd_status rd_store_delete(struct rd_store *store, struct rd_key key, struct rd_written *ret_written)
 {
     struct rd_entry entry = {.key = key};
     struct rd_op op = {.kind = RD_OP_DELETE, .entries = &entry, .entry_count = 1};
-    return submit_and_wait(store, &op, ret_written);
+    return execute(store, &op, ret_written);
 }
 
 enum rd_status rd_store_batch_delete(struct rd_store *store, const struct rd_key *keys, size_t count,
@@ -81,7 +89,120 @@ enum rd_status rd_store_batch_delete(struct rd_store *store, const struct rd_key
     for (size_t i = 0; i < count; i++)
         entries[i].key = keys[i];
     struct rd_op op = {.kind = RD_OP_BATCH_DELETE, .entries = entries, .entry_count = count};
-    enum rd_status status = submit_and_wait(store, &op, ret_written);
+    enum rd_status status = execute(store, &op, ret_written);
     free(entries);
     return status;
+}
+
+enum rd_status rd_store_rename(struct rd_store *store, struct rd_key from, struct rd_key to,
+                               struct rd_written *ret_written)
+{
+    struct rd_entry entries[2] = {{.key = from}, {.key = to}};
+    struct rd_op op = {.kind = RD_OP_RENAME, .entries = entries, .entry_count = 2};
+    return execute(store, &op, ret_written);
+}
+
+/* ---- streams
+ * ---------------------------------------------------------------------------------------------------- */
+
+static enum rd_status read_all(struct rd_spool *spool, rd_read_fn *read, void *context)
+{
+    uint8_t *step = malloc(STREAM_STEP_LEN);
+    if (step == NULL)
+        return RD_NO_MEMORY;
+    enum rd_status status = RD_OK;
+    int64_t got = 1;
+    while (status == RD_OK && got != 0) {
+        got = read(context, step, STREAM_STEP_LEN);
+        if (got < 0 || got > (int64_t)STREAM_STEP_LEN)
+            status = RD_IO_ERROR;
+        else
+            status = rd_spool_append(spool, rd_slice(step, (size_t)got));
+    }
+    free(step);
+    return status;
+}
+
+enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, rd_read_fn *read, void *context,
+                                     struct rd_written *ret_written)
+{
+    struct rd_spool *spool;
+    enum rd_status status = rd_spool_create(store, &spool);
+    if (status != RD_OK)
+        return status;
+    status = read_all(spool, read, context);
+    if (status == RD_OK) {
+        struct rd_entry entry = {.key = key};
+        struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
+        status = execute(store, &op, ret_written);
+    }
+    rd_spool_destroy(spool);
+    return status;
+}
+
+/* ---- between stores
+ * --------------------------------------------------------------------------------------------- */
+
+/* Appends a pinned, verified value to the target. */
+static enum rd_status append_value(const struct rd_value *value, struct rd_key key, struct rd_store *target,
+                                   enum rd_durability durability, struct rd_written *ret_written)
+{
+    struct rd_entry entry = {.key = key, .payload = value->payload, .crc32_known = true, .crc32 = value->crc32};
+    struct rd_op op = {.kind = RD_OP_WRITE, .durability = durability, .entries = &entry, .entry_count = 1};
+    return execute(target, &op, ret_written);
+}
+
+static enum rd_status find_verified(struct rd_store *source, struct rd_key key, struct rd_value *ret_value)
+{
+    struct rd_value value;
+    enum rd_status status = rd_store_find(source, key, &value);
+    if (status != RD_OK)
+        return status;
+    status = rd_value_verify(&value);
+    if (status != RD_OK)
+        rd_value_release(&value);
+    else
+        *ret_value = value;
+    return status;
+}
+
+enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                             struct rd_moved *ret_moved)
+{
+    if (source == target)
+        return RD_CONFLICT;
+    struct rd_value value;
+    enum rd_status status = find_verified(source, key, &value);
+    if (status != RD_OK)
+        return status;
+    struct rd_moved moved = {0};
+    status = append_value(&value, key, target, RD_DURABILITY_DEFAULT, &moved.target);
+    rd_value_release(&value);
+    if (status == RD_OK && ret_moved != NULL)
+        *ret_moved = moved;
+    return status;
+}
+
+enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                                 struct rd_moved *ret_moved)
+{
+    if (source == target)
+        return RD_CONFLICT;
+    struct rd_value value;
+    enum rd_status status = find_verified(source, key, &value);
+    if (status != RD_OK)
+        return status;
+    struct rd_moved moved = {0};
+    status = append_value(&value, key, target, RD_DURABILITY_SYNC, &moved.target);
+    struct rd_condition unchanged = {.kind = RD_IF_VERSION, .offset = value.offset, .crc32 = value.crc32};
+    rd_value_release(&value);
+    if (status != RD_OK)
+        return status;
+    struct rd_entry entry = {.key = key};
+    struct rd_op op = {.kind = RD_OP_DELETE, .condition = unchanged, .entries = &entry, .entry_count = 1};
+    status = rd_store_execute(source, &op);
+    moved.source_tail = op.tail;
+    if (status == RD_OK && ret_moved != NULL)
+        *ret_moved = moved;
+    return status == RD_PRECONDITION_FAILED ? RD_CONFLICT : status;
 }

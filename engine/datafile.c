@@ -11,23 +11,58 @@
 
 #define OPEN_TRIES      16
 #define ASIDE_NAMES_MAX 1000
+#define COPY_STEP_LEN   ((size_t)64 << 10)
 #define WRITE_LEN_MAX   (UINT64_C(1) << 30) /* a single call transfers at most 2 GiB - 4 KiB on Linux */
 
-static int sync_folder_of(const struct rd_io *io, const char *path)
+static int open_folder_of(const struct rd_io *io, const char *path, int flags, mode_t mode)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (len >= sizeof folder)
-        return ENAMETOOLONG;
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    if (len >= sizeof folder) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     memcpy(folder, slash == NULL ? "." : path, len);
     folder[len] = '\0';
-    int fd = io->open(io->self, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    return io->open(io->self, folder, flags | O_CLOEXEC, mode);
+}
+
+static int sync_folder_of(const struct rd_io *io, const char *path)
+{
+    int fd = open_folder_of(io, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return errno;
     int result = io->fsync(io->self, fd) == 0 ? 0 : errno;
     io->close(io->self, fd);
     return result;
+}
+
+/* Where the file system has no O_TMPFILE: a name that nobody else has, taken away at once. */
+static int open_and_unlink(const struct rd_datafile *file)
+{
+    char path[PATH_MAX];
+    for (int n = 0; n < ASIDE_NAMES_MAX; n++) {
+        int len = snprintf(path, sizeof path, "%s.spool-%d", file->path, n);
+        if (len < 0 || (size_t)len >= sizeof path) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = file->io->open(file->io->self, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            file->io->unlink(file->io->self, path);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+int rd_datafile_open_unnamed(const struct rd_datafile *file)
+{
+    int fd = open_folder_of(file->io, file->path, O_RDWR | O_TMPFILE, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+        fd = open_and_unlink(file);
+    return fd;
 }
 
 /* The descriptor, or -1 with errno. Tells whether this call has made the file. */
@@ -146,6 +181,61 @@ int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *p
         }
     }
     return 0;
+}
+
+/* For file systems that cannot copy inside the kernel. */
+static ssize_t copy_through_memory(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t offset,
+                                   size_t len_max)
+{
+    uint8_t bytes[COPY_STEP_LEN];
+    size_t len = len_max < sizeof bytes ? len_max : sizeof bytes;
+    ssize_t got = file->io->pread(file->io->self, from_fd, bytes, len, (off_t)from_offset);
+    if (got <= 0)
+        return got;
+    struct iovec part = {.iov_base = bytes, .iov_len = (size_t)got};
+    int failed = rd_datafile_write(file, offset, &part, 1);
+    errno = failed;
+    return failed == 0 ? got : -1;
+}
+
+static bool cannot_copy_inside(int os_errno)
+{
+    return os_errno == EXDEV || os_errno == EINVAL || os_errno == ENOSYS || os_errno == EOPNOTSUPP ||
+           os_errno == EPERM;
+}
+
+int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t len,
+                          uint64_t offset)
+{
+    const struct rd_io *io = file->io;
+    bool inside = true;
+    for (uint64_t done = 0; done < len;) {
+        size_t step = len - done < WRITE_LEN_MAX ? (size_t)(len - done) : (size_t)WRITE_LEN_MAX;
+        ssize_t copied;
+        if (inside)
+            copied = io->copy_range(io->self, from_fd, (off_t)(from_offset + done), file->fd,
+                                    (off_t)(offset + done), step);
+        else
+            copied = copy_through_memory(file, from_fd, from_offset + done, offset + done, step);
+        if (copied < 0 && errno == EINTR)
+            continue;
+        if (copied < 0 && inside && cannot_copy_inside(errno)) {
+            inside = false;
+            continue;
+        }
+        if (copied <= 0)
+            return copied == 0 ? EIO : errno; /* 0: the source is shorter than it was */
+        done += (uint64_t)copied;
+        if (offset + done > file->size)
+            file->size = offset + done;
+    }
+    return 0;
+}
+
+void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint64_t len)
+{
+    /* A hint: where it fails, the sync that follows has more to do. */
+    (void)file->io->start_writeback(file->io->self, file->fd, (off_t)offset, (off_t)len);
 }
 
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size)

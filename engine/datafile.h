@@ -35,6 +35,17 @@ void rd_datafile_close(struct rd_datafile *file);
 int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *parts,
                       int part_count) RD_MUST_CHECK;
 
+/* Copies len bytes of another descriptor to `offset`: inside the kernel where it can. 0 or an
+ * errno value. */
+int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t len,
+                          uint64_t offset) RD_MUST_CHECK;
+
+/* Asks the kernel to begin writing a range out, so that a later sync has less to wait for. */
+void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint64_t len);
+
+/* An unlinked file, read and written, in the store's folder. The descriptor, or -1 with errno. */
+int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;
+
 /* 0 or an errno value. */
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size) RD_MUST_CHECK;
 int rd_datafile_sync(struct rd_datafile *file) RD_MUST_CHECK;

@@ -8,9 +8,11 @@
 #include "engine/engine.h"
 #include "engine/plan.h"
 #include "engine/record.h"
+#include "engine/spool.h"
 
 #define BUFFER_LEN_MAX      ((size_t)256 << 10) /* fits a level-2 cache */
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
+#define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
 #define VECTOR_COPY_LEN_MIN 64u                 /* below it a call costs more than it saves */
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder)
@@ -50,17 +52,8 @@ static int flush(struct rd_encoder *encoder, struct rd_datafile *file)
     return failed;
 }
 
-static void put_payload(struct rd_encoder *encoder, struct rd_slice payload)
+static void put_small(struct rd_encoder *encoder, struct rd_slice payload)
 {
-    if (payload.len > COPIED_LEN_MAX) {
-        close_run(encoder);
-        union {
-            const void *readable;
-            void *base;
-        } from = {.readable = payload.data};
-        encoder->parts[encoder->part_count++] = (struct iovec){.iov_base = from.base, .iov_len = payload.len};
-        return;
-    }
     uint8_t *to = encoder->buffer + encoder->buffer_len;
     if (payload.len < VECTOR_COPY_LEN_MIN)
         memcpy(to, payload.data, payload.len);
@@ -69,17 +62,61 @@ static void put_payload(struct rd_encoder *encoder, struct rd_slice payload)
     encoder->buffer_len += payload.len;
 }
 
-static void put_entry(struct rd_encoder *encoder, struct rd_plan_entry *entry)
+static void put_part(struct rd_encoder *encoder, struct rd_slice payload)
+{
+    union {
+        const void *readable;
+        void *base;
+    } from = {.readable = payload.data};
+    close_run(encoder);
+    encoder->parts[encoder->part_count++] = (struct iovec){.iov_base = from.base, .iov_len = payload.len};
+}
+
+/* Slice by slice, so that the disk works while the next slice is copied and the sync at the end finds little to
+ * do. */
+static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
+{
+    int failed = flush(encoder, file);
+    for (uint64_t done = 0; failed == 0 && done < entry->payload.len; done += SLICE_LEN) {
+        uint64_t left = entry->payload.len - done;
+        uint64_t len = left < SLICE_LEN ? left : SLICE_LEN;
+        if (entry->spool != NULL) {
+            failed = rd_datafile_copy_from(file, entry->spool->fd, done, len, encoder->offset);
+            encoder->offset += len;
+        } else {
+            put_part(encoder, rd_slice(entry->payload.data + done, len));
+            failed = flush(encoder, file);
+        }
+        rd_datafile_start_writeback(file, encoder->offset - len, len);
+    }
+    return failed;
+}
+
+static int put_payload(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
+{
+    if (entry->spool != NULL || entry->payload.len > SLICE_LEN)
+        return put_large(encoder, file, entry);
+    if (entry->payload.len > COPIED_LEN_MAX)
+        put_part(encoder, entry->payload);
+    else
+        put_small(encoder, entry->payload);
+    return 0;
+}
+
+static int put_entry(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan_entry *entry)
 {
     size_t pad = (size_t)(entry->payload_offset - entry->prev_tail);
     memset(encoder->buffer + encoder->buffer_len, 0, pad);
     encoder->buffer_len += pad;
-    put_payload(encoder, entry->payload);
-    entry->crc32 = entry->tombstone ? RD_TOMBSTONE_CRC : rd_crc32(0, entry->payload);
+    int failed = put_payload(encoder, file, entry);
+    if (!entry->crc32_known)
+        entry->crc32 = rd_crc32(0, entry->payload);
+    entry->crc32_known = true;
     struct rd_trailer trailer = {
         .key_hash = entry->key_hash, .prev_tail = entry->prev_tail, .crc32 = entry->crc32};
     rd_trailer_encode(&trailer, encoder->buffer + encoder->buffer_len);
     encoder->buffer_len += RD_TRAILER_LEN;
+    return failed;
 }
 
 int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan *plan, uint64_t tail)
@@ -95,7 +132,9 @@ int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struc
             if (failed != 0)
                 return failed;
         }
-        put_entry(encoder, &plan->entries[i]);
+        int failed = put_entry(encoder, file, &plan->entries[i]);
+        if (failed != 0)
+            return failed;
     }
     return flush(encoder, file);
 }

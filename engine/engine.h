@@ -145,16 +145,52 @@ uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
 
 /* ---- writing, async --------------------------------------------------------------------------------------- */
 
+/* What must hold for an operation to take effect; judged by the writer, in queue order. Where it does not hold the
+ * operation ends with RD_PRECONDITION_FAILED and nothing is written. */
+enum rd_condition_kind {
+    RD_IF_ANYTHING = 0,
+    RD_IF_ABSENT,
+    RD_IF_PRESENT,
+    RD_IF_VERSION /* the live value is the one with this offset and checksum */
+};
+
+struct rd_condition {
+    enum rd_condition_kind kind;
+    uint64_t offset; /* with RD_IF_VERSION */
+    uint32_t crc32;  /* with RD_IF_VERSION */
+};
+
+/* Bytes of a value that come in piece by piece, kept in memory up to 256 KiB and then in an unlinked file in the
+ * store's folder, so that neither a slow nor a dead uploader holds anybody up or leaves anything behind. */
+struct rd_spool;
+
+/* Cheap: makes no file yet. The store must stay open until the spool is destroyed. */
+enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spool) RD_MUST_CHECK;
+
+/* May wait for the disk. Any thread, but one at a time. RD_NO_SPACE, RD_IO_ERROR, RD_NO_MEMORY, RD_TOO_LARGE: the
+ * spool can only be destroyed. */
+enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes) RD_MUST_CHECK;
+
+uint64_t rd_spool_len(const struct rd_spool *spool); /* bytes */
+
+/* Not while an operation holds it. NULL is fine. */
+void rd_spool_destroy(struct rd_spool *spool);
+
 enum rd_op_kind {
-    RD_OP_WRITE,       /* one entry */
-    RD_OP_BATCH_WRITE, /* any number, all or nothing, visible at once */
-    RD_OP_DELETE,      /* one key; a missing one is no error and writes nothing */
-    RD_OP_BATCH_DELETE /* any number; each existing key gets one tombstone */
+    RD_OP_WRITE,        /* one entry */
+    RD_OP_BATCH_WRITE,  /* any number, all or nothing, visible at once */
+    RD_OP_DELETE,       /* one key; a missing one is no error and writes nothing */
+    RD_OP_BATCH_DELETE, /* any number; each existing key gets one tombstone */
+    RD_OP_STREAM,       /* one entry whose payload is op->spool */
+    RD_OP_RENAME        /* entries[0].key to entries[1].key, in one atomic append; missing: RD_KEY_NOT_FOUND, same:
+                           RD_CONFLICT,        payload damaged: RD_CORRUPT */
 };
 
 struct rd_entry {
     struct rd_key key;
-    struct rd_slice payload; /* borrows; unused by deletes */
+    struct rd_slice payload; /* borrows; unused by deletes and renames */
+    bool crc32_known;        /* the caller has verified that crc32 is the payload's */
+    uint32_t crc32;
 };
 
 struct rd_op;
@@ -173,8 +209,12 @@ struct rd_op {
     bool allow_null_bytes;          /* BATCH_WRITE: a payload of one zero byte is a tombstone, not an error */
     const struct rd_entry *entries; /* borrows until completion */
     size_t entry_count;
-    struct rd_sink *sink; /* borrows */
-    void *context;        /* the caller's own */
+    struct rd_spool *spool;               /* STREAM: borrows until completion */
+    struct rd_condition condition;        /* WRITE, STREAM, DELETE: on the key; RENAME: on the source */
+    struct rd_condition target_condition; /* RENAME: on the target */
+    bool source_verified;                 /* RENAME with RD_IF_VERSION: the caller has verified that payload */
+    struct rd_sink *sink;                 /* borrows */
+    void *context;                        /* the caller's own */
 
     /* set at completion */
     enum rd_status status;
@@ -183,7 +223,7 @@ struct rd_op {
     uint64_t tail;   /* the store's end once this operation is done */
     uint32_t crc32;  /* of the last payload written */
     uint64_t count;  /* entries written, or keys that were there to delete */
-    bool replaced;   /* WRITE: the key had a value before */
+    bool replaced;   /* WRITE, STREAM, RENAME: the (target) key had a value before */
     enum rd_durability durability_applied;
     uint32_t durability_interval_ms;
 
@@ -219,5 +259,35 @@ enum rd_status rd_store_delete(struct rd_store *store, struct rd_key key,
                                struct rd_written *ret_written) RD_MUST_CHECK;
 enum rd_status rd_store_batch_delete(struct rd_store *store, const struct rd_key *keys, size_t count,
                                      struct rd_written *ret_written) RD_MUST_CHECK;
+
+/* The newest value under the old key is under the new one, and the old one is gone, in one atomic append. The same
+ * key twice: RD_CONFLICT. */
+enum rd_status rd_store_rename(struct rd_store *store, struct rd_key from, struct rd_key to,
+                               struct rd_written *ret_written) RD_MUST_CHECK;
+
+/* Any operation that the caller has filled in, but for its sink; results are in *op. */
+enum rd_status rd_store_execute(struct rd_store *store, struct rd_op *op) RD_MUST_CHECK;
+
+/* Gives up to len_max bytes of a source: how many it wrote to `to`, 0 at the end, negative where it failed. */
+typedef int64_t rd_read_fn(void *context, uint8_t *to, size_t len_max);
+
+/* Reads the source to its end in steps of 64 KiB, then appends it in one go. A source that fails leaves nothing
+ * behind: RD_IO_ERROR. */
+enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, rd_read_fn *read, void *context,
+                                     struct rd_written *ret_written) RD_MUST_CHECK;
+
+struct rd_moved {
+    struct rd_written target; /* the copy */
+    uint64_t source_tail;     /* transfer: the source's end after its tombstone */
+};
+
+/* Appends the value, verified, to another store. The same store: RD_CONFLICT. transfer then deletes what it
+ * copied, and only that: where the source has changed meanwhile the answer is RD_CONFLICT, and copy and newer
+ * value both stay. The target is synced before the source is touched, whatever its durability. ret_moved may be
+ * NULL. */
+enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                             struct rd_moved *ret_moved) RD_MUST_CHECK;
+enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                                 struct rd_moved *ret_moved) RD_MUST_CHECK;
 
 #endif

@@ -54,6 +54,18 @@ static int io_ftruncate(void *self, int fd, off_t len)
     return ftruncate(fd, len);
 }
 
+static int io_start_writeback(void *self, int fd, off_t offset, off_t len)
+{
+    (void)self;
+    return sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE);
+}
+
+static ssize_t io_copy_range(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset, size_t len)
+{
+    (void)self;
+    return copy_file_range(from_fd, &from_offset, to_fd, &to_offset, len, 0);
+}
+
 static int io_fdatasync(void *self, int fd)
 {
     (void)self;
@@ -94,6 +106,8 @@ const struct rd_io rd_io_system = {
     .pread = io_pread,
     .pwritev = io_pwritev,
     .ftruncate = io_ftruncate,
+    .start_writeback = io_start_writeback,
+    .copy_range = io_copy_range,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,
     .unlink = io_unlink,

@@ -21,6 +21,10 @@ struct rd_io {
     ssize_t (*pread)(void *self, int fd, void *to, size_t len, off_t offset);
     ssize_t (*pwritev)(void *self, int fd, const struct iovec *parts, int part_count, off_t offset);
     int (*ftruncate)(void *self, int fd, off_t len);
+    int (*start_writeback)(void *self, int fd, off_t offset,
+                           off_t len); /* sync_file_range: write out, do not wait */
+    ssize_t (*copy_range)(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset,
+                          size_t len); /* copy_file_range */
     int (*fdatasync)(void *self, int fd);
     int (*fsync)(void *self, int fd);
     int (*unlink)(void *self, const char *path);

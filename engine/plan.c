@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/index.h"
 #include "engine/record.h"
+#include "engine/spool.h"
 
 #define ENTRY_CAPACITY_MIN 64u
 #define ENTRY_COUNT_MAX    (1u << 28)
@@ -89,15 +90,12 @@ static enum rd_status make_room(struct rd_plan *plan, size_t more)
 /* ---- judging
  * ---------------------------------------------------------------------------------------------------- */
 
-static bool is_one_zero_byte(struct rd_slice payload)
-{
-    return payload.len == 1 && payload.data[0] == 0;
-}
-
+/* A key as an operation must see it: with what the group has planned before. */
 struct key_state {
-    uint32_t *latest;
-    bool in_index;
-    bool live; /* as the operation must see it */
+    uint32_t *latest;                    /* its slot */
+    const struct rd_plan_entry *planned; /* its latest entry in this group, or NULL */
+    uint64_t trailer_offset;             /* of its published entry; 0: none */
+    bool live;
 };
 
 static struct key_state look_up(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
@@ -105,18 +103,18 @@ static struct key_state look_up(struct rd_plan *plan, struct rd_index *index, co
 {
     struct key_state state = {.latest = latest_slot(plan, key_hash)};
     if (*state.latest != 0) {
-        const struct rd_plan_entry *entry = &plan->entries[*state.latest - 1];
-        state.in_index = entry->in_index;
-        state.live = !entry->tombstone;
+        state.planned = &plan->entries[*state.latest - 1];
+        state.trailer_offset = state.planned->in_index ? 1 : 0;
+        state.live = !state.planned->tombstone;
     } else {
-        state.in_index = rd_index_lookup(index, file, key_hash) != 0;
-        state.live = state.in_index;
+        state.trailer_offset = rd_index_lookup(index, file, key_hash);
+        state.live = state.trailer_offset != 0;
     }
     return state;
 }
 
-static void add_entry(struct rd_plan *plan, struct key_state state, uint64_t key_hash, struct rd_slice payload,
-                      bool tombstone)
+static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state state, uint64_t key_hash,
+                                       struct rd_slice payload, bool tombstone)
 {
     struct rd_plan_entry *entry = &plan->entries[plan->entry_count];
     *entry = (struct rd_plan_entry){
@@ -124,50 +122,173 @@ static void add_entry(struct rd_plan *plan, struct key_state state, uint64_t key
         .payload = tombstone ? rd_slice(tombstone_byte, sizeof tombstone_byte) : payload,
         .prev_tail = plan->tail,
         .payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail),
+        .crc32 = RD_TOMBSTONE_CRC,
+        .crc32_known = tombstone,
         .tombstone = tombstone,
-        .in_index = state.in_index,
+        .in_index = state.trailer_offset != 0,
     };
     if (*state.latest != 0)
         plan->entries[*state.latest - 1].superseded = true;
     *state.latest = ++plan->entry_count;
     plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
+    return entry;
 }
 
-static enum rd_status check_payloads(const struct rd_op *op)
+/* The payload, place and checksum of a live key's newest value. False where the file was changed by others. */
+static bool newest_value(struct key_state state, const uint8_t *file, struct rd_plan_entry *ret_value)
 {
+    if (state.planned != NULL) {
+        *ret_value = *state.planned;
+        if (!ret_value->crc32_known)
+            ret_value->crc32 = rd_crc32(0, ret_value->payload);
+        ret_value->crc32_known = true;
+        return true;
+    }
+    struct rd_record record;
+    if (!rd_record_parse(file, state.trailer_offset + RD_TRAILER_LEN, &record))
+        return false;
+    *ret_value = (struct rd_plan_entry){.payload = rd_slice(file + record.payload_offset, record.payload_len),
+                                        .payload_offset = record.payload_offset,
+                                        .crc32 = record.trailer.crc32};
+    return true;
+}
+
+static enum rd_status check_condition(const struct rd_condition *condition, struct key_state state,
+                                      const uint8_t *file)
+{
+    struct rd_plan_entry value;
+    bool holds = true;
+    switch (condition->kind) {
+    case RD_IF_ANYTHING:
+        break;
+    case RD_IF_ABSENT:
+        holds = !state.live;
+        break;
+    case RD_IF_PRESENT:
+        holds = state.live;
+        break;
+    case RD_IF_VERSION:
+        holds = state.live && newest_value(state, file, &value) && value.payload_offset == condition->offset &&
+                value.crc32 == condition->crc32;
+        break;
+    }
+    return holds ? RD_OK : RD_PRECONDITION_FAILED;
+}
+
+static bool is_one_zero_byte(struct rd_slice payload)
+{
+    return payload.len == 1 && payload.data[0] == 0;
+}
+
+static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                   struct rd_op *op)
+{
+    enum { AHEAD = 8 };
     bool null_is_tombstone = op->kind == RD_OP_BATCH_WRITE && op->allow_null_bytes;
     for (size_t i = 0; i < op->entry_count; i++) {
         struct rd_slice payload = op->entries[i].payload;
         if (payload.len == 0 || (is_one_zero_byte(payload) && !null_is_tombstone))
             return RD_INVALID_ARGUMENT;
     }
-    return RD_OK;
-}
-
-static void judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op)
-{
-    enum { AHEAD = 8 };
     for (size_t i = 0; i < op->entry_count; i++) {
         if (i + AHEAD < op->entry_count)
             rd_index_prefetch(index, op->entries[i + AHEAD].key.hash);
         const struct rd_entry *entry = &op->entries[i];
         struct key_state state = look_up(plan, index, file, entry->key.hash);
+        enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, state, file) : RD_OK;
+        if (status != RD_OK)
+            return status;
         op->replaced = state.live;
-        add_entry(plan, state, entry->key.hash, entry->payload, is_one_zero_byte(entry->payload));
+        bool tombstone = is_one_zero_byte(entry->payload);
+        struct rd_plan_entry *planned = add_entry(plan, state, entry->key.hash, entry->payload, tombstone);
+        if (entry->crc32_known && !tombstone) {
+            planned->crc32 = entry->crc32;
+            planned->crc32_known = true;
+        }
     }
     op->count = op->entry_count;
+    return RD_OK;
 }
 
-static void judge_deletes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op)
+static enum rd_status judge_deletes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                    struct rd_op *op)
 {
     for (size_t i = 0; i < op->entry_count; i++) {
         uint64_t key_hash = op->entries[i].key.hash;
         struct key_state state = look_up(plan, index, file, key_hash);
+        enum rd_status status = op->kind == RD_OP_DELETE ? check_condition(&op->condition, state, file) : RD_OK;
+        if (status != RD_OK)
+            return status;
         if (!state.live)
             continue;
         add_entry(plan, state, key_hash, rd_slice(NULL, 0), true);
         op->count++;
     }
+    return RD_OK;
+}
+
+static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                   struct rd_op *op)
+{
+    const struct rd_spool *spool = op->spool;
+    if (spool->failed)
+        return RD_IO_ERROR;
+    if (spool->len == 0 || spool->one_zero_byte)
+        return RD_INVALID_ARGUMENT;
+    uint64_t key_hash = op->entries[0].key.hash;
+    struct key_state state = look_up(plan, index, file, key_hash);
+    enum rd_status status = check_condition(&op->condition, state, file);
+    if (status != RD_OK)
+        return status;
+    struct rd_slice payload = spool->fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);
+    struct rd_plan_entry *entry = add_entry(plan, state, key_hash, payload, false);
+    entry->spool = spool->fd < 0 ? NULL : spool;
+    entry->crc32 = spool->crc32;
+    entry->crc32_known = true;
+    op->replaced = state.live;
+    op->count = 1;
+    return RD_OK;
+}
+
+/* The value under its new key, then a tombstone for the old one: so the chain never lacks it. */
+static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                   struct rd_op *op)
+{
+    uint64_t from = op->entries[0].key.hash;
+    uint64_t to = op->entries[1].key.hash;
+    if (from == to)
+        return RD_CONFLICT;
+    struct key_state source = look_up(plan, index, file, from);
+    struct key_state target = look_up(plan, index, file, to);
+    struct rd_plan_entry value;
+    if (!source.live)
+        return op->condition.kind == RD_IF_ANYTHING ? RD_KEY_NOT_FOUND : RD_PRECONDITION_FAILED;
+    enum rd_status status = check_condition(&op->condition, source, file);
+    if (status == RD_OK)
+        status = check_condition(&op->target_condition, target, file);
+    if (status != RD_OK)
+        return status;
+    if (!newest_value(source, file, &value))
+        return RD_CORRUPT;
+    if (plan->tail + value.payload.len + 2 * (RD_RECORD_ALIGN + RD_TOMBSTONE_LEN) > RD_TAIL_MAX)
+        return RD_NO_SPACE;
+    bool verified = value.crc32_known || (op->source_verified && op->condition.kind == RD_IF_VERSION);
+    if (!verified && rd_crc32(0, value.payload) != value.crc32)
+        return RD_CORRUPT;
+    struct rd_plan_entry *entry = add_entry(plan, target, to, value.payload, false);
+    entry->spool = value.spool;
+    entry->crc32 = value.crc32;
+    entry->crc32_known = true;
+    /* Looked up anew: adding may have given the two keys other slots. */
+    add_entry(plan, look_up(plan, index, file, from), from, rd_slice(NULL, 0), true);
+    op->replaced = target.live;
+    op->count = 1;
+    return RD_OK;
+}
+
+static uint64_t payload_len(const struct rd_op *op, size_t i)
+{
+    return op->kind == RD_OP_STREAM ? op->spool->len : op->entries[i].payload.len;
 }
 
 /* No operation can make the file longer than an index slot can name. */
@@ -175,12 +296,20 @@ static bool fits(const struct rd_plan *plan, const struct rd_op *op)
 {
     uint64_t most = plan->tail;
     for (size_t i = 0; i < op->entry_count; i++) {
-        most += op->entries[i].payload.len + RD_RECORD_ALIGN + RD_TRAILER_LEN + 1;
+        most += payload_len(op, i) + RD_RECORD_ALIGN + RD_TRAILER_LEN + 1;
         if (most > RD_TAIL_MAX)
             return false;
     }
     return true;
 }
+
+typedef enum rd_status judge_fn(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                struct rd_op *op);
+
+static judge_fn *const judges[] = {
+    [RD_OP_WRITE] = judge_writes,         [RD_OP_BATCH_WRITE] = judge_writes, [RD_OP_DELETE] = judge_deletes,
+    [RD_OP_BATCH_DELETE] = judge_deletes, [RD_OP_STREAM] = judge_stream,      [RD_OP_RENAME] = judge_rename,
+};
 
 void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op)
 {
@@ -188,17 +317,10 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
     op->replaced = false;
     op->offset = 0;
     op->crc32 = 0;
-    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE;
     uint32_t first = plan->entry_count;
-    op->status = writes ? check_payloads(op) : RD_OK;
-    if (op->status == RD_OK && !fits(plan, op))
-        op->status = RD_NO_SPACE;
+    op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
     if (op->status == RD_OK)
-        op->status = make_room(plan, op->entry_count);
-    if (op->status == RD_OK && writes)
-        judge_writes(plan, index, file, op);
-    else if (op->status == RD_OK)
-        judge_deletes(plan, index, file, op);
+        op->status = judges[op->kind](plan, index, file, op);
     op->tail = plan->tail;
     assert(plan->step_count < RD_PLAN_STEPS_MAX);
     plan->steps[plan->step_count++] =

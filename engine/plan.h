@@ -19,13 +19,16 @@
 
 struct rd_index;
 struct rd_op;
+struct rd_spool;
 
 struct rd_plan_entry {
     uint64_t key_hash;
-    struct rd_slice payload; /* borrows from the operation; of a tombstone: one zero byte */
+    struct rd_slice payload;      /* borrows; of a tombstone: one zero byte; data NULL: the bytes are in spool */
+    const struct rd_spool *spool; /* borrows */
     uint64_t prev_tail;
     uint64_t payload_offset;
-    uint32_t crc32; /* set when the entry is encoded */
+    uint32_t crc32; /* known beforehand, or set when the entry is encoded */
+    bool crc32_known;
     bool tombstone;
     bool in_index;   /* the key was live before this group */
     bool superseded; /* a later entry of the group has the same key: never published */

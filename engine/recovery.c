@@ -8,8 +8,9 @@
 
 #define SMALL_FILE_LEN     4096u
 #define PREV_TAIL_FROM_END 12u /* a trailer ends in prev_tail u64, crc u32 */
-#define ISLAND_WORK_FACTOR 16u /* bytes of checksums that the search beyond the trusted tail may cost, per byte   \
-                                */
+#define ISLAND_WORK_FACTOR                                                                                        \
+    16u /* bytes of checksums that the search beyond the trusted tail may cost, per byte                          \
+         */
 
 static bool pad_is_zero(struct rd_slice file, const struct rd_record *record)
 {

@@ -2,6 +2,7 @@
  *
  * store.c - opening (lock, recover, load, sync) and closing a store, and what can be said about it.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,12 @@
 #define QUEUE_COUNT_DEFAULT 65536u
 #define QUEUE_BYTES_DEFAULT (UINT64_C(256) << 20)
 #define INTERVAL_MS_DEFAULT 1000u
+
+enum rd_status rd_status_of_errno(int os_errno)
+{
+    bool out_of_space = os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
+    return out_of_space ? RD_NO_SPACE : RD_IO_ERROR;
+}
 
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...)
 {
@@ -202,12 +209,18 @@ static enum rd_status check_writable(const struct rd_store *store)
     return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
 }
 
+static bool entry_count_fits(const struct rd_op *op)
+{
+    if (op->kind == RD_OP_BATCH_WRITE || op->kind == RD_OP_BATCH_DELETE)
+        return op->entry_count == 0 || op->entries != NULL;
+    return op->entries != NULL && op->entry_count == (op->kind == RD_OP_RENAME ? 2 : 1);
+}
+
 enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room)
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
         op->durability == RD_DURABILITY_INTERVAL || op->durability > RD_DURABILITY_NONE ||
-        op->kind > RD_OP_BATCH_DELETE ||
-        ((op->kind == RD_OP_WRITE || op->kind == RD_OP_DELETE) && op->entry_count != 1))
+        op->kind > RD_OP_RENAME || (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op))
         return RD_INVALID_ARGUMENT;
     enum rd_status status = check_writable(store);
     if (status != RD_OK)

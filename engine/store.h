@@ -57,6 +57,9 @@ struct rd_store {
     struct rd_writer writer;
 };
 
+/* RD_NO_SPACE for a full disk, quota or size limit; RD_IO_ERROR for anything else. */
+enum rd_status rd_status_of_errno(int os_errno);
+
 /* Writes fail from now on, reads go on. */
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
 

@@ -173,11 +173,6 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
                             cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
 }
 
-static bool is_out_of_space(int os_errno)
-{
-    return os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
-}
-
 /* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY: the file is as it was. RD_IO_ERROR:
  * the store is read-only now. */
 static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
@@ -192,7 +187,8 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     if (status != RD_OK)
         return status;
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
-    if (is_out_of_space(*ret_errno) && rd_datafile_cut(&store->file, tail) == 0)
+    if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
+        rd_datafile_cut(&store->file, tail) == 0)
         return RD_NO_SPACE;
     if (*ret_errno != 0) {
         fail_store(store, "writing", *ret_errno);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/spool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/record.h"
+#include "engine/store.h"
+
+#define MEMORY_LEN_MAX ((size_t)256 << 10)
+
+enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spool)
+{
+    struct rd_spool *spool = calloc(1, sizeof *spool);
+    if (spool == NULL)
+        return RD_NO_MEMORY;
+    spool->store = store;
+    spool->fd = -1;
+    rd_buffer_init(&spool->memory, MEMORY_LEN_MAX);
+    *ret_spool = spool;
+    return RD_OK;
+}
+
+void rd_spool_destroy(struct rd_spool *spool)
+{
+    if (spool == NULL)
+        return;
+    if (spool->fd >= 0)
+        spool->store->io->close(spool->store->io->self, spool->fd);
+    rd_buffer_deinit(&spool->memory);
+    free(spool);
+}
+
+uint64_t rd_spool_len(const struct rd_spool *spool)
+{
+    return spool->len;
+}
+
+static int write_out(struct rd_spool *spool, struct rd_slice bytes, uint64_t offset)
+{
+    struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
+    union {
+        const void *readable;
+        void *base;
+    } from = {.readable = bytes.data};
+    struct iovec part = {.iov_base = from.base, .iov_len = bytes.len};
+    return rd_datafile_write(&file, offset, &part, 1);
+}
+
+/* From memory to a file: the bytes so far go first. */
+static int move_to_file(struct rd_spool *spool)
+{
+    spool->fd = rd_datafile_open_unnamed(&spool->store->file);
+    if (spool->fd < 0)
+        return errno;
+    int failed = write_out(spool, rd_buffer_slice(&spool->memory), 0);
+    rd_buffer_deinit(&spool->memory);
+    return failed;
+}
+
+enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes)
+{
+    if (spool->failed)
+        return RD_IO_ERROR;
+    if (bytes.len == 0)
+        return RD_OK;
+    spool->failed = true;
+    if (bytes.len > RD_TAIL_MAX - spool->len)
+        return RD_TOO_LARGE;
+    int failed = 0;
+    if (spool->fd < 0 && bytes.len > MEMORY_LEN_MAX - spool->len)
+        failed = move_to_file(spool);
+    if (failed == 0 && spool->fd >= 0)
+        failed = write_out(spool, bytes, spool->len);
+    if (failed != 0)
+        return rd_status_of_errno(failed);
+    if (spool->fd < 0) {
+        rd_buffer_append_slice(&spool->memory, bytes);
+        if (spool->memory.failed)
+            return RD_NO_MEMORY;
+    }
+    spool->one_zero_byte = spool->len == 0 && bytes.len == 1 && bytes.data[0] == 0;
+    spool->crc32 = rd_crc32(spool->crc32, bytes);
+    spool->len += bytes.len;
+    spool->failed = false;
+    return RD_OK;
+}
