@@ -22,6 +22,7 @@ static const struct {
     const char *name;
     const char *why;
 } replay_differs[] = {
+    {"mixed", "as deletes: no second tombstones for keys that an earlier session deleted"},
     {"deletes",
      "the reference writes a second tombstone for a key that an earlier session deleted; we write none"},
 };
