@@ -250,7 +250,10 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     enum rd_status status = named.file_path != NULL
                                 ? rd_offline_create(&named, command->access, &backend, &run.error)
                                 : rd_online_create(&named, &backend, &run.error);
-    code = status != RD_OK ? fail_run(&run) : execute(&run, backend);
+    if (status == RD_INVALID_ARGUMENT)
+        code = fail_usage(&run, run.error.message); /* only what the options say can be wrong so early */
+    else
+        code = status != RD_OK ? fail_run(&run) : execute(&run, backend);
 done:
     if (backend != NULL)
         backend->calls->destroy(backend);
