@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The digests against the vectors of docs/FORMAT.md.
+ */
+#include "tests/unit/engine/fixture.h"
+
+static void xxh3_vectors(void **state)
+{
+    (void)state;
+    uint8_t counted[300];
+    uint8_t letters[300];
+    for (size_t i = 0; i < sizeof counted; i++)
+        counted[i] = (uint8_t)i;
+    memset(letters, 'a', sizeof letters);
+    assert_int_equal(key_named("").hash, UINT64_C(0x2d06800538d394c2));
+    assert_int_equal(key_named("a").hash, UINT64_C(0xe6c632b61e964e1f));
+    assert_int_equal(key_named("hello").hash, UINT64_C(0x9555e8555c62dcfd));
+    assert_int_equal(key_named("alpha").hash, UINT64_C(0xbe6903b5f625ab5a));
+    assert_int_equal(key_named("beta").hash, UINT64_C(0x28faff7f97dff641));
+    assert_int_equal(rd_key_of_bytes(rd_slice(counted, sizeof counted)).hash, UINT64_C(0xd44052f5a3485425));
+    assert_int_equal(rd_key_of_bytes(rd_slice(letters, sizeof letters)).hash, UINT64_C(0xc1d17581d8eb7e21));
+}
+
+static void crc32_vectors(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[2];
+    assert_int_equal(rd_crc32(0, rd_slice_of_string("")), 0);
+    assert_int_equal(rd_crc32(0, rd_slice_of_string("a")), 0xe8b7be43);
+    assert_int_equal(rd_crc32(0, rd_slice_of_string("hello")), 0x3610a686);
+    assert_int_equal(rd_crc32(0, rd_slice_of_string("123456789")), 0xcbf43926);
+    assert_int_equal(rd_crc32(0, rd_slice(zeros, 1)), 0xd202ef8d);
+    assert_int_equal(rd_crc32(0, rd_slice(zeros, 2)), 0x41d912ff);
+}
+
+static void crc32_in_parts_is_crc32_of_the_whole(void **state)
+{
+    (void)state;
+    random_begin();
+    uint8_t bytes[1000];
+    random_fill(bytes, sizeof bytes);
+    uint32_t whole = rd_crc32(0, rd_slice(bytes, sizeof bytes));
+    for (size_t cut = 0; cut <= sizeof bytes; cut++) {
+        uint32_t first = rd_crc32(0, rd_slice(bytes, cut));
+        assert_int_equal(rd_crc32(first, rd_slice(bytes + cut, sizeof bytes - cut)), whole);
+    }
+}
+
+static void an_empty_key_is_not_a_missing_one(void **state)
+{
+    (void)state;
+    struct rd_key empty = rd_key_of_bytes(rd_slice(NULL, 0));
+    assert_non_null(empty.bytes.data);
+    assert_int_equal(empty.hash, UINT64_C(0x2d06800538d394c2));
+    assert_null(rd_key_of_hash(7).bytes.data);
+    assert_int_equal(rd_key_of_hash(7).hash, 7);
+}
+
+static void namespaced_key(void **state)
+{
+    (void)state;
+    uint8_t key[16];
+    rd_key_namespaced(rd_slice_of_string("ns"), rd_slice_of_string("key"), key);
+    struct rd_buffer expected = rd_bytes_of_hex("603055797d2726e6e36551a0630deabb");
+    assert_memory_equal(key, expected.data, sizeof key);
+    rd_buffer_deinit(&expected);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(xxh3_vectors),
+        cmocka_unit_test(crc32_vectors),
+        cmocka_unit_test(crc32_in_parts_is_crc32_of_the_whole),
+        cmocka_unit_test(an_empty_key_is_not_a_missing_one),
+        cmocka_unit_test(namespaced_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
