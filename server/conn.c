@@ -557,10 +557,11 @@ static void send_unsent(struct rd_conn *conn)
             conn->output_ms = uv_now(&conn->loop->uv);
             turn_len += (size_t)sent;
         }
-        if (sent < 0 || (size_t)sent < len || turn_len >= TURN_OUTPUT_LEN_MAX)
+        bool all_sent = sent >= 0 && (size_t)sent == len;
+        if (all_sent)
+            encode_ready(conn); /* before any wait: with nothing unsent no event would bring us back */
+        if (conn->state != STATE_CLOSING && (!all_sent || turn_len >= TURN_OUTPUT_LEN_MAX))
             start_write(conn);
-        else
-            encode_ready(conn);
     }
 }
 
