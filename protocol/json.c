@@ -461,12 +461,14 @@ void rd_json_encode_entries(const struct rd_response *response, uint32_t limit, 
         append_hash(",\"crc32\":\"", item->crc32, 8, out);
         LITERAL(out, "\"}");
     }
-    if (response->item_count == 0 || response->item_count < limit)
+    bool is_full = response->item_count != 0 && response->item_count >= limit;
+    uint64_t next_offset = is_full ? response->items[response->item_count - 1].offset : 0;
+    if (next_offset == 0) { /* nothing lies below offset 0, and asking for it would begin anew */
         LITERAL(out, "],\"next\":null}\n");
-    else {
-        append_number("],\"next\":", response->items[response->item_count - 1].offset, out);
-        LITERAL(out, "}\n");
+        return;
     }
+    append_number("],\"next\":", next_offset, out);
+    LITERAL(out, "}\n");
 }
 
 void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *out)

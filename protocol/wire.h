@@ -154,6 +154,7 @@ static inline struct rd_slice rd_wire_take_bytes(struct rd_wire_cursor *cursor, 
 {
     if (len > cursor->left.len) {
         cursor->cut = true;
+        cursor->left.len = 0; /* so that later fields are zeros too, not bytes of this one */
         return rd_slice(cursor->left.data, 0);
     }
     return rd_slice_take(&cursor->left, len);
