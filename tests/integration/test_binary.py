@@ -126,7 +126,10 @@ def test_iterate_goes_on_below_an_offset(wire):
     assert len(everything) == 10
     assert wire.iterate(limit=3) == everything[:3]
     assert wire.iterate(after=everything[2]["offset"], limit=3) == everything[3:6]
-    assert wire.iterate(after=everything[9]["offset"]) == []
+    assert wire.iterate(after=everything[8]["offset"]) == everything[9:]
+    assert wire.iterate(after=1 << 63) == everything
+    assert wire.iterate(after=1, limit=10000) == everything[9:]
+    assert status_of(wire.iterate, 0, 10001) == 1
 
 
 # ---- what is wrong is answered, and the connection lives on ---------------------------------------------------------

@@ -196,6 +196,35 @@ def test_info(curl):
     assert info["dead_bytes"] == info["tail"] - live
 
 
+def test_entries_by_pages(curl):
+    """`next` is what goes on, and null at the end; 0 would begin anew."""
+    curl.post("batch/write", {"entries": [{"key": f"k{i}", "value": "v"} for i in range(10)]})
+    everything = curl.request("GET", "entries").json()
+    assert len(everything["entries"]) == 10
+    assert everything["next"] is None
+    assert curl.request("GET", "entries?limit=10").json()["next"] is None
+    assert curl.request("GET", "entries?limit=9").json()["next"] == 64
+    page = curl.request("GET", "entries?limit=4").json()
+    assert page["entries"] == everything["entries"][:4]
+    page = curl.request("GET", f"entries?limit=4&after={page['next']}").json()
+    assert page["entries"] == everything["entries"][4:8]
+
+
+def test_entries_beyond_what_one_answer_takes(curl, wire):
+    wire.batch_write([(b"%d" % i, b"v") for i in range(25000)])
+    assert curl.request("GET", "entries?limit=10001").status == 400
+    for query in ("", "limit=10000&"):
+        rows = []
+        after = 0
+        while after is not None:
+            page = curl.request("GET", f"entries?{query}after={after}").json()
+            rows += [row["offset"] for row in page["entries"]]
+            after = page["next"]
+            assert len(rows) <= 25000
+        assert len(set(rows)) == 25000
+        assert rows == sorted(rows, reverse=True)
+
+
 def test_health(curl):
     assert curl.request("GET", "/healthz").status == 200
     assert curl.request("GET", "/readyz").status == 200

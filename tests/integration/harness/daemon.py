@@ -12,7 +12,7 @@ RDRIVED = os.path.join(BUILD, "bin", "rdrived")
 RDRIVE = os.path.join(BUILD, "bin", "rdrive")
 
 # Generous, because it is only ever waited out where something hangs: sanitizer builds on a busy machine are slow.
-DEADLINE_S = 60
+DEADLINE_S = int(os.environ.get("RDRIVE_TEST_DEADLINE_S", "60"))
 
 SANITIZER_MARKS = (b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"WARNING: ThreadSanitizer",
                    b"runtime error:", b"FATAL: ThreadSanitizer")

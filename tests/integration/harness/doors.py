@@ -32,8 +32,9 @@ def json_values(answer):
 
 
 def numbers(fields):
-    """Hashes and checksums are hex in text."""
-    return {"key_hash": int(fields["key_hash"], 16), "offset": int(fields["offset"]),
+    """Hashes and checksums are hex in text. Rows of iterate say `hash`, the rest `key_hash`."""
+    key_hash = fields["hash"] if "hash" in fields else fields["key_hash"]
+    return {"key_hash": int(key_hash, 16), "offset": int(fields["offset"]),
             "length": int(fields["length"]), "crc32": int(fields["crc32"], 16)}
 
 
@@ -104,14 +105,16 @@ class HttpDoor:
         """All of them, by pages of two, so that going on is tested wherever entries are."""
         rows = []
         after = 0
-        while True:
+        while after is not None:
             answer = self.curl.request("GET", f"entries?limit=2&after={after}")
             assert answer.status == 200, answer
-            page = [numbers(row) for row in answer.json()["entries"]]
-            rows += page
-            if not page:
-                return rows
-            after = page[-1]["offset"]
+            page = answer.json()
+            assert len(page["entries"]) <= 2
+            rows += [numbers(row) for row in page["entries"]]
+            assert page["next"] != after
+            after = page["next"]
+            assert after != 0, "0 would begin anew"
+        return rows
 
     def length(self):
         return self.curl.info()["entries"]
@@ -164,11 +167,12 @@ class WireDoor:
 
     def entries(self):
         rows = []
-        while True:
+        while not rows or rows[-1]["offset"] != 0:  # nothing lies below 0, and 0 would begin anew
             page = self.wire.iterate(rows[-1]["offset"] if rows else 0, 2)
-            rows += page
             if not page:
-                return rows
+                break
+            rows += page
+        return rows
 
     def length(self):
         return self.wire.info()["entries"]
