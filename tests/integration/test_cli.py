@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""What is the command line tool's own: forms of arguments and output, exit codes, offline work, trouble."""
+import hashlib
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import zlib
+
+import pytest
+
+from harness.cli import Cli
+from harness.curl import Curl
+from harness.daemon import RDRIVE, clean_environment
+from harness.storefile import live_entries
+
+DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
+COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
+            "batch-delete", "stores", "create", "drop")
+
+
+def test_help_and_version():
+    cli = Cli(())
+    help_text = cli.ok("--help").decode()
+    for word in (*COMMANDS, "--server", "--unix", "--store", "--file", "--key-hex", "--hash", "--json"):
+        assert word in help_text
+    assert re.fullmatch(rb"rdrive \d+\.\d+\.\d+\n", cli.ok("--version"))
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["no-such-command"], ["read"], ["read", "a", "b"], ["write"], ["write", "a", "b", "c"], ["len", "extra"],
+    ["--no-such-option", "len"], ["--key-hex", "read", "xyz"], ["--key-hex", "read", "abc"], ["--hash", "read", "12"],
+    ["--hash", "--key-hex", "read", "00"], ["--server", "a:1", "--file", "b", "len"], ["--file", "x", "--store", "y", "len"],
+    ["--durability", "perhaps", "write", "a", "b"], ["--limit", "x", "iterate"], ["write", "a", "b", "-f", "c"],
+    ["drop", "some"], ["--file", "x", "stores"], ["--server", "nowhere", "len"], ["--store"],
+], ids=" ".join)
+def test_wrong_usage(arguments, folder):
+    done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
+                          env=clean_environment(RDRIVE_SERVER="127.0.0.1:1"))
+    assert (done.returncode, done.stdout) == (USAGE, b""), done
+    assert done.stderr.startswith((b"rdrive", RDRIVE.encode())) and len(done.stderr.splitlines()) <= 3
+    assert os.listdir(folder) == []
+
+
+@pytest.fixture(params=["online", "offline"])
+def tool(request, folder):
+    if request.param == "online":
+        return request.getfixturevalue("cli")
+    tool = Cli(("--file", os.path.join(folder, "offline.rdr")))
+    tool.ok("create")
+    return tool
+
+
+def test_a_value_from_an_argument_a_file_and_standard_input(tool, folder):
+    path = os.path.join(folder, "value")
+    with open(path, "wb") as file:
+        file.write(b"of the\0file\n")
+    assert tool.ok("write", "argument", "of the argument") == b"35\n"
+    assert tool.ok("write", "file", "-f", path) == b"96\n"
+    tool.ok("write", "input", stdin=b"of the\0input\n")
+    assert tool.ok("read", "argument") == b"of the argument"
+    assert tool.ok("read", "file") == b"of the\0file\n"
+    assert tool.ok("read", "input") == b"of the\0input\n"
+    done = tool.run("write", "file", "-f", os.path.join(folder, "no-such-file"))
+    assert done.code == FAILED and "no-such-file" in done.err
+    assert tool.ok("read", "file") == b"of the\0file\n"
+
+
+def test_forms_of_output(tool):
+    tool.ok("write", "hello", "value")
+    crc32 = b"%08x" % zlib.crc32(b"value")
+    assert tool.ok("metadata", "hello") == b"key_hash 9555e8555c62dcfd\noffset 0\nlength 5\ncrc32 " + crc32 + b"\n"
+    assert tool.ok("last") == tool.ok("metadata", "hello")
+    assert tool.ok("len") == b"1\n"
+    assert re.fullmatch(rb"9555e8555c62dcfd 0 5 [0-9a-f]{8}\n", tool.ok("iterate"))
+    info = tool.ok("info").decode()
+    assert "entries 1\n" in info and "tail 25\n" in info and "\nstate " in info
+    assert tool.ok("exists", "hello") == b""
+    assert tool.ok("delete", "hello") == b""
+    assert tool.ok("delete", "hello") == b""
+    assert tool.ok("len") == b"0\n"
+    assert tool.ok("iterate") == b""
+
+
+def test_json_is_what_http_answers(cli, curl):
+    assert json.loads(cli.ok("--json", "write", "k", "value")) == {"offset": 0, "tail": 25}
+    assert json.loads(cli.ok("--json", "info")) == curl.info()
+    assert json.loads(cli.ok("--json", "last")) == curl.request("GET", "last").json()
+    assert json.loads(cli.ok("--json", "iterate")) == curl.request("GET", "entries").json()
+    assert json.loads(cli.ok("--json", "stores")) == curl.request("GET", "/v1/stores").json()
+    assert json.loads(cli.ok("--json", "delete", "k")) == {"deleted": True, "tail": 46}
+    assert json.loads(cli.ok("--json", "delete", "k")) == {"deleted": False, "tail": 46}
+
+
+def test_what_is_not_there_exits_3(tool):
+    for command in ("read", "metadata", "exists"):
+        done = tool.run(command, "missing")
+        assert (done.code, done.out) == (NOT_FOUND, b"")
+    assert tool.run("last").code == NOT_FOUND
+    assert tool.run("read", "missing").err.startswith("rdrive: ")
+
+
+@pytest.mark.parametrize("value", [b"", b"\0"])
+def test_empty_and_one_nul_are_no_values(tool, value):
+    tool.ok("write", "k", "before")
+    done = tool.run("write", "k", stdin=value)
+    assert done.code == FAILED and "invalid_argument" in done.err
+    assert tool.ok("read", "k") == b"before"
+
+
+@pytest.mark.parametrize("command", ["batch-write", "batch-read", "batch-delete"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"keys":1}', b'{"entries":[{"key":"k"}],"keys":[7]}'])
+def test_malformed_json(tool, command, text):
+    tool.ok("write", "k", "before")
+    done = tool.run(command, stdin=text)
+    assert done.code == FAILED and done.out == b"" and done.err.startswith("rdrive: ")
+    assert tool.ok("read", "k") == b"before"
+
+
+def test_iterate_pages_by_itself(tool):
+    entries = [{"key": f"k{i}", "value": "v"} for i in range(2500)]
+    tool.ok("batch-write", stdin=json.dumps({"entries": entries}).encode())
+    offsets = [int(line.split()[1]) for line in tool.ok("iterate").splitlines()]
+    assert len(offsets) == 2500 and offsets == sorted(offsets, reverse=True)
+    assert [int(line.split()[1]) for line in tool.ok("iterate", "--limit", "3", "--after", str(offsets[9])).splitlines()] == offsets[10:13]
+
+
+def test_64_mib(tool):
+    value = random.Random(66).randbytes(64 << 20)
+    tool.ok("write", "big", stdin=value)
+    assert hashlib.sha256(tool.ok("read", "big")).digest() == hashlib.sha256(value).digest()
+
+
+def test_stores_create_drop(daemon):
+    name = "of-the-cli"
+    tool = Cli(("--server", daemon.binary))
+    tool.ok("create", name, "--settings", '{"durability":"none"}')
+    assert name in tool.ok("stores").decode().split()
+    assert json.loads(tool.ok("--json", "--store", name, "info"))["durability"] == "none"
+    done = tool.run("create", name)
+    assert done.code == FAILED and "conflict" in done.err
+    assert tool.run("drop", name, "--confirm", "other").code in (FAILED, USAGE)
+    assert name in tool.ok("stores").decode().split()
+    tool.ok("drop", name, "--confirm", name)
+    assert name not in tool.ok("stores").decode().split()
+    assert tool.run("--store", name, "len").code == NOT_FOUND
+    assert tool.run("create", "a b").code != DONE
+    assert tool.run("drop", "default", "--confirm", "default").code == FAILED
+
+
+def test_the_server_from_the_environment(daemon):
+    tool = Cli(())
+    done = tool.run("stores", environment={"RDRIVE_SERVER": daemon.binary})
+    assert done.code == DONE and b"default" in done.out
+
+
+def test_nobody_answers(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "127.0.0.1:%d" % server.getsockname()[1]
+    done = Cli(("--server", address)).run("read", "k")
+    assert done.code == FAILED and address in done.err
+    path = os.path.join(folder, "no-socket")
+    done = Cli(("--unix", path)).run("read", "k")
+    assert done.code == FAILED and path in done.err
+
+
+def test_not_an_rdrive_server(daemon):
+    done = Cli(("--server", daemon.http)).run("read", "k")
+    assert done.code == FAILED and done.err
+
+
+def test_standard_output_that_is_full(cli):
+    cli.ok("write", "k", "value")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([RDRIVE, *cli.options, "read", "k"], stdout=full, stderr=subprocess.PIPE, env=clean_environment())
+    assert done.returncode == FAILED and done.stderr
+
+
+# ---- offline --------------------------------------------------------------------------------------------------------
+
+def test_offline_and_daemon_take_turns(launch, folder):
+    """What one writes the other reads; the file is the same either way."""
+    daemon = launch()
+    Curl(daemon.http).put("k", b"of the daemon")
+    path = daemon.store_path("default")
+    tool = Cli(("--file", path))
+    daemon.stop()
+    assert tool.ok("read", "k") == b"of the daemon"
+    tool.ok("write", "k", "of the tool")
+    assert len(live_entries(path)) == 1
+    daemon = launch()
+    assert Curl(daemon.http).get("k").body == b"of the tool"
+    assert Curl(daemon.http).info()["state"] == "open"
+
+
+@pytest.mark.parametrize("command", [["read", "k"], ["write", "k", "v"], ["len"], ["delete", "k"]], ids=" ".join)
+def test_a_file_that_the_daemon_has_open(launch, command):
+    daemon = launch()
+    Curl(daemon.http).put("k", b"v")
+    done = Cli(("--file", daemon.store_path("default"))).run(*command)
+    assert done.code == FAILED and done.out == b""
+    assert "process" in done.err and daemon.store_path("default") in done.err
+    assert Curl(daemon.http).get("k").body == b"v"
+    assert Curl(daemon.http).put("k", b"w").status == 200
+
+
+def test_offline_reading_changes_nothing(folder):
+    path = os.path.join(folder, "some.rdr")
+    tool = Cli(("--file", path))
+    tool.ok("create")
+    tool.ok("write", "k", "v")
+    os.chmod(path, 0o400)
+    before = sorted(os.listdir(folder)), os.stat(path).st_mtime_ns, os.path.getsize(path)
+    for command in (["read", "k"], ["exists", "k"], ["metadata", "k"], ["info"], ["len"], ["last"], ["iterate"]):
+        tool.ok(*command)
+    assert (sorted(os.listdir(folder)), os.stat(path).st_mtime_ns, os.path.getsize(path)) == before
+
+
+def test_offline_files_that_are_not_there_or_no_stores(folder):
+    path = os.path.join(folder, "missing.rdr")
+    for command in (["read", "k"], ["len"]):
+        done = Cli(("--file", path)).run(*command)
+        assert done.code == FAILED and path in done.err
+    assert os.listdir(folder) == []
+    content = b"a letter, not a store. " * 300
+    with open(path, "wb") as file:
+        file.write(content)
+    for command in (["read", "k"], ["write", "k", "v"], ["len"], ["create"]):
+        done = Cli(("--file", path)).run(*command)
+        assert done.code == FAILED and path in done.err, done
+    with open(path, "rb") as file:
+        assert file.read() == content
+    os.mkdir(os.path.join(folder, "folder.rdr"))
+    assert Cli(("--file", os.path.join(folder, "folder.rdr"))).run("len").code == FAILED
+
+
+def test_create_does_not_touch_what_is_there(folder):
+    path = os.path.join(folder, "some.rdr")
+    tool = Cli(("--file", path))
+    tool.ok("create")
+    tool.ok("write", "k", "v")
+    done = tool.run("create")
+    assert done.code == FAILED and "conflict" in done.err
+    assert tool.ok("read", "k") == b"v"
