@@ -20,6 +20,7 @@ struct rd_decoder;                 /* each codec has its own */
 enum rd_decode {
     RD_DECODE_MORE,                /* all input is consumed and no request is complete */
     RD_DECODE_REQUEST,             /* *ret_request is the caller's; input may be left: call again */
+    RD_DECODE_PART,                /* a part of an earlier streamed request: see codec->part */
     RD_DECODE_CLOSED               /* this connection takes no further input */
 };
 
@@ -40,6 +41,14 @@ struct rd_codec {
      * decode with empty input. */
     uint8_t *(*fill_target)(struct rd_decoder *decoder, size_t *ret_len);
     void (*fill_done)(struct rd_decoder *decoder, size_t len);
+
+    /* After RD_DECODE_PART: the part, valid until the next decode. A part is at most what was in the input. Where a
+     * streamed body turns out malformed, its request gets RD_STREAM_ABORT, and then a request that says why. */
+    const struct rd_stream_part *(*part)(const struct rd_decoder *decoder);
+
+    /* Appends a part of a stream, but for a chunk's part->bytes, which are to follow at once. NULL: the codec has no
+     * parts in that direction, since values just follow their heads. */
+    void (*encode_part)(const struct rd_stream_part *part, struct rd_buffer *out);
 
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);

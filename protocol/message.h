@@ -22,7 +22,11 @@ enum rd_opcode {
     RD_OPCODE_PING = 0x02,
 
     RD_OPCODE_WRITE = 0x10,
+    RD_OPCODE_WRITE_STREAM = 0x11, /* a write whose value comes in parts, see rd_stream_part */
     RD_OPCODE_BATCH_WRITE = 0x12,
+    RD_OPCODE_RENAME = 0x13,
+    RD_OPCODE_COPY = 0x14,
+    RD_OPCODE_TRANSFER = 0x15,
     RD_OPCODE_DELETE = 0x16,
     RD_OPCODE_BATCH_DELETE = 0x17,
 
@@ -32,6 +36,8 @@ enum rd_opcode {
     RD_OPCODE_METADATA = 0x23,
     RD_OPCODE_LAST = 0x24,
     RD_OPCODE_ITERATE = 0x25,
+
+    RD_OPCODE_READ_STREAM = 0x26, /* a read, or a part of one, whose value leaves in parts */
 
     RD_OPCODE_STORES = 0x30,
     RD_OPCODE_CREATE = 0x31,
@@ -79,6 +85,49 @@ struct rd_message_key {
     uint64_t hash;                 /* where bytes.data is NULL */
 };
 
+/* What must hold for a request to take effect. */
+enum rd_message_condition_kind {
+    RD_MESSAGE_IF_ANYTHING = 0,
+    RD_MESSAGE_IF_ABSENT = 1,
+    RD_MESSAGE_IF_PRESENT = 2,
+    RD_MESSAGE_IF_VERSION = 3, /* the value is the one with this offset and checksum */
+    RD_MESSAGE_IF_NOT_VERSION = 4 /* HTTP reads only: answered with not_modified where it is */
+};
+
+struct rd_message_condition {
+    enum rd_message_condition_kind kind;
+    uint64_t offset;
+    uint32_t crc32;
+};
+
+/* Which bytes of a value a read asks for. */
+enum rd_message_range_kind {
+    RD_MESSAGE_RANGE_NONE = 0, /* all of it */
+    RD_MESSAGE_RANGE_FROM,     /* first .. first + len, or to the value's end */
+    RD_MESSAGE_RANGE_SUFFIX    /* the last len bytes, or all where there are fewer */
+};
+
+struct rd_message_range {
+    enum rd_message_range_kind kind;
+    uint64_t first; /* bytes */
+    uint64_t len;   /* bytes; UINT64_MAX: to the end */
+};
+
+/* One piece of a value that comes in or goes out in parts, of the request with this id. */
+enum rd_stream_part_kind {
+    RD_STREAM_CHUNK,  /* bytes */
+    RD_STREAM_END,    /* the value is complete */
+    RD_STREAM_ABORT,  /* it will never be: forget it */
+    RD_STREAM_CREDIT  /* binary protocol: so many more bytes may be sent */
+};
+
+struct rd_stream_part {
+    enum rd_stream_part_kind kind;
+    uint64_t id;           /* of the request; 0 where the codec knows one at a time */
+    struct rd_slice bytes; /* CHUNK; borrows from the decoder's input until the next call */
+    uint64_t credit;       /* CREDIT: bytes */
+};
+
 struct rd_message_item {
     struct rd_message_key key;
     struct rd_slice value;         /* writes only */
@@ -101,6 +150,15 @@ struct rd_request {
     size_t item_count;
     bool allow_null_bytes;         /* batch_write */
     enum rd_message_durability durability; /* writes */
+    struct rd_message_condition condition;        /* write, write_stream, delete, read; rename: on the source */
+    struct rd_message_condition target_condition; /* rename: on the target */
+    struct rd_message_key target_key;             /* rename: the new key */
+    struct rd_slice target_store;                 /* copy, transfer: a store's name, not yet checked */
+    struct rd_message_range range;                /* read, read_stream */
+    struct rd_message_condition range_condition;  /* HTTP's If-Range: where it does not hold, all of the value */
+    bool streamed;                 /* write_stream: parts follow, from RD_DECODE_PART */
+    uint64_t stream_len;           /* write_stream: bytes announced; UINT64_MAX: not known */
+    uint64_t stream_credit;        /* read_stream: bytes that may be sent at first */
     uint64_t after_offset;         /* iterate: go on below this payload offset; 0: from the newest */
     uint32_t limit;                /* iterate: entries at most; 0: the server's default */
     struct rd_slice confirm;       /* drop: must equal the store's name */
@@ -148,6 +206,9 @@ struct rd_limits {
     uint32_t header_len_max;       /* bytes of an HTTP request line and headers */
     uint32_t key_len_max;          /* bytes */
     uint32_t batch_count_max;      /* items */
+    uint32_t stream_threshold;     /* bytes; an HTTP value longer than this, or of unknown length, is streamed */
+    uint32_t stream_window;        /* bytes of one incoming stream that may be on their way; the first credit */
+    uint32_t chunk_len_max;        /* bytes of one chunk of a stream */
     uint32_t in_flight_max;        /* requests of one connection that are not answered yet */
 };
 
@@ -155,7 +216,8 @@ struct rd_limits {
     (struct rd_limits)                                                                                        \
     {                                                                                                         \
         .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                     \
-        .batch_count_max = 100000, .in_flight_max = 1024                                                      \
+        .batch_count_max = 100000, .stream_threshold = 1u << 20, .stream_window = 1u << 20,                   \
+        .chunk_len_max = 256u << 10, .in_flight_max = 1024                                                      \
     }
 
 /* Everything in it is borrowed until it has been encoded; `value` until its last byte is sent. */
@@ -170,6 +232,13 @@ struct rd_response {
     uint64_t value_len;            /* read, metadata, last: bytes of the payload */
     uint64_t count;                /* batch_write: written; batch_delete: deleted */
     uint32_t crc32;
+    uint64_t target_offset;        /* copy, transfer */
+    uint64_t target_tail;          /* copy, transfer */
+    uint64_t source_tail;          /* transfer */
+    bool partial;                  /* read, read_stream: value is the part of a value of value_len bytes ... */
+    uint64_t range_first;          /* ... that begins here */
+    bool not_modified;             /* HTTP read: RD_OK without a value */
+    uint64_t stream_credit;        /* write_stream: bytes that the peer may send at first */
     bool found;                    /* exists; delete: it was there */
     bool replaced;                 /* write */
     enum rd_message_durability durability; /* writes: what was in force */

@@ -332,6 +332,7 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
         switch (conn->codec->decode(conn->decoder, input, &request)) {
         case RD_DECODE_MORE:
             return;
+        case RD_DECODE_PART: /* of a streamed request; no codec takes any yet */
         case RD_DECODE_CLOSED:
             end_input(conn);
             return;
