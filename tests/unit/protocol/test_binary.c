@@ -160,7 +160,7 @@ static struct rd_request samples[] = {
     {.opcode = RD_OPCODE_DELETE, .key = KEY("\xff\xfe/%"), .durability = RD_MESSAGE_DURABILITY_NONE},
     {.opcode = RD_OPCODE_BATCH_DELETE, .store = TEXT("x"), .items = key_items, .item_count = 3},
     {.opcode = RD_OPCODE_READ, .store = TEXT("s"), .key = {.hash = 0xfedcba9876543210}},
-    {.opcode = RD_OPCODE_BATCH_READ, .items = key_items, .item_count = 3},
+    {.opcode = RD_OPCODE_BATCH_READ, .store = TEXT("a long name"), .items = key_items, .item_count = 3},
     {.opcode = RD_OPCODE_EXISTS, .key = KEY("k")},
     {.opcode = RD_OPCODE_METADATA, .key = KEY("k")},
     {.opcode = RD_OPCODE_LAST, .store = TEXT("0123456789012345678901234567890123456789012345678901234567890123")},
