@@ -64,9 +64,10 @@ static inline void rd_trailer_encode(const struct rd_trailer *trailer, uint8_t *
     rd_store_u32le(to + 16, trailer->crc32);
 }
 
-/* Reads the entry whose last byte lies just before `end`. False where these bytes cannot be an entry. Looks at the
- * trailer, and for a payload of one byte at that byte; pads and checksums are the caller's to check.
- * file: at least `end` readable bytes. */
+/* Reads the entry whose last byte lies just before `end`. A zero byte where a value might lie is a tombstone only
+ * by its checksum: it may be what became of a value of one byte. False where these bytes cannot be an entry. Looks
+ * at the trailer, and for a payload of one byte at that byte; pads and checksums are the caller's to check. file:
+ * at least `end` readable bytes. */
 static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_record *ret_record)
 {
     if (end < RD_TOMBSTONE_LEN)
@@ -80,14 +81,14 @@ static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_
     if (end - prev_tail == RD_TOMBSTONE_LEN && file[prev_tail] == 0) {
         record.payload_offset = prev_tail;
         record.payload_len = 1;
-        record.tombstone = true;
     } else {
         record.payload_offset = rd_record_align(prev_tail);
         if (record.payload_offset >= trailer_offset)
             return false;
         record.payload_len = trailer_offset - record.payload_offset;
-        record.tombstone = record.payload_len == 1 && file[record.payload_offset] == 0;
     }
+    record.tombstone = record.payload_len == 1 && file[record.payload_offset] == 0 &&
+                       (record.payload_offset % RD_RECORD_ALIGN != 0 || record.trailer.crc32 == RD_TOMBSTONE_CRC);
     *ret_record = record;
     return true;
 }

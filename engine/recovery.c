@@ -30,17 +30,22 @@ static bool checksum_matches(struct rd_slice file, const struct rd_record *recor
  * ------------------------------------------------------------------------------ */
 
 struct walk {
-    uint64_t lowest; /* the tail at which it ended; 0: it led to the file's beginning */
+    uint64_t lowest;     /* the tail at which it ended; 0: it led to the file's beginning */
+    uint64_t lowest_end; /* where the last entry that it took ends */
     uint64_t links;
     bool passed; /* the tail that was looked for is one of its tails */
 };
 
-/* Follows prev_tail from `end` for as long as the entries are sound, but for their checksums. */
+/* Follows prev_tail from `end` for as long as the entries are sound, but for their checksums. One that would begin
+ * below look_for and end above it is not: its link is damaged. */
 static struct walk walk_down(struct rd_slice file, uint64_t end, uint64_t look_for)
 {
     struct walk walk = {.lowest = end, .passed = end == look_for};
     struct rd_record record;
     while (walk.lowest != 0 && rd_record_parse(file.data, walk.lowest, &record) && pad_is_zero(file, &record)) {
+        if (walk.lowest > look_for && record.trailer.prev_tail < look_for)
+            break;
+        walk.lowest_end = walk.lowest;
         walk.lowest = record.trailer.prev_tail;
         walk.links++;
         if (walk.lowest == look_for)
@@ -55,11 +60,14 @@ static bool entry_is_whole(struct rd_slice file, uint64_t end, struct rd_record 
            checksum_matches(file, ret_record);
 }
 
-/* Rule 1. */
+/* Rule 1. A damaged link into a run of zeros finds "a first entry" there; its checksum tells. */
 static bool chain_is_intact(struct rd_slice file, uint64_t end)
 {
     struct rd_record record;
-    return entry_is_whole(file, end, &record) && walk_down(file, end, 0).lowest == 0;
+    if (!entry_is_whole(file, end, &record))
+        return false;
+    struct walk walk = walk_down(file, end, 0);
+    return walk.lowest == 0 && (walk.lowest_end == end || entry_is_whole(file, walk.lowest_end, &record));
 }
 
 static bool any_entry_is_whole(struct rd_slice file, uint64_t end)

@@ -5,8 +5,8 @@
  * Kept is the longest whole prefix. An entry is whole where it follows the one before it without a gap, its pad is
  * zero and its checksum matches. The rules, and why each is there:
  *
- *  1. A chain that leads from the file's end to 0 and whose last entry's checksum matches is taken as it is: a
- * failing checksum further down is a damaged payload, and that is the reads' business (RD_CORRUPT).
+ *  1. A chain that leads from the file's end to 0 and whose last and first entries' checksums match is taken as
+ * it is: a failing checksum between is a damaged payload, and that is the reads' business (RD_CORRUPT).
  *  2. Otherwise entries are followed forward from 0, each with its checksum. What they reach is the trusted tail.
  *  3. Beyond the trusted tail an entry is only believed where its checksum matches and the chain down from it
  * passes through the trusted tail: then what lies between is a damaged payload, not a torn end.

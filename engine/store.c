@@ -170,9 +170,9 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the index of %s", path);
     if (status == RD_OK)
         status = recover(store, ret_error);
-    if (status == RD_OK && options->read_only)
+    if (status == RD_OK && options->read_only && !store->damaged)
         rd_store_make_read_only(store, "opened read-only");
-    else if (status == RD_OK && rd_writer_start(store) != RD_OK)
+    else if (status == RD_OK && !options->read_only && rd_writer_start(store) != RD_OK)
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "cannot start the writer thread of %s", path);
     if (status != RD_OK) {
         rd_store_close(store);
