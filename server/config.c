@@ -220,7 +220,8 @@ static bool apply_member(const char *path, struct rd_slice text, const char *key
 static bool apply_json(const char *path, struct rd_slice text, struct rd_config *config, struct rd_error *error)
 {
     json_error_t json_error;
-    json_t *root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &json_error);
+    json_t *root =
+        json_loadb(text.len != 0 ? (const char *)text.data : "", text.len, JSON_REJECT_DUPLICATES, &json_error);
     if (root == NULL) {
         (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0, "%s:%d: %s", path, json_error.line, json_error.text);
         return false;
