@@ -137,11 +137,16 @@ static int sync_now(struct rd_store *store)
     return failed;
 }
 
-static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
+static bool sync_is_overdue(const struct rd_store *store)
 {
     const struct rd_writer *writer = &store->writer;
-    if (writer->answered_unsynced &&
-        rd_monotonic_ms() - writer->answered_since_ms >= store->durability_interval_ms)
+    return writer->answered_unsynced &&
+           rd_monotonic_ms() - writer->answered_since_ms >= store->durability_interval_ms;
+}
+
+static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
+{
+    if (sync_is_overdue(store))
         return true;
     for (uint32_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_SYNC)
@@ -207,6 +212,18 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     return RD_OK;
 }
 
+/* A group that appends nothing is answered too, and not while an answered write waits too long for its sync. */
+static enum rd_status sync_if_overdue(struct rd_store *store, int *ret_errno)
+{
+    if (!sync_is_overdue(store))
+        return RD_OK;
+    *ret_errno = sync_now(store);
+    if (*ret_errno == 0)
+        return RD_OK;
+    fail_store(store, "fdatasync", *ret_errno);
+    return RD_IO_ERROR;
+}
+
 static bool is_writable(struct rd_store *store)
 {
     return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
@@ -241,6 +258,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
         status = RD_IO_ERROR;
     else if (plan->entry_count != 0)
         status = append(store, plan, &synced, &os_errno);
+    else
+        status = sync_if_overdue(store, &os_errno);
     bool retry = (status == RD_NO_SPACE || status == RD_NO_MEMORY) && plan->step_count > 1;
     *ret_status = status;
     if (retry)
