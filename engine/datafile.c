@@ -112,7 +112,7 @@ enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io
             continue;
         }
         int sync_errno = 0;
-        if (status == RD_OK && created) {
+        if (status == RD_OK && !read_only && (created || opened.st_size == 0)) { /* its maker may have died */
             sync_errno = io->fsync(io->self, fd) == 0 ? sync_folder_of(io, path) : errno;
             if (sync_errno != 0)
                 status = rd_error_set(ret_error, RD_IO_ERROR, sync_errno, "cannot sync the new file %s", path);
