@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""A client of rdrive, a networked key-value server: blocking here, asyncio in rdrive.aio.
+
+    import rdrive
+
+    with rdrive.open("default", "127.0.0.1:7401") as store:
+        store["greeting"] = b"hello"
+        print(store["greeting"], len(store))
+"""
+from .blocking import Client, Store, open
+from .errors import (Conflict, ConnectFailed, ConnectionLost, Corrupt, Forbidden, InvalidArgument, IoError,
+                     KeyCollision, KeyNotFound, NoMemory, NoSpace, NotAStore, Overloaded, PreconditionFailed,
+                     ProtocolError, RangeNotSatisfiable, RdriveError, Status, StoreNotFound, Timeout, TooLarge,
+                     Unauthorized, Unavailable, Unsupported)
+from .types import (BatchDeleted, BatchWritten, Deleted, Durability, Entry, KeyHash, Limits, Metadata, StoreInfo,
+                    StoreState, Value, Version, Written)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BatchDeleted", "BatchWritten", "Client", "Conflict", "ConnectFailed", "ConnectionLost", "Corrupt", "Deleted",
+    "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision", "KeyHash", "KeyNotFound",
+    "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded", "PreconditionFailed", "ProtocolError",
+    "RangeNotSatisfiable", "RdriveError", "Status", "Store", "StoreInfo", "StoreNotFound", "StoreState", "Timeout",
+    "TooLarge", "Unauthorized", "Unavailable", "Unsupported", "Value", "Version", "Written", "open",
+]

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""What the operations take and answer. Offsets and tails are positions in the store's file, lengths are bytes."""
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, Optional, Union
+
+
+class KeyHash(int):
+    """A key given by its XXH3-64 hash (seed 0) alone; the caller answers for the hash."""
+
+    def __new__(cls, value: int) -> "KeyHash":
+        if not 0 <= value < 1 << 64:
+            raise ValueError("a key's hash has 64 bits")
+        return super().__new__(cls, value)
+
+    @classmethod
+    def from_hex(cls, text: str) -> "KeyHash":
+        """From the 16 hex digits that the command line and HTTP show."""
+        return cls(int(text, 16))
+
+    def __repr__(self) -> str:
+        return f"KeyHash(0x{int(self):016x})"
+
+    def __str__(self) -> str:
+        return f"{int(self):016x}"
+
+
+Bytes = Union[bytes, bytearray, memoryview]
+Key = Union[str, bytes, bytearray, memoryview, KeyHash]
+"""A str is taken as its UTF-8 bytes. The empty key is a key like any other."""
+
+
+class Version(NamedTuple):
+    """Tells one value of a key from the next. After a compaction an old version no longer matches."""
+
+    offset: int
+    crc32: int
+
+
+class Durability(enum.IntEnum):
+    """When a write is answered."""
+
+    DEFAULT = 0
+    """as the store is set"""
+    SYNC = 1
+    """once it is on the disk"""
+    INTERVAL = 2
+    """never older than so many ms on the disk; occurs in answers and settings, not to be asked for"""
+    NONE = 3
+    """once the server's kernel has it"""
+
+
+class StoreState(enum.IntEnum):
+    OPEN = 0
+    READ_ONLY = 1
+    FAILED = 2
+
+
+class Limits(NamedTuple):
+    """What the server holds a connection to."""
+
+    body_len_max: int
+    """bytes of a request"""
+    key_len_max: int
+    """bytes of a key"""
+    batch_count_max: int
+    """items of a batch"""
+    in_flight_max: int
+    """requests without an answer"""
+
+
+class Written(NamedTuple):
+    """Of write and write_stream."""
+
+    offset: int
+    tail: int
+    crc32: int
+    key_hash: KeyHash
+    replaced: bool
+    durability: Durability
+    interval_ms: int
+
+    @property
+    def version(self) -> Version:
+        return Version(self.offset, self.crc32)
+
+
+class BatchWritten(NamedTuple):
+    offset: int
+    """of the last value"""
+    tail: int
+    written: int
+    durability: Durability
+    interval_ms: int
+
+
+class Deleted(NamedTuple):
+    tail: int
+    found: bool
+    durability: Durability
+    interval_ms: int
+
+
+class BatchDeleted(NamedTuple):
+    tail: int
+    deleted: int
+    """keys that were there"""
+    durability: Durability
+    interval_ms: int
+
+
+class Entry(NamedTuple):
+    """One live entry, as iterate gives it."""
+
+    key_hash: KeyHash
+    offset: int
+    length: int
+    crc32: int
+
+    @property
+    def version(self) -> Version:
+        return Version(self.offset, self.crc32)
+
+
+class Metadata(NamedTuple):
+    """Of metadata and last."""
+
+    key_hash: KeyHash
+    offset: int
+    length: int
+    prev_tail: int
+    """where the entry before this one, of any key, ends"""
+    crc32: int
+
+    @property
+    def version(self) -> Version:
+        return Version(self.offset, self.crc32)
+
+
+class StoreInfo(NamedTuple):
+    name: str
+    state: StoreState
+    reason: str
+    """why the state is not OPEN; "" otherwise"""
+    entries: int
+    """live keys"""
+    tail: int
+    file_size: int
+    dead_bytes: int
+    durability: Durability
+    interval_ms: int
+
+
+class Value(bytes):
+    """The bytes of a value, and where they lie."""
+
+    offset: int
+    crc32: int
+    key_hash: Optional[KeyHash]
+    """None from batch_read"""
+    prev_tail: Optional[int]
+    """None from batch_read"""
+
+    def __new__(cls, data: Bytes, offset: int, crc32: int, key_hash: Optional[KeyHash] = None,
+                prev_tail: Optional[int] = None) -> "Value":
+        value = super().__new__(cls, data)
+        value.offset = offset
+        value.crc32 = crc32
+        value.key_hash = key_hash
+        value.prev_tail = prev_tail
+        return value
+
+    @property
+    def version(self) -> Version:
+        return Version(self.offset, self.crc32)
