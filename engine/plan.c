@@ -288,7 +288,9 @@ static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index,
 
 static uint64_t payload_len(const struct rd_op *op, size_t i)
 {
-    return op->kind == RD_OP_STREAM ? op->spool->len : op->entries[i].payload.len;
+    if (op->kind == RD_OP_STREAM)
+        return op->spool->len;
+    return op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ? op->entries[i].payload.len : 0;
 }
 
 /* No operation can make the file longer than an index slot can name. */
@@ -296,8 +298,9 @@ static bool fits(const struct rd_plan *plan, const struct rd_op *op)
 {
     uint64_t most = plan->tail;
     for (size_t i = 0; i < op->entry_count; i++) {
-        most += payload_len(op, i) + RD_RECORD_ALIGN + RD_TRAILER_LEN + 1;
-        if (most > RD_TAIL_MAX)
+        uint64_t len = payload_len(op, i);
+        most += len + RD_RECORD_ALIGN + RD_TRAILER_LEN + 1;
+        if (len > RD_TAIL_MAX || most > RD_TAIL_MAX)
             return false;
     }
     return true;

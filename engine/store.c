@@ -197,8 +197,9 @@ void rd_store_close(struct rd_store *store)
 static uint64_t payload_bytes(const struct rd_op *op)
 {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < op->entry_count; i++)
-        bytes += op->entries[i].payload.len;
+    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE;
+    for (size_t i = 0; writes && i < op->entry_count; i++)
+        bytes += op->entries[i].crc32_known ? 0 : op->entries[i].payload.len;
     return bytes;
 }
 
