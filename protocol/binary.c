@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * binary.c - the binary protocol's server side: frames to requests (the decoder's state machine and one parser for
- * each body) and responses to frames. binary_answer.c has the answers' bodies.
+ * binary.c - the binary protocol's server side: frames to requests and parts (the decoder's state machine).
+ * binary_request.c has the bodies of requests, binary_answer.c the way back.
  *
  * Guarantees
- *  1. However the input is cut, the requests are the same.
- *  2. Every frame gets exactly one request, with the frame's id; one that is refused by its header is handed out
- * at once and its body is skipped.
- *  3. A count or a length is believed only after the bytes that it announces are known to be there.
+ *  1. However the input is cut, the requests are the same, and so are the parts' bytes.
+ *  2. Every frame but a part gets exactly one request, with the frame's id; one that is refused by its header is
+ *     handed out at once and its body is skipped. A malformed part ends the connection, since what it belongs to
+ *     can no longer be made whole.
+ *  3. Parts are handed out whether or not there is a stream with their id: the server keeps the streams.
  *
  * The decoder's moves (in brackets the function that makes them):
  *
- *   HELLO --preamble fits (take_hello)--> HEADER --header fits (begin_frame)--> BODY --whole (finish_body)-->
- * HEADER |  ^ other version                    |  ^                                 |
- *     +--+                                  |  +--- skipped (skip_body) --- SKIP <--- refused (refuse_frame)
- *     +--- wrong magic ---> CLOSED <--------+ body too long to skip
+ *   HELLO  -- preamble fits (take_hello) ---------> HEADER, after another version HELLO
+ *   HEADER -- header of a request (begin_frame) --> BODY   -- whole (take_body) --------> HEADER
+ *   HEADER -- header of a chunk (begin_part) -----> CHUNK  -- all handed out (decode) --> HEADER
+ *   HEADER -- header of a credit (begin_part) ----> CREDIT -- whole (take_credit) ------> HEADER
+ *   HEADER -- refused (refuse_frame) -------------> SKIP   -- skipped (decode) ---------> HEADER
+ *   any    -- a request with close_after ---------> CLOSED
  *
  * It runs on the thread of the connection's loop and does no I/O.
  */
@@ -23,6 +26,8 @@
 #include <stdlib.h>
 
 #include "protocol/binary_answer.h"
+#include "protocol/binary_part.h"
+#include "protocol/binary_request.h"
 #include "protocol/wire.h"
 
 /* A frame whose body is longer than so many times the limit is not worth reading to its end. */
@@ -35,6 +40,8 @@ enum phase {
     PHASE_HELLO,  /* head gathers a preamble */
     PHASE_HEADER, /* head gathers a frame header */
     PHASE_BODY,   /* request->body is being filled */
+    PHASE_CHUNK,  /* chunk_left bytes are handed out as they come */
+    PHASE_CREDIT, /* head gathers a credit's number */
     PHASE_SKIP,   /* skip_len bytes are thrown away */
     PHASE_CLOSED
 };
@@ -44,237 +51,24 @@ struct rd_decoder {
     enum phase phase;
     uint8_t head[RD_WIRE_HEADER_LEN];
     size_t head_len;            /* bytes of head that are there */
+    uint8_t flags;              /* of the frame under way */
     struct rd_request *request; /* owned; PHASE_BODY only */
     size_t body_got;            /* bytes of request->body that are there */
     size_t skip_len;            /* bytes */
+    size_t chunk_left;          /* bytes */
+    struct rd_stream_part part; /* the last one that was handed out, or is under way */
 };
-
-/* ---- bodies ----------------------------------------------------------------------------------------------- */
-
-struct parser {
-    struct rd_wire_cursor cursor;
-    const struct rd_limits *limits; /* borrows */
-    struct rd_request *request;     /* borrows; its status keeps the first thing found wrong */
-};
-
-static void fail(struct parser *parser, enum rd_status status, const char *message)
-{
-    if (parser->request->status != RD_OK)
-        return;
-    parser->request->status = status;
-    parser->request->message = message;
-}
-
-static void parse_store(struct parser *parser)
-{
-    size_t len = rd_wire_take_u8(&parser->cursor);
-    parser->request->store = rd_wire_take_bytes(&parser->cursor, len);
-}
-
-static void parse_durability(struct parser *parser)
-{
-    uint8_t durability = rd_wire_take_u8(&parser->cursor);
-    switch (durability) {
-    case RD_MESSAGE_DURABILITY_DEFAULT:
-    case RD_MESSAGE_DURABILITY_SYNC:
-    case RD_MESSAGE_DURABILITY_NONE:
-        parser->request->durability = (enum rd_message_durability)durability;
-        return;
-    default:
-        fail(parser, RD_INVALID_ARGUMENT, "the durability of a write is 0 (the store's), 1 (sync) or 3 (none)");
-    }
-}
-
-static void parse_key(struct parser *parser, struct rd_message_key *ret_key)
-{
-    uint8_t form = rd_wire_take_u8(&parser->cursor);
-    if (form == RD_WIRE_KEY_HASH) {
-        ret_key->hash = rd_wire_take_u64(&parser->cursor);
-        return;
-    }
-    if (form != RD_WIRE_KEY_BYTES) {
-        fail(parser, RD_INVALID_ARGUMENT, "a key's form is 0 (bytes) or 1 (hash)");
-        return;
-    }
-    uint32_t len = rd_wire_take_u32(&parser->cursor);
-    if (len > parser->limits->key_len_max) {
-        fail(parser, RD_TOO_LARGE, "a key is longer than the server takes");
-        return;
-    }
-    ret_key->bytes = rd_wire_take_bytes(&parser->cursor, len);
-}
-
-/* Takes a count and makes room for so many items, each of which is at least item_len_min bytes in the body. */
-static bool parse_count(struct parser *parser, size_t item_len_min)
-{
-    uint32_t count = rd_wire_take_u32(&parser->cursor);
-    if (count > parser->limits->batch_count_max) {
-        fail(parser, RD_TOO_LARGE, "a batch has more items than the server takes");
-        return false;
-    }
-    if (count > parser->cursor.left.len / item_len_min) {
-        fail(parser, RD_INVALID_ARGUMENT, "a batch's count does not fit its body");
-        return false;
-    }
-    if (count == 0)
-        return true;
-    parser->request->items = calloc(count, sizeof *parser->request->items);
-    if (parser->request->items == NULL) {
-        fail(parser, RD_NO_MEMORY, "no memory for the batch");
-        return false;
-    }
-    parser->request->item_count = count;
-    return true;
-}
-
-static void parse_key_request(struct parser *parser)
-{
-    parse_store(parser);
-    parse_key(parser, &parser->request->key);
-}
-
-static void parse_write(struct parser *parser)
-{
-    parse_store(parser);
-    parse_durability(parser);
-    parse_key(parser, &parser->request->key);
-    parser->request->value = rd_wire_take_bytes(&parser->cursor, parser->cursor.left.len);
-}
-
-static void parse_delete(struct parser *parser)
-{
-    parse_store(parser);
-    parse_durability(parser);
-    parse_key(parser, &parser->request->key);
-}
-
-static bool parsing(const struct parser *parser)
-{
-    return parser->request->status == RD_OK && !parser->cursor.cut;
-}
-
-static void parse_batch_write(struct parser *parser)
-{
-    parse_store(parser);
-    parse_durability(parser);
-    uint8_t allow_null_bytes = rd_wire_take_u8(&parser->cursor);
-    if (allow_null_bytes > 1)
-        fail(parser, RD_INVALID_ARGUMENT, "allow_null_bytes is 0 or 1");
-    parser->request->allow_null_bytes = allow_null_bytes == 1;
-    if (!parse_count(parser, RD_WIRE_KEY_LEN_MIN + sizeof(uint32_t)))
-        return;
-    for (size_t i = 0; i < parser->request->item_count && parsing(parser); i++) {
-        struct rd_message_item *item = &parser->request->items[i];
-        parse_key(parser, &item->key);
-        uint32_t value_len = rd_wire_take_u32(&parser->cursor);
-        item->value = rd_wire_take_bytes(&parser->cursor, value_len);
-    }
-}
-
-static void parse_keys(struct parser *parser)
-{
-    if (!parse_count(parser, RD_WIRE_KEY_LEN_MIN))
-        return;
-    for (size_t i = 0; i < parser->request->item_count && parsing(parser); i++)
-        parse_key(parser, &parser->request->items[i].key);
-}
-
-static void parse_batch_delete(struct parser *parser)
-{
-    parse_store(parser);
-    parse_durability(parser);
-    parse_keys(parser);
-}
-
-static void parse_batch_read(struct parser *parser)
-{
-    parse_store(parser);
-    parse_keys(parser);
-}
-
-static void parse_iterate(struct parser *parser)
-{
-    parse_store(parser);
-    parser->request->after_offset = rd_wire_take_u64(&parser->cursor);
-    parser->request->limit = rd_wire_take_u32(&parser->cursor);
-}
-
-static void parse_create(struct parser *parser)
-{
-    parse_store(parser);
-    uint32_t len = rd_wire_take_u32(&parser->cursor);
-    parser->request->settings = rd_wire_take_bytes(&parser->cursor, len);
-}
-
-static void parse_drop(struct parser *parser)
-{
-    parse_store(parser);
-    size_t len = rd_wire_take_u8(&parser->cursor);
-    parser->request->confirm = rd_wire_take_bytes(&parser->cursor, len);
-}
-
-static void parse_ping(struct parser *parser)
-{
-    size_t len = parser->cursor.left.len;
-    if (len > RD_WIRE_PING_LEN_MAX)
-        fail(parser, RD_INVALID_ARGUMENT, "a ping carries at most 64 bytes");
-    (void)rd_wire_take_bytes(&parser->cursor, len);
-}
-
-static void parse_nothing(struct parser *parser)
-{
-    (void)parser;
-}
-
-/* By opcode; NULL: not a request that travels in a frame. */
-typedef void parse_function(struct parser *parser);
-static parse_function *const parsers[] = {
-    [RD_OPCODE_PING] = parse_ping,
-    [RD_OPCODE_WRITE] = parse_write,
-    [RD_OPCODE_BATCH_WRITE] = parse_batch_write,
-    [RD_OPCODE_DELETE] = parse_delete,
-    [RD_OPCODE_BATCH_DELETE] = parse_batch_delete,
-    [RD_OPCODE_READ] = parse_key_request,
-    [RD_OPCODE_BATCH_READ] = parse_batch_read,
-    [RD_OPCODE_EXISTS] = parse_key_request,
-    [RD_OPCODE_METADATA] = parse_key_request,
-    [RD_OPCODE_LAST] = parse_store,
-    [RD_OPCODE_ITERATE] = parse_iterate,
-    [RD_OPCODE_STORES] = parse_nothing,
-    [RD_OPCODE_CREATE] = parse_create,
-    [RD_OPCODE_INFO] = parse_store,
-    [RD_OPCODE_DROP] = parse_drop,
-};
-
-static parse_function *find_parser(uint8_t opcode)
-{
-    return opcode < sizeof parsers / sizeof parsers[0] ? parsers[opcode] : NULL;
-}
-
-static void parse_body(const struct rd_limits *limits, struct rd_request *request)
-{
-    struct parser parser = {
-        .cursor = {.left = rd_slice(request->body, request->body_len)},
-        .limits = limits,
-        .request = request,
-    };
-    find_parser((uint8_t)request->opcode)(&parser);
-    if (parser.cursor.cut)
-        fail(&parser, RD_INVALID_ARGUMENT, "the body ends in the middle of a field");
-    else if (parser.cursor.left.len != 0)
-        fail(&parser, RD_INVALID_ARGUMENT, "the body goes on behind its last field");
-}
 
 /* ---- frames ----------------------------------------------------------------------------------------------- */
 
-/* Fills head from the input. False: not whole yet. */
-static bool take_head(struct rd_decoder *decoder, struct rd_slice *input)
+/* Fills the first len bytes of head from the input. False: not whole yet. */
+static bool take_head(struct rd_decoder *decoder, size_t len, struct rd_slice *input)
 {
-    struct rd_slice part = rd_slice_take(input, sizeof decoder->head - decoder->head_len);
+    struct rd_slice part = rd_slice_take(input, len - decoder->head_len);
     if (part.len != 0)
         memcpy(decoder->head + decoder->head_len, part.data, part.len);
     decoder->head_len += part.len;
-    if (decoder->head_len < sizeof decoder->head)
+    if (decoder->head_len < len)
         return false;
     decoder->head_len = 0;
     return true;
@@ -320,28 +114,58 @@ static enum rd_decode refuse_frame(struct rd_decoder *decoder, struct rd_wire_he
     struct rd_request *request = rd_request_create(0);
     if (request == NULL)
         return hand_out(decoder, NULL, ret_request);
-    request->opcode = find_parser(header.opcode) == NULL ? RD_OPCODE_NONE : (enum rd_opcode)header.opcode;
+    request->opcode = rd_binary_request_exists(header.opcode) ? (enum rd_opcode)header.opcode : RD_OPCODE_NONE;
     request->codec_flags = header.opcode;
     request->id = header.id;
     request->status = status;
     request->message = message;
-    request->close_after = header.body_len > (uint64_t)decoder->limits.body_len_max * SKIP_FACTOR;
+    request->close_after =
+        rd_wire_is_part(header.opcode) || header.body_len > (uint64_t)decoder->limits.body_len_max * SKIP_FACTOR;
     decoder->phase = PHASE_SKIP;
     decoder->skip_len = header.body_len;
     return hand_out(decoder, request, ret_request);
 }
 
+static enum rd_decode begin_part(struct rd_decoder *decoder, struct rd_wire_header header,
+                                 struct rd_request **ret_request)
+{
+    struct rd_stream_part part = {.kind = rd_binary_part_kind(header.opcode), .id = header.id};
+    bool chunk = part.kind == RD_STREAM_CHUNK;
+    size_t len_wanted = part.kind == RD_STREAM_CREDIT ? RD_WIRE_PART_CREDIT_LEN : 0;
+    if (chunk && header.body_len > decoder->limits.chunk_len_max)
+        return refuse_frame(decoder, header, RD_TOO_LARGE, "the chunk is longer than the server takes",
+                            ret_request);
+    if (!chunk && header.body_len != len_wanted)
+        return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "a part's body has another length", ret_request);
+    if (header.flags != 0 || header.status != 0)
+        return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "flags and status of a part must be 0",
+                            ret_request);
+    decoder->part = part;
+    decoder->chunk_left = header.body_len;
+    if (chunk || part.kind == RD_STREAM_CREDIT) {
+        decoder->phase = chunk ? PHASE_CHUNK : PHASE_CREDIT;
+        return RD_DECODE_MORE;
+    }
+    return RD_DECODE_PART;
+}
+
 static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
     struct rd_wire_header header = rd_wire_load_header(decoder->head);
+    if (rd_wire_is_part(header.opcode))
+        return begin_part(decoder, header, ret_request);
     if (header.body_len > decoder->limits.body_len_max)
         return refuse_frame(decoder, header, RD_TOO_LARGE, "the body is longer than the server takes",
                             ret_request);
-    if (find_parser(header.opcode) == NULL)
+    if (!rd_binary_request_exists(header.opcode))
         return refuse_frame(decoder, header, RD_UNSUPPORTED, "this server does not know the operation",
                             ret_request);
-    if (header.flags != 0 || header.status != 0)
+    uint8_t flags_known = rd_binary_request_flags(header.opcode);
+    if (header.status != 0 || (header.flags != 0 && flags_known == 0))
         return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "flags and status of a request must be 0",
+                            ret_request);
+    if ((header.flags & ~flags_known) != 0)
+        return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "a flag that the operation does not have",
                             ret_request);
     struct rd_request *request = rd_request_create(header.body_len);
     if (request == NULL)
@@ -349,6 +173,7 @@ static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request 
     request->opcode = (enum rd_opcode)header.opcode;
     request->codec_flags = header.opcode;
     request->id = header.id;
+    decoder->flags = header.flags;
     decoder->request = request;
     decoder->body_got = 0;
     decoder->phase = PHASE_BODY;
@@ -366,41 +191,72 @@ static enum rd_decode take_body(struct rd_decoder *decoder, struct rd_slice *inp
     decoder->body_got += part.len;
     if (decoder->body_got < request->body_len)
         return RD_DECODE_MORE;
-    parse_body(&decoder->limits, request);
+    rd_binary_request_parse(&decoder->limits, decoder->flags, request);
     decoder->request = NULL;
     decoder->phase = PHASE_HEADER;
     return hand_out(decoder, request, ret_request);
+}
+
+/* RD_DECODE_MORE: no bytes of the chunk are there. */
+static enum rd_decode take_chunk(struct rd_decoder *decoder, struct rd_slice *input)
+{
+    decoder->part.bytes = rd_slice_take(input, decoder->chunk_left);
+    decoder->chunk_left -= decoder->part.bytes.len;
+    return decoder->part.bytes.len == 0 ? RD_DECODE_MORE : RD_DECODE_PART;
+}
+
+static enum rd_decode take_credit(struct rd_decoder *decoder)
+{
+    decoder->part.credit = rd_load_u64le(decoder->head);
+    decoder->phase = PHASE_HEADER;
+    return RD_DECODE_PART;
+}
+
+/* One move. *ret_again: there may be another one in what is left of the input. */
+static enum rd_decode step(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request,
+                           bool *ret_again)
+{
+    switch (decoder->phase) {
+    case PHASE_HELLO:
+        return take_head(decoder, sizeof decoder->head, input) ? take_hello(decoder, ret_request) : RD_DECODE_MORE;
+    case PHASE_HEADER:
+        *ret_again = take_head(decoder, sizeof decoder->head, input);
+        return *ret_again ? begin_frame(decoder, ret_request) : RD_DECODE_MORE;
+    case PHASE_BODY:
+        return take_body(decoder, input, ret_request);
+    case PHASE_CHUNK:
+        if (decoder->chunk_left != 0)
+            return take_chunk(decoder, input);
+        break;
+    case PHASE_CREDIT:
+        return take_head(decoder, RD_WIRE_PART_CREDIT_LEN, input) ? take_credit(decoder) : RD_DECODE_MORE;
+    case PHASE_SKIP:
+        decoder->skip_len -= rd_slice_take(input, decoder->skip_len).len;
+        if (decoder->skip_len != 0)
+            return RD_DECODE_MORE;
+        break;
+    case PHASE_CLOSED:
+        return RD_DECODE_CLOSED;
+    }
+    decoder->phase = PHASE_HEADER;
+    *ret_again = true;
+    return RD_DECODE_MORE;
 }
 
 static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
 {
     *ret_request = NULL;
     for (;;) {
-        enum rd_decode result = RD_DECODE_MORE;
-        switch (decoder->phase) {
-        case PHASE_HELLO:
-            if (!take_head(decoder, input))
-                return RD_DECODE_MORE;
-            return take_hello(decoder, ret_request);
-        case PHASE_HEADER:
-            if (!take_head(decoder, input))
-                return RD_DECODE_MORE;
-            result = begin_frame(decoder, ret_request);
-            break;
-        case PHASE_BODY:
-            return take_body(decoder, input, ret_request);
-        case PHASE_SKIP:
-            decoder->skip_len -= rd_slice_take(input, decoder->skip_len).len;
-            if (decoder->skip_len != 0)
-                return RD_DECODE_MORE;
-            decoder->phase = PHASE_HEADER;
-            break;
-        case PHASE_CLOSED:
-            return RD_DECODE_CLOSED;
-        }
-        if (result != RD_DECODE_MORE)
+        bool again = false;
+        enum rd_decode result = step(decoder, input, ret_request, &again);
+        if (result != RD_DECODE_MORE || !again)
             return result;
     }
+}
+
+static const struct rd_stream_part *part_of(const struct rd_decoder *decoder)
+{
+    return &decoder->part;
 }
 
 static struct rd_decoder *create(const struct rd_limits *limits)
@@ -439,7 +295,8 @@ static void fill_done(struct rd_decoder *decoder, size_t len)
 
 static bool mid_request(const struct rd_decoder *decoder)
 {
-    return decoder->head_len != 0 || decoder->phase == PHASE_BODY ||
+    return decoder->head_len != 0 || decoder->phase == PHASE_BODY || decoder->phase == PHASE_CREDIT ||
+           (decoder->phase == PHASE_CHUNK && decoder->chunk_left != 0) ||
            (decoder->phase == PHASE_SKIP && decoder->skip_len != 0);
 }
 
@@ -451,6 +308,8 @@ const struct rd_codec rd_binary_codec = {
     .decode = decode,
     .fill_target = fill_target,
     .fill_done = fill_done,
+    .part = part_of,
+    .encode_part = rd_binary_answer_encode_part,
     .mid_request = mid_request,
     .encode = rd_binary_answer_encode,
 };

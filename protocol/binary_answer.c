@@ -8,6 +8,7 @@
  */
 #include "protocol/binary_answer.h"
 
+#include "protocol/binary_part.h"
 #include "protocol/wire.h"
 
 /* Leaves room for what comes in front of a value. */
@@ -79,7 +80,9 @@ static void encode_hello(const struct rd_response *response, struct rd_buffer *o
         to = rd_wire_put_u32(to, response->limits.body_len_max);
         to = rd_wire_put_u32(to, response->limits.key_len_max);
         to = rd_wire_put_u32(to, response->limits.batch_count_max);
-        rd_wire_put_u32(to, response->limits.in_flight_max);
+        to = rd_wire_put_u32(to, response->limits.in_flight_max);
+        to = rd_wire_put_u32(to, response->limits.stream_window);
+        rd_wire_put_u32(to, response->limits.chunk_len_max);
     } else {
         put_error_body(to, message);
     }
@@ -158,6 +161,10 @@ static size_t encode_batch_delete(const struct rd_request *request, const struct
 static size_t encode_read(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
+    if (response->value.len > BODY_LEN_MAX - RD_WIRE_READ_ANSWER_LEN) {
+        encode_error(request, RD_TOO_LARGE, "the value does not fit a frame: use read_stream", out);
+        return 0;
+    }
     uint8_t *to = begin(request, RD_WIRE_READ_ANSWER_LEN, response->value.len, out);
     if (to == NULL)
         return 0;
@@ -166,6 +173,37 @@ static size_t encode_read(const struct rd_request *request, const struct rd_resp
     to = rd_wire_put_u64(to, response->key_hash);
     rd_wire_put_u64(to, response->prev_tail);
     return response->value.len;
+}
+
+/* The value's bytes leave in parts. */
+static size_t encode_read_stream(const struct rd_request *request, const struct rd_response *response,
+                                 struct rd_buffer *out)
+{
+    uint8_t *to = begin(request, RD_WIRE_READ_STREAM_ANSWER_LEN, 0, out);
+    if (to == NULL)
+        return 0;
+    to = rd_wire_put_u64(to, response->offset);
+    to = rd_wire_put_u32(to, response->crc32);
+    to = rd_wire_put_u64(to, response->key_hash);
+    to = rd_wire_put_u64(to, response->prev_tail);
+    to = rd_wire_put_u64(to, response->value_len);
+    to = rd_wire_put_u64(to, response->range_first);
+    rd_wire_put_u64(to, response->value.len);
+    return 0;
+}
+
+static size_t encode_copy(const struct rd_request *request, const struct rd_response *response,
+                          struct rd_buffer *out)
+{
+    bool transfer = request->opcode == RD_OPCODE_TRANSFER;
+    uint8_t *to = begin(request, transfer ? RD_WIRE_TRANSFER_ANSWER_LEN : RD_WIRE_COPY_ANSWER_LEN, 0, out);
+    if (to == NULL)
+        return 0;
+    to = rd_wire_put_u64(to, response->target_offset);
+    to = rd_wire_put_u64(to, response->target_tail);
+    if (transfer)
+        rd_wire_put_u64(to, response->source_tail);
+    return 0;
 }
 
 static size_t encode_exists(const struct rd_request *request, const struct rd_response *response,
@@ -236,7 +274,10 @@ static size_t encode_iterate(const struct rd_request *request, const struct rd_r
     return 0;
 }
 
-/* A name or reason that its length field cannot say would be a bug of ours, but it comes from outside: cut it. */
+#define ABORT_MESSAGE_LEN_MAX 1024u
+
+/* A name, reason or message that its length field cannot say would be a bug of ours, but it comes from outside:
+ * cut it. */
 static struct rd_slice cut(struct rd_slice text, size_t len_max)
 {
     return rd_slice(text.data, text.len < len_max ? text.len : len_max);
@@ -289,7 +330,11 @@ typedef size_t encode_function(const struct rd_request *request, const struct rd
 static encode_function *const encoders[] = {
     [RD_OPCODE_PING] = encode_nothing,
     [RD_OPCODE_WRITE] = encode_write,
+    [RD_OPCODE_WRITE_STREAM] = encode_write,
     [RD_OPCODE_BATCH_WRITE] = encode_batch_write,
+    [RD_OPCODE_RENAME] = encode_write,
+    [RD_OPCODE_COPY] = encode_copy,
+    [RD_OPCODE_TRANSFER] = encode_copy,
     [RD_OPCODE_DELETE] = encode_delete,
     [RD_OPCODE_BATCH_DELETE] = encode_batch_delete,
     [RD_OPCODE_READ] = encode_read,
@@ -298,6 +343,7 @@ static encode_function *const encoders[] = {
     [RD_OPCODE_METADATA] = encode_metadata,
     [RD_OPCODE_LAST] = encode_metadata,
     [RD_OPCODE_ITERATE] = encode_iterate,
+    [RD_OPCODE_READ_STREAM] = encode_read_stream,
     [RD_OPCODE_STORES] = encode_stores,
     [RD_OPCODE_CREATE] = encode_stores,
     [RD_OPCODE_INFO] = encode_stores,
@@ -319,4 +365,19 @@ size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd
     encode_function *encode = opcode < sizeof encoders / sizeof encoders[0] ? encoders[opcode] : NULL;
     assert(encode != NULL); /* the decoder gives every other request a status */
     return encode(request, response, out);
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------ */
+
+void rd_binary_answer_encode_part(const struct rd_stream_part *part, struct rd_buffer *out)
+{
+    if (part->kind == RD_STREAM_ABORT) {
+        struct rd_slice message = cut(part->bytes, ABORT_MESSAGE_LEN_MAX);
+        rd_binary_part_begin(part, 2 * sizeof(uint16_t) + message.len, out);
+        rd_buffer_append_u16le(out, (uint16_t)part->status);
+        rd_buffer_append_u16le(out, (uint16_t)message.len);
+        rd_buffer_append_slice(out, message);
+        return;
+    }
+    rd_binary_part_encode(part, out);
 }

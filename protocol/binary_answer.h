@@ -12,4 +12,8 @@
 size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd_response *response,
                                struct rd_buffer *out);
 
+/* As struct rd_codec's encode_part says. An ABORT states part->status and, as its message, part->bytes. Any
+ * thread. */
+void rd_binary_answer_encode_part(const struct rd_stream_part *part, struct rd_buffer *out);
+
 #endif

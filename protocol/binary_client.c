@@ -7,6 +7,9 @@
  */
 #include "protocol/binary_client.h"
 
+#include "protocol/binary_part.h"
+#include "protocol/binary_request.h"
+
 void rd_binary_encode_hello(struct rd_buffer *out)
 {
     rd_buffer_append(out, RD_WIRE_MAGIC, RD_WIRE_MAGIC_LEN);
@@ -84,11 +87,60 @@ static void put_store_and_durability(struct writer *writer, const struct rd_requ
     rd_buffer_append_u8(writer->out, (uint8_t)request->durability);
 }
 
+static void put_condition(struct writer *writer, const struct rd_message_condition *condition)
+{
+    if (condition->kind == RD_MESSAGE_IF_ANYTHING)
+        return;
+    bool version = condition->kind == RD_MESSAGE_IF_VERSION;
+    rd_buffer_append_u8(writer->out, (uint8_t)condition->kind);
+    rd_buffer_append_u64le(writer->out, version ? condition->offset : 0);
+    rd_buffer_append_u32le(writer->out, version ? condition->crc32 : 0);
+}
+
 /* write and delete alike: a write's value follows behind. */
 static void put_change(struct writer *writer, const struct rd_request *request)
 {
-    put_store_and_durability(writer, request);
+    put_store(writer, request);
+    put_condition(writer, &request->condition);
+    rd_buffer_append_u8(writer->out, (uint8_t)request->durability);
     put_key(writer, &request->key);
+}
+
+static void put_write_stream(struct writer *writer, const struct rd_request *request)
+{
+    put_change(writer, request);
+    rd_buffer_append_u64le(writer->out, request->stream_len);
+}
+
+static void put_rename(struct writer *writer, const struct rd_request *request)
+{
+    put_store(writer, request);
+    put_condition(writer, &request->condition);
+    put_condition(writer, &request->target_condition);
+    rd_buffer_append_u8(writer->out, (uint8_t)request->durability);
+    put_key(writer, &request->key);
+    put_key(writer, &request->target_key);
+}
+
+static void put_copy(struct writer *writer, const struct rd_request *request)
+{
+    put_key_request(writer, request);
+    put_name(writer, request->target_store);
+}
+
+static void put_read_stream(struct writer *writer, const struct rd_request *request)
+{
+    static const uint8_t kinds[] = {
+        [RD_MESSAGE_RANGE_NONE] = RD_WIRE_RANGE_ALL,
+        [RD_MESSAGE_RANGE_FROM] = RD_WIRE_RANGE_FROM,
+        [RD_MESSAGE_RANGE_SUFFIX] = RD_WIRE_RANGE_SUFFIX,
+    };
+    const struct rd_message_range *range = &request->range;
+    put_key_request(writer, request);
+    rd_buffer_append_u8(writer->out, kinds[range->kind]);
+    rd_buffer_append_u64le(writer->out, range->kind == RD_MESSAGE_RANGE_FROM ? range->first : 0);
+    rd_buffer_append_u64le(writer->out, range->kind == RD_MESSAGE_RANGE_NONE ? UINT64_MAX : range->len);
+    rd_buffer_append_u64le(writer->out, request->stream_credit);
 }
 
 static void put_batch_write(struct writer *writer, const struct rd_request *request)
@@ -144,7 +196,11 @@ typedef void put_function(struct writer *writer, const struct rd_request *reques
 static put_function *const putters[] = {
     [RD_OPCODE_PING] = put_nothing,
     [RD_OPCODE_WRITE] = put_change,
+    [RD_OPCODE_WRITE_STREAM] = put_write_stream,
     [RD_OPCODE_BATCH_WRITE] = put_batch_write,
+    [RD_OPCODE_RENAME] = put_rename,
+    [RD_OPCODE_COPY] = put_copy,
+    [RD_OPCODE_TRANSFER] = put_copy,
     [RD_OPCODE_DELETE] = put_change,
     [RD_OPCODE_BATCH_DELETE] = put_batch_delete,
     [RD_OPCODE_READ] = put_key_request,
@@ -153,18 +209,38 @@ static put_function *const putters[] = {
     [RD_OPCODE_METADATA] = put_key_request,
     [RD_OPCODE_LAST] = put_store,
     [RD_OPCODE_ITERATE] = put_iterate,
+    [RD_OPCODE_READ_STREAM] = put_read_stream,
     [RD_OPCODE_STORES] = put_nothing,
     [RD_OPCODE_CREATE] = put_create,
     [RD_OPCODE_INFO] = put_store,
     [RD_OPCODE_DROP] = put_drop,
 };
 
+/* The flags of the request's frame. False: it asks for what its operation cannot carry. */
+static bool find_flags(const struct rd_request *request, uint8_t *ret_flags)
+{
+    uint8_t flags = 0;
+    if (request->condition.kind != RD_MESSAGE_IF_ANYTHING)
+        flags |= RD_WIRE_FLAG_CONDITION;
+    if (request->target_condition.kind != RD_MESSAGE_IF_ANYTHING)
+        flags |= RD_WIRE_FLAG_TARGET_CONDITION;
+    bool ranged = request->range.kind != RD_MESSAGE_RANGE_NONE;
+    if ((flags & ~rd_binary_request_flags((uint8_t)request->opcode)) != 0 ||
+        request->condition.kind > RD_MESSAGE_IF_VERSION ||
+        request->target_condition.kind > RD_MESSAGE_IF_VERSION ||
+        (ranged && request->opcode != RD_OPCODE_READ_STREAM) || request->range.kind > RD_MESSAGE_RANGE_SUFFIX)
+        return false;
+    *ret_flags = flags;
+    return true;
+}
+
 enum rd_status rd_binary_encode_request(const struct rd_request *request, struct rd_buffer *out,
                                         size_t *ret_follow_len)
 {
     size_t opcode = (size_t)request->opcode;
     put_function *put = opcode < sizeof putters / sizeof putters[0] ? putters[opcode] : NULL;
-    if (put == NULL)
+    uint8_t flags = 0;
+    if (put == NULL || !find_flags(request, &flags))
         return RD_INVALID_ARGUMENT;
 
     size_t begin = out->len;
@@ -185,10 +261,16 @@ enum rd_status rd_binary_encode_request(const struct rd_request *request, struct
     }
     rd_wire_store_header(out->data + begin, (struct rd_wire_header){.id = request->id,
                                                                     .body_len = (uint32_t)(here_len + follow_len),
-                                                                    .opcode = (uint8_t)opcode});
+                                                                    .opcode = (uint8_t)opcode,
+                                                                    .flags = flags});
     *ret_follow_len = follow_len;
     return RD_OK;
 refused:
     out->len = begin;
     return writer.status;
+}
+
+void rd_binary_encode_part(const struct rd_stream_part *part, struct rd_buffer *out)
+{
+    rd_binary_part_encode(part, out);
 }

@@ -3,13 +3,16 @@
  * binary_reader.c - the client's reader: bytes from a server to answers (binary_client.h).
  *
  * Bytes behind the fields of an answer that are known here are a newer server's additions and are left aside, but
- * for read, whose value is the rest, and for errors. Everything else that does not fit breaks the reader for good:
- * a stream of frames that has been misread once cannot be trusted again.
+ * for read, whose value is the rest, and for errors. A chunk of a stream is handed out as it comes and never
+ * gathered. Everything else that does not fit breaks the reader for good: a stream of frames that has been misread
+ * once cannot be trusted again.
  */
 #include "protocol/binary_client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "protocol/binary_part.h"
 
 /* Below this much the copy out of the caller's read buffer is cheaper than a read of its own. */
 #define FILL_LEN_MIN (16u << 10)
@@ -114,6 +117,36 @@ static void take_read(struct parser *parser)
     response->found = true;
 }
 
+static void take_read_stream(struct parser *parser)
+{
+    struct rd_response *response = parser->response;
+    response->offset = rd_wire_take_u64(&parser->cursor);
+    response->crc32 = rd_wire_take_u32(&parser->cursor);
+    response->key_hash = rd_wire_take_u64(&parser->cursor);
+    response->prev_tail = rd_wire_take_u64(&parser->cursor);
+    response->value_len = rd_wire_take_u64(&parser->cursor);
+    response->range_first = rd_wire_take_u64(&parser->cursor);
+    uint64_t len = rd_wire_take_u64(&parser->cursor);
+    if (response->range_first > response->value_len || len > response->value_len - response->range_first ||
+        len > SIZE_MAX)
+        fail(parser->reader, "an answer has a range outside its value");
+    response->value = rd_slice(NULL, (size_t)len);
+    response->partial = len != response->value_len;
+    response->found = true;
+}
+
+static void take_copy(struct parser *parser)
+{
+    parser->response->target_offset = rd_wire_take_u64(&parser->cursor);
+    parser->response->target_tail = rd_wire_take_u64(&parser->cursor);
+}
+
+static void take_transfer(struct parser *parser)
+{
+    take_copy(parser);
+    parser->response->source_tail = rd_wire_take_u64(&parser->cursor);
+}
+
 static void take_exists(struct parser *parser)
 {
     parser->response->found = rd_wire_take_u8(&parser->cursor) != 0;
@@ -209,6 +242,10 @@ static void take_limits(struct parser *parser)
     limits->key_len_max = rd_wire_take_u32(&parser->cursor);
     limits->batch_count_max = rd_wire_take_u32(&parser->cursor);
     limits->in_flight_max = rd_wire_take_u32(&parser->cursor);
+    if (parser->cursor.left.len == 0)
+        return; /* a server from before there were streams: zeros */
+    limits->stream_window = rd_wire_take_u32(&parser->cursor);
+    limits->chunk_len_max = rd_wire_take_u32(&parser->cursor);
 }
 
 static void take_error(struct parser *parser)
@@ -228,14 +265,27 @@ static void take_error(struct parser *parser)
 
 typedef void take_function(struct parser *parser);
 static take_function *const takers[] = {
-    [RD_OPCODE_HELLO] = take_limits,   [RD_OPCODE_PING] = take_nothing,
-    [RD_OPCODE_WRITE] = take_write,    [RD_OPCODE_BATCH_WRITE] = take_batch_write,
-    [RD_OPCODE_DELETE] = take_delete,  [RD_OPCODE_BATCH_DELETE] = take_batch_delete,
-    [RD_OPCODE_READ] = take_read,      [RD_OPCODE_BATCH_READ] = take_batch_read,
-    [RD_OPCODE_EXISTS] = take_exists,  [RD_OPCODE_METADATA] = take_metadata,
-    [RD_OPCODE_LAST] = take_metadata,  [RD_OPCODE_ITERATE] = take_iterate,
-    [RD_OPCODE_STORES] = take_stores,  [RD_OPCODE_CREATE] = take_one_store,
-    [RD_OPCODE_INFO] = take_one_store, [RD_OPCODE_DROP] = take_nothing,
+    [RD_OPCODE_HELLO] = take_limits,
+    [RD_OPCODE_PING] = take_nothing,
+    [RD_OPCODE_WRITE] = take_write,
+    [RD_OPCODE_BATCH_WRITE] = take_batch_write,
+    [RD_OPCODE_DELETE] = take_delete,
+    [RD_OPCODE_BATCH_DELETE] = take_batch_delete,
+    [RD_OPCODE_WRITE_STREAM] = take_write,
+    [RD_OPCODE_RENAME] = take_write,
+    [RD_OPCODE_COPY] = take_copy,
+    [RD_OPCODE_TRANSFER] = take_transfer,
+    [RD_OPCODE_READ_STREAM] = take_read_stream,
+    [RD_OPCODE_READ] = take_read,
+    [RD_OPCODE_BATCH_READ] = take_batch_read,
+    [RD_OPCODE_EXISTS] = take_exists,
+    [RD_OPCODE_METADATA] = take_metadata,
+    [RD_OPCODE_LAST] = take_metadata,
+    [RD_OPCODE_ITERATE] = take_iterate,
+    [RD_OPCODE_STORES] = take_stores,
+    [RD_OPCODE_CREATE] = take_one_store,
+    [RD_OPCODE_INFO] = take_one_store,
+    [RD_OPCODE_DROP] = take_nothing,
 };
 
 static bool parse_body(struct rd_binary_reader *reader, struct rd_response *ret_response)
@@ -275,6 +325,12 @@ static bool begin_hello(struct rd_binary_reader *reader)
     return true;
 }
 
+/* An error answer may carry a part's opcode: to a part that the server could not bear. */
+static bool is_part(const struct rd_binary_reader *reader)
+{
+    return reader->greeted && rd_wire_is_part(reader->header.opcode) && reader->header.status == RD_OK;
+}
+
 /* head is whole: checks it and makes room for the body. */
 static bool begin_body(struct rd_binary_reader *reader)
 {
@@ -287,6 +343,14 @@ static bool begin_body(struct rd_binary_reader *reader)
             return fail(reader, "an answer has flags that this client does not know");
         if (reader->header.opcode == RD_OPCODE_HELLO)
             return fail(reader, "an answer to a hello that was not sent");
+    }
+    if (is_part(reader)) {
+        reader->part =
+            (struct rd_stream_part){.kind = rd_binary_part_kind(reader->header.opcode), .id = reader->header.id};
+        if (reader->part.kind == RD_STREAM_CHUNK) {
+            reader->chunk_left = reader->header.body_len;
+            return true;
+        }
     }
     if (reader->header.body_len > reader->body_len_max)
         return fail(reader, "an answer is longer than this client takes");
@@ -311,9 +375,28 @@ static void forget(struct rd_binary_reader *reader)
     reader->body = NULL;
 }
 
+/* A part whose body is whole; of a chunk only the header is. */
+static enum rd_binary_read end_part(struct rd_binary_reader *reader)
+{
+    struct rd_wire_cursor cursor = {.left = rd_slice(reader->body, reader->header.body_len)};
+    if (reader->part.kind == RD_STREAM_CREDIT)
+        reader->part.credit = rd_wire_take_u64(&cursor);
+    if (reader->part.kind == RD_STREAM_ABORT) {
+        reader->part.status = (enum rd_status)rd_wire_take_u16(&cursor);
+        size_t len = rd_wire_take_u16(&cursor);
+        reader->part.bytes = rd_wire_take_bytes(&cursor, len);
+    }
+    if (!cursor.cut)
+        return RD_BINARY_READ_PART;
+    fail(reader, "a part's body ends in the middle of a field");
+    return RD_BINARY_READ_BROKEN;
+}
+
 static enum rd_binary_read end_body(struct rd_binary_reader *reader, struct rd_binary_answer *ret_answer)
 {
     reader->in_body = false;
+    if (is_part(reader))
+        return end_part(reader);
     *ret_answer = (struct rd_binary_answer){
         .hello = !reader->greeted, .opcode = reader->header.opcode, .id = reader->header.id};
     if (!parse_body(reader, &ret_answer->response))
@@ -323,22 +406,39 @@ static enum rd_binary_read end_body(struct rd_binary_reader *reader, struct rd_b
     return RD_BINARY_READ_ANSWER;
 }
 
+/* False: the header is not whole yet, or makes no sense. */
+static bool take_head(struct rd_binary_reader *reader, struct rd_slice *input)
+{
+    struct rd_slice part = rd_slice_take(input, sizeof reader->head - reader->head_len);
+    if (part.len != 0)
+        memcpy(reader->head + reader->head_len, part.data, part.len);
+    reader->head_len += part.len;
+    if (reader->head_len < sizeof reader->head)
+        return false;
+    reader->head_len = 0;
+    return begin_body(reader);
+}
+
+/* RD_BINARY_READ_MORE: no bytes of the chunk are there. */
+static enum rd_binary_read take_chunk(struct rd_binary_reader *reader, struct rd_slice *input)
+{
+    reader->part.bytes = rd_slice_take(input, reader->chunk_left);
+    reader->chunk_left -= (uint32_t)reader->part.bytes.len;
+    return reader->part.bytes.len == 0 ? RD_BINARY_READ_MORE : RD_BINARY_READ_PART;
+}
+
 enum rd_binary_read rd_binary_reader_next(struct rd_binary_reader *reader, struct rd_slice *input,
                                           struct rd_binary_answer *ret_answer)
 {
     if (reader->error != NULL)
         return RD_BINARY_READ_BROKEN;
-    if (!reader->in_body) {
+    if (!reader->in_body)
         forget(reader);
-        struct rd_slice part = rd_slice_take(input, sizeof reader->head - reader->head_len);
-        if (part.len != 0)
-            memcpy(reader->head + reader->head_len, part.data, part.len);
-        reader->head_len += part.len;
-        if (reader->head_len < sizeof reader->head)
-            return RD_BINARY_READ_MORE;
-        reader->head_len = 0;
-        if (!begin_body(reader))
-            return RD_BINARY_READ_BROKEN;
+    while (!reader->in_body) {
+        if (reader->chunk_left != 0)
+            return take_chunk(reader, input);
+        if (!take_head(reader, input))
+            return reader->error != NULL ? RD_BINARY_READ_BROKEN : RD_BINARY_READ_MORE;
     }
     struct rd_slice part = rd_slice_take(input, reader->header.body_len - reader->body_got);
     if (part.len != 0)
@@ -347,6 +447,11 @@ enum rd_binary_read rd_binary_reader_next(struct rd_binary_reader *reader, struc
     if (reader->body_got < reader->header.body_len)
         return RD_BINARY_READ_MORE;
     return end_body(reader, ret_answer);
+}
+
+const struct rd_stream_part *rd_binary_reader_part(const struct rd_binary_reader *reader)
+{
+    return &reader->part;
 }
 
 uint8_t *rd_binary_reader_fill_target(struct rd_binary_reader *reader, size_t *ret_len)

@@ -17,7 +17,7 @@
 
 /* Numbers are part of the binary protocol and never change. */
 enum rd_opcode {
-    RD_OPCODE_NONE = 0,            /* a request that could not be told; its status says why */
+    RD_OPCODE_NONE = 0, /* a request that could not be told; its status says why */
     RD_OPCODE_HELLO = 0x01,
     RD_OPCODE_PING = 0x02,
 
@@ -45,13 +45,13 @@ enum rd_opcode {
     RD_OPCODE_DROP = 0x33,
 
     /* Never on the binary protocol's wire. */
-    RD_OPCODE_HEALTH = 0x80,       /* the process lives */
-    RD_OPCODE_READY = 0x81,        /* every store serves */
-    RD_OPCODE_CONTINUE = 0x82      /* HTTP's 100 Continue, kept in line with the answers before it */
+    RD_OPCODE_HEALTH = 0x80,  /* the process lives */
+    RD_OPCODE_READY = 0x81,   /* every store serves */
+    RD_OPCODE_CONTINUE = 0x82 /* HTTP's 100 Continue, kept in line with the answers before it */
 };
 
 enum rd_operation_class {
-    RD_CLASS_CONNECTION,           /* answered without a store */
+    RD_CLASS_CONNECTION, /* answered without a store */
     RD_CLASS_READ,
     RD_CLASS_WRITE,
     RD_CLASS_ADMIN
@@ -61,8 +61,8 @@ enum rd_operation_class {
 struct rd_operation {
     enum rd_opcode opcode;
     enum rd_operation_class class;
-    bool on_wire;                  /* part of the binary protocol */
-    const char *name;              /* as in docs and logs: "batch_write" */
+    bool on_wire;     /* part of the binary protocol */
+    const char *name; /* as in docs and logs: "batch_write" */
 };
 
 extern const struct rd_operation rd_operations[];
@@ -81,8 +81,8 @@ enum rd_message_durability {
 
 /* A key by its bytes, or by its XXH3-64 hash alone. */
 struct rd_message_key {
-    struct rd_slice bytes;         /* data NULL: only the hash is known (an empty key is not NULL) */
-    uint64_t hash;                 /* where bytes.data is NULL */
+    struct rd_slice bytes; /* data NULL: only the hash is known (an empty key is not NULL) */
+    uint64_t hash;         /* where bytes.data is NULL */
 };
 
 /* What must hold for a request to take effect. */
@@ -90,7 +90,7 @@ enum rd_message_condition_kind {
     RD_MESSAGE_IF_ANYTHING = 0,
     RD_MESSAGE_IF_ABSENT = 1,
     RD_MESSAGE_IF_PRESENT = 2,
-    RD_MESSAGE_IF_VERSION = 3, /* the value is the one with this offset and checksum */
+    RD_MESSAGE_IF_VERSION = 3,    /* the value is the one with this offset and checksum */
     RD_MESSAGE_IF_NOT_VERSION = 4 /* HTTP reads only: answered with not_modified where it is */
 };
 
@@ -115,10 +115,10 @@ struct rd_message_range {
 
 /* One piece of a value that comes in or goes out in parts, of the request with this id. */
 enum rd_stream_part_kind {
-    RD_STREAM_CHUNK,  /* bytes */
-    RD_STREAM_END,    /* the value is complete */
-    RD_STREAM_ABORT,  /* it will never be: forget it */
-    RD_STREAM_CREDIT  /* binary protocol: so many more bytes may be sent */
+    RD_STREAM_CHUNK, /* bytes */
+    RD_STREAM_END,   /* the value is complete */
+    RD_STREAM_ABORT, /* it will never be: forget it */
+    RD_STREAM_CREDIT /* binary protocol: so many more bytes may be sent */
 };
 
 struct rd_stream_part {
@@ -126,47 +126,49 @@ struct rd_stream_part {
     uint64_t id;           /* of the request; 0 where the codec knows one at a time */
     struct rd_slice bytes; /* CHUNK; borrows from the decoder's input until the next call */
     uint64_t credit;       /* CREDIT: bytes */
+    enum rd_status status; /* ABORT of a read_stream by the server: why (`bytes` is the message, UTF-8); RD_OK: the
+                            * client wanted it so */
 };
 
 struct rd_message_item {
     struct rd_message_key key;
-    struct rd_slice value;         /* writes only */
+    struct rd_slice value; /* writes only */
 };
 
 /* Owned by whoever holds it; every slice inside points into memory that the request owns and that goes with
  * rd_request_destroy. */
 struct rd_request {
     enum rd_opcode opcode;
-    enum rd_status status;         /* anything but RD_OK: malformed; answer with this status and `message` */
-    const char *message;           /* static text or `detail`, for the above; NULL otherwise */
-    char detail[128];              /* a message that names a place, such as an item's number; terminated */
-    bool close_after;              /* the connection ends once this one is answered */
-    uint64_t id;                   /* the binary protocol's request id; 0 elsewhere */
+    enum rd_status status; /* anything but RD_OK: malformed; answer with this status and `message` */
+    const char *message;   /* static text or `detail`, for the above; NULL otherwise */
+    char detail[128];      /* a message that names a place, such as an item's number; terminated */
+    bool close_after;      /* the connection ends once this one is answered */
+    uint64_t id;           /* the binary protocol's request id; 0 elsewhere */
 
     struct rd_slice store;         /* a store's name, not yet checked; len 0: the store `default` */
     struct rd_message_key key;     /* write, delete, read, exists, metadata */
     struct rd_slice value;         /* write */
     struct rd_message_item *items; /* batch_*; owned */
     size_t item_count;
-    bool allow_null_bytes;         /* batch_write */
-    enum rd_message_durability durability; /* writes */
+    bool allow_null_bytes;                        /* batch_write */
+    enum rd_message_durability durability;        /* writes */
     struct rd_message_condition condition;        /* write, write_stream, delete, read; rename: on the source */
     struct rd_message_condition target_condition; /* rename: on the target */
     struct rd_message_key target_key;             /* rename: the new key */
     struct rd_slice target_store;                 /* copy, transfer: a store's name, not yet checked */
     struct rd_message_range range;                /* read, read_stream */
     struct rd_message_condition range_condition;  /* HTTP's If-Range: where it does not hold, all of the value */
-    bool streamed;                 /* write_stream: parts follow, from RD_DECODE_PART */
-    uint64_t stream_len;           /* write_stream: bytes announced; UINT64_MAX: not known */
-    uint64_t stream_credit;        /* read_stream: bytes that may be sent at first */
-    uint64_t after_offset;         /* iterate: go on below this payload offset; 0: from the newest */
-    uint32_t limit;                /* iterate: entries at most; 0: the server's default */
-    struct rd_slice confirm;       /* drop: must equal the store's name */
-    struct rd_slice settings;      /* create: JSON text; len 0: defaults */
+    bool streamed;                                /* write_stream: parts follow, from RD_DECODE_PART */
+    uint64_t stream_len;                          /* write_stream: bytes announced; UINT64_MAX: not known */
+    uint64_t stream_credit;                       /* read_stream: bytes that may be sent at first */
+    uint64_t after_offset;    /* iterate: go on below this payload offset; 0: from the newest */
+    uint32_t limit;           /* iterate: entries at most; 0: the server's default */
+    struct rd_slice confirm;  /* drop: must equal the store's name */
+    struct rd_slice settings; /* create: JSON text; len 0: defaults */
 
-    uint32_t codec_flags;          /* the codec's own notes for its encode */
-    uint8_t *body;                 /* owned; what the slices point into */
-    size_t body_len;               /* bytes; what the request costs in memory */
+    uint32_t codec_flags; /* the codec's own notes for its encode */
+    uint8_t *body;        /* owned; what the slices point into */
+    size_t body_len;      /* bytes; what the request costs in memory */
 };
 
 /* Zeroed, with body_len bytes of body (uninitialised; NULL where body_len is 0). NULL: no memory. */
@@ -174,12 +176,12 @@ struct rd_request *rd_request_create(size_t body_len);
 void rd_request_destroy(struct rd_request *request);
 
 struct rd_response_item {
-    enum rd_status status;         /* batch_read: RD_OK, RD_KEY_NOT_FOUND or RD_CORRUPT */
+    enum rd_status status; /* batch_read: RD_OK, RD_KEY_NOT_FOUND or RD_CORRUPT */
     uint64_t key_hash;
     uint64_t offset;
-    uint64_t len;                  /* of the payload, bytes */
+    uint64_t len; /* of the payload, bytes */
     uint32_t crc32;
-    struct rd_slice value;         /* batch_read; borrows */
+    struct rd_slice value; /* batch_read; borrows */
 };
 
 enum rd_message_store_state {
@@ -189,7 +191,7 @@ enum rd_message_store_state {
 };
 
 struct rd_response_store {
-    struct rd_slice name;          /* borrows */
+    struct rd_slice name; /* borrows */
     uint64_t entries;
     uint64_t tail;
     uint64_t file_size;
@@ -197,59 +199,59 @@ struct rd_response_store {
     enum rd_message_durability durability;
     uint32_t durability_interval_ms;
     enum rd_message_store_state state;
-    struct rd_slice reason;        /* borrows; len 0 where state is open */
+    struct rd_slice reason; /* borrows; len 0 where state is open */
 };
 
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */
 struct rd_limits {
-    uint32_t body_len_max;         /* bytes of one request's body (binary: frame body; HTTP: message body) */
-    uint32_t header_len_max;       /* bytes of an HTTP request line and headers */
-    uint32_t key_len_max;          /* bytes */
-    uint32_t batch_count_max;      /* items */
-    uint32_t stream_threshold;     /* bytes; an HTTP value longer than this, or of unknown length, is streamed */
-    uint32_t stream_window;        /* bytes of one incoming stream that may be on their way; the first credit */
-    uint32_t chunk_len_max;        /* bytes of one chunk of a stream */
-    uint32_t in_flight_max;        /* requests of one connection that are not answered yet */
+    uint32_t body_len_max;     /* bytes of one request's body (binary: frame body; HTTP: message body) */
+    uint32_t header_len_max;   /* bytes of an HTTP request line and headers */
+    uint32_t key_len_max;      /* bytes */
+    uint32_t batch_count_max;  /* items */
+    uint32_t stream_threshold; /* bytes; an HTTP value longer than this, or of unknown length, is streamed */
+    uint32_t stream_window;    /* bytes of one incoming stream that may be on their way; the first credit */
+    uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
+    uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
 };
 
-#define RD_LIMITS_DEFAULT                                                                                     \
-    (struct rd_limits)                                                                                        \
-    {                                                                                                         \
-        .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                     \
-        .batch_count_max = 100000, .stream_threshold = 1u << 20, .stream_window = 1u << 20,                   \
-        .chunk_len_max = 256u << 10, .in_flight_max = 1024                                                      \
+#define RD_LIMITS_DEFAULT                                                                                         \
+    (struct rd_limits)                                                                                            \
+    {                                                                                                             \
+        .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                         \
+        .batch_count_max = 100000, .stream_threshold = 1u << 20, .stream_window = 1u << 20,                       \
+        .chunk_len_max = 256u << 10, .in_flight_max = 1024                                                        \
     }
 
 /* Everything in it is borrowed until it has been encoded; `value` until its last byte is sent. */
 struct rd_response {
     enum rd_status status;
-    char message[192];             /* for errors: what, where, what to do; "" otherwise */
+    char message[192]; /* for errors: what, where, what to do; "" otherwise */
 
-    uint64_t offset;               /* of the payload */
-    uint64_t tail;                 /* writes: the store's end */
-    uint64_t prev_tail;            /* metadata, last */
-    uint64_t key_hash;             /* write, read, metadata, last */
-    uint64_t value_len;            /* read, metadata, last: bytes of the payload */
-    uint64_t count;                /* batch_write: written; batch_delete: deleted */
+    uint64_t offset;    /* of the payload */
+    uint64_t tail;      /* writes: the store's end */
+    uint64_t prev_tail; /* metadata, last */
+    uint64_t key_hash;  /* write, read, metadata, last */
+    uint64_t value_len; /* read, metadata, last: bytes of the payload */
+    uint64_t count;     /* batch_write: written; batch_delete: deleted */
     uint32_t crc32;
-    uint64_t target_offset;        /* copy, transfer */
-    uint64_t target_tail;          /* copy, transfer */
-    uint64_t source_tail;          /* transfer */
-    bool partial;                  /* read, read_stream: value is the part of a value of value_len bytes ... */
-    uint64_t range_first;          /* ... that begins here */
-    bool not_modified;             /* HTTP read: RD_OK without a value */
-    uint64_t stream_credit;        /* write_stream: bytes that the peer may send at first */
-    bool found;                    /* exists; delete: it was there */
-    bool replaced;                 /* write */
+    uint64_t target_offset; /* copy, transfer */
+    uint64_t target_tail;   /* copy, transfer */
+    uint64_t source_tail;   /* transfer */
+    bool partial;           /* read, read_stream: value is the part of a value of value_len bytes ... */
+    uint64_t range_first;   /* ... that begins here */
+    bool not_modified;      /* HTTP read: RD_OK without a value */
+    uint64_t stream_credit; /* write_stream: bytes that the peer may send at first */
+    bool found;             /* exists; delete: it was there */
+    bool replaced;          /* write */
     enum rd_message_durability durability; /* writes: what was in force */
     uint32_t durability_interval_ms;
 
-    struct rd_slice value;         /* read: the payload; not copied by encode, see codec.h */
+    struct rd_slice value;          /* read: the payload; not copied by encode, see codec.h */
     struct rd_response_item *items; /* batch_read, iterate */
     size_t item_count;
     struct rd_response_store *stores; /* stores: all; info and create: one */
     size_t store_count;
-    struct rd_limits limits;       /* hello: what the connection is held to */
+    struct rd_limits limits; /* hello: what the connection is held to */
 };
 
 #endif

@@ -15,9 +15,18 @@
  *
  *   frame           0          4        5       6        8      16
  *                   | body_len | opcode | flags | status | id   | body
- *                   | u32      | u8     | u8=0  | u16    | u64  | body_len bytes
+ *                   | u32      | u8     | u8    | u16    | u64  | body_len bytes
  *
  *   error body      | message_len u16 | UTF-8 |      of every answer whose status is not 0
+ *
+ *   condition       | kind u8 | offset u64 | crc32 u32 |      behind a request's store, as its flags say
+ *
+ * A value that comes or goes as a stream travels in part frames between the others: the header with a part's
+ * opcode, flags and status 0 and the request's id, and behind it
+ *
+ *   chunk 0x40      | bytes of the value          end 0x41    | nothing
+ *   credit 0x43     | bytes u64                   abort 0x42  | nothing, or from the server: status u16, error
+ * body
  *
  * The magic's first byte is above 0x7f, which no HTTP method is: one Unix socket can serve both protocols.
  *
@@ -62,12 +71,17 @@ static_assert((int)RD_WIRE_PREAMBLE_LEN == (int)RD_WIRE_HEADER_LEN, "one head bu
 
 /* Bytes of the fixed parts of bodies. */
 enum {
-    RD_WIRE_LIMITS_LEN = 16,                /* hello: body_len_max, key_len_max, batch_count_max, in_flight_max */
+    RD_WIRE_LIMITS_LEN = 24,                /* hello: body_len_max, key_len_max, batch_count_max, in_flight_max,
+                                             * stream_window, chunk_len_max */
+    RD_WIRE_LIMITS_LEN_MIN = 16,            /* of a server without streams: the first four */
     RD_WIRE_WRITE_ANSWER_LEN = 34,          /* offset, tail, crc32, key_hash, replaced, durability, interval_ms */
     RD_WIRE_BATCH_WRITE_ANSWER_LEN = 29,    /* offset, tail, count, durability, interval_ms */
     RD_WIRE_DELETE_ANSWER_LEN = 14,         /* tail, found, durability, interval_ms */
     RD_WIRE_BATCH_DELETE_ANSWER_LEN = 21,   /* tail, count, durability, interval_ms */
     RD_WIRE_READ_ANSWER_LEN = 28,           /* offset, crc32, key_hash, prev_tail; the value follows */
+    RD_WIRE_READ_STREAM_ANSWER_LEN = 52,    /* offset, crc32, key_hash, prev_tail, value_len, first, len */
+    RD_WIRE_COPY_ANSWER_LEN = 16,           /* target_offset, target_tail */
+    RD_WIRE_TRANSFER_ANSWER_LEN = 24,       /* target_offset, target_tail, source_tail */
     RD_WIRE_METADATA_LEN = 36,              /* key_hash, offset, len, prev_tail, crc32 */
     RD_WIRE_BATCH_READ_ROW_LEN_MIN = 2,     /* status; where it is 0: */
     RD_WIRE_BATCH_READ_VALUE_HEAD_LEN = 16, /* offset, crc32, len; the value follows */
@@ -83,12 +97,35 @@ enum {
     RD_WIRE_KEY_HASH = 1   /* u64 */
 };
 
+/* A request's flags. */
+enum {
+    RD_WIRE_FLAG_CONDITION = 0x01,       /* a condition block follows the store; rename: on the source */
+    RD_WIRE_FLAG_TARGET_CONDITION = 0x02 /* rename: one on the target behind it */
+};
+
+/* The opcodes of part frames. */
+enum {
+    RD_WIRE_PART_CHUNK = 0x40,
+    RD_WIRE_PART_END = 0x41,
+    RD_WIRE_PART_ABORT = 0x42,
+    RD_WIRE_PART_CREDIT = 0x43,
+    RD_WIRE_PART_CREDIT_LEN = 8
+};
+
+static inline bool rd_wire_is_part(uint8_t opcode)
+{
+    return opcode >= RD_WIRE_PART_CHUNK && opcode <= RD_WIRE_PART_CREDIT;
+}
+
+/* Ranges on the wire. */
+enum { RD_WIRE_RANGE_ALL = 0, RD_WIRE_RANGE_FROM = 1, RD_WIRE_RANGE_SUFFIX = 2 };
+
 struct rd_wire_header {
     uint64_t id;
     uint32_t body_len; /* bytes */
     uint16_t status;   /* enum rd_status; 0 in requests */
-    uint8_t opcode;    /* enum rd_opcode, or a number that is none */
-    uint8_t flags;     /* 0 */
+    uint8_t opcode;    /* enum rd_opcode, a part's, or a number that is neither */
+    uint8_t flags;     /* RD_WIRE_FLAG_* in requests, else 0 */
 };
 
 static inline struct rd_wire_header rd_wire_load_header(const uint8_t *from)

@@ -59,6 +59,8 @@ static enum rd_status receive_answer(struct rdrive_client *client, int64_t deadl
         case RD_BINARY_READ_BROKEN:
             return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server's answer makes no sense: %s",
                                 client->reader.error);
+        case RD_BINARY_READ_PART: /* of a stream that nobody asked for */
+            continue;
         case RD_BINARY_READ_MORE:
             break;
         }

@@ -124,7 +124,8 @@ class Wire:
             self.send(HELLO)
             status, body = self.hello()
             assert status == OK
-            self.limits = exactly("<IIII", body, "body_len_max", "key_len_max", "batch_count_max", "in_flight_max")
+            self.limits = exactly("<IIIIII", body, "body_len_max", "key_len_max", "batch_count_max", "in_flight_max",
+                                  "stream_window", "chunk_len_max")
 
     def __enter__(self):
         return self

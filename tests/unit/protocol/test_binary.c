@@ -66,6 +66,8 @@ static void drain(struct rd_decoder *decoder, struct rd_slice *part, struct requ
         struct rd_request *request = NULL;
         enum rd_decode result = rd_binary_codec.decode(decoder, part, &request);
         requests->closed = result == RD_DECODE_CLOSED;
+        if (result == RD_DECODE_PART)
+            continue;
         if (result != RD_DECODE_REQUEST) {
             assert_null(request);
             if (result == RD_DECODE_MORE)
@@ -114,13 +116,19 @@ static void append_request(struct rd_buffer *out, const struct rd_request *reque
     assert_false(out->failed);
 }
 
-static void append_frame(struct rd_buffer *out, uint8_t opcode, uint64_t id, struct rd_slice body)
+static void append_flagged_frame(struct rd_buffer *out, uint8_t opcode, uint8_t flags, uint64_t id,
+                                 struct rd_slice body)
 {
     uint8_t head[RD_WIRE_HEADER_LEN];
-    rd_wire_store_header(head,
-                         (struct rd_wire_header){.id = id, .body_len = (uint32_t)body.len, .opcode = opcode});
+    rd_wire_store_header(
+        head, (struct rd_wire_header){.id = id, .body_len = (uint32_t)body.len, .opcode = opcode, .flags = flags});
     rd_buffer_append(out, head, sizeof head);
     rd_buffer_append_slice(out, body);
+}
+
+static void append_frame(struct rd_buffer *out, uint8_t opcode, uint64_t id, struct rd_slice body)
+{
+    append_flagged_frame(out, opcode, 0, id, body);
 }
 
 #define TEXT(text)                                                                                                \
@@ -165,6 +173,43 @@ static struct rd_request samples[] = {
     {.opcode = RD_OPCODE_METADATA, .key = KEY("k")},
     {.opcode = RD_OPCODE_LAST, .store = TEXT("0123456789012345678901234567890123456789012345678901234567890123")},
     {.opcode = RD_OPCODE_ITERATE, .store = TEXT("s"), .after_offset = 0x123456789abc, .limit = 77},
+    {.opcode = RD_OPCODE_WRITE,
+     .store = TEXT("s"),
+     .key = KEY("alpha"),
+     .value = TEXT("v"),
+     .condition = {.kind = RD_MESSAGE_IF_ABSENT}},
+    {.opcode = RD_OPCODE_DELETE,
+     .key = {.hash = 9},
+     .condition = {.kind = RD_MESSAGE_IF_VERSION, .offset = 0xfedcba987654, .crc32 = 0xdeadbeef}},
+    {.opcode = RD_OPCODE_WRITE_STREAM, .key = KEY("k"), .stream_len = UINT64_MAX, .streamed = true},
+    {.opcode = RD_OPCODE_WRITE_STREAM,
+     .store = TEXT("s"),
+     .key = {.hash = 1},
+     .stream_len = (uint64_t)1 << 40,
+     .streamed = true,
+     .durability = RD_MESSAGE_DURABILITY_NONE,
+     .condition = {.kind = RD_MESSAGE_IF_PRESENT}},
+    {.opcode = RD_OPCODE_RENAME, .store = TEXT("s"), .key = KEY("from"), .target_key = KEY("")},
+    {.opcode = RD_OPCODE_RENAME,
+     .key = {.hash = 3},
+     .target_key = KEY("to"),
+     .durability = RD_MESSAGE_DURABILITY_SYNC,
+     .condition = {.kind = RD_MESSAGE_IF_VERSION, .offset = 64, .crc32 = 1},
+     .target_condition = {.kind = RD_MESSAGE_IF_ABSENT}},
+    {.opcode = RD_OPCODE_RENAME,
+     .key = KEY("a"),
+     .target_key = {.hash = 4},
+     .target_condition = {.kind = RD_MESSAGE_IF_VERSION, .offset = 128, .crc32 = 2}},
+    {.opcode = RD_OPCODE_COPY, .store = TEXT("s"), .key = KEY("k"), .target_store = TEXT("other")},
+    {.opcode = RD_OPCODE_TRANSFER, .key = {.hash = 5}, .target_store = TEXT("other")},
+    {.opcode = RD_OPCODE_READ_STREAM, .store = TEXT("s"), .key = KEY("k"), .stream_credit = 1u << 20},
+    {.opcode = RD_OPCODE_READ_STREAM,
+     .key = {.hash = 6},
+     .range = {.kind = RD_MESSAGE_RANGE_FROM, .first = (uint64_t)1 << 33, .len = UINT64_MAX}},
+    {.opcode = RD_OPCODE_READ_STREAM,
+     .key = KEY(""),
+     .range = {.kind = RD_MESSAGE_RANGE_SUFFIX, .len = 100},
+     .stream_credit = UINT64_MAX},
     {.opcode = RD_OPCODE_STORES},
     {.opcode = RD_OPCODE_CREATE, .store = TEXT("new"), .settings = TEXT("{\"durability\":\"none\"}")},
     {.opcode = RD_OPCODE_INFO},
@@ -186,6 +231,13 @@ static void assert_key(struct rd_message_key got, struct rd_message_key wanted)
     assert_int_equal(got.hash, wanted.hash);
 }
 
+static void assert_condition(struct rd_message_condition got, struct rd_message_condition wanted)
+{
+    assert_int_equal(got.kind, wanted.kind);
+    assert_int_equal(got.offset, wanted.offset);
+    assert_int_equal(got.crc32, wanted.crc32);
+}
+
 static void assert_request(const struct rd_request *got, const struct rd_request *wanted)
 {
     assert_int_equal(got->opcode, wanted->opcode);
@@ -204,6 +256,16 @@ static void assert_request(const struct rd_request *got, const struct rd_request
     }
     assert_int_equal(got->allow_null_bytes, wanted->allow_null_bytes);
     assert_int_equal(got->durability, wanted->durability);
+    assert_condition(got->condition, wanted->condition);
+    assert_condition(got->target_condition, wanted->target_condition);
+    assert_key(got->target_key, wanted->target_key);
+    assert_slice(got->target_store, wanted->target_store);
+    assert_int_equal(got->range.kind, wanted->range.kind);
+    assert_int_equal(got->range.first, wanted->range.first);
+    assert_int_equal(got->range.len, wanted->range.len);
+    assert_int_equal(got->streamed, wanted->streamed);
+    assert_int_equal(got->stream_len, wanted->stream_len);
+    assert_int_equal(got->stream_credit, wanted->stream_credit);
     assert_int_equal(got->after_offset, wanted->after_offset);
     assert_int_equal(got->limit, wanted->limit);
     assert_slice(got->confirm, wanted->confirm);
@@ -279,12 +341,13 @@ static void test_a_body_cut_at_every_byte_is_refused_alone(void **state)
         append_request(&whole, &samples[i]);
         rd_buffer_append_u8(&whole, 0);
         size_t body_len = whole.len - 1 - RD_WIRE_HEADER_LEN;
-        bool open_ended = samples[i].opcode == RD_OPCODE_WRITE || samples[i].opcode == RD_OPCODE_PING;
+        bool open_ended = samples[i].opcode == RD_OPCODE_PING || samples[i].opcode == RD_OPCODE_WRITE;
         for (size_t len = 0; len <= body_len + 1; len++) {
             struct rd_buffer bytes;
             rd_buffer_init(&bytes, 0);
             rd_binary_encode_hello(&bytes);
-            append_frame(&bytes, (uint8_t)samples[i].opcode, 99, rd_slice(whole.data + RD_WIRE_HEADER_LEN, len));
+            append_flagged_frame(&bytes, (uint8_t)samples[i].opcode, whole.data[RD_WIRE_HEADER_FLAGS], 99,
+                                 rd_slice(whole.data + RD_WIRE_HEADER_LEN, len));
             append_frame(&bytes, RD_OPCODE_PING, 100, rd_slice("x", 1));
             struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_NOWHERE, &limits);
             assert_int_equal(requests.count, 3);
@@ -317,8 +380,13 @@ static const struct malformed malformed[] = {
     {"an operation that is never on the wire", 0x80, RD_UNSUPPORTED, TEXT("")},
     {"a hello in a frame", RD_OPCODE_HELLO, RD_UNSUPPORTED, TEXT("")},
     {"operation 0", RD_OPCODE_NONE, RD_UNSUPPORTED, TEXT("")},
-    {"the reserved stream", 0x11, RD_UNSUPPORTED, TEXT("")},
-    {"the reserved rename", 0x13, RD_UNSUPPORTED, TEXT("")},
+    {"between the parts and what is never on the wire", 0x44, RD_UNSUPPORTED, TEXT("")},
+    {"a read_stream with an unknown range", RD_OPCODE_READ_STREAM, RD_INVALID_ARGUMENT,
+     TEXT("\0\0\0\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")},
+    {"a rename whose second key is over the limit", RD_OPCODE_RENAME, RD_TOO_LARGE,
+     TEXT("\0\0\0\0\0\0\0\0\x9\0\0\0abcdefghi")},
+    {"a copy whose target is longer than its body", RD_OPCODE_COPY, RD_INVALID_ARGUMENT,
+     TEXT("\0\0\0\0\0\0\4abc")},
     {"an unknown key form", RD_OPCODE_READ, RD_INVALID_ARGUMENT, TEXT("\0\2abcdefgh")},
     {"a key longer than its body", RD_OPCODE_READ, RD_INVALID_ARGUMENT, TEXT("\0\0\5\0\0\0abcd")},
     {"a key over the limit", RD_OPCODE_READ, RD_TOO_LARGE, TEXT("\0\0\x9\0\0\0abcdefghi")},
@@ -343,8 +411,14 @@ static const struct malformed malformed[] = {
           "abc")},
 };
 
-static const struct rd_limits small_limits = {
-    .body_len_max = 256, .key_len_max = 8, .batch_count_max = 4, .in_flight_max = 4, .header_len_max = 1};
+static const struct rd_limits small_limits = {.body_len_max = 256,
+                                              .key_len_max = 8,
+                                              .batch_count_max = 4,
+                                              .in_flight_max = 4,
+                                              .header_len_max = 1,
+                                              .stream_threshold = 1,
+                                              .stream_window = 64,
+                                              .chunk_len_max = 32};
 
 static void test_malformed_bodies_get_their_status_and_the_connection_lives(void **state)
 {
@@ -396,6 +470,34 @@ static void test_flags_or_status_in_a_request_are_refused(void **state)
         assert_int_equal(requests.list[2]->status, RD_OK);
         requests_deinit(&requests);
         rd_buffer_deinit(&bytes);
+    }
+}
+
+/* Every flag on every operation: those that it has want their block, all others are refused by the header. */
+static void test_only_the_flags_of_an_operation_are_taken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+        uint8_t opcode = (uint8_t)samples[i].opcode;
+        bool conditional = opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_WRITE_STREAM ||
+                           opcode == RD_OPCODE_DELETE || opcode == RD_OPCODE_RENAME;
+        uint8_t known = opcode == RD_OPCODE_RENAME ? 3 : conditional ? 1 : 0;
+        for (unsigned bit = 0; bit < 8; bit++) {
+            struct rd_buffer bytes;
+            rd_buffer_init(&bytes, 0);
+            rd_binary_encode_hello(&bytes);
+            append_flagged_frame(&bytes, opcode, (uint8_t)(1u << bit), 1, rd_slice("\0\x9", 2));
+            append_frame(&bytes, RD_OPCODE_PING, 2, rd_slice("", 0));
+            struct requests requests = decode_bytes(rd_buffer_slice(&bytes), CUT_AT_RANDOM, &small_limits);
+            assert_int_equal(requests.count, 3);
+            assert_int_equal(requests.list[1]->status, RD_INVALID_ARGUMENT);
+            const char *wanted = (known >> bit & 1) != 0 ? "a condition's kind" : "flag";
+            if (strstr(requests.list[1]->message, wanted) == NULL)
+                fail_msg("opcode %x, flag %u: %s", opcode, bit, requests.list[1]->message);
+            assert_int_equal(requests.list[2]->status, RD_OK);
+            requests_deinit(&requests);
+            rd_buffer_deinit(&bytes);
+        }
     }
 }
 
@@ -514,6 +616,18 @@ static void test_what_does_not_fit_a_frame_is_not_encoded(void **state)
     assert_int_equal(rd_binary_encode_request(&huge, &out, &follow_len), RD_TOO_LARGE);
     struct rd_request named = {.opcode = RD_OPCODE_INFO, .store = {big_value, 256}};
     assert_int_equal(rd_binary_encode_request(&named, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request conditional = {
+        .opcode = RD_OPCODE_READ, .key = KEY("k"), .condition = {.kind = RD_MESSAGE_IF_PRESENT}};
+    assert_int_equal(rd_binary_encode_request(&conditional, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request unwireable = {
+        .opcode = RD_OPCODE_WRITE, .key = KEY("k"), .condition = {.kind = RD_MESSAGE_IF_NOT_VERSION}};
+    assert_int_equal(rd_binary_encode_request(&unwireable, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request targeted = {
+        .opcode = RD_OPCODE_DELETE, .key = KEY("k"), .target_condition = {.kind = RD_MESSAGE_IF_ABSENT}};
+    assert_int_equal(rd_binary_encode_request(&targeted, &out, &follow_len), RD_INVALID_ARGUMENT);
+    struct rd_request ranged = {
+        .opcode = RD_OPCODE_READ, .key = KEY("k"), .range = {.kind = RD_MESSAGE_RANGE_SUFFIX, .len = 1}};
+    assert_int_equal(rd_binary_encode_request(&ranged, &out, &follow_len), RD_INVALID_ARGUMENT);
     struct rd_request never = {.opcode = RD_OPCODE_HEALTH};
     assert_int_equal(rd_binary_encode_request(&never, &out, &follow_len), RD_INVALID_ARGUMENT);
     struct rd_request full = {.opcode = RD_OPCODE_READ, .key = {.bytes = {big_value, 50}}};
@@ -543,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_a_body_cut_at_every_byte_is_refused_alone),
         cmocka_unit_test(test_malformed_bodies_get_their_status_and_the_connection_lives),
         cmocka_unit_test(test_flags_or_status_in_a_request_are_refused),
+        cmocka_unit_test(test_only_the_flags_of_an_operation_are_taken),
         cmocka_unit_test(test_a_body_over_the_limit_is_skipped_or_ends_the_connection),
         cmocka_unit_test(test_hello_of_another_version_is_answered_and_may_be_repeated),
         cmocka_unit_test(test_a_wrong_magic_is_answered_and_ends_the_connection),

@@ -74,7 +74,9 @@ static const struct answer answers[] = {
      {.limits = {.body_len_max = 80u << 20,
                  .key_len_max = 32u << 10,
                  .batch_count_max = 100000,
-                 .in_flight_max = 1024}}},
+                 .in_flight_max = 1024,
+                 .stream_window = 1u << 20,
+                 .chunk_len_max = 256u << 10}}},
     {"ping", {.status = RD_OK}},
     {"ping with bytes", {.status = RD_OK}},
     {"write", {.offset = 0, .tail = 33, .crc32 = ALPHA_CRC, .key_hash = ALPHA_HASH, SYNC}},
@@ -332,8 +334,11 @@ static void test_an_answer_cut_at_every_byte_breaks_the_reader_or_is_whole(void 
             rd_store_u32le(bytes.data + len_at, (uint32_t)(len - RD_WIRE_HEADER_LEN));
             struct rd_binary_answer answer;
             enum rd_binary_read result = read_parts(&reader, rd_slice(bytes.data, len), 16, &answer);
+            /* a hello may end behind its first four limits: such a server knows no streams */
+            bool is_whole = is_hello(vector) && bytes.data[RD_WIRE_HELLO_STATUS] == 0 &&
+                            len == RD_WIRE_HELLO_LEN + RD_WIRE_LIMITS_LEN_MIN;
             if (!is_read)
-                assert_int_equal(result, RD_BINARY_READ_BROKEN);
+                assert_int_equal(result, is_whole ? RD_BINARY_READ_ANSWER : RD_BINARY_READ_BROKEN);
             assert_int_equal(reader.error != NULL, result == RD_BINARY_READ_BROKEN);
             rd_binary_reader_deinit(&reader);
         }
