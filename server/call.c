@@ -10,6 +10,7 @@
 #include "server/lane.h"
 #include "server/loop.h"
 #include "server/stores.h"
+#include "server/upload.h"
 
 /* What an item of a batch costs beside its bytes: the arrays in the request, the call and the engine. */
 #define ITEM_COST (sizeof(struct rd_message_item) + sizeof(struct rd_entry) + sizeof(struct rd_value) + 64)
@@ -35,6 +36,9 @@ void rd_call_destroy(struct rd_call *call)
     for (size_t i = 0; i < call->listed_count; i++)
         rd_hosted_unref(call->listed[i]);
     free(call->listed);
+    rd_upload_destroy(call->upload);
+    if (call->target != NULL)
+        rd_hosted_unuse(call->target);
     if (call->hosted != NULL)
         rd_hosted_unuse(call->hosted);
     free(call->memory);
@@ -53,6 +57,7 @@ void rd_call_finish(struct rd_call *call)
     rd_conn_take_finished(conn, call);
     if (lane != NULL)
         rd_lane_leave(lane, mode);
+    rd_conn_run_barrier(conn, mode == RD_CALL_BARRIER);
     rd_conn_let_go(conn);
 }
 

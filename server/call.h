@@ -6,6 +6,8 @@
  *   --------------> NEW ----------------------> WAITING ----------------> RUNNING ---------------> FINISHED
  *                    |  no store in it, or bad                               ^                        |
  *                    +-------------------------------------------------------+     rd_conn_flush encodes, destroys
+ *                    |                                                       |
+ *                    +--- a streamed write: UPLOADING, until its last part ---+   (upload.c)
  *
  * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work); until it is back on
  * the loop nothing else touches it. A connection that closes destroys its WAITING and FINISHED calls; RUNNING ones
@@ -23,15 +25,18 @@ struct rd_conn;
 struct rd_hosted;
 struct rd_lane;
 struct rd_stores;
+struct rd_upload;
 
-enum rd_call_state { RD_CALL_NEW, RD_CALL_WAITING, RD_CALL_RUNNING, RD_CALL_FINISHED };
+enum rd_call_state { RD_CALL_NEW, RD_CALL_UPLOADING, RD_CALL_WAITING, RD_CALL_RUNNING, RD_CALL_FINISHED };
 
 /* How a call stands to the others of its lane. */
 enum rd_call_mode {
-    RD_CALL_FREE,     /* in no lane */
-    RD_CALL_READ,     /* sees every write before it */
-    RD_CALL_WRITE,    /* the engine keeps the order of submission */
-    RD_CALL_EXCLUSIVE /* alone: create, drop */
+    RD_CALL_FREE,      /* in no lane */
+    RD_CALL_READ,      /* sees every write before it */
+    RD_CALL_WRITE,     /* the engine keeps the order of submission */
+    RD_CALL_EXCLUSIVE, /* alone in its lane: create, drop, rename */
+    RD_CALL_UPLOAD,    /* in no lane while its parts come in, then a write */
+    RD_CALL_BARRIER    /* alone on its connection, as it touches two stores: copy, transfer */
 };
 
 struct rd_call {
@@ -52,12 +57,15 @@ struct rd_call {
     struct rd_response response; /* borrows from what follows and from the request */
     struct rd_value value;       /* owned; what response.value shows */
     bool verify_while_sending;   /* the value's checksum has not been looked at */
-    struct rd_entry entry;       /* of a single write or delete */
+    struct rd_entry entries[2];  /* of a single write, delete or rename */
+    struct rd_upload *upload;    /* owned; of a streamed write */
+    struct rd_hosted *target;    /* one use, of a copy's target; NULL: none */
     void *memory;                /* owned; arrays of a batch or listing */
     struct rd_value *values;     /* owned pins, inside memory */
     size_t value_count;
     struct rd_hosted **listed; /* owned references, borrowed by a listing */
     size_t listed_count;
+    unsigned tries;        /* of a rename */
     struct rd_error error; /* of the work */
 };
 

@@ -10,6 +10,8 @@
 
 #define CONFIG_FILE_LEN_MAX (1u << 20)
 #define INTERVAL_MS_MAX     3600000u
+#define STALL_MS_MIN        100u
+#define STALL_MS_MAX        (24u * 3600u * 1000u)
 #define LOOPS_MAX           256u
 
 /* ---- values ----------------------------------------------------------------------------------------------- */
@@ -111,6 +113,16 @@ static bool set_port_file(struct rd_config *config, const char *text)
     return copy_text(text, config->port_file, sizeof config->port_file);
 }
 
+static bool set_stall_timeout(struct rd_config *config, const char *text)
+{
+    uint64_t timeout_ms;
+    if (!rd_text_parse_u64(rd_slice_of_string(text), &timeout_ms) || timeout_ms < STALL_MS_MIN ||
+        timeout_ms > STALL_MS_MAX)
+        return false;
+    config->stall_ms = timeout_ms;
+    return true;
+}
+
 static bool set_log_level(struct rd_config *config, const char *text)
 {
     return rd_log_level_parse(rd_slice_of_string(text), &config->log_level);
@@ -133,6 +145,7 @@ static const struct option options[] = {
     {"loops", "N", "1", "event loop threads", set_loops},
     {"durability", "sync|interval:MS|none", "sync", "of stores with no setting of their own", set_durability},
     {"port-file", "FILE", "", "written once everything listens", set_port_file},
+    {"stall-timeout-ms", "MS", "60000", "ends a request or an answer that makes no progress", set_stall_timeout},
     {"log-level", "error|warn|info|debug", "info", "how much goes to standard error", set_log_level},
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])

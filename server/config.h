@@ -36,6 +36,7 @@ struct rd_config {
     char unix_path[108]; /* "": no Unix socket */
     uint32_t loops;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
+    uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
     char port_file[RD_CONFIG_PATH_SIZE]; /* "": none */
     enum rd_log_level log_level;
 };

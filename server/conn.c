@@ -9,11 +9,13 @@
 #include "protocol/binary.h"
 #include "protocol/http.h"
 #include "server/dispatch.h"
+#include "server/download.h"
 #include "server/lane.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/outbox.h"
 #include "server/stores.h"
+#include "server/upload.h"
 
 #define TURN_INPUT_LEN_MAX  (256u << 10) /* taken from one connection in one turn of the loop */
 #define TURN_OUTPUT_LEN_MAX (1u << 20)   /* likewise sent without waiting for the next turn */
@@ -23,7 +25,6 @@
 #define COST_LOW            (64u << 20)
 #define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
 #define COPIED_VALUE_MAX    4096u        /* longer values leave from the map */
-#define STALL_MS            60000u       /* a request or an answer that makes no progress for this long */
 #define LINGER_MS           1000u
 
 enum conn_state { STATE_OPEN, STATE_ENDING, STATE_LINGERING, STATE_CLOSING };
@@ -59,8 +60,12 @@ struct rd_conn {
     struct rd_call *ready_first; /* FINISHED ones in the order of finishing; unused where answers go in order */
     struct rd_call *ready_last;
     unsigned call_count;
-    size_t cost;           /* of all calls, bytes */
-    struct rd_lane *lanes; /* owned */
+    size_t cost;             /* of all calls, bytes */
+    struct rd_lane *lanes;   /* owned */
+    struct rd_call *uploads; /* UPLOADING ones, by queue_next */
+    unsigned upload_count;
+    struct rd_call *barrier; /* no request is taken until this one is done */
+    struct rd_downloads downloads;
 
     struct rd_outbox out;
     uv_write_t write;
@@ -71,6 +76,7 @@ struct rd_conn {
     uint64_t linger_ms; /* LINGERING since */
 };
 
+static void end_input(struct rd_conn *conn);
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer);
 
@@ -110,8 +116,15 @@ static void mark_dirty(struct rd_conn *conn)
     conn->loop->dirty_conns = conn;
 }
 
+bool rd_conn_is_closing(const struct rd_conn *conn)
+{
+    return conn->state == STATE_CLOSING;
+}
+
 static bool mid_request(const struct rd_conn *conn)
 {
+    if (conn->uploads != NULL)
+        return true;
     return conn->decoder != NULL && conn->codec->mid_request(conn->decoder);
 }
 
@@ -170,6 +183,7 @@ static void on_closed(uv_handle_t *handle)
     struct rd_conn *conn = handle->data;
     conn->handle_closed = true;
     rd_outbox_deinit(&conn->out);
+    rd_downloads_destroy(&conn->downloads);
     free_if_done(conn);
 }
 
@@ -197,9 +211,11 @@ void rd_conn_close(struct rd_conn *conn)
     for (struct rd_lane *lane = conn->lanes; lane != NULL; lane = lane->next)
         rd_lane_forget_waiting(lane);
     conn->ready_first = NULL;
+    conn->uploads = NULL;
     for (struct rd_call *call = conn->calls_first; call != NULL;) {
         struct rd_call *next = call->next;
-        if (call->state == RD_CALL_WAITING || call->state == RD_CALL_FINISHED)
+        if (call->state == RD_CALL_WAITING || call->state == RD_CALL_FINISHED ||
+            (call->state == RD_CALL_UPLOADING && !rd_upload_is_working(call)))
             remove_call(conn, call);
         call = next;
     }
@@ -262,16 +278,116 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
     }
 }
 
+/* ---- uploads and barriers --------------------------------------------------------------------------------- */
+
+void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call)
+{
+    call->queue_next = conn->uploads;
+    conn->uploads = call;
+    conn->upload_count++;
+}
+
+void rd_conn_upload_over(struct rd_conn *conn, struct rd_call *call, bool whole)
+{
+    struct rd_call **at = &conn->uploads;
+    while (*at != NULL && *at != call)
+        at = &(*at)->queue_next;
+    if (*at != NULL) {
+        *at = call->queue_next;
+        conn->upload_count--;
+    }
+    if (!whole && conn->codec->answers_in_order) {
+        call->request->close_after = true;
+        end_input(conn);
+    }
+    mark_dirty(conn);
+}
+
+void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uint64_t len)
+{
+    mark_dirty(conn);
+    if (conn->codec->encode_part == NULL || conn->state == STATE_CLOSING)
+        return;
+    struct rd_stream_part part = {.kind = RD_STREAM_CREDIT, .id = call->request->id, .credit = len};
+    if (conn->out.unsent == 0)
+        conn->output_ms = uv_now(&conn->loop->uv);
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    conn->codec->encode_part(&part, bytes);
+    if (bytes->failed)
+        rd_outbox_rollback(&conn->out); /* the peer waits, and its deadline ends it */
+    else
+        rd_outbox_commit(&conn->out);
+}
+
+/* Parts of what has been answered already are left over: the peer could not know. */
+static void take_part(struct rd_conn *conn, const struct rd_stream_part *part)
+{
+    struct rd_call *upload = conn->uploads;
+    while (upload != NULL && upload->request->id != part->id)
+        upload = upload->queue_next;
+    if (upload != NULL) {
+        rd_upload_take_part(upload, part);
+        return;
+    }
+    if (part->kind == RD_STREAM_CREDIT || part->kind == RD_STREAM_ABORT)
+        (void)rd_download_take_part(&conn->downloads, part);
+    mark_dirty(conn);
+}
+
+/* No further part will come. */
+static void fail_uploads(struct rd_conn *conn, enum rd_status status, const char *message)
+{
+    for (struct rd_call *call = conn->uploads; call != NULL;) {
+        struct rd_call *next = call->queue_next;
+        rd_upload_fail(call, status, message);
+        call = next;
+    }
+}
+
+void rd_conn_set_barrier(struct rd_conn *conn, struct rd_call *call)
+{
+    call->mode = RD_CALL_BARRIER;
+    call->state = RD_CALL_WAITING;
+    conn->barrier = call;
+    rd_conn_run_barrier(conn, false);
+}
+
+void rd_conn_run_barrier(struct rd_conn *conn, bool finished)
+{
+    if (finished) {
+        conn->barrier = NULL;
+        mark_dirty(conn);
+    }
+    struct rd_call *call = conn->barrier;
+    if (call == NULL || call->state != RD_CALL_WAITING || conn->state == STATE_CLOSING)
+        return;
+    for (const struct rd_lane *lane = conn->lanes; lane != NULL; lane = lane->next)
+        if (lane->call_count != 0)
+            return;
+    call->state = RD_CALL_RUNNING;
+    rd_dispatch_run(call);
+}
+
 /* ---- input ------------------------------------------------------------------------------------------------ */
+
+/* An upload whose protocol has no credit is held back by not reading. */
+static bool upload_is_full(const struct rd_conn *conn)
+{
+    return conn->uploads != NULL && conn->codec->answers_in_order && rd_upload_is_full(conn->uploads);
+}
 
 static bool is_full(const struct rd_conn *conn)
 {
+    if (conn->barrier != NULL || upload_is_full(conn))
+        return true;
     return conn->call_count >= conn->loop->limits.in_flight_max || conn->cost >= COST_HIGH ||
            conn->out.unsent >= UNSENT_LEN_HIGH;
 }
 
 static bool has_room(const struct rd_conn *conn)
 {
+    if (conn->barrier != NULL || upload_is_full(conn))
+        return false;
     return conn->call_count <= conn->loop->limits.in_flight_max / 2 && conn->cost <= COST_LOW &&
            conn->out.unsent <= UNSENT_LEN_LOW;
 }
@@ -293,6 +409,7 @@ static void end_input(struct rd_conn *conn)
     stop_reading(conn);
     rd_buffer_deinit(&conn->pending);
     rd_buffer_init(&conn->pending, RD_LOOP_READ_BUFFER_LEN);
+    fail_uploads(conn, RD_INVALID_ARGUMENT, "the connection's input ended before the stream did");
     mark_dirty(conn);
 }
 
@@ -332,7 +449,10 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
         switch (conn->codec->decode(conn->decoder, input, &request)) {
         case RD_DECODE_MORE:
             return;
-        case RD_DECODE_PART: /* of a streamed request; no codec takes any yet */
+        case RD_DECODE_PART:
+            take_part(conn, conn->codec->part(conn->decoder));
+            pause_if_full(conn);
+            break;
         case RD_DECODE_CLOSED:
             end_input(conn);
             return;
@@ -476,9 +596,18 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return true;
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
+    if (call->request->opcode == RD_OPCODE_READ_STREAM && call->response.status == RD_OK &&
+        !rd_download_begin(&conn->downloads, call))
+        return false;
     rd_buffer_append(bytes, call->response.value.data, value_len);
     rd_outbox_commit(&conn->out);
     return !bytes->failed;
+}
+
+static void close_for_memory(struct rd_conn *conn)
+{
+    rd_log(RD_LOG_ERROR, "connection closed: no memory for an answer");
+    rd_conn_close(conn);
 }
 
 static void encode_ready(struct rd_conn *conn)
@@ -488,11 +617,17 @@ static void encode_ready(struct rd_conn *conn)
         bool good = encode(conn, call);
         remove_call(conn, call);
         if (!good) {
-            rd_log(RD_LOG_ERROR, "connection closed: no memory for an answer");
-            rd_conn_close(conn);
+            close_for_memory(conn);
             return;
         }
     }
+    bool failed = false;
+    while (
+        conn->out.unsent < UNSENT_LEN_HIGH && conn->downloads.first != NULL &&
+        rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max, &failed))
+        continue;
+    if (failed)
+        close_for_memory(conn);
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -606,7 +741,7 @@ static void linger(struct rd_conn *conn)
 
 static bool is_quiet(const struct rd_conn *conn)
 {
-    return conn->calls_first == NULL && conn->out.unsent == 0 && !conn->writing;
+    return conn->calls_first == NULL && conn->downloads.first == NULL && conn->out.unsent == 0 && !conn->writing;
 }
 
 static void settle(struct rd_conn *conn)
@@ -642,15 +777,27 @@ void rd_conn_drain(struct rd_conn *conn)
         mark_dirty(conn);
 }
 
+/* Uploads whose parts have stopped coming although they may. */
+static void sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
+{
+    for (struct rd_call *call = conn->uploads; call != NULL;) {
+        struct rd_call *next = call->queue_next;
+        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->stall_ms)
+            rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
+        call = next;
+    }
+}
+
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
 {
     const char *reason = NULL;
     bool unsent = conn->out.unsent != 0;
     if (conn->state == STATE_CLOSING)
         return;
-    if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= STALL_MS))
+    sweep_uploads(conn, sweep->now_ms);
+    if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->stall_ms))
         reason = "it does not take its answers";
-    else if (conn->reading && mid_request(conn) && sweep->now_ms - conn->input_ms >= STALL_MS)
+    else if (conn->reading && mid_request(conn) && sweep->now_ms - conn->input_ms >= conn->loop->stall_ms)
         reason = "its request does not arrive";
     if (reason != NULL) {
         rd_log(RD_LOG_INFO, "connection closed: %s", reason);

@@ -59,6 +59,21 @@ void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call);
 void rd_conn_keep(struct rd_conn *conn);
 void rd_conn_let_go(struct rd_conn *conn);
 
+/* For upload.c: an upload begins; it has had its last part or has failed (`whole` tells whether all of its parts
+ * came: where they did not and the protocol cannot tell them from requests, the connection ends after the answer);
+ * so many of its bytes are safe, so the peer may send as many more. */
+void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call);
+void rd_conn_upload_over(struct rd_conn *conn, struct rd_call *call, bool whole);
+void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uint64_t len);
+
+/* A call that is to run when everything before it on the connection is done, and before anything behind it. */
+void rd_conn_set_barrier(struct rd_conn *conn, struct rd_call *call);
+
+/* Runs it if its time has come; `finished`: it has had it. */
+void rd_conn_run_barrier(struct rd_conn *conn, bool finished);
+
+bool rd_conn_is_closing(const struct rd_conn *conn);
+
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn);
 struct rd_lane **rd_conn_lanes(struct rd_conn *conn);
 struct rd_conn *rd_conn_next(const struct rd_conn *conn);

@@ -13,7 +13,13 @@
 /* A NEW call: answers it at once, or sends it through its lane. */
 void rd_dispatch_call(struct rd_call *call);
 
-/* A call whose turn in its lane has come. */
+/* Sends a call through its lane, in whose order it then runs. */
+void rd_dispatch_enter_lane(struct rd_call *call, enum rd_call_mode mode);
+
+/* A use of the store that the call names, in call->hosted. */
+enum rd_status rd_dispatch_use_store(struct rd_call *call, struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* A call whose turn has come. */
 void rd_dispatch_run(struct rd_call *call);
 
 /* An operation is back from the engine, or a drop may go on; op->context is the call. */

@@ -38,6 +38,7 @@ struct rd_loop {
     struct rd_limits limits;
     atomic_uint *connection_count; /* borrows; of all loops */
     unsigned connections_max;      /* of all loops */
+    uint64_t stall_ms;             /* after so long without progress a request or an answer is given up */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
 
     struct rd_bridge bridge;

@@ -155,6 +155,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->limits = RD_LIMITS_DEFAULT;
         loop->connection_count = &server->connection_count;
         loop->connections_max = CONNECTIONS_MAX;
+        loop->stall_ms = server->config->stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
         if (rd_loop_init(loop) != RD_OK)
             return rd_error_set(ret_error, RD_IO_ERROR, 0, "event loop %u cannot be made", i);

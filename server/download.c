@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/download.h"
+
+#include <stdlib.h>
+
+#include "server/stores.h"
+
+#define PART_LEN_MAX 1024u /* encoded bytes of a part without its chunk */
+
+struct rd_download {
+    struct rd_download *next;
+    uint64_t id;
+    struct rd_value value;    /* owned; what is left to be sent is its payload from `sent` on */
+    struct rd_hosted *hosted; /* one use */
+    uint64_t sent;
+    uint64_t credit;
+    uint32_t crc32; /* of what was sent */
+    bool whole;     /* and so can be verified */
+    bool cancelled;
+};
+
+static void destroy(struct rd_download *download)
+{
+    rd_value_release(&download->value);
+    rd_hosted_unuse(download->hosted);
+    free(download);
+}
+
+void rd_downloads_destroy(struct rd_downloads *downloads)
+{
+    while (downloads->first != NULL) {
+        struct rd_download *next = downloads->first->next;
+        destroy(downloads->first);
+        downloads->first = next;
+    }
+    downloads->last = NULL;
+}
+
+static void append(struct rd_downloads *downloads, struct rd_download *download)
+{
+    download->next = NULL;
+    if (downloads->last == NULL)
+        downloads->first = download;
+    else
+        downloads->last->next = download;
+    downloads->last = download;
+}
+
+bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
+{
+    struct rd_download *download = calloc(1, sizeof *download);
+    if (download == NULL)
+        return false;
+    download->id = call->request->id;
+    download->value = call->value;
+    download->hosted = call->hosted;
+    download->credit = call->request->stream_credit;
+    download->whole = !call->response.partial;
+    call->value = (struct rd_value){.pin = NULL};
+    call->hosted = NULL;
+    append(downloads, download);
+    return true;
+}
+
+bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_stream_part *part)
+{
+    struct rd_download *download = downloads->first;
+    while (download != NULL && download->id != part->id)
+        download = download->next;
+    if (download == NULL)
+        return false;
+    if (part->kind == RD_STREAM_CREDIT)
+        download->credit =
+            part->credit > UINT64_MAX - download->credit ? UINT64_MAX : download->credit + part->credit;
+    else if (part->kind == RD_STREAM_ABORT)
+        download->cancelled = true;
+    return true;
+}
+
+static bool may_send(const struct rd_download *download)
+{
+    return download->cancelled || download->credit != 0 || download->sent == download->value.payload.len;
+}
+
+/* Out of the list, the first that may send; it goes to its end again when it has. */
+static struct rd_download *take_next(struct rd_downloads *downloads)
+{
+    struct rd_download *before = NULL;
+    struct rd_download *download = downloads->first;
+    while (download != NULL && !may_send(download)) {
+        before = download;
+        download = download->next;
+    }
+    if (download == NULL)
+        return NULL;
+    if (before == NULL)
+        downloads->first = download->next;
+    else
+        before->next = download->next;
+    if (downloads->last == download)
+        downloads->last = before;
+    return download;
+}
+
+static bool encode(const struct rd_codec *codec, struct rd_outbox *out, const struct rd_stream_part *part)
+{
+    struct rd_buffer *bytes = rd_outbox_begin(out, PART_LEN_MAX);
+    codec->encode_part(part, bytes);
+    bool good = !bytes->failed;
+    if (good)
+        rd_outbox_commit(out);
+    else
+        rd_outbox_rollback(out);
+    return good;
+}
+
+/* The next chunk, sent from the map under a pin of its own. */
+static bool send_chunk(struct rd_download *download, const struct rd_codec *codec, struct rd_outbox *out,
+                       struct rd_slice chunk)
+{
+    struct rd_stream_part part = {.kind = RD_STREAM_CHUNK, .id = download->id, .bytes = chunk};
+    if (!encode(codec, out, &part))
+        return false;
+    struct rd_value pinned = rd_value_share(&download->value);
+    pinned.payload = chunk;
+    rd_hosted_use_again(download->hosted);
+    if (rd_outbox_append_value(out, &pinned, download->hosted, false)) {
+        download->sent += chunk.len;
+        download->credit -= chunk.len;
+        return true;
+    }
+    rd_hosted_unuse(download->hosted);
+    rd_value_release(&pinned);
+    return false;
+}
+
+static bool is_corrupt(struct rd_download *download, struct rd_slice chunk)
+{
+    if (!download->whole)
+        return false;
+    download->crc32 = rd_crc32(download->crc32, chunk);
+    bool last = download->sent + chunk.len == download->value.payload.len;
+    return last && download->crc32 != download->value.crc32;
+}
+
+bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
+                          uint32_t chunk_len_max, bool *ret_failed)
+{
+    struct rd_download *download = take_next(downloads);
+    *ret_failed = false;
+    if (download == NULL)
+        return false;
+    struct rd_slice left = rd_slice(download->value.payload.data + download->sent,
+                                    (size_t)(download->value.payload.len - download->sent));
+    uint64_t len_max = download->credit < chunk_len_max ? download->credit : chunk_len_max;
+    struct rd_slice chunk = rd_slice_take(&left, (size_t)len_max);
+    bool good;
+    if (!download->cancelled && chunk.len != 0 && !is_corrupt(download, chunk)) {
+        good = send_chunk(download, codec, out, chunk);
+        append(downloads, download);
+    } else {
+        static const char damaged[] = "the value does not match its checksum";
+        struct rd_stream_part end = {.kind = RD_STREAM_END, .id = download->id};
+        if (download->cancelled)
+            end.kind = RD_STREAM_ABORT;
+        else if (chunk.len != 0)
+            end = (struct rd_stream_part){.kind = RD_STREAM_ABORT,
+                                          .id = download->id,
+                                          .bytes = rd_slice_of_string(damaged),
+                                          .status = RD_CORRUPT};
+        good = encode(codec, out, &end);
+        destroy(download);
+    }
+    *ret_failed = !good;
+    return good;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * download.h - a value that leaves in parts, as its reader gives credit for them. One chunk of each download at a
+ * time, in turn, so that a stream never monopolises the connection. A whole value is verified on the way: where it
+ * does not match its checksum the last chunk is replaced by an abort.
+ *
+ * A slow reader costs a pinned value and this struct, no memory for its bytes. The loop's thread only.
+ */
+#ifndef RD_SERVER_DOWNLOAD_H
+#define RD_SERVER_DOWNLOAD_H
+
+#include "protocol/codec.h"
+#include "server/call.h"
+#include "server/outbox.h"
+
+struct rd_download;
+
+/* The downloads of one connection, next to be served first. */
+struct rd_downloads {
+    struct rd_download *first; /* owned */
+    struct rd_download *last;
+};
+
+/* Takes the value and the use of its store from a read_stream call whose answer was encoded. False: no memory. */
+bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call);
+
+/* A credit or abort of the peer. False: there is no download of that id. */
+bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_stream_part *part);
+
+/* Puts one chunk, end or abort of the next download that may send into the outbox. False: none may, or no memory
+ * (*ret_failed). */
+bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
+                          uint32_t chunk_len_max, bool *ret_failed);
+
+void rd_downloads_destroy(struct rd_downloads *downloads);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handlers.h - what each operation does with a call whose turn has come. Each ends the call, now or later, by
+ * rd_call_finish or rd_call_fail; dispatch.c's table is the only caller.
+ *
+ * Where the table says so, call->hosted is in use. The loop's thread only.
+ */
+#ifndef RD_SERVER_HANDLERS_H
+#define RD_SERVER_HANDLERS_H
+
+#include "server/call.h"
+
+/* handlers_store.c */
+void rd_run_hello(struct rd_call *call);
+void rd_run_ready(struct rd_call *call);
+void rd_run_stores(struct rd_call *call);
+void rd_run_info(struct rd_call *call);
+void rd_run_create(struct rd_call *call);
+void rd_run_drop(struct rd_call *call);
+
+/* handlers_write.c */
+void rd_run_write(struct rd_call *call);
+void rd_run_delete(struct rd_call *call);
+void rd_run_batch_write(struct rd_call *call);
+void rd_run_batch_delete(struct rd_call *call);
+
+/* handlers_read.c */
+void rd_run_read(struct rd_call *call);
+void rd_run_exists(struct rd_call *call);
+void rd_run_metadata(struct rd_call *call);
+void rd_run_last(struct rd_call *call);
+void rd_run_batch_read(struct rd_call *call);
+void rd_run_iterate(struct rd_call *call);
+
+/* handlers_move.c */
+void rd_run_rename(struct rd_call *call);
+void rd_run_copy(struct rd_call *call);
+void rd_run_transfer(struct rd_call *call);
+
+/* upload.c; a stream that is complete */
+void rd_run_write_stream(struct rd_call *call);
+
+/* ---- shared by them ---- */
+
+/* Fills what every operation of the engine has in call->op, the rest being set, and submits it to hosted's store;
+ * on_complete runs on the loop when it is done. A refusal fails the call. */
+void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on_complete)(struct rd_call *call));
+
+/* The usual on_complete of a write: answers with the op's results, or fails. */
+void rd_handler_complete_write(struct rd_call *call);
+
+/* Fails the call with what the op says. */
+void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
+
+void rd_handler_fail_not_found(struct rd_call *call);
+void rd_handler_fail_corrupt(struct rd_call *call, uint64_t offset);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handlers_read.c - requests that look at a store.
+ */
+#include "server/handlers.h"
+
+#include "server/conn.h"
+#include "server/stores.h"
+#include "server/terms.h"
+
+#define ITERATE_LIMIT_DEFAULT 1000u
+#define ITERATE_LIMIT_MAX     10000u
+#define VERIFY_AT_ONCE_MAX    (1u << 20) /* longer values are verified while they are sent */
+
+void rd_handler_fail_not_found(struct rd_call *call)
+{
+    rd_call_fail(call, RD_KEY_NOT_FOUND, "store '%s' has no such key", call->hosted->name);
+}
+
+void rd_handler_fail_corrupt(struct rd_call *call, uint64_t offset)
+{
+    rd_call_fail(call, RD_CORRUPT, "store '%s': the value at offset %llu does not match its checksum",
+                 call->hosted->name, (unsigned long long)offset);
+}
+
+/* Judges the conditions of a read. False: the call has been answered. */
+static bool passes_conditions(struct rd_call *call)
+{
+    const struct rd_message_condition *condition = &call->request->condition;
+    if (rd_terms_condition_holds(condition, &call->value))
+        return true;
+    rd_terms_describe(&call->value, &call->response);
+    if (condition->kind == RD_MESSAGE_IF_NOT_VERSION) {
+        call->response.not_modified = true;
+        rd_call_finish(call);
+    } else {
+        rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s': the value is another version", call->hosted->name);
+    }
+    return false;
+}
+
+/* Finds the value into call->value. False: the call has been answered. */
+static bool find(struct rd_call *call)
+{
+    enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
+    if (status == RD_OK)
+        return passes_conditions(call);
+    if (call->request->condition.kind == RD_MESSAGE_IF_VERSION ||
+        call->request->condition.kind == RD_MESSAGE_IF_PRESENT)
+        rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s' has no such key", call->hosted->name);
+    else
+        rd_handler_fail_not_found(call);
+    return false;
+}
+
+/* Cuts the value down to the range that is asked for. False: the call has been answered. */
+static bool cut_range(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    if (!rd_terms_condition_holds(&request->range_condition, &call->value))
+        return true;
+    uint64_t len = call->value.payload.len;
+    if (rd_terms_cut(&request->range, &call->value, &call->response) == RD_OK)
+        return true;
+    rd_call_fail(call, RD_RANGE_NOT_SATISFIABLE, "the value has %llu bytes", (unsigned long long)len);
+    call->response.value_len = len;
+    return false;
+}
+
+/* A part of a value cannot be verified; a long one is verified while it is sent. */
+static bool verifies(struct rd_call *call)
+{
+    if (call->response.partial)
+        return true;
+    call->verify_while_sending = call->value.payload.len > VERIFY_AT_ONCE_MAX;
+    if (call->verify_while_sending || rd_value_verify(&call->value) == RD_OK)
+        return true;
+    rd_handler_fail_corrupt(call, call->value.offset);
+    return false;
+}
+
+/* read, and read_stream, whose value leaves in parts (download.c) once the answer has been encoded. */
+void rd_run_read(struct rd_call *call)
+{
+    if (!find(call))
+        return;
+    rd_terms_describe(&call->value, &call->response);
+    if (!cut_range(call) || !verifies(call))
+        return;
+    call->response.value = call->value.payload;
+    rd_call_finish(call);
+}
+
+void rd_run_exists(struct rd_call *call)
+{
+    call->response.found = rd_store_exists(call->hosted->store, rd_terms_key(&call->request->key));
+    rd_call_finish(call);
+}
+
+void rd_run_metadata(struct rd_call *call)
+{
+    if (!find(call))
+        return;
+    rd_terms_describe(&call->value, &call->response);
+    rd_call_finish(call);
+}
+
+void rd_run_last(struct rd_call *call)
+{
+    if (rd_store_read_last_entry(call->hosted->store, &call->value) != RD_OK) {
+        rd_call_fail(call, RD_KEY_NOT_FOUND, "store '%s' has no entries", call->hosted->name);
+        return;
+    }
+    rd_terms_describe(&call->value, &call->response);
+    rd_call_finish(call);
+}
+
+/* The arrays of one batch read, in one piece of memory. */
+struct batch_read {
+    struct rd_value value;
+    struct rd_response_item item;
+    struct rd_key key;
+    enum rd_status status;
+};
+
+void rd_run_batch_read(struct rd_call *call)
+{
+    size_t count = call->request->item_count;
+    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct batch_read));
+    if (values == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
+        return;
+    }
+    struct rd_response_item *items = (struct rd_response_item *)(values + count);
+    struct rd_key *keys = (struct rd_key *)(items + count);
+    enum rd_status *statuses = (enum rd_status *)(keys + count);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = rd_terms_key(&call->request->items[i].key);
+
+    rd_store_batch_read(call->hosted->store, keys, count, values, statuses);
+    call->values = values;
+    call->value_count = count;
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct rd_response_item){.status = statuses[i], .key_hash = keys[i].hash};
+        if (statuses[i] != RD_OK)
+            continue;
+        items[i].offset = values[i].offset;
+        items[i].len = values[i].payload.len;
+        items[i].crc32 = values[i].crc32;
+        items[i].value = values[i].payload;
+    }
+    call->response.items = items;
+    call->response.item_count = count;
+    rd_call_finish(call);
+}
+
+/* On a pool thread: a walk touches the whole file. */
+static void walk(struct rd_call *call)
+{
+    struct rd_cursor *cursor;
+    call->error.status = rd_cursor_open(call->hosted->store, call->request->after_offset, &cursor);
+    if (call->error.status != RD_OK)
+        return;
+    struct rd_response *response = &call->response;
+    struct rd_value value;
+    while (response->item_count < call->request->limit && rd_cursor_next(cursor, &value))
+        response->items[response->item_count++] = (struct rd_response_item){
+            .status = RD_OK,
+            .key_hash = value.key_hash,
+            .offset = value.offset,
+            .len = value.payload.len,
+            .crc32 = value.crc32,
+        };
+    rd_cursor_close(cursor);
+}
+
+static void complete_iterate(struct rd_call *call)
+{
+    if (call->error.status != RD_OK)
+        rd_call_fail_error(call, call->error.status, &call->error);
+    else
+        rd_call_finish(call);
+}
+
+void rd_run_iterate(struct rd_call *call)
+{
+    struct rd_request *request = call->request;
+    if (request->limit == 0)
+        request->limit = ITERATE_LIMIT_DEFAULT;
+    if (request->limit > ITERATE_LIMIT_MAX) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "limit: at most %u entries at a time", ITERATE_LIMIT_MAX);
+        return;
+    }
+    call->response.items = rd_call_allocate(call, request->limit, sizeof *call->response.items);
+    if (call->response.items == NULL)
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the entries");
+    else
+        rd_call_start_work(call, walk, complete_iterate);
+}

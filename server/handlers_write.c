@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handlers_write.c - requests that change a store.
+ */
+#include "server/handlers.h"
+
+#include <string.h>
+
+#include "server/conn.h"
+#include "server/loop.h"
+#include "server/stores.h"
+#include "server/terms.h"
+
+/* NULL where the payload can be stored. */
+static const char *payload_fault(struct rd_slice payload, bool allow_null_bytes)
+{
+    if (payload.len == 0)
+        return "Payload cannot be empty.";
+    if (payload.len == 1 && payload.data[0] == 0 && !allow_null_bytes)
+        return "Payload cannot be a single zero byte: that is how a deleted key is marked.";
+    return NULL;
+}
+
+void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted)
+{
+    const struct rd_op *op = &call->op;
+    rd_call_fail(call, op->status, "store '%s': %s%s%s", hosted->name, rd_status_name(op->status),
+                 op->os_errno != 0 ? ": " : "", op->os_errno != 0 ? strerror(op->os_errno) : "");
+}
+
+void rd_handler_complete_write(struct rd_call *call)
+{
+    const struct rd_op *op = &call->op;
+    if (op->status != RD_OK) {
+        rd_handler_fail_op(call, call->hosted);
+        return;
+    }
+    struct rd_response *response = &call->response;
+    response->offset = op->offset;
+    response->tail = op->tail;
+    response->key_hash = call->entries[op->kind == RD_OP_RENAME ? 1 : 0].key.hash;
+    response->count = op->count;
+    response->crc32 = op->crc32;
+    response->found = op->count != 0;
+    response->replaced = op->replaced;
+    response->durability = rd_terms_message_durability(op->durability_applied);
+    response->durability_interval_ms = op->durability_interval_ms;
+    rd_call_finish(call);
+}
+
+void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on_complete)(struct rd_call *call))
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    call->op.sink = &loop->bridge.sink;
+    call->on_complete = on_complete;
+
+    enum rd_status status = rd_store_submit(hosted->store, &call->op);
+    if (status == RD_OK)
+        rd_loop_mark_store(loop, hosted);
+    else if (status == RD_OVERLOADED)
+        rd_call_fail(call, status, "store '%s': its queue of writes is full; try again later", hosted->name);
+    else
+        rd_call_fail(call, status, "store '%s': the write is refused: %s", hosted->name, rd_status_name(status));
+}
+
+/* An operation on the call's own store, as its request wants it. */
+static void submit(struct rd_call *call, enum rd_op_kind kind, const struct rd_entry *entries, size_t count)
+{
+    const struct rd_request *request = call->request;
+    struct rd_op *op = &call->op;
+    op->kind = kind;
+    op->durability = rd_terms_durability(request->durability);
+    op->condition = rd_terms_condition(&request->condition);
+    op->allow_null_bytes = request->allow_null_bytes;
+    op->entries = entries;
+    op->entry_count = count;
+    rd_handler_submit(call, call->hosted, rd_handler_complete_write);
+}
+
+void rd_run_write(struct rd_call *call)
+{
+    const char *fault = payload_fault(call->request->value, false);
+    if (fault != NULL) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "%s", fault);
+        return;
+    }
+    call->entries[0] =
+        (struct rd_entry){.key = rd_terms_key(&call->request->key), .payload = call->request->value};
+    submit(call, RD_OP_WRITE, call->entries, 1);
+}
+
+void rd_run_delete(struct rd_call *call)
+{
+    call->entries[0] = (struct rd_entry){.key = rd_terms_key(&call->request->key)};
+    submit(call, RD_OP_DELETE, call->entries, 1);
+}
+
+static void run_batch_change(struct rd_call *call, enum rd_op_kind kind)
+{
+    const struct rd_request *request = call->request;
+    struct rd_entry *entries = rd_call_allocate(call, request->item_count, sizeof *entries);
+    if (entries == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
+        return;
+    }
+    for (size_t i = 0; i < request->item_count; i++) {
+        const struct rd_message_item *item = &request->items[i];
+        const char *fault =
+            kind == RD_OP_BATCH_WRITE ? payload_fault(item->value, request->allow_null_bytes) : NULL;
+        if (fault != NULL) {
+            rd_call_fail(call, RD_INVALID_ARGUMENT, "item %zu: %s", i, fault);
+            return;
+        }
+        entries[i] = (struct rd_entry){.key = rd_terms_key(&item->key), .payload = item->value};
+    }
+    submit(call, kind, entries, request->item_count);
+}
+
+void rd_run_batch_write(struct rd_call *call)
+{
+    run_batch_change(call, RD_OP_BATCH_WRITE);
+}
+
+void rd_run_batch_delete(struct rd_call *call)
+{
+    run_batch_change(call, RD_OP_BATCH_DELETE);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/upload.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+#include "server/conn.h"
+#include "server/dispatch.h"
+#include "server/handlers.h"
+#include "server/loop.h"
+#include "server/stores.h"
+#include "server/terms.h"
+
+struct rd_upload {
+    struct rd_spool *spool;    /* owned; the pool thread's while working */
+    struct rd_buffer gathered; /* parts that are not on their way to the spool yet */
+    struct rd_buffer spooling; /* the pool thread's while working */
+    enum rd_status status;     /* of the spooling */
+    bool working;
+    bool ended;           /* the last part is in */
+    uint64_t progress_ms; /* uv_now */
+};
+
+void rd_upload_destroy(struct rd_upload *upload)
+{
+    if (upload == NULL)
+        return;
+    rd_spool_destroy(upload->spool);
+    rd_buffer_deinit(&upload->gathered);
+    rd_buffer_deinit(&upload->spooling);
+    free(upload);
+}
+
+bool rd_upload_is_working(const struct rd_call *call)
+{
+    return call->upload != NULL && call->upload->working;
+}
+
+bool rd_upload_is_full(const struct rd_call *call)
+{
+    return call->upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
+}
+
+uint64_t rd_upload_progress_ms(const struct rd_call *call)
+{
+    return call->upload->progress_ms;
+}
+
+/* While the pool thread has the spool, the error waits for it. */
+static void fail(struct rd_call *call, enum rd_status status, const char *message)
+{
+    rd_error_set(&call->error, status, 0, "%s", message);
+    call->upload->status = status;
+    rd_buffer_clear(&call->upload->gathered);
+    if (call->upload->working)
+        return;
+    rd_conn_upload_over(call->conn, call, call->upload->ended);
+    rd_call_fail_error(call, status, &call->error);
+}
+
+void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message)
+{
+    if (call->upload->status == RD_OK)
+        fail(call, status, message);
+}
+
+void rd_upload_begin(struct rd_call *call)
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = rd_dispatch_use_store(call, &error);
+    struct rd_upload *upload = status == RD_OK ? calloc(1, sizeof *upload) : NULL;
+    if (status == RD_OK && (upload == NULL || rd_spool_create(call->hosted->store, &upload->spool) != RD_OK))
+        status = rd_error_set(&error, RD_NO_MEMORY, 0, "no memory for the upload");
+    if (status != RD_OK) {
+        free(upload);
+        rd_conn_upload_over(call->conn, call, false);
+        rd_call_fail_error(call, status, &error);
+        return;
+    }
+    rd_buffer_init(&upload->gathered, 0);
+    rd_buffer_init(&upload->spooling, 0);
+    upload->progress_ms = uv_now(&loop->uv);
+    call->upload = upload;
+    call->state = RD_CALL_UPLOADING;
+    rd_conn_upload_begun(call->conn, call);
+}
+
+/* ---- to the spool ----------------------------------------------------------------------------------------- */
+
+/* Everything is in the spool: from here on it is a write like any other. */
+static void go_through_lane(struct rd_call *call)
+{
+    uint64_t announced = call->request->stream_len;
+    if (announced != UINT64_MAX && rd_spool_len(call->upload->spool) != announced) {
+        fail(call, RD_INVALID_ARGUMENT, "the stream has not as many bytes as it announced");
+        return;
+    }
+    rd_conn_upload_over(call->conn, call, true);
+    rd_dispatch_enter_lane(call, RD_CALL_WRITE);
+}
+
+static void start_spooling(struct rd_call *call);
+
+/* On a pool thread. */
+static void spool_gathered(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    call->error.status = rd_spool_append(upload->spool, rd_buffer_slice(&upload->spooling));
+}
+
+static const char *spool_fault(enum rd_status status)
+{
+    return status == RD_NO_SPACE ? "no space for the upload beside the store" : "the upload cannot be kept";
+}
+
+static void after_spooling(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    enum rd_status earlier = upload->status;
+    upload->working = false;
+    if (rd_conn_is_closing(call->conn)) {
+        rd_call_finish(call); /* into nothing */
+        return;
+    }
+    if (earlier != RD_OK) {
+        rd_conn_upload_over(call->conn, call, upload->ended);
+        rd_call_fail_error(call, earlier, &call->error);
+        return;
+    }
+    if (call->error.status != RD_OK) {
+        fail(call, call->error.status, spool_fault(call->error.status));
+        return;
+    }
+    rd_conn_upload_credit(call->conn, call, upload->spooling.len);
+    rd_buffer_clear(&upload->spooling);
+    if (upload->gathered.len != 0)
+        start_spooling(call);
+    else if (upload->ended)
+        go_through_lane(call);
+}
+
+static void start_spooling(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    struct rd_buffer empty = upload->spooling;
+    upload->spooling = upload->gathered;
+    upload->gathered = empty;
+    upload->working = true;
+    rd_call_start_work(call, spool_gathered, after_spooling);
+}
+
+/* Short values stay in memory: no thread is needed for these. */
+static void spool_here(struct rd_call *call, struct rd_slice bytes)
+{
+    enum rd_status status = rd_spool_append(call->upload->spool, bytes);
+    if (status != RD_OK)
+        fail(call, status, spool_fault(status));
+    else
+        rd_conn_upload_credit(call->conn, call, bytes.len);
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------ */
+
+static void take_chunk(struct rd_call *call, struct rd_slice bytes)
+{
+    struct rd_upload *upload = call->upload;
+    uint32_t window = rd_conn_loop(call->conn)->limits.stream_window;
+    if (!upload->working && rd_spool_stays_in_memory(upload->spool, bytes.len)) {
+        spool_here(call, bytes);
+        return;
+    }
+    /* A window, and what one read may bring beyond it where there is no credit to hold the peer to it. */
+    if (upload->gathered.len + bytes.len > (size_t)window + RD_LOOP_READ_BUFFER_LEN) {
+        fail(call, RD_TOO_LARGE, "more bytes of a stream were sent than its credit allows");
+        return;
+    }
+    rd_buffer_append_slice(&upload->gathered, bytes);
+    if (upload->gathered.failed)
+        fail(call, RD_NO_MEMORY, "no memory for the upload");
+    else if (!upload->working)
+        start_spooling(call);
+}
+
+static void take_end(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    upload->ended = true;
+    if (!upload->working)
+        go_through_lane(call);
+}
+
+void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part)
+{
+    struct rd_upload *upload = call->upload;
+    upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+    if (upload->status != RD_OK || upload->ended)
+        return;
+    switch (part->kind) {
+    case RD_STREAM_CHUNK:
+        take_chunk(call, part->bytes);
+        break;
+    case RD_STREAM_END:
+        take_end(call);
+        break;
+    case RD_STREAM_ABORT:
+        fail(call, RD_INVALID_ARGUMENT, "the stream was aborted");
+        break;
+    case RD_STREAM_CREDIT: /* flows the other way */
+        break;
+    }
+}
+
+void rd_run_write_stream(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    struct rd_upload *upload = call->upload;
+    if (rd_spool_len(upload->spool) == 0) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "Payload cannot be empty.");
+        return;
+    }
+    call->entries[0] = (struct rd_entry){.key = rd_terms_key(&request->key)};
+    struct rd_op *op = &call->op;
+    op->kind = RD_OP_STREAM;
+    op->durability = rd_terms_durability(request->durability);
+    op->condition = rd_terms_condition(&request->condition);
+    op->spool = upload->spool;
+    op->entries = call->entries;
+    op->entry_count = 1;
+    rd_handler_submit(call, call->hosted, rd_handler_complete_write);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * upload.h - a value that comes in part by part. Parts are gathered on the loop and put into the engine's spool on
+ * a pool thread, since the disk may make that wait; the engine's operation is submitted when the last part is in,
+ * so the upload takes effect at its end and holds nobody up before.
+ *
+ *   rd_upload_begin ---> rd_upload_take_part (chunk)* ---> (end) ---> everything spooled ---> through the lane:
+ *        |                    |  abort, too slow,                     rd_run_write_stream
+ *        v                    v  disk full
+ *      answered with an error; the spool is gone with the call
+ *
+ * Backpressure: at most a window of bytes is gathered. The binary protocol's credit is given back as bytes reach
+ * the spool; where there is no credit the connection stops reading (rd_upload_is_full).
+ *
+ * The loop's thread, but for the spooling itself.
+ */
+#ifndef RD_SERVER_UPLOAD_H
+#define RD_SERVER_UPLOAD_H
+
+#include "protocol/message.h"
+#include "server/call.h"
+
+/* A NEW call of a streamed write: UPLOADING from now on, or answered. */
+void rd_upload_begin(struct rd_call *call);
+
+void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part);
+
+/* Ends an UPLOADING call with an error; nothing of it stays. */
+void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message);
+
+/* Whether the pool holds it: the connection must not destroy the call. */
+bool rd_upload_is_working(const struct rd_call *call);
+
+/* Whether as much is gathered as may be. */
+bool rd_upload_is_full(const struct rd_call *call);
+
+/* uv_now of the last part. */
+uint64_t rd_upload_progress_ms(const struct rd_call *call);
+
+/* NULL is fine. */
+void rd_upload_destroy(struct rd_upload *upload);
+
+#endif
