@@ -109,6 +109,9 @@ bool rd_store_exists(struct rd_store *store, struct rd_key key);
 /* RD_CORRUPT where the payload does not match its checksum. */
 enum rd_status rd_value_verify(const struct rd_value *value) RD_MUST_CHECK;
 
+/* One more handle on the same value, to be released like any other. */
+struct rd_value rd_value_share(const struct rd_value *value);
+
 /* Safe on a value that is zeroed, not found or released. */
 void rd_value_release(struct rd_value *value);
 void rd_values_release(struct rd_value *values, size_t count);
@@ -171,6 +174,9 @@ enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spo
  * spool can only be destroyed. */
 enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes) RD_MUST_CHECK;
 
+/* Whether len more bytes would be kept without the disk. */
+bool rd_spool_stays_in_memory(const struct rd_spool *spool, uint64_t len);
+
 uint64_t rd_spool_len(const struct rd_spool *spool); /* bytes */
 
 /* Not while an operation holds it. NULL is fine. */
@@ -189,7 +195,8 @@ enum rd_op_kind {
 struct rd_entry {
     struct rd_key key;
     struct rd_slice payload; /* borrows; unused by deletes and renames */
-    bool crc32_known;        /* the caller has verified that crc32 is the payload's */
+    bool crc32_known;        /* the caller has verified that crc32 is the payload's, which a pinned value backs: it
+                                does not count in queue_bytes_max */
     uint32_t crc32;
 };
 

@@ -71,6 +71,12 @@ bool rd_store_exists(struct rd_store *store, struct rd_key key)
     return found;
 }
 
+struct rd_value rd_value_share(const struct rd_value *value)
+{
+    rd_mapping_ref(value->pin, 1);
+    return *value;
+}
+
 void rd_value_release(struct rd_value *value)
 {
     rd_mapping_unref(value->pin, 1);

@@ -31,6 +31,11 @@ void rd_spool_destroy(struct rd_spool *spool)
     free(spool);
 }
 
+bool rd_spool_stays_in_memory(const struct rd_spool *spool, uint64_t len)
+{
+    return spool->fd < 0 && len <= MEMORY_LEN_MAX - spool->len;
+}
+
 uint64_t rd_spool_len(const struct rd_spool *spool)
 {
     return spool->len;
@@ -68,7 +73,7 @@ enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes)
     if (bytes.len > RD_TAIL_MAX - spool->len)
         return RD_TOO_LARGE;
     int failed = 0;
-    if (spool->fd < 0 && bytes.len > MEMORY_LEN_MAX - spool->len)
+    if (spool->fd < 0 && !rd_spool_stays_in_memory(spool, bytes.len))
         failed = move_to_file(spool);
     if (failed == 0 && spool->fd >= 0)
         failed = write_out(spool, bytes, spool->len);
