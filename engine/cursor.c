@@ -20,7 +20,8 @@ struct rd_cursor {
     unsigned block_next;
 };
 
-/* A link is real where the entry above it is live, or one of the next below. */
+/* A link is real where the entry above it is live, or one of the next below. Leading to 0 proves nothing: a run of
+ * zeros does that too. */
 static bool is_real_link(struct rd_store *store, const uint8_t *file, uint64_t end)
 {
     struct rd_record record;
@@ -32,10 +33,10 @@ static bool is_real_link(struct rd_store *store, const uint8_t *file, uint64_t e
             return true;
         end = rd_store_chain_next(store, record.trailer.prev_tail);
     }
-    return end == 0;
+    return false;
 }
 
-/* The end of the highest entry whose payload lies below before_offset. Where before_offset is an entry's, the
+/* The end of the highest entry whose payload starts below before_offset. Where before_offset is an entry's, the
  * entry before it ends in the 64 bytes below; otherwise the chain is walked from its end. */
 static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t tail, uint64_t before_offset)
 {
@@ -44,13 +45,14 @@ static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t
     uint64_t lowest = before_offset < RD_RECORD_ALIGN ? 0 : before_offset - RD_RECORD_ALIGN + 1;
     uint64_t found = 0;
     unsigned found_count = 0;
-    for (uint64_t end = before_offset; end >= lowest && end >= RD_TOMBSTONE_LEN; end--) {
+    bool aligned = before_offset % RD_RECORD_ALIGN == 0;
+    for (uint64_t end = before_offset; aligned && end >= lowest && end >= RD_TOMBSTONE_LEN; end--) {
         struct rd_record record;
         if (rd_record_parse(file, end, &record) && is_real_link(store, file, end)) {
             found = end;
             found_count++;
         }
-        if (file[end - 1] != 0 && end != before_offset)
+        if (file[end - 1] != 0)
             break; /* no pad reaches down further */
     }
     if (found_count == 1)
