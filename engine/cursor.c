@@ -9,6 +9,7 @@
 #include "engine/store.h"
 
 #define BLOCK_COUNT     64u
+#define LAST_TRIES      4   /* of a look at the last entry, before it holds publishing up */
 #define START_STEPS_MAX 64u /* entries followed to tell a chain's link from bytes that look like one */
 
 struct rd_cursor {
@@ -133,7 +134,7 @@ void rd_cursor_close(struct rd_cursor *cursor)
     free(cursor);
 }
 
-enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value *ret_value)
+static enum rd_status look_at_last(struct rd_store *store, struct rd_value *ret_value)
 {
     struct rd_cursor *cursor;
     enum rd_status status = rd_cursor_open(store, 0, &cursor);
@@ -147,5 +148,26 @@ enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value 
         *ret_value = value;
     }
     rd_cursor_close(cursor);
+    return status;
+}
+
+/* What is last when the walk begins may be replaced before it is looked at, and the walk would go on below it: a
+ * look that overlaps a publication is repeated, and one that keeps doing so stops publishing for its time. */
+enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value *ret_value)
+{
+    for (int tried = 0; tried < LAST_TRIES; tried++) {
+        struct rd_value value = {.pin = NULL};
+        uint64_t before = atomic_load_explicit(&store->publications, memory_order_seq_cst);
+        enum rd_status status = look_at_last(store, &value);
+        if (before % 2 == 0 && atomic_load_explicit(&store->publications, memory_order_seq_cst) == before) {
+            if (status == RD_OK)
+                *ret_value = value;
+            return status;
+        }
+        rd_value_release(&value);
+    }
+    pthread_mutex_lock(&store->publish_lock);
+    enum rd_status status = look_at_last(store, ret_value);
+    pthread_mutex_unlock(&store->publish_lock);
     return status;
 }
