@@ -261,8 +261,7 @@ static bool apply_file(const char *path, struct rd_config *config, struct rd_err
     bool good = false;
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        (void)rd_error_set(error, RD_INVALID_ARGUMENT, errno, "--config: cannot open %s: %s", path,
-                           strerror(errno));
+        (void)rd_error_set(error, RD_INVALID_ARGUMENT, errno, "--config: cannot open %s", path);
         goto done;
     }
     char chunk[4096];

@@ -119,8 +119,8 @@ enum rd_status rd_socket_bind_tcp(const struct rd_address *address, unsigned cou
     int os_errno = errno;
     freeaddrinfo(info);
     if (!good)
-        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %.150s:%s: %s", address->host,
-                            address->port, strerror(os_errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %.150s:%s", address->host,
+                            address->port);
     return RD_OK;
 }
 
@@ -161,14 +161,14 @@ enum rd_status rd_socket_bind_unix(const char *path, int *ret_fd, struct rd_erro
     int os_errno = errno;
     if (fd >= 0)
         close(fd);
-    return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %s: %s", path, strerror(os_errno));
+    return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %s", path);
 }
 
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error)
 {
     if (listen(fd, BACKLOG) == 0)
         return RD_OK;
-    return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot listen on %s: %s", text, strerror(errno));
+    return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot listen on %s", text);
 }
 
 /* ---- accepting -------------------------------------------------------------------------------------------- */

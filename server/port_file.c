@@ -60,6 +60,5 @@ enum rd_status rd_port_file_write(const char *path, const struct rd_port_file *c
     if (good)
         return RD_OK;
     unlink(temporary);
-    return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "port file %s: cannot be written: %s", path,
-                        strerror(os_errno));
+    return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "port file %s: cannot be written", path);
 }

@@ -116,7 +116,7 @@ static enum rd_status bind_unix(struct server *server, struct rd_error *ret_erro
         return status;
     snprintf(endpoint->text, sizeof endpoint->text, "%s", path);
     if (stat(path, &server->unix_stat) != 0)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s: %s", path, strerror(errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s", path);
     return RD_OK;
 }
 

@@ -23,17 +23,14 @@ static void make_file_name(const char *name, const char *companion, char ret_fil
 enum rd_status rd_store_files_open_folder(const char *path, int *ret_folder_fd, struct rd_error *ret_error)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder %s: cannot be made: %s", path,
-                            strerror(errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder %s: cannot be made", path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder %s: cannot be opened: %s", path,
-                            strerror(errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder %s: cannot be opened", path);
     if (faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         int os_errno = errno;
         close(fd);
-        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "data folder %s: cannot be written: %s", path,
-                            strerror(os_errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "data folder %s: cannot be written", path);
     }
     *ret_folder_fd = fd;
     return RD_OK;
@@ -79,8 +76,7 @@ enum rd_status rd_store_files_scan(int folder_fd, bool (*found)(void *context, c
         int os_errno = errno;
         if (fd >= 0)
             close(fd);
-        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "data folder: cannot be read: %s",
-                            strerror(os_errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "data folder: cannot be read");
     }
     enum rd_status status = RD_OK;
     for (;;) {
@@ -97,7 +93,7 @@ enum rd_status rd_store_files_scan(int folder_fd, bool (*found)(void *context, c
         }
     }
     if (status == RD_OK && errno != 0)
-        status = rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder: cannot be read: %s", strerror(errno));
+        status = rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder: cannot be read");
     closedir(folder);
     return status;
 }
@@ -160,7 +156,7 @@ enum rd_status rd_store_files_save_settings(int folder_fd, const char *name, con
         return RD_OK;
     int os_errno = errno;
     return rd_error_set(ret_error, os_errno == ENOSPC ? RD_NO_SPACE : RD_IO_ERROR, os_errno,
-                        "%s: cannot be written: %s", file, strerror(os_errno));
+                        "%s: cannot be written", file);
 }
 
 struct rd_settings rd_store_files_load_settings(int folder_fd, const char *name)
@@ -221,9 +217,9 @@ enum rd_status rd_store_files_remove(int folder_fd, const char *name, struct rd_
     char file[FILE_NAME_SIZE];
     make_file_name(name, "", file);
     if (unlinkat(folder_fd, file, 0) != 0 && errno != ENOENT)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s: cannot be removed: %s", file, strerror(errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s: cannot be removed", file);
     remove_companions(folder_fd, file);
     if (fsync(folder_fd) != 0)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder: cannot be synced: %s", strerror(errno));
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "data folder: cannot be synced");
     return RD_OK;
 }

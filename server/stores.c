@@ -430,7 +430,7 @@ enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores 
         snprintf(hosted->reason, sizeof hosted->reason, "%s", error.message);
         rd_log(RD_LOG_ERROR, "store %s: closed, but not dropped: %s", hosted->name, hosted->reason);
         set_state(stores, hosted, RD_HOSTED_FAILED);
-        return rd_error_set(ret_error, status, error.os_errno, "%s", error.message);
+        return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
     rd_log(RD_LOG_INFO, "store %s: dropped", hosted->name);
     list_remove(stores, hosted);
