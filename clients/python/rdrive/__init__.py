@@ -7,20 +7,22 @@
         store["greeting"] = b"hello"
         print(store["greeting"], len(store))
 """
-from .blocking import Client, Store, open
+from . import aio
+from .blocking import Client, ReadStream, Store, open
 from .errors import (Conflict, ConnectFailed, ConnectionLost, Corrupt, Forbidden, InvalidArgument, IoError,
                      KeyCollision, KeyNotFound, NoMemory, NoSpace, NotAStore, Overloaded, PreconditionFailed,
                      ProtocolError, RangeNotSatisfiable, RdriveError, Status, StoreNotFound, Timeout, TooLarge,
                      Unauthorized, Unavailable, Unsupported)
-from .types import (BatchDeleted, BatchWritten, Deleted, Durability, Entry, KeyHash, Limits, Metadata, StoreInfo,
-                    StoreState, Value, Version, Written)
+from .types import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata,
+                    StoreInfo, StoreState, StreamHead, Transferred, Value, Version, Written)
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "BatchDeleted", "BatchWritten", "Client", "Conflict", "ConnectFailed", "ConnectionLost", "Corrupt", "Deleted",
-    "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision", "KeyHash", "KeyNotFound",
-    "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded", "PreconditionFailed", "ProtocolError",
-    "RangeNotSatisfiable", "RdriveError", "Status", "Store", "StoreInfo", "StoreNotFound", "StoreState", "Timeout",
-    "TooLarge", "Unauthorized", "Unavailable", "Unsupported", "Value", "Version", "Written", "open",
+    "aio", "BatchDeleted", "BatchWritten", "Client", "Conflict", "ConnectFailed", "ConnectionLost", "Copied",
+    "Corrupt", "Deleted", "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision", "KeyHash",
+    "KeyNotFound", "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded", "PreconditionFailed",
+    "ProtocolError", "RangeNotSatisfiable", "RdriveError", "ReadStream", "Status", "Store", "StoreInfo",
+    "StoreNotFound", "StoreState", "StreamHead", "Timeout", "TooLarge", "Transferred", "Unauthorized", "Unavailable",
+    "Unsupported", "Value", "Version", "Written", "open",
 ]

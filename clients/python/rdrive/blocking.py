@@ -14,16 +14,19 @@ import selectors
 import socket
 import threading
 import time
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Callable, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
 
 from . import address, codec
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, RdriveError, Timeout
-from .session import Exchange, Session
-from .types import (BatchDeleted, BatchWritten, Bytes, Deleted, Durability, Entry, Key, KeyHash, Limits, Metadata,
-                    StoreInfo, Value, Version, Written)
+from .session import Download, Exchange, Session
+from .types import (BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted, Durability, Entry,
+                    Key, Limits, Metadata, StoreInfo, StreamHead, Transferred, Value, Version, Written)
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+Source = Union[BinaryReader, Iterable[Bytes]]
+"""What write_stream takes a value from."""
 
 RECEIVE_LEN = 1 << 18
 
@@ -50,6 +53,8 @@ class Link:
     def run(self, done: Callable[[], bool], deadline: float) -> None:
         """Sends what the session has to send and receives, until both are done. Input is taken while output waits,
         so that two sides that both have much to say do not wait for each other."""
+        if self.closed:
+            return  # every exchange is done
         output = [memoryview(part).cast("B") for part in _joined(self.session.take_output())]
         try:
             while True:
@@ -226,9 +231,118 @@ class Client:
             self._link = Link(self._address, self._connect_timeout_s, self._answer_len_max)
         return self._link
 
+    def start_download(self, request: codec.Request[StreamHead], window: int) -> ReadStream:
+        """Sends a read_stream of rdrive.codec and waits for its head."""
+        with self._lock:
+            link = self._linked()
+            download = link.session.start_download(request, window)
+            self._run(link, download)
+            return ReadStream(self, link, download, download.result())
+
+    def upload(self, request: codec.Request[Written], pieces: Iterator[Bytes]) -> Written:
+        """Sends a write_stream of rdrive.codec and its value. The lock is not held while the source is asked, so that
+        the source may use this client too."""
+        with self._lock:
+            link = self._linked()
+            upload = link.session.start_upload(request)
+        try:
+            for piece in pieces:
+                view = memoryview(codec.value_bytes(piece))
+                while len(view):
+                    with self._lock:
+                        self._run(link, upload, lambda: upload.room > 0)
+                        if upload.done:
+                            return upload.result()
+                        length = min(upload.room, len(view))
+                        upload.send(view[:length])
+                        self._run(link, upload, lambda: True)  # sent at once: the source may use its buffer again
+                    view = view[length:]
+            with self._lock:
+                if not upload.done:
+                    upload.end()
+                self._run(link, upload)
+                return upload.result()
+        finally:
+            with self._lock:
+                if not (upload.done or link.closed):
+                    upload.cancel()
+                    self._run(link, upload, lambda: True)
+
     def _run(self, link: Link, exchange: Exchange[T], until: Callable[[], bool] = lambda: False) -> None:
         """Drives the connection until the exchange is done, or until() holds."""
         link.run(lambda: exchange.done or until(), time.monotonic() + self._timeout_s)
+
+    def _next_chunk(self, link: Link, download: Download) -> Optional[bytes]:
+        with self._lock:
+            link.run(lambda: download.ready, time.monotonic() + self._timeout_s)
+            chunk = download.take()
+            if not link.closed:  # the credit, at once
+                link.run(lambda: True, time.monotonic() + self._timeout_s)
+            return chunk
+
+    def _cancel(self, link: Link, download: Download) -> None:
+        with self._lock:
+            download.cancel()
+            if not link.closed:
+                link.run(lambda: True, time.monotonic() + self._timeout_s)
+
+
+class ReadStream:
+    """A value that comes in chunks: an iterator of bytes. The server sends ahead only as much as its window allows,
+    and keeps the value, even where it is overwritten or deleted meanwhile, until the last chunk or close(). Use it in a
+    `with`, or read it to its end. Other operations of the client may be used between its chunks.
+
+    The iteration raises Corrupt where the value does not match its checksum: what was taken until then is no good.
+    """
+
+    def __init__(self, client: Client, link: Link, download: Download, head: StreamHead) -> None:
+        self.head = head
+        self._client = client
+        self._link = link
+        self._download = download
+        self._closed = False
+
+    def __enter__(self) -> ReadStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> ReadStream:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = None if self._closed else self._client._next_chunk(self._link, self._download)
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def write_to(self, file: BinaryWriter) -> int:
+        """Writes the rest to a file object; answers how many bytes that was."""
+        length = 0
+        for chunk in self:
+            codec.write_all(file.write, chunk)
+            length += len(chunk)
+        return length
+
+    def close(self) -> None:
+        """No more is wanted. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._client._cancel(self._link, self._download)
+
+
+def _pieces(source: Source) -> Iterator[Bytes]:
+    codec.check_source(source)
+    read = getattr(source, "read", None)
+    if read is None:
+        yield from cast(Iterable[Bytes], source)
+        return
+    while True:
+        piece: Bytes = read(codec.STEP_LEN)
+        if not piece:
+            return
+        yield piece
 
 
 class Store:
@@ -257,9 +371,21 @@ class Store:
 
     # ---- writing
 
-    def write(self, key: Key, value: Bytes, *, durability: Durability = Durability.DEFAULT) -> Written:
-        """Stores a value. InvalidArgument: it is empty, or exactly one zero byte; NoSpace."""
-        return self.client.call(codec.write(self.name, key, value, durability))
+    def write(self, key: Key, value: Bytes, *, durability: Durability = Durability.DEFAULT, if_absent: bool = False,
+              if_present: bool = False, if_version: Optional[Version] = None) -> Written:
+        """Stores a value. InvalidArgument: it is empty, or exactly one zero byte; NoSpace. PreconditionFailed: the
+        condition, of which there may be one, did not hold."""
+        only = codec.condition(if_absent, if_present, if_version)
+        return self.client.call(codec.write(self.name, key, value, durability, only))
+
+    def write_stream(self, key: Key, source: Source, *, length: Optional[int] = None,
+                     durability: Durability = Durability.DEFAULT, if_absent: bool = False, if_present: bool = False,
+                     if_version: Optional[Version] = None) -> Written:
+        """Stores a value of any size from a file object (anything with read) or an iterable of bytes. It takes effect
+        at its end, all at once; where the source raises, nothing is written. length: bytes, where known beforehand;
+        InvalidArgument where the source then has another number. Errors as of write."""
+        only = codec.condition(if_absent, if_present, if_version)
+        return self.client.upload(codec.write_stream(self.name, key, length, durability, only), _pieces(source))
 
     def batch_write(self, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[Key, Bytes]]], *,
                     allow_null_bytes: bool = False, durability: Durability = Durability.DEFAULT) -> BatchWritten:
@@ -267,9 +393,30 @@ class Store:
         one zero byte deletes its key instead of being refused."""
         return self.client.call(codec.batch_write(self.name, entries, allow_null_bytes, durability))
 
-    def delete(self, key: Key, *, durability: Durability = Durability.DEFAULT) -> Deleted:
-        """A key that is not there is no error: `found` is then False."""
-        return self.client.call(codec.delete(self.name, key, durability))
+    def rename(self, key: Key, new_key: Key, *, durability: Durability = Durability.DEFAULT, if_absent: bool = False,
+               if_version: Optional[Version] = None) -> Written:
+        """Moves a value to another key, atomically. if_version: the old key's value is still that one; if_absent:
+        nothing lives under the new key. KeyNotFound, Conflict (the same key), PreconditionFailed, Corrupt, NoSpace."""
+        only = codec.condition(if_version=if_version)
+        target = codec.condition(if_absent=if_absent)
+        return self.client.call(codec.rename(self.name, key, new_key, durability, only, target))
+
+    def copy(self, key: Key, target: Union[str, Store]) -> Copied:
+        """Copies a value to another store of the same server. KeyNotFound, StoreNotFound, Conflict (the same store),
+        Corrupt, NoSpace."""
+        return self.client.call(codec.copy(self.name, key, _name(target)))
+
+    def transfer(self, key: Key, target: Union[str, Store]) -> Transferred:
+        """Moves a value to another store of the same server: at every moment it is in at least one of the two. Errors
+        as of copy; Conflict also where the source changed meanwhile: the copy stays, and so does the newer value."""
+        return self.client.call(codec.transfer(self.name, key, _name(target)))
+
+    def delete(self, key: Key, *, durability: Durability = Durability.DEFAULT, if_present: bool = False,
+               if_version: Optional[Version] = None) -> Deleted:
+        """A key that is not there is no error: `found` is then False. PreconditionFailed: the condition did not
+        hold."""
+        only = codec.condition(if_present=if_present, if_version=if_version)
+        return self.client.call(codec.delete(self.name, key, durability, only))
 
     def batch_delete(self, keys: Iterable[Key], *, durability: Durability = Durability.DEFAULT) -> BatchDeleted:
         """All or nothing; `deleted` says how many were there."""
@@ -280,6 +427,20 @@ class Store:
     def read(self, key: Key) -> Value:
         """KeyNotFound, Corrupt; ProtocolError where it is longer than answer_len_max."""
         return self.client.call(codec.read(self.name, key))
+
+    def read_stream(self, key: Key, *, first: int = 0, length: Optional[int] = None, suffix: Optional[int] = None,
+                    window: int = codec.WINDOW_LEN) -> ReadStream:
+        """A value of any size, or `length` bytes of it (None: up to its end) from byte `first`, or its last `suffix`
+        bytes. window: bytes that may wait here. KeyNotFound, RangeNotSatisfiable."""
+        request = codec.read_stream(self.name, key, window, first, length, suffix)
+        return self.client.start_download(request, window)
+
+    def read_to(self, key: Key, file: BinaryWriter, *, first: int = 0, length: Optional[int] = None,
+                suffix: Optional[int] = None) -> StreamHead:
+        """read_stream into a file object; the errors too, Corrupt possibly after bytes were written."""
+        with self.read_stream(key, first=first, length=length, suffix=suffix) as stream:
+            stream.write_to(file)
+            return stream.head
 
     def batch_read(self, keys: Iterable[Key]) -> List[Optional[Value]]:
         """One consistent look: a value or None for each key, in the order asked. Corrupt, with the others in it."""
@@ -357,6 +518,10 @@ class Store:
     def __bool__(self) -> bool:
         """True: a store is no list, and asking whether there is one should not ask the network."""
         return True
+
+
+def _name(store: Union[str, Store]) -> str:
+    return store if isinstance(store, str) else store.name
 
 
 def open(name: str = "default", server: address.Server = address.DEFAULT_SERVER, *,

@@ -6,17 +6,18 @@ comes from a socket, cut anywhere, and hands out the hello and then frames.
 """
 from __future__ import annotations
 
+import io
 import json
 import struct
 from typing import (Any, Callable, Generic, Iterable, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple,
                     TypeVar, Union)
 
-from .errors import Corrupt, InvalidArgument, ProtocolError, Status, TooLarge, Unsupported, error_of
-from .types import (BatchDeleted, BatchWritten, Bytes, Deleted, Durability, Entry, Key, KeyHash, Limits, Metadata,
-                    StoreInfo, StoreState, Value, Version, Written)
+from .errors import (Corrupt, InvalidArgument, ProtocolError, RdriveError, Status, TooLarge, Unsupported,
+                     error_of)
+from .types import (BatchDeleted, BatchWritten, Bytes, Copied, Deleted, Durability, Entry, Key, KeyHash, Limits,
+                    Metadata, StoreInfo, StoreState, StreamHead, Transferred, Value, Version, Written)
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 MAGIC = b"\xd2RDRIVE\n"
 VERSION = 1
@@ -26,11 +27,21 @@ HELLO = MAGIC + struct.pack("<HHI", VERSION, 0, 0)
 HEADER = struct.Struct("<IBBHQ")
 U64_MAX = (1 << 64) - 1
 
+STEP_LEN = 1 << 18
+"""Bytes asked of a file at once."""
+WINDOW_LEN = 1 << 20
+"""Bytes of a read_stream that may be on their way, where the caller does not say."""
+
 PING = 0x02
-WRITE, BATCH_WRITE = 0x10, 0x12
-DELETE, BATCH_DELETE = 0x16, 0x17
-READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25
-STORES, CREATE, INFO, DROP = 0x30, 0x31, 0x32, 0x33
+WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
+READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
+STORES, CREATE, INFO, DROP = range(0x30, 0x34)
+
+CHUNK, END, ABORT, CREDIT = range(0x40, 0x44)
+"""The opcodes of a stream's parts."""
+
+FLAG_CONDITION = 0x01
+FLAG_TARGET_CONDITION = 0x02
 
 
 # ---- frames ---------------------------------------------------------------------------------------------------------
@@ -112,7 +123,8 @@ class Decoder:
 
 
 def limits_of(body: bytes) -> Limits:
-    return Limits(*Reader(body).take("<IIII"))
+    """The last two came with streams; a server that states only the first four has none."""
+    return Limits(*Reader(body).take("<IIIIII" if len(body) >= 24 else "<IIII"))
 
 
 def error_message(body: bytes) -> str:
@@ -195,6 +207,10 @@ def condition(if_absent: bool = False, if_present: bool = False,
     return None if if_version is None else Condition(IF_VERSION, Version(*if_version))
 
 
+def condition_bytes(condition: Optional[Condition]) -> bytes:
+    return b"" if condition is None else struct.pack("<BQI", condition.kind, *condition.version)
+
+
 def name_bytes(store: str) -> bytes:
     """A store's name; whether it is one that may exist is for the server to say."""
     name = store.encode("utf-8", "surrogateescape")
@@ -232,13 +248,31 @@ def ping(data: bytes = b"") -> Request[None]:
     return Request(PING, [data], nothing)
 
 
-def write(store: str, key: Key, value: Bytes, durability: Durability) -> Request[Written]:
-    head = name_bytes(store) + bytes([durability]) + key_bytes(key)
-    return Request(WRITE, [head, value_bytes(value)], written)
+def write(store: str, key: Key, value: Bytes, durability: Durability = Durability.DEFAULT,
+          only: Optional[Condition] = None) -> Request[Written]:
+    return Request(WRITE, [_change(store, key, durability, only), value_bytes(value)], written, _flag(only))
 
 
-def batch_write(store: str, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[Key, Bytes]]], allow_null_bytes: bool,
-                durability: Durability) -> Request[BatchWritten]:
+def write_stream(store: str, key: Key, length: Optional[int], durability: Durability = Durability.DEFAULT,
+                 only: Optional[Condition] = None) -> Request[Written]:
+    """The parts of the value follow; length: bytes, None where it is not known."""
+    if length is None:
+        length = U64_MAX
+    unsigned("length", length, 64)
+    head = _change(store, key, durability, only) + struct.pack("<Q", length)
+    return Request(WRITE_STREAM, [head], written, _flag(only))
+
+
+def _change(store: str, key: Key, durability: Durability, only: Optional[Condition]) -> bytes:
+    return name_bytes(store) + condition_bytes(only) + bytes([durability]) + key_bytes(key)
+
+
+def _flag(only: Optional[Condition]) -> int:
+    return 0 if only is None else FLAG_CONDITION
+
+
+def batch_write(store: str, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[Key, Bytes]]], allow_null_bytes: bool = False,
+                durability: Durability = Durability.DEFAULT) -> Request[BatchWritten]:
     pairs = list(entries.items() if isinstance(entries, Mapping) else entries)
     body: List[Bytes] = [name_bytes(store) + struct.pack("<BBI", durability, bool(allow_null_bytes), len(pairs))]
     for key, value in pairs:
@@ -249,16 +283,51 @@ def batch_write(store: str, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[K
     return Request(BATCH_WRITE, [b"".join(body)], batch_written)
 
 
-def delete(store: str, key: Key, durability: Durability) -> Request[Deleted]:
-    return Request(DELETE, [name_bytes(store) + bytes([durability]) + key_bytes(key)], deleted)
+def rename(store: str, key: Key, new_key: Key, durability: Durability = Durability.DEFAULT,
+           only: Optional[Condition] = None, target: Optional[Condition] = None) -> Request[Written]:
+    """only: what must hold for the old key; target: for the new one."""
+    head = name_bytes(store) + condition_bytes(only) + condition_bytes(target) + bytes([durability])
+    flags = _flag(only) | (0 if target is None else FLAG_TARGET_CONDITION)
+    return Request(RENAME, [head, key_bytes(key), key_bytes(new_key)], written, flags)
 
 
-def batch_delete(store: str, keys: Iterable[Key], durability: Durability) -> Request[BatchDeleted]:
+def copy(store: str, key: Key, target: str) -> Request[Copied]:
+    return Request(COPY, [name_bytes(store) + key_bytes(key) + name_bytes(target)], copied)
+
+
+def transfer(store: str, key: Key, target: str) -> Request[Transferred]:
+    return Request(TRANSFER, [name_bytes(store) + key_bytes(key) + name_bytes(target)], transferred)
+
+
+def delete(store: str, key: Key, durability: Durability = Durability.DEFAULT,
+           only: Optional[Condition] = None) -> Request[Deleted]:
+    return Request(DELETE, [_change(store, key, durability, only)], deleted, _flag(only))
+
+
+def batch_delete(store: str, keys: Iterable[Key],
+                 durability: Durability = Durability.DEFAULT) -> Request[BatchDeleted]:
     return Request(BATCH_DELETE, [name_bytes(store) + bytes([durability]) + keys_bytes(keys)], batch_deleted)
 
 
 def read(store: str, key: Key) -> Request[Value]:
     return Request(READ, [name_bytes(store) + key_bytes(key)], value_of)
+
+
+def read_stream(store: str, key: Key, credit: int, first: int = 0, length: Optional[int] = None,
+                suffix: Optional[int] = None) -> Request[StreamHead]:
+    """The answer is a head, the value comes in parts: at most `credit` bytes before more is granted. All of it, or
+    `length` bytes (None: up to its end) from byte `first`, or its last `suffix` bytes."""
+    if suffix is not None:
+        if first or length is not None:
+            raise InvalidArgument("a suffix goes with neither first nor length")
+        kind, length = 2, suffix
+    else:
+        kind = 1 if first or length is not None else 0
+    length = U64_MAX if length is None else length
+    for name, number in (("first", first), ("length", length), ("credit", credit)):
+        unsigned(name, number, 64)
+    body = name_bytes(store) + key_bytes(key) + struct.pack("<BQQQ", kind, first, length, credit)
+    return Request(READ_STREAM, [body], stream_head)
 
 
 def batch_read(store: str, keys: Iterable[Key]) -> Request[List[Optional[Value]]]:
@@ -312,6 +381,42 @@ def unsigned(name: str, value: int, bits: int) -> None:
         raise InvalidArgument(f"{name} is a number from 0 to 2^{bits} - 1")
 
 
+# ---- the parts of a stream -------------------------------------------------------------------------------------------
+
+def chunk(identifier: int, data: Bytes) -> List[Bytes]:
+    return [HEADER.pack(len(data), CHUNK, 0, 0, identifier), data]
+
+
+def credit(identifier: int, length: int) -> bytes:
+    """So many more bytes may be sent."""
+    return frame(CREDIT, identifier, struct.pack("<Q", length))
+
+
+def check_source(source: object) -> None:
+    """TypeError where a value's source could only be a mistake: bytes, say, iterate as numbers."""
+    if isinstance(source, (str, bytes, bytearray, memoryview, io.TextIOBase)):
+        raise TypeError(f"a stream comes from a binary file or an iterable of bytes, not {type(source).__name__}")
+
+
+def write_all(write: Callable[[Bytes], Optional[int]], data: bytes) -> None:
+    """write to an unbuffered file may take less than it is given, and says so."""
+    view = memoryview(data)
+    while len(view):
+        taken = write(view)
+        view = view[len(view) if taken is None else taken:]
+
+
+def credit_of(body: bytes) -> int:
+    length, = Reader(body).take("<Q")
+    return int(length)
+
+
+def abort_of(body: bytes) -> RdriveError:
+    """Why the server ended a read_stream."""
+    status, = Reader(body).take("<H")
+    return error_of(status, error_message(body[2:]))
+
+
 # ---- the bodies of answers ------------------------------------------------------------------------------------------
 
 def durability_of(value: int) -> Durability:
@@ -328,6 +433,19 @@ def nothing(_: bytes) -> None:
 def written(body: bytes) -> Written:
     offset, tail, crc32, key_hash, replaced, durability, interval_ms = Reader(body).take("<QQIQBBI")
     return Written(offset, tail, crc32, KeyHash(key_hash), bool(replaced), durability_of(durability), interval_ms)
+
+
+def copied(body: bytes) -> Copied:
+    return Copied(*Reader(body).take("<QQ"))
+
+
+def transferred(body: bytes) -> Transferred:
+    return Transferred(*Reader(body).take("<QQQ"))
+
+
+def stream_head(body: bytes) -> StreamHead:
+    offset, crc32, key_hash, prev_tail, value_length, first, length = Reader(body).take("<QIQQQQQ")
+    return StreamHead(offset, crc32, KeyHash(key_hash), prev_tail, value_length, first, length)
 
 
 def batch_written(body: bytes) -> BatchWritten:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Protocol, Union
 
 
 class KeyHash(int):
@@ -27,6 +27,20 @@ class KeyHash(int):
 
 
 Bytes = Union[bytes, bytearray, memoryview]
+
+
+class BinaryReader(Protocol):
+    """A file object to read from, opened in binary mode."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class BinaryWriter(Protocol):
+    """A file object to write to, opened in binary mode."""
+
+    def write(self, data: Any, /) -> Any: ...
+
+
 Key = Union[str, bytes, bytearray, memoryview, KeyHash]
 """A str is taken as its UTF-8 bytes. The empty key is a key like any other."""
 
@@ -68,10 +82,14 @@ class Limits(NamedTuple):
     """items of a batch"""
     in_flight_max: int
     """requests without an answer"""
+    stream_window: int = 0
+    """bytes of a write_stream that may be on their way; 0: a server without streams"""
+    chunk_len_max: int = 0
+    """bytes of one chunk of a write_stream"""
 
 
 class Written(NamedTuple):
-    """Of write and write_stream."""
+    """Of write, write_stream and rename; `replaced`: the (new) key had a value before."""
 
     offset: int
     tail: int
@@ -108,6 +126,38 @@ class BatchDeleted(NamedTuple):
     """keys that were there"""
     durability: Durability
     interval_ms: int
+
+
+class Copied(NamedTuple):
+    target_offset: int
+    target_tail: int
+
+
+class Transferred(NamedTuple):
+    target_offset: int
+    target_tail: int
+    source_tail: int
+
+
+class StreamHead(NamedTuple):
+    """What a read_stream tells before its chunks."""
+
+    offset: int
+    """of the whole value in the store's file"""
+    crc32: int
+    """of the whole value"""
+    key_hash: KeyHash
+    prev_tail: int
+    value_length: int
+    """of the whole value"""
+    first: int
+    """where in the value the bytes that come begin"""
+    length: int
+    """how many come"""
+
+    @property
+    def version(self) -> Version:
+        return Version(self.offset, self.crc32)
 
 
 class Entry(NamedTuple):
