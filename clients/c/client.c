@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * client.c - making a client, choosing its store, and the operations that write.
+ * client.c - making a client and choosing its store.
  */
 #include "clients/c/rdrive.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "clients/c/convert.h"
 #include "clients/c/exchange.h"
 #include "clients/c/socket.h"
 
@@ -15,37 +15,6 @@
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000u
 #define REQUEST_TIMEOUT_MS_DEFAULT 60000u
 #define ANSWER_LEN_MAX_DEFAULT     (1u << 30)
-
-/* rdrive.h stands alone, so it says these again. */
-#define SAME(name)                                                                                                \
-    static_assert((int)RDRIVE_##name == (int)RD_##name, "rdrive.h and base/status.h agree on " #name)
-SAME(OK);
-SAME(INVALID_ARGUMENT);
-SAME(UNAUTHORIZED);
-SAME(FORBIDDEN);
-SAME(KEY_NOT_FOUND);
-SAME(STORE_NOT_FOUND);
-SAME(TIMEOUT);
-SAME(CONFLICT);
-SAME(KEY_COLLISION);
-SAME(PRECONDITION_FAILED);
-SAME(TOO_LARGE);
-SAME(OVERLOADED);
-SAME(IO_ERROR);
-SAME(CORRUPT);
-SAME(UNAVAILABLE);
-SAME(NO_SPACE);
-SAME(UNSUPPORTED);
-SAME(NO_MEMORY);
-SAME(NOT_A_STORE);
-static_assert((int)RDRIVE_DURABILITY_SYNC == (int)RD_MESSAGE_DURABILITY_SYNC, "the same numbers");
-static_assert((int)RDRIVE_DURABILITY_INTERVAL == (int)RD_MESSAGE_DURABILITY_INTERVAL, "the same numbers");
-static_assert((int)RDRIVE_DURABILITY_NONE == (int)RD_MESSAGE_DURABILITY_NONE, "the same numbers");
-
-const char *rdrive_status_name(enum rdrive_status status)
-{
-    return rd_status_name((enum rd_status)status);
-}
 
 const char *rdrive_last_error(const struct rdrive_client *client)
 {
@@ -135,75 +104,4 @@ enum rdrive_status rdrive_ping(struct rdrive_client *client)
     struct rd_request request = rd_exchange_request(client, RD_OPCODE_PING);
     struct rd_response response;
     return rd_exchange(client, &request, &response);
-}
-
-/* ---- writing ---------------------------------------------------------------------------------------------- */
-
-static enum rdrive_status change(struct rdrive_client *client, struct rd_request *request,
-                                 enum rdrive_durability durability, struct rdrive_written *ret_written)
-{
-    request->durability = (enum rd_message_durability)durability;
-    struct rd_response response;
-    enum rdrive_status status = rd_exchange(client, request, &response);
-    if (status != RDRIVE_OK || ret_written == NULL)
-        return status;
-    *ret_written = (struct rdrive_written){
-        .offset = response.offset,
-        .tail = response.tail,
-        .count = response.count,
-        .key_hash = response.key_hash,
-        .crc32 = response.crc32,
-        .replaced = response.replaced,
-        .durability = (enum rdrive_durability)response.durability,
-        .durability_interval_ms = response.durability_interval_ms,
-    };
-    return RDRIVE_OK;
-}
-
-enum rdrive_status rdrive_write(struct rdrive_client *client, struct rdrive_key key, const void *value,
-                                size_t value_len, enum rdrive_durability durability,
-                                struct rdrive_written *ret_written)
-{
-    struct rd_request request = rd_exchange_request(client, RD_OPCODE_WRITE);
-    request.key = rd_exchange_key(key);
-    request.value = rd_slice(value, value_len);
-    return change(client, &request, durability, ret_written);
-}
-
-enum rdrive_status rdrive_delete(struct rdrive_client *client, struct rdrive_key key,
-                                 enum rdrive_durability durability, struct rdrive_written *ret_written)
-{
-    struct rd_request request = rd_exchange_request(client, RD_OPCODE_DELETE);
-    request.key = rd_exchange_key(key);
-    return change(client, &request, durability, ret_written);
-}
-
-enum rdrive_status rdrive_batch_write(struct rdrive_client *client, const struct rdrive_entry *entries,
-                                      size_t count, bool allow_null_bytes, enum rdrive_durability durability,
-                                      struct rdrive_written *ret_written)
-{
-    struct rd_request request = rd_exchange_request(client, RD_OPCODE_BATCH_WRITE);
-    request.allow_null_bytes = allow_null_bytes;
-    request.items = calloc(count != 0 ? count : 1, sizeof *request.items);
-    if (request.items == NULL)
-        return rd_exchange_fail(client, RD_NO_MEMORY, "no memory for the batch");
-    request.item_count = count;
-    for (size_t i = 0; i < count; i++) {
-        request.items[i].key = rd_exchange_key(entries[i].key);
-        request.items[i].value = rd_slice(entries[i].value, entries[i].value_len);
-    }
-    enum rdrive_status status = change(client, &request, durability, ret_written);
-    free(request.items);
-    return status;
-}
-
-enum rdrive_status rdrive_batch_delete(struct rdrive_client *client, const struct rdrive_key *keys, size_t count,
-                                       enum rdrive_durability durability, struct rdrive_written *ret_written)
-{
-    struct rd_request request = rd_exchange_request(client, RD_OPCODE_BATCH_DELETE);
-    if (!rd_exchange_set_keys(&request, keys, count))
-        return rd_exchange_fail(client, RD_NO_MEMORY, "no memory for the batch");
-    enum rdrive_status status = change(client, &request, durability, ret_written);
-    free(request.items);
-    return status;
 }

@@ -8,9 +8,9 @@
  */
 #include "clients/c/exchange.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
+#include "clients/c/convert.h"
 #include "clients/c/socket.h"
 
 struct rd_request rd_exchange_request(const struct rdrive_client *client, enum rd_opcode opcode)
@@ -18,20 +18,13 @@ struct rd_request rd_exchange_request(const struct rdrive_client *client, enum r
     return (struct rd_request){.opcode = opcode, .store = rd_slice_of_string(client->store)};
 }
 
-struct rd_message_key rd_exchange_key(struct rdrive_key key)
+void rd_exchange_set_options(struct rd_request *request, const struct rdrive_write_options *options)
 {
-    return (struct rd_message_key){.bytes = {.data = key.data, .len = key.len}, .hash = key.hash};
-}
-
-bool rd_exchange_set_keys(struct rd_request *request, const struct rdrive_key *keys, size_t count)
-{
-    request->items = calloc(count != 0 ? count : 1, sizeof *request->items);
-    if (request->items == NULL)
-        return false;
-    request->item_count = count;
-    for (size_t i = 0; i < count; i++)
-        request->items[i].key = rd_exchange_key(keys[i]);
-    return true;
+    if (options == NULL)
+        return;
+    request->durability = (enum rd_message_durability)options->durability;
+    request->condition = rd_convert_condition(options->condition);
+    request->target_condition = rd_convert_condition(options->target_condition);
 }
 
 enum rdrive_status rd_exchange_fail(struct rdrive_client *client, enum rd_status status, const char *message)
@@ -48,19 +41,21 @@ void rd_exchange_disconnect(struct rdrive_client *client)
     rd_binary_reader_deinit(&client->reader);
 }
 
-/* Receives until an answer is whole. */
-static enum rd_status receive_answer(struct rdrive_client *client, int64_t deadline_ms,
-                                     struct rd_binary_answer *ret_answer)
+/* Receives until an answer is whole, or a part or a piece of one is there (*ret_is_part). */
+static enum rd_status receive_next(struct rdrive_client *client, int64_t deadline_ms,
+                                   struct rd_binary_answer *ret_answer, bool *ret_is_part)
 {
     for (;;) {
         switch (rd_binary_reader_next(&client->reader, &client->in_left, ret_answer)) {
         case RD_BINARY_READ_ANSWER:
+            *ret_is_part = false;
+            return RD_OK;
+        case RD_BINARY_READ_PART:
+            *ret_is_part = true;
             return RD_OK;
         case RD_BINARY_READ_BROKEN:
             return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server's answer makes no sense: %s",
                                 client->reader.error);
-        case RD_BINARY_READ_PART: /* of a stream that nobody asked for */
-            continue;
         case RD_BINARY_READ_MORE:
             break;
         }
@@ -79,6 +74,25 @@ static enum rd_status receive_answer(struct rdrive_client *client, int64_t deadl
     }
 }
 
+/* Receives what comes next for a request. Parts of streams that were given up may still be under way. */
+static enum rd_status receive_for(struct rdrive_client *client, const struct rd_request *request,
+                                  int64_t deadline_ms, struct rd_binary_answer *ret_answer, bool *ret_is_part)
+{
+    for (;;) {
+        enum rd_status status = receive_next(client, deadline_ms, ret_answer, ret_is_part);
+        if (status != RD_OK)
+            return status;
+        uint64_t id = *ret_is_part ? rd_binary_reader_part(&client->reader)->id : ret_answer->id;
+        if (*ret_is_part && id < request->id)
+            continue;
+        bool fits = *ret_is_part || ret_answer->opcode == (uint8_t)request->opcode ||
+                    (rd_wire_is_part(ret_answer->opcode) && ret_answer->response.status != RD_OK);
+        if (id == request->id && fits)
+            return RD_OK;
+        return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server answered a request that was not asked");
+    }
+}
+
 static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_ms)
 {
     rd_buffer_clear(&client->out);
@@ -90,7 +104,8 @@ static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_m
     if (status != RD_OK)
         return status;
     struct rd_binary_answer answer;
-    status = receive_answer(client, deadline_ms, &answer);
+    bool is_part = false; /* never before the hello */
+    status = receive_next(client, deadline_ms, &answer, &is_part);
     if (status != RD_OK)
         return status;
     if (answer.response.status != RD_OK)
@@ -153,7 +168,10 @@ static enum rd_status send_and_receive(struct rdrive_client *client, const struc
     /* A server that hangs up in the middle of a request may have said why before: look for its answer. */
     struct rd_error sending = client->error;
     bool sent = status == RD_OK;
-    status = receive_answer(client, deadline_ms, ret_answer);
+    bool is_part = false;
+    status = receive_for(client, request, deadline_ms, ret_answer, &is_part);
+    if (status == RD_OK && is_part)
+        status = rd_error_set(&client->error, RD_IO_ERROR, 0, "the server sent a part of no stream");
     if (status != RD_OK) {
         if (!sent)
             client->error = sending;
@@ -165,9 +183,13 @@ static enum rd_status send_and_receive(struct rdrive_client *client, const struc
             rd_error_set(&client->error, ret_answer->response.status, 0, "%s", ret_answer->response.message);
         return client->error.status;
     }
-    if (ret_answer->id != request->id || ret_answer->opcode != (uint8_t)request->opcode)
-        return rd_error_set(&client->error, RD_IO_ERROR, 0, "the server answered a request that was not asked");
     return RD_OK;
+}
+
+enum rd_status rd_exchange_refused(struct rdrive_client *client, const struct rd_response *response)
+{
+    const char *message = response->message[0] != '\0' ? response->message : rd_status_name(response->status);
+    return rd_error_set(&client->error, response->status, 0, "%s", message);
 }
 
 enum rdrive_status rd_exchange(struct rdrive_client *client, struct rd_request *request,
@@ -188,11 +210,53 @@ enum rdrive_status rd_exchange(struct rdrive_client *client, struct rd_request *
         rd_exchange_disconnect(client);
         return (enum rdrive_status)status;
     }
-    if (answer.response.status != RD_OK) {
-        const char *message = answer.response.message;
-        return rd_exchange_fail(client, answer.response.status,
-                                message[0] != '\0' ? message : rd_status_name(answer.response.status));
-    }
+    if (answer.response.status != RD_OK)
+        return (enum rdrive_status)rd_exchange_refused(client, &answer.response);
     *ret_response = answer.response;
     return RDRIVE_OK;
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------- */
+
+static int64_t deadline_of(const struct rdrive_client *client)
+{
+    return rd_socket_now_ms() + client->request_timeout_ms;
+}
+
+enum rd_status rd_exchange_begin(struct rdrive_client *client, struct rd_request *request)
+{
+    client->error = (struct rd_error){.status = RD_OK};
+    enum rd_status status = rd_exchange_connect(client);
+    if (status != RD_OK)
+        return status;
+    size_t follow_len = 0;
+    status = encode(client, request, &follow_len);
+    if (status != RD_OK)
+        return status;
+    struct iovec part = {.iov_base = client->out.data, .iov_len = client->out.len};
+    return rd_socket_send(client->fd, &part, 1, deadline_of(client), &client->error);
+}
+
+enum rd_status rd_exchange_send_part(struct rdrive_client *client, const struct rd_stream_part *part)
+{
+    rd_buffer_clear(&client->out);
+    rd_binary_encode_part(part, &client->out);
+    if (client->out.failed)
+        return rd_error_set(&client->error, RD_NO_MEMORY, 0, "no memory for a part");
+    struct iovec parts[2] = {
+        {.iov_base = client->out.data, .iov_len = client->out.len},
+        {.iov_base = (void *)(uintptr_t)part->bytes.data, .iov_len = part->bytes.len}, /* only read */
+    };
+    return rd_socket_send(client->fd, parts, 2, deadline_of(client), &client->error);
+}
+
+enum rd_status rd_exchange_receive(struct rdrive_client *client, const struct rd_request *request,
+                                   struct rd_binary_answer *ret_answer, bool *ret_is_part)
+{
+    return receive_for(client, request, deadline_of(client), ret_answer, ret_is_part);
+}
+
+bool rd_exchange_has_input(const struct rdrive_client *client)
+{
+    return client->in_left.len != 0 || rd_socket_is_stale(client->fd);
 }

@@ -2,34 +2,8 @@
  *
  * store.c - the blocking client's operations on stores as a whole.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
+#include "clients/c/convert.h"
 #include "clients/c/exchange.h"
-
-/* Copies what fits; the rest of a text that is too long is of no use to a reader. */
-static void copy_text(struct rd_slice text, char *to, size_t to_len)
-{
-    size_t len = text.len < to_len ? text.len : to_len - 1;
-    if (len != 0)
-        memcpy(to, text.data, len);
-    to[len] = '\0';
-}
-
-static void copy_info(const struct rd_response_store *store, struct rdrive_store_info *ret_info)
-{
-    *ret_info = (struct rdrive_store_info){
-        .entries = store->entries,
-        .tail = store->tail,
-        .file_size = store->file_size,
-        .dead_bytes = store->dead_bytes,
-        .durability = (enum rdrive_durability)store->durability,
-        .durability_interval_ms = store->durability_interval_ms,
-        .state = (enum rdrive_store_state)store->state,
-    };
-    copy_text(store->name, ret_info->name, sizeof ret_info->name);
-    copy_text(store->reason, ret_info->reason, sizeof ret_info->reason);
-}
 
 enum rdrive_status rdrive_list_stores(struct rdrive_client *client, struct rdrive_stores *ret_stores)
 {
@@ -38,20 +12,9 @@ enum rdrive_status rdrive_list_stores(struct rdrive_client *client, struct rdriv
     enum rdrive_status status = rd_exchange(client, &request, &response);
     if (status != RDRIVE_OK)
         return status;
-    size_t count = response.store_count;
-    struct rdrive_store_info *items = calloc(count != 0 ? count : 1, sizeof *items);
-    if (items == NULL)
-        return rd_exchange_fail(client, RD_NO_MEMORY, "no memory for the list of stores");
-    for (size_t i = 0; i < count; i++)
-        copy_info(&response.stores[i], &items[i]);
-    *ret_stores = (struct rdrive_stores){.items = items, .count = count};
-    return RDRIVE_OK;
-}
-
-void rdrive_stores_free(struct rdrive_stores *stores)
-{
-    free(stores->items);
-    *stores = (struct rdrive_stores){.items = NULL};
+    return rd_convert_to_stores(&response, ret_stores)
+               ? RDRIVE_OK
+               : rd_exchange_fail(client, RD_NO_MEMORY, "no memory for the list of stores");
 }
 
 static enum rdrive_status ask_about_store(struct rdrive_client *client, struct rd_request *request,
@@ -60,7 +23,7 @@ static enum rdrive_status ask_about_store(struct rdrive_client *client, struct r
     struct rd_response response;
     enum rdrive_status status = rd_exchange(client, request, &response);
     if (status == RDRIVE_OK && ret_info != NULL)
-        copy_info(&response.stores[0], ret_info); /* the reader has seen to it that there is one */
+        rd_convert_to_info(&response.stores[0], ret_info); /* the reader has seen to it that there is one */
     return status;
 }
 

@@ -39,9 +39,19 @@ static struct rdrive_key key_of(const struct rd_message_key *key)
     return (struct rdrive_key){.data = key->bytes.data, .len = key->bytes.len, .hash = key->hash};
 }
 
-static enum rdrive_durability durability_of(const struct rd_request *request)
+static struct rdrive_condition condition_of(struct rd_message_condition condition)
 {
-    return (enum rdrive_durability)request->durability;
+    return (struct rdrive_condition){
+        .kind = (enum rdrive_condition_kind)condition.kind, .offset = condition.offset, .crc32 = condition.crc32};
+}
+
+static struct rdrive_write_options options_of(const struct rd_request *request)
+{
+    return (struct rdrive_write_options){
+        .durability = (enum rdrive_durability)request->durability,
+        .condition = condition_of(request->condition),
+        .target_condition = condition_of(request->target_condition),
+    };
 }
 
 static void set_written(const struct rdrive_written *written, struct rd_response *response)
@@ -60,9 +70,10 @@ static void set_written(const struct rdrive_written *written, struct rd_response
 static enum rdrive_status do_write(struct online *online, const struct rd_request *request,
                                    struct rd_response *response)
 {
+    struct rdrive_write_options options = options_of(request);
     struct rdrive_written written;
     enum rdrive_status status = rdrive_write(online->client, key_of(&request->key), request->value.data,
-                                             request->value.len, durability_of(request), &written);
+                                             request->value.len, &options, &written);
     if (status == RDRIVE_OK)
         set_written(&written, response);
     return status;
@@ -71,9 +82,9 @@ static enum rdrive_status do_write(struct online *online, const struct rd_reques
 static enum rdrive_status do_delete(struct online *online, const struct rd_request *request,
                                     struct rd_response *response)
 {
+    struct rdrive_write_options options = options_of(request);
     struct rdrive_written written;
-    enum rdrive_status status =
-        rdrive_delete(online->client, key_of(&request->key), durability_of(request), &written);
+    enum rdrive_status status = rdrive_delete(online->client, key_of(&request->key), &options, &written);
     if (status == RDRIVE_OK)
         set_written(&written, response);
     return status;
@@ -90,9 +101,10 @@ static enum rdrive_status do_batch_write(struct online *online, const struct rd_
         entries[i] = (struct rdrive_entry){.key = key_of(&request->items[i].key),
                                            .value = request->items[i].value.data,
                                            .value_len = request->items[i].value.len};
+    struct rdrive_write_options options = options_of(request);
     struct rdrive_written written;
-    enum rdrive_status status = rdrive_batch_write(online->client, entries, count, request->allow_null_bytes,
-                                                   durability_of(request), &written);
+    enum rdrive_status status =
+        rdrive_batch_write(online->client, entries, count, request->allow_null_bytes, &options, &written);
     free(entries);
     if (status == RDRIVE_OK)
         set_written(&written, response);
@@ -114,9 +126,9 @@ static enum rdrive_status do_batch_delete(struct online *online, const struct rd
     struct rdrive_key *keys = keys_of(request);
     if (keys == NULL)
         return RDRIVE_NO_MEMORY;
+    struct rdrive_write_options options = options_of(request);
     struct rdrive_written written;
-    enum rdrive_status status =
-        rdrive_batch_delete(online->client, keys, request->item_count, durability_of(request), &written);
+    enum rdrive_status status = rdrive_batch_delete(online->client, keys, request->item_count, &options, &written);
     free(keys);
     if (status == RDRIVE_OK)
         set_written(&written, response);

@@ -186,7 +186,7 @@ static void test_a_write_carries_its_value_and_comes_back_with_its_numbers(void 
     struct rdrive_client *client = connect_to(&fake, 10000);
     struct rdrive_written written;
     assert_int_equal(rdrive_write(client, rdrive_key_of_bytes("a\0b", 3), value, sizeof value,
-                                  RDRIVE_DURABILITY_NONE, &written),
+                                  &(struct rdrive_write_options){.durability = RDRIVE_DURABILITY_NONE}, &written),
                      RDRIVE_OK);
     assert_int_equal(written.offset, 64);
     assert_int_equal(written.tail, 128);
@@ -211,7 +211,10 @@ static void test_requests_say_what_the_call_said(void **state)
     struct rdrive_client *client = connect_to(&fake, 10000);
     struct rdrive_entry entries[] = {{rdrive_key_of_string("one"), "1", 1}, {rdrive_key_of_hash(77), "\0", 1}};
     struct rdrive_written written;
-    assert_int_equal(rdrive_batch_write(client, entries, 2, true, RDRIVE_DURABILITY_SYNC, &written), RDRIVE_OK);
+    assert_int_equal(rdrive_batch_write(client, entries, 2, true,
+                                        &(struct rdrive_write_options){.durability = RDRIVE_DURABILITY_SYNC},
+                                        &written),
+                     RDRIVE_OK);
     assert_int_equal(written.count, 2);
     rdrive_client_destroy(client);
     stop(&fake);
@@ -408,9 +411,8 @@ static void test_what_the_server_would_refuse_is_not_sent(void **state)
     start(&fake, NULL);
     struct rdrive_client *client = connect_to(&fake, 10000);
     uint8_t value[1000] = {1};
-    assert_int_equal(
-        rdrive_write(client, rdrive_key_of_string("k"), value, sizeof value, RDRIVE_DURABILITY_DEFAULT, NULL),
-        RDRIVE_TOO_LARGE);
+    assert_int_equal(rdrive_write(client, rdrive_key_of_string("k"), value, sizeof value, NULL, NULL),
+                     RDRIVE_TOO_LARGE);
     assert_int_equal(rdrive_ping(client), RDRIVE_OK);
     rdrive_client_destroy(client);
     stop(&fake);
