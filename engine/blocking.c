@@ -102,8 +102,7 @@ enum rd_status rd_store_rename(struct rd_store *store, struct rd_key from, struc
     return execute(store, &op, ret_written);
 }
 
-/* ---- streams
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------ */
 
 static enum rd_status read_all(struct rd_spool *spool, rd_read_fn *read, void *context)
 {
@@ -140,8 +139,7 @@ enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, 
     return status;
 }
 
-/* ---- between stores
- * --------------------------------------------------------------------------------------------- */
+/* ---- between stores ----------------------------------------------------------------------------------- */
 
 /* Appends a pinned, verified value to the target. */
 static enum rd_status append_value(const struct rd_value *value, struct rd_key key, struct rd_store *target,

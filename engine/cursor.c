@@ -10,7 +10,8 @@
 
 #define BLOCK_COUNT     64u
 #define LAST_TRIES      4   /* of a look at the last entry, before it holds publishing up */
-#define START_STEPS_MAX 64u /* entries followed to tell a chain's link from bytes that look like one */
+#define START_STEPS_MAX 64u /* entries followed to tell an entry's end from bytes that look like one */
+#define START_LEN_MAX   (UINT64_C(1) << 20) /* and bytes whose checksum is taken for it */
 
 struct rd_cursor {
     struct rd_store *store;              /* borrows */
@@ -21,20 +22,34 @@ struct rd_cursor {
     unsigned block_next;
 };
 
-/* A link is real where the entry above it is live, or one of the next below. Leading to 0 proves nothing: a run of
- * zeros does that too. */
-static bool is_real_link(struct rd_store *store, const uint8_t *file, uint64_t end)
+static bool is_live(struct rd_store *store, const struct rd_record *record)
 {
-    struct rd_record record;
-    for (unsigned step = 0; step < START_STEPS_MAX && end != 0 && rd_record_parse(file, end, &record); step++) {
-        unsigned slot = rd_epoch_enter(&store->epoch);
-        bool live = rd_index_holds(&store->index, record.trailer.key_hash, record.trailer_offset);
-        rd_epoch_exit(&store->epoch, slot);
-        if (live)
-            return true;
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    bool live = rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset);
+    rd_epoch_exit(&store->epoch, slot);
+    return live;
+}
+
+/* An entry is real where it is live. A dead one is where its checksum matches and one of the next below is live:
+ * leading on proves nothing by itself, since a trailer read at the wrong byte, or a run of zeros, may do that too.
+ */
+static bool is_real_end(struct rd_store *store, const uint8_t *file, uint64_t end)
+{
+    struct rd_record first;
+    if (!rd_record_parse(file, end, &first))
+        return false;
+    struct rd_record record = first;
+    bool live = is_live(store, &record);
+    bool itself = live;
+    for (unsigned step = 1; !live && step < START_STEPS_MAX; step++) {
         end = rd_store_chain_next(store, record.trailer.prev_tail);
+        if (end == 0 || !rd_record_parse(file, end, &record))
+            return false;
+        live = is_live(store, &record);
     }
-    return false;
+    return itself ||
+           (live && first.payload_len <= START_LEN_MAX &&
+            rd_crc32(0, rd_slice(file + first.payload_offset, first.payload_len)) == first.trailer.crc32);
 }
 
 /* The end of the highest entry whose payload starts below before_offset. Where before_offset is an entry's, the
@@ -48,8 +63,7 @@ static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t
     unsigned found_count = 0;
     bool aligned = before_offset % RD_RECORD_ALIGN == 0;
     for (uint64_t end = before_offset; aligned && end >= lowest && end >= RD_TOMBSTONE_LEN; end--) {
-        struct rd_record record;
-        if (rd_record_parse(file, end, &record) && is_real_link(store, file, end)) {
+        if (is_real_end(store, file, end)) {
             found = end;
             found_count++;
         }

@@ -28,7 +28,7 @@ static int open_folder_of(const struct rd_io *io, const char *path, int flags, m
     return io->open(io->self, folder, flags | O_CLOEXEC, mode);
 }
 
-static int sync_folder_of(const struct rd_io *io, const char *path)
+int rd_datafile_sync_folder(const struct rd_io *io, const char *path)
 {
     int fd = open_folder_of(io, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
@@ -113,7 +113,7 @@ enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io
         }
         int sync_errno = 0;
         if (status == RD_OK && !read_only && (created || opened.st_size == 0)) { /* its maker may have died */
-            sync_errno = io->fsync(io->self, fd) == 0 ? sync_folder_of(io, path) : errno;
+            sync_errno = io->fsync(io->self, fd) == 0 ? rd_datafile_sync_folder(io, path) : errno;
             if (sync_errno != 0)
                 status = rd_error_set(ret_error, RD_IO_ERROR, sync_errno, "cannot sync the new file %s", path);
         }
@@ -289,7 +289,7 @@ enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset,
         failed = errno;
     file->io->close(file->io->self, fd);
     if (failed == 0)
-        failed = sync_folder_of(file->io, path);
+        failed = rd_datafile_sync_folder(file->io, path);
     if (failed == 0)
         return RD_OK;
     file->io->unlink(file->io->self, path);

@@ -50,6 +50,9 @@ int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size) RD_MUST_CHECK;
 int rd_datafile_sync(struct rd_datafile *file) RD_MUST_CHECK;
 
+/* Syncs the folder in which `path` lies, so that names made or changed in it last. 0 or an errno value. */
+int rd_datafile_sync_folder(const struct rd_io *io, const char *path) RD_MUST_CHECK;
+
 /* Writes bytes to a new file beside the store, PATH.torn-OFFSET or the first PATH.torn-OFFSET.N that is free, and
  * syncs file and folder. */
 enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes,

@@ -33,7 +33,7 @@ struct rd_io;
 struct rd_mapping;
 struct rd_store;
 
-/* ---- keys ------------------------------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------------------------------------- */
 
 struct rd_key {
     struct rd_slice bytes; /* borrows; data is NULL where only the hash is known (an empty key is not NULL) */
@@ -49,7 +49,7 @@ uint32_t rd_crc32(uint32_t crc, struct rd_slice bytes);
 /* The 16 bytes that name `key` inside `namespace_bytes`: both XXH3-64 hashes, little-endian. */
 void rd_key_namespaced(struct rd_slice namespace_bytes, struct rd_slice key, uint8_t ret_key[16]);
 
-/* ---- opening ---------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------ */
 
 enum rd_durability {
     RD_DURABILITY_DEFAULT = 0, /* of an operation: whatever the store has; of a store: sync */
@@ -78,7 +78,7 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
 /* Completes what is queued, syncs, stops the thread, closes. NULL is fine. No other call may be under way. */
 void rd_store_close(struct rd_store *store);
 
-/* ---- reading ---------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------ */
 
 struct rd_value {
     struct rd_slice payload; /* pins; starts on a 64-byte boundary of the file; data NULL: no value */
@@ -131,6 +131,7 @@ enum rd_store_state {
 };
 
 struct rd_store_info {
+    uint64_t generation; /* random; new at creation */
     uint64_t entries;    /* live keys */
     uint64_t tail;       /* bytes up to the end of the last published entry */
     uint64_t file_size;  /* bytes that the file takes; the tail, or more where it runs ahead */
@@ -146,7 +147,7 @@ uint64_t rd_store_len(struct rd_store *store); /* live keys */
 bool rd_store_is_empty(struct rd_store *store);
 uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
 
-/* ---- writing, async --------------------------------------------------------------------------------------- */
+/* ---- writing, async ----------------------------------------------------------------------------------- */
 
 /* What must hold for an operation to take effect; judged by the writer, in queue order. Where it does not hold the
  * operation ends with RD_PRECONDITION_FAILED and nothing is written. */
@@ -246,7 +247,7 @@ enum rd_status rd_store_submit(struct rd_store *store, struct rd_op *op) RD_MUST
 /* Wakes the writer. One call serves every operation submitted before it, so a loop submits many and kicks once. */
 void rd_store_kick(struct rd_store *store);
 
-/* ---- writing, blocking ------------------------------------------------------------------------------------ */
+/* ---- writing, blocking -------------------------------------------------------------------------------- */
 
 struct rd_written {
     uint64_t offset; /* of the last payload written */

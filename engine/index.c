@@ -69,8 +69,7 @@ static bool is_offset_of(uint64_t slot, uint64_t tag)
     return ((slot ^ tag) >> 48) == 0 && (slot & OFFSET_MASK) != 0;
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------- */
 
 static size_t segment_bytes(uint64_t slot_count)
 {
@@ -180,8 +179,7 @@ void rd_index_deinit(struct rd_index *index)
     atomic_store_explicit(&index->directory, NULL, memory_order_seq_cst);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------ */
 
 uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *) *mapping, uint64_t key_hash)
 {
@@ -235,8 +233,7 @@ bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t tr
     }
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* One thread writes the counter: no locked instruction is needed. */
 static void bump(atomic_uint_fast64_t *counter, uint64_t by)

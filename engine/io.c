@@ -2,6 +2,7 @@
 #include "engine/io.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -78,6 +79,12 @@ static int io_fsync(void *self, int fd)
     return fsync(fd);
 }
 
+static int io_rename(void *self, const char *from, const char *to)
+{
+    (void)self;
+    return rename(from, to);
+}
+
 static int io_unlink(void *self, const char *path)
 {
     (void)self;
@@ -110,6 +117,7 @@ const struct rd_io rd_io_system = {
     .copy_range = io_copy_range,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,
+    .rename = io_rename,
     .unlink = io_unlink,
     .mmap = io_mmap,
     .munmap = io_munmap,

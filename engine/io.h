@@ -27,6 +27,7 @@ struct rd_io {
                           size_t len); /* copy_file_range */
     int (*fdatasync)(void *self, int fd);
     int (*fsync)(void *self, int fd);
+    int (*rename)(void *self, const char *from, const char *to);
     int (*unlink)(void *self, const char *path);
     void *(*mmap)(void *self, size_t len, int fd); /* shared, read-only, from offset 0 */
     int (*munmap)(void *self, void *address, size_t len);

@@ -38,8 +38,7 @@ void rd_plan_begin(struct rd_plan *plan, uint64_t tail)
     plan->latest_mask = 0;
 }
 
-/* ---- the latest entry of each key in the group
- * ------------------------------------------------------------------ */
+/* ---- the latest entry of each key in the group -------------------------------------------------------- */
 
 static uint32_t *latest_slot(struct rd_plan *plan, uint64_t key_hash)
 {
@@ -87,8 +86,7 @@ static enum rd_status make_room(struct rd_plan *plan, size_t more)
     return RD_OK;
 }
 
-/* ---- judging
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- judging ------------------------------------------------------------------------------------------ */
 
 /* A key as an operation must see it: with what the group has planned before. */
 struct key_state {

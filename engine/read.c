@@ -97,8 +97,7 @@ void rd_values_release(struct rd_value *values, size_t count)
     }
 }
 
-/* ---- several keys
- * ----------------------------------------------------------------------------------------------- */
+/* ---- several keys ------------------------------------------------------------------------------------- */
 
 /* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. */
 static void find_block(struct rd_store *store, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)

@@ -26,8 +26,7 @@ static bool checksum_matches(struct rd_slice file, const struct rd_record *recor
     return rd_crc32(0, payload) == record->trailer.crc32;
 }
 
-/* ---- backward: where a chain leads
- * ------------------------------------------------------------------------------ */
+/* ---- backward: where a chain leads -------------------------------------------------------------------- */
 
 struct walk {
     uint64_t lowest;     /* the tail at which it ended; 0: it led to the file's beginning */
@@ -81,8 +80,7 @@ static bool any_entry_is_whole(struct rd_slice file, uint64_t end)
     return false;
 }
 
-/* ---- checksums of any stretch of the file
- * --------------------------------------------------------------------------- */
+/* ---- checksums of any stretch of the file ------------------------------------------------------------- */
 
 #define CRC_POLYNOMIAL  0xedb88320u /* bit-reversed, as in the zlib polynomial's right-shifting form */
 #define COMBINE_LEN_MIN 8192u       /* below it reading the bytes is cheaper than combining */
@@ -130,8 +128,7 @@ static uint32_t prefix_without(const struct prefix *prefix, uint32_t before, uin
     return prefix->crc ^ before;
 }
 
-/* ---- forward: what whole entries reach from 0
- * ------------------------------------------------------------------- */
+/* ---- forward: what whole entries reach from 0 --------------------------------------------------------- */
 
 /* A tail that is reached, and how far the checksum of "the payload that starts behind it" has been taken. */
 struct reached {
@@ -207,14 +204,18 @@ static uint32_t crc_before_next(struct rd_slice file, struct prefix *prefix, uin
     return rd_crc32(crc, rd_slice(file.data + prefix->end, next - prefix->end));
 }
 
-/* Rule 2. Candidates come in ascending order, so an entry's beginning is known before its end is looked at. */
-static enum rd_status follow_forward(struct rd_slice file, uint64_t *ret_trusted)
+/* Rules 0 and 2, from a tail that is beyond doubt. Candidates come in ascending order, so an entry's beginning is
+ * known before its end is looked at. */
+static enum rd_status follow_forward(struct rd_slice file, uint64_t begin, uint64_t *ret_trusted)
 {
     struct prefix prefix;
     prefix_init(&prefix);
+    prefix.end = begin;
     struct reached_list list = {0};
-    enum rd_status status = reached_add(&list, 0, 0) ? RD_OK : RD_NO_MEMORY;
-    for (uint64_t end = RD_TOMBSTONE_LEN; status == RD_OK && end <= file.len; end++) {
+    uint64_t payload = rd_record_align(begin) < file.len ? rd_record_align(begin) : file.len;
+    uint32_t crc_before = rd_crc32(0, rd_slice(file.data + begin, payload - begin));
+    enum rd_status status = reached_add(&list, begin, crc_before) ? RD_OK : RD_NO_MEMORY;
+    for (uint64_t end = begin + RD_TOMBSTONE_LEN; status == RD_OK && end <= file.len; end++) {
         uint64_t prev_tail = rd_load_u64le(file.data + end - PREV_TAIL_FROM_END);
         if (prev_tail > end - RD_TOMBSTONE_LEN)
             continue;
@@ -231,8 +232,7 @@ static enum rd_status follow_forward(struct rd_slice file, uint64_t *ret_trusted
     return status;
 }
 
-/* ---- beyond the trusted tail
- * ------------------------------------------------------------------------------------ */
+/* ---- beyond the trusted tail -------------------------------------------------------------------------- */
 
 /* Rule 4: only payloads are damaged, up to the very end of the file. */
 static bool whole_file_is_believable(struct rd_slice file, uint64_t trusted)
@@ -294,32 +294,65 @@ static bool find_tail_before_extension(struct rd_slice file, uint64_t *ret_tail)
     return false;
 }
 
-enum rd_status rd_recovery_examine(struct rd_slice file, struct rd_recovery *ret_recovery)
+/* All entries above `begin`, newest first. */
+static bool all_are_whole(struct rd_slice file, uint64_t end, uint64_t begin)
 {
-    struct rd_recovery recovery = {.tail = file.len};
-    if (file.len == 0 || chain_is_intact(file, file.len)) {
-        recovery.rest_is_extension = true;
-        *ret_recovery = recovery;
+    struct rd_record record;
+    while (end > begin && entry_is_whole(file, end, &record))
+        end = record.trailer.prev_tail;
+    return end == begin;
+}
+
+/* Rule 0. *ret_fits is false where the hint is of another file. */
+static enum rd_status examine_with_hint(struct rd_slice file, const struct rd_recovery_hint *hint,
+                                        uint64_t *ret_tail, bool *ret_fits)
+{
+    uint64_t durable = hint->durable_tail;
+    *ret_fits = durable <= file.len && walk_down(file, durable, 0).lowest == 0;
+    if (!*ret_fits)
+        return RD_OK;
+    if ((hint->clean && durable == file.len) || all_are_whole(file, file.len, durable)) {
+        *ret_tail = file.len;
         return RD_OK;
     }
+    return follow_forward(file, durable, ret_tail);
+}
+
+static enum rd_status examine_alone(struct rd_slice file, struct rd_recovery *recovery)
+{
     uint64_t trusted = 0;
     struct walk walk;
-    if (find_tail_before_extension(file, &recovery.tail))
-        goto done;
-    enum rd_status status = follow_forward(file, &trusted);
+    recovery->tail = file.len;
+    if (file.len == 0 || chain_is_intact(file, file.len) || find_tail_before_extension(file, &recovery->tail))
+        return RD_OK;
+    enum rd_status status = follow_forward(file, 0, &trusted);
     if (status != RD_OK)
         return status;
-    recovery.tail = trusted;
+    recovery->tail = trusted;
     if (whole_file_is_believable(file, trusted)) {
-        recovery.tail = file.len;
-    } else if (find_island(file, trusted, &recovery.tail, &walk)) {
-        recovery.damaged = !walk.passed;
-        recovery.damage_begin = trusted;
-        recovery.damage_end = walk.lowest;
+        recovery->tail = file.len;
+    } else if (find_island(file, trusted, &recovery->tail, &walk)) {
+        recovery->damaged = !walk.passed;
+        recovery->damage_begin = trusted;
+        recovery->damage_end = walk.lowest;
     }
-    if (recovery.tail == 0 && file.len >= SMALL_FILE_LEN && !all_bytes_are(file, 0) && !all_bytes_are(file, 0xff))
+    if (recovery->tail == 0 && file.len >= SMALL_FILE_LEN && !all_bytes_are(file, 0) && !all_bytes_are(file, 0xff))
         return RD_NOT_A_STORE;
-done:
+    return RD_OK;
+}
+
+enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recovery_hint *hint,
+                                   struct rd_recovery *ret_recovery)
+{
+    struct rd_recovery recovery = {.tail = 0};
+    bool fits = false;
+    enum rd_status status = RD_OK;
+    if (hint != NULL)
+        status = examine_with_hint(file, hint, &recovery.tail, &fits);
+    if (status == RD_OK && !fits)
+        status = examine_alone(file, &recovery);
+    if (status != RD_OK)
+        return status;
     recovery.rest_is_extension =
         all_bytes_are(rd_slice(file.data + recovery.tail, file.len - recovery.tail), 0xff);
     *ret_recovery = recovery;

@@ -14,6 +14,10 @@
  *     through the trusted tail, or have one more entry whose checksum matches.
  *  5. Where a chain above the trusted tail is sound but does not lead down to it, a trailer in the middle is
  * damaged: nothing is cut, the range between is named, and the store opens read-only.
+ *  0. Where a companion says up to where the file was synced, and the chain from there leads to 0: after a clean
+ * stop all of it is taken as it is; otherwise only what lies above is looked at, and cut at the first entry that
+ * is not whole. So a trailer forged inside a torn value must name the recorded tail, and no old entry is ever cut.
+ *     A companion that does not fit the file is passed over.
  *  6. Bytes 0xFF behind the tail are the file running ahead of it: nothing to keep.
  *
  * A zero-filled end looks like "a first entry" (prev_tail 0) at each of its bytes, and a value that is itself a
@@ -37,7 +41,15 @@ struct rd_recovery {
     bool rest_is_extension; /* what follows the tail is 0xFF to the end, or nothing */
 };
 
-/* RD_NOT_A_STORE: no whole entry, and neither empty, under 4,096 bytes nor all zero. RD_NO_MEMORY. */
-enum rd_status rd_recovery_examine(struct rd_slice file, struct rd_recovery *ret_recovery) RD_MUST_CHECK;
+/* What a companion recorded of the file. */
+struct rd_recovery_hint {
+    uint64_t durable_tail; /* everything below it was synced */
+    bool clean;            /* and nothing was written after it */
+};
+
+/* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry, and neither empty, under 4,096 bytes nor
+ * all zero. RD_NO_MEMORY. */
+enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recovery_hint *hint,
+                                   struct rd_recovery *ret_recovery) RD_MUST_CHECK;
 
 #endif

@@ -53,8 +53,7 @@ enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_err
     return RD_OK;
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------ */
 
 static enum rd_status init(struct rd_store *store, const struct rd_store_options *options,
                            struct rd_error *ret_error)
@@ -122,11 +121,26 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
     return RD_OK;
 }
 
+void rd_store_record(struct rd_store *store, uint64_t durable_tail, bool clean)
+{
+    store->meta.durable_tail = durable_tail;
+    store->meta.clean = clean;
+    if (rd_meta_write(store->io, store->file.path, &store->meta) != 0)
+        store->meta.durable_tail = 0; /* nothing is recorded */
+}
+
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
     struct rd_recovery recovery;
-    enum rd_status status = rd_recovery_examine(rd_slice(file, store->file.size), &recovery);
+    struct rd_recovery_hint hint;
+    bool has_hint = rd_meta_read(store->io, store->file.path, &store->meta);
+    if (has_hint)
+        hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail, .clean = store->meta.clean};
+    else
+        store->meta.generation = rd_meta_new_generation();
+    enum rd_status status =
+        rd_recovery_examine(rd_slice(file, store->file.size), has_hint ? &hint : NULL, &recovery);
     if (status == RD_NOT_A_STORE)
         return rd_error_set(ret_error, status, 0,
                             "%s is not a store: no entry in it is whole; it was left as it is", store->file.path);
@@ -144,6 +158,9 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     int failed = store->opened_read_only ? 0 : rd_datafile_sync(&store->file);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
+    store->writer.synced_tail = recovery.tail;
+    if (!store->opened_read_only && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
+        rd_store_record(store, recovery.tail, false);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
     return RD_OK;
 }
@@ -186,13 +203,17 @@ void rd_store_close(struct rd_store *store)
 {
     if (store == NULL)
         return;
+    bool was_writable = store->writer.started;
     rd_writer_stop(store);
+    uint64_t tail = rd_store_file_size(store);
+    bool synced = !store->writer.unsynced && store->file.size == tail;
+    if (was_writable && synced && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
+        rd_store_record(store, tail, true);
     deinit(store);
     free(store);
 }
 
-/* ---- submitting
- * ------------------------------------------------------------------------------------------------- */
+/* ---- submitting --------------------------------------------------------------------------------------- */
 
 static uint64_t payload_bytes(const struct rd_op *op)
 {
@@ -241,8 +262,7 @@ void rd_store_kick(struct rd_store *store)
     rd_queue_kick(&store->queue);
 }
 
-/* ---- what can be said about it
- * ---------------------------------------------------------------------------------- */
+/* ---- what can be said about it ------------------------------------------------------------------------ */
 
 uint64_t rd_store_len(struct rd_store *store)
 {
@@ -265,6 +285,7 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
         .entries = rd_store_len(store),
         .tail = rd_store_file_size(store),
         .file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
+        .generation = store->meta.generation,
         .durability = store->durability,
         .durability_interval_ms = store->durability_interval_ms,
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),

@@ -18,6 +18,7 @@
 #include "engine/epoch.h"
 #include "engine/index.h"
 #include "engine/mapping.h"
+#include "engine/meta.h"
 #include "engine/plan.h"
 #include "engine/queue.h"
 
@@ -27,13 +28,15 @@ struct rd_writer {
     bool started;
     struct rd_plan plan;
     struct rd_encoder encoder;
+    uint64_t synced_tail;       /* every byte below it has been synced */
     bool unsynced;              /* bytes of published entries may not be on the disk yet */
     bool answered_unsynced;     /* of these, some were answered under RD_DURABILITY_INTERVAL */
     uint64_t answered_since_ms; /* since when; monotonic clock */
 };
 
 struct rd_store {
-    const struct rd_io *io;  /* borrows */
+    const struct rd_io *io; /* borrows */
+    struct rd_meta meta;    /* the companion as last written; the opener's, then the writer's, then the closer's */
     struct rd_datafile file; /* writer */
     struct rd_epoch epoch;
     struct rd_index index;
@@ -69,6 +72,10 @@ enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool w
 enum rd_status rd_writer_start(struct rd_store *store) RD_MUST_CHECK;
 /* Lets it complete what is queued, sync, and end. */
 void rd_writer_stop(struct rd_store *store);
+
+/* The writer, and the opener before it and the closer after it: records that the file is synced up to
+ * durable_tail. A companion that cannot be written is removed, which costs a longer look at the next opening. */
+void rd_store_record(struct rd_store *store, uint64_t durable_tail, bool clean);
 
 /* The writer, and the opener before it: makes the mapping cover `tail` bytes. */
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error) RD_MUST_CHECK;

@@ -19,16 +19,16 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
-#define GROUP_ENTRIES_MAX 65536u
+#define GROUP_BYTES_MAX    (UINT64_C(8) << 20)
+#define RECORD_EVERY_BYTES (UINT64_C(64) << 20)
+#define GROUP_ENTRIES_MAX  65536u
 
 static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
 {
     return op->durability == RD_DURABILITY_DEFAULT ? store->durability : op->durability;
 }
 
-/* ---- completing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- completing --------------------------------------------------------------------------------------- */
 
 /* Hands over runs of operations with the same sink. An operation is the caller's as soon as it is delivered; room
  * in the queue is given back before, since who waits for the answer may submit at once. */
@@ -65,8 +65,7 @@ static void fail_all(struct rd_plan *plan, enum rd_status status, int os_errno)
     }
 }
 
-/* ---- publishing
- * ------------------------------------------------------------------------------------------------- */
+/* ---- publishing --------------------------------------------------------------------------------------- */
 
 static uint64_t entry_bytes(const uint8_t *file, uint64_t trailer_offset)
 {
@@ -124,8 +123,7 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
     }
 }
 
-/* ---- durability
- * ------------------------------------------------------------------------------------------------- */
+/* ---- durability --------------------------------------------------------------------------------------- */
 
 static int sync_now(struct rd_store *store)
 {
@@ -133,6 +131,7 @@ static int sync_now(struct rd_store *store)
     if (failed == 0) {
         store->writer.unsynced = false;
         store->writer.answered_unsynced = false;
+        store->writer.synced_tail = store->file.size;
     }
     return failed;
 }
@@ -166,8 +165,7 @@ static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
     }
 }
 
-/* ---- one group
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one group ---------------------------------------------------------------------------------------- */
 
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
@@ -245,6 +243,13 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     return op;
 }
 
+/* So that a look after a crash need not go back further. Nobody waits for it: the group has been answered. */
+static void record_progress(struct rd_store *store)
+{
+    if (store->writer.synced_tail - store->meta.durable_tail >= RECORD_EVERY_BYTES && is_writable(store))
+        rd_store_record(store, store->writer.synced_tail, false);
+}
+
 /* Takes as many operations as one group holds; returns what is left. */
 static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max,
                                   enum rd_status *ret_status)
@@ -271,6 +276,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     fill_results(store, plan, synced);
     plan->steps[plan->step_count - 1].op->next = NULL;
     complete(store, first);
+    record_progress(store);
     return rest;
 }
 
@@ -286,8 +292,7 @@ static void commit_all(struct rd_store *store, struct rd_op *first)
     }
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------------------------------------- */
 
 static void sync_late(struct rd_store *store)
 {

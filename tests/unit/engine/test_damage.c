@@ -150,7 +150,7 @@ static void check_broken_link(const struct place *place, struct model *model, si
     uint64_t hit_begin = model->entries[hit].prev_tail;
     struct rd_store *store = open_flipped(place, model, bit);
     struct rd_recovery recovery;
-    assert_int_equal(rd_recovery_examine(rd_buffer_slice(&model->bytes), &recovery), RD_OK);
+    assert_int_equal(rd_recovery_examine(rd_buffer_slice(&model->bytes), NULL, &recovery), RD_OK);
     assert_true(recovery.damaged);
     assert_true(recovery.damage_begin <= hit_begin && hit_begin < recovery.damage_end);
     assert_true(recovery.damage_end <= model->entries[hit].end);

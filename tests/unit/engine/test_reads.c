@@ -144,7 +144,9 @@ static uint64_t check_page(struct rd_store *store, const struct model *model, ui
         if (!rd_cursor_next(cursor, &value))
             fail_msg("before %llu: nothing where offset %llu is due", (unsigned long long)before,
                      (unsigned long long)made->payload_offset);
-        assert_int_equal(value.offset, made->payload_offset);
+        if (value.offset != made->payload_offset)
+            fail_msg("before %llu: offset %llu is shown where %llu is due", (unsigned long long)before,
+                     (unsigned long long)value.offset, (unsigned long long)made->payload_offset);
         assert_int_equal(value.payload.len, made->payload_len);
         assert_int_equal(value.key_hash, made->hash);
         last = value.offset;

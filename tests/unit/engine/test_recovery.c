@@ -3,13 +3,14 @@
  * Recovery: stores cut, zero-filled and followed by garbage at every place that a crash or a bad disk could
  * choose. What is expected comes from a model of the store, not from the code under test.
  */
+#include "engine/record.h"
 #include "engine/recovery.h"
 #include "tests/unit/engine/model.h"
 
 static void examine_to(struct rd_slice file, uint64_t tail, const char *what, uint64_t where)
 {
     struct rd_recovery recovery;
-    enum rd_status status = rd_recovery_examine(file, &recovery);
+    enum rd_status status = rd_recovery_examine(file, NULL, &recovery);
     if (status != RD_OK || recovery.damaged || recovery.tail != tail)
         fail_msg("%s at %llu: status %d, damaged %d, tail %llu instead of %llu", what, (unsigned long long)where,
                  status, recovery.damaged, (unsigned long long)recovery.tail, (unsigned long long)tail);
@@ -326,13 +327,22 @@ static void what_is_no_file_is_refused(void **state)
 
 /* ---- values that look like more than they are ---- */
 
+/* The cut value ends in what a link to the entry before it would be: without a record of what was durable that
+ * cannot be told from a whole entry with a damaged payload, which is never cut. */
+static bool ends_in_the_link(struct rd_slice file, uint64_t before)
+{
+    return file.len >= before + RD_TOMBSTONE_LEN && rd_load_u64le(file.data + file.len - 12) == before;
+}
+
 /* A store whose last value is `value`, cut at every step-th byte of it and at all of the last 64. */
 static void cut_through(struct model *model, struct rd_slice value, size_t step)
 {
     uint64_t before = model_tail(model);
     model_add(model, 77, value, false);
     for (uint64_t len = before; len < model_tail(model);) {
-        examine_copy_to(rd_slice(model->bytes.data, len), before, "inside a value", len - before);
+        struct rd_slice file = rd_slice(model->bytes.data, len);
+        if (!ends_in_the_link(file, before))
+            examine_copy_to(file, before, "inside a value", len - before);
         len += model_tail(model) - len <= 64 ? 1 : step;
     }
     examine_copy_to(rd_buffer_slice(&model->bytes), model_tail(model), "whole", 0);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * meta.h - PATH.meta, a store's companion that says what its file cannot: which generation it is, up to where it
+ * was known to be on the disk, and whether it was closed in order. Replaced by rename, checksummed; one that is
+ * missing or does not match its checksum is as good as none, and costs a longer look at the file.
+ *
+ *   0        8         12      16           24             32      60      64
+ *   | magic  | version | flags | generation | durable_tail | zeros | crc32 |
+ *   |  8     | u32 = 1 | u32   | u64        | u64          |       | u32   |   of the 60 bytes before it
+ */
+#ifndef RD_ENGINE_META_H
+#define RD_ENGINE_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "engine/io.h"
+
+struct rd_meta {
+    uint64_t generation;   /* random; new at creation */
+    uint64_t durable_tail; /* every byte below it has been synced */
+    bool clean;            /* nothing was written after durable_tail */
+};
+
+/* The companion of the store at `path`. False: there is none that can be believed. */
+bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_meta);
+
+/* Durable when it returns 0; otherwise an errno value, and the old companion, which may be wrong now, is removed.
+ */
+int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta) RD_MUST_CHECK;
+
+/* A number for a new generation. */
+uint64_t rd_meta_new_generation(void);
+
+#endif
