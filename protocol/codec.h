@@ -2,12 +2,13 @@
  *
  * codec.h - what a protocol is to the server: a table of functions that a listener carries.
  *
- * A codec turns bytes into requests and responses into bytes. It is pure: no I/O, no clock, no globals, and it gives
- * the same requests however the input is cut, down to single bytes. One decoder serves one connection, on its thread.
+ * A codec turns bytes into requests and responses into bytes. It is pure: no I/O, no clock, no globals, and it
+ * gives the same requests however the input is cut, down to single bytes. One decoder serves one connection, on
+ * its thread.
  *
- * Bad input never ends in an abort or in silence: decode hands out a request whose `status` says what is wrong, to be
- * answered in its turn like any other. Where the connection cannot go on after it, the request has `close_after`
- * and decode returns RD_DECODE_CLOSED from then on.
+ * Bad input never ends in an abort or in silence: decode hands out a request whose `status` says what is wrong, to
+ * be answered in its turn like any other. Where the connection cannot go on after it, the request has
+ * `close_after` and decode returns RD_DECODE_CLOSED from then on.
  */
 #ifndef RD_PROTOCOL_CODEC_H
 #define RD_PROTOCOL_CODEC_H
@@ -15,46 +16,49 @@
 #include "base/buffer.h"
 #include "protocol/message.h"
 
-struct rd_decoder;                 /* each codec has its own */
+struct rd_decoder; /* each codec has its own */
 
 enum rd_decode {
-    RD_DECODE_MORE,                /* all input is consumed and no request is complete */
-    RD_DECODE_REQUEST,             /* *ret_request is the caller's; input may be left: call again */
-    RD_DECODE_PART,                /* a part of an earlier streamed request: see codec->part */
-    RD_DECODE_CLOSED               /* this connection takes no further input */
+    RD_DECODE_MORE,    /* all input is consumed and no request is complete */
+    RD_DECODE_REQUEST, /* *ret_request is the caller's; input may be left: call again */
+    RD_DECODE_PART,    /* a part of an earlier streamed request: see codec->part */
+    RD_DECODE_CLOSED   /* this connection takes no further input */
 };
 
 struct rd_codec {
-    const char *name;              /* "binary", "http" */
-    bool answers_in_order;         /* responses must leave in the order of their requests */
+    const char *name;      /* "binary", "http" */
+    bool answers_in_order; /* responses must leave in the order of their requests */
 
     /* Owned by the caller; limits are copied. NULL: no memory. */
     struct rd_decoder *(*create)(const struct rd_limits *limits);
     void (*destroy)(struct rd_decoder *decoder);
 
-    /* Consumes from *input, by moving it forward, up to the end of one request. Where memory runs out it behaves as
-     * for any bad input (RD_NO_MEMORY, close_after); *ret_request is then NULL and only RD_DECODE_CLOSED is left. */
+    /* Consumes from *input, by moving it forward, up to the end of one request. Where memory runs out it behaves
+     * as for any bad input (RD_NO_MEMORY, close_after); *ret_request is then NULL and only RD_DECODE_CLOSED is
+     * left. */
     enum rd_decode (*decode)(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request);
 
-    /* Where a large request body is under way: the place its next bytes belong, so that the socket can be read into
-     * it without a copy. *ret_len is 0 where there is none. After reading n bytes there, call fill_done(n), then
-     * decode with empty input. */
+    /* Where a large request body is under way: the place its next bytes belong, so that the socket can be read
+     * into it without a copy. *ret_len is 0 where there is none. After reading n bytes there, call fill_done(n),
+     * then decode with empty input. */
     uint8_t *(*fill_target)(struct rd_decoder *decoder, size_t *ret_len);
     void (*fill_done)(struct rd_decoder *decoder, size_t len);
 
-    /* After RD_DECODE_PART: the part, valid until the next decode. A part is at most what was in the input. Where a
-     * streamed body turns out malformed, its request gets RD_STREAM_ABORT, and then a request that says why. */
+    /* After RD_DECODE_PART: the part, valid until the next decode. A part is at most what was in the input. Where
+     * a streamed body turns out malformed, its request gets RD_STREAM_ABORT, whose status and bytes (the message)
+     * say why where they can, and then comes a request that says it too. */
     const struct rd_stream_part *(*part)(const struct rd_decoder *decoder);
 
-    /* Appends a part of a stream, but for a chunk's part->bytes, which are to follow at once. NULL: the codec has no
-     * parts in that direction, since values just follow their heads. */
+    /* Appends a part of a stream, but for a chunk's part->bytes, which are to follow at once. NULL: the codec has
+     * no parts in that direction, since values just follow their heads. */
     void (*encode_part)(const struct rd_stream_part *part, struct rd_buffer *out);
 
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);
 
-    /* Appends the whole response but for the bytes of response->value, which are to follow at once. Returns how many
-     * of these must follow: response->value.len or 0 (an error, an answer to HEAD). out->failed: does not fit. */
+    /* Appends the whole response but for the bytes of response->value, which are to follow at once. Returns how
+     * many of these must follow: response->value.len or 0 (an error, an answer to HEAD). out->failed: does not
+     * fit. */
     size_t (*encode)(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out);
 };
 

@@ -6,22 +6,39 @@
 #include <stdlib.h>
 
 #include "protocol/http_chunked.h"
+#include "protocol/http_condition.h"
 #include "protocol/http_encode.h"
 #include "protocol/http_head.h"
 #include "protocol/http_route.h"
 #include "protocol/json.h"
 
-#define DISCARD_LEN_MAX (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
-#define FILL_LEN_MIN                                                                                              \
-    (16u << 10) /* below that the connection's own buffer serves, and may bring the next request */
-#define HEAD_CAPACITY_MAX (4u << 10) /* of the head buffer between requests */
+#define DISCARD_LEN_MAX   (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
+#define HEAD_CAPACITY_MAX (4u << 10)  /* of the head buffer between requests */
+#define STREAM_LEN_MAX    (((uint64_t)1 << 48) - 1) /* no store has room for more */
 
-enum state { STATE_HEAD, STATE_BODY, STATE_CHUNKED, STATE_DISCARD, STATE_CLOSED };
+#define OVERHEAD_TOO_LONG "chunk extensions or trailers are too long"
+#define CHUNKS_MALFORMED  "malformed chunked body"
+
+/* Below that the connection's own buffer serves, and may bring the next request. */
+#define FILL_LEN_MIN (16u << 10)
+
+enum state {
+    STATE_HEAD,
+    STATE_BODY,
+    STATE_CHUNKED,
+    STATE_STREAM_BEGIN, /* its 100 Continue is handed out, the request itself is next */
+    STATE_STREAM,
+    STATE_STREAM_CHUNKED,
+    STATE_BROKEN, /* a streamed body's ABORT is handed out, the reason is next */
+    STATE_DISCARD,
+    STATE_CLOSED
+};
 
 enum step {
-    STEP_MORE,   /* all input is consumed */
-    STEP_AGAIN,  /* the state has changed */
-    STEP_REQUEST /* *ret_request is filled */
+    STEP_MORE,    /* all input is consumed */
+    STEP_AGAIN,   /* the state has changed */
+    STEP_REQUEST, /* *ret_request is filled */
+    STEP_PART     /* decoder->part is filled */
 };
 
 struct rd_decoder {
@@ -36,7 +53,13 @@ struct rd_decoder {
     size_t content_received;    /* BODY: of these, there */
     size_t discard_len;         /* DISCARD: still to come */
     struct rd_http_chunked chunked;
-    struct rd_buffer chunks; /* CHUNKED: the names and the content so far */
+    struct rd_buffer chunks;      /* CHUNKED: the names and the content so far */
+    bool stream_chunked;          /* STREAM_BEGIN: which way the body comes */
+    bool stream_closes;           /* the streamed request is the connection's last */
+    uint64_t stream_left;         /* STREAM: bytes to come; STREAM_CHUNKED: bytes that may still come */
+    struct rd_stream_part part;   /* the last one */
+    enum rd_status broken_status; /* BROKEN */
+    const char *broken_message;   /* BROKEN; static text */
 };
 
 static struct rd_decoder *create(const struct rd_limits *limits)
@@ -122,31 +145,41 @@ static enum step refuse_body(struct rd_decoder *decoder, enum rd_status status, 
 
 /* ---- starting and finishing a request ---------------------------------------------------------------------- */
 
-static bool is_batch(enum rd_opcode opcode)
+/* Operations that are told by a JSON body; create has one or none. */
+static bool needs_json(enum rd_opcode opcode)
 {
-    return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE;
+    return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE ||
+           opcode == RD_OPCODE_RENAME || opcode == RD_OPCODE_COPY || opcode == RD_OPCODE_TRANSFER;
+}
+
+static bool is_streamed(const struct rd_decoder *decoder, const struct rd_http_head *head, enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_WRITE && (head->chunked || head->content_len > decoder->limits.stream_threshold ||
+                                         head->content_len > decoder->limits.body_len_max);
 }
 
 static bool check_body(const struct rd_decoder *decoder, const struct rd_http_head *head, enum rd_opcode opcode,
                        struct rd_http_problem *problem)
 {
     bool has_body = head->chunked || head->content_len != 0;
-    bool takes_json = is_batch(opcode) || opcode == RD_OPCODE_CREATE;
+    bool takes_json = needs_json(opcode) || opcode == RD_OPCODE_CREATE;
+    uint64_t len_max = opcode == RD_OPCODE_WRITE ? STREAM_LEN_MAX : decoder->limits.body_len_max;
     if (has_body && !takes_json && opcode != RD_OPCODE_WRITE)
         return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "this request takes no body");
-    if ((is_batch(opcode) || (takes_json && has_body)) && !head->type_json)
+    if ((needs_json(opcode) || (takes_json && has_body)) && !head->type_json)
         return rd_http_problem_set(problem, RD_UNSUPPORTED_MEDIA_TYPE,
                                    "the body must be JSON and its Content-Type application/json");
-    if (head->content_len > decoder->limits.body_len_max) {
+    if (head->content_len > len_max) {
         problem->close = true;
-        return rd_http_problem_set(problem, RD_TOO_LARGE, "the body is longer than %u bytes",
-                                   decoder->limits.body_len_max);
+        return rd_http_problem_set(problem, RD_TOO_LARGE, "the body is longer than %llu bytes",
+                                   (unsigned long long)len_max);
     }
     return true;
 }
 
 static bool check_head(const struct rd_decoder *decoder, const struct rd_http_head *head,
-                       struct rd_http_route *ret_route, struct rd_http_problem *problem)
+                       struct rd_http_route *ret_route, struct rd_http_conditions *ret_conditions,
+                       struct rd_http_problem *problem)
 {
     if (head->origin_foreign)
         return rd_http_problem_set(problem, RD_FORBIDDEN, "requests from another web site are not served");
@@ -161,22 +194,27 @@ static bool check_head(const struct rd_decoder *decoder, const struct rd_http_he
     if (route.key.len > decoder->limits.key_len_max)
         return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes",
                                    decoder->limits.key_len_max);
-    if (!check_body(decoder, head, route.opcode, problem))
+    if (!check_body(decoder, head, route.opcode, problem) ||
+        !rd_http_conditions_find(head, route.opcode, ret_conditions, problem))
         return false;
     *ret_route = route;
     return true;
 }
 
-/* Names lie in front of the content, in this order: store, key, confirm. */
-static void write_names(const struct rd_http_route *route, uint8_t *to)
+/* Names lie in front of the content, in this order: store, key, confirm, tags. */
+static void write_names(const struct rd_http_route *route, const struct rd_http_conditions *conditions,
+                        uint8_t *to)
 {
     to = rd_http_text_decode(route->store, to);
     to = rd_http_text_decode(route->key, to);
-    rd_http_text_decode(route->confirm, to);
+    to = rd_http_text_decode(route->confirm, to);
+    if (conditions->not_versions.len != 0)
+        memcpy(to, conditions->not_versions.data, conditions->not_versions.len);
 }
 
 /* Slices get their lengths here and their place with bind_names, once the body lies where it stays. */
-static void note_route(struct rd_request *request, const struct rd_http_route *route)
+static void note_ask(struct rd_request *request, const struct rd_http_route *route,
+                     const struct rd_http_conditions *conditions)
 {
     request->opcode = route->opcode;
     request->store.len = route->store.len;
@@ -186,12 +224,17 @@ static void note_route(struct rd_request *request, const struct rd_http_route *r
     request->durability = route->durability;
     request->after_offset = route->after_offset;
     request->limit = route->limit;
+    request->condition = conditions->condition;
+    request->target_condition = conditions->target_condition;
+    request->range = conditions->range;
+    request->range_condition = conditions->range_condition;
+    request->not_versions.len = conditions->not_versions.len;
 }
 
 static bool has_key(enum rd_opcode opcode)
 {
-    return opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_DELETE || opcode == RD_OPCODE_READ ||
-           opcode == RD_OPCODE_METADATA;
+    return opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_WRITE_STREAM || opcode == RD_OPCODE_DELETE ||
+           opcode == RD_OPCODE_READ || opcode == RD_OPCODE_METADATA;
 }
 
 static void bind_names(struct rd_request *request, bool by_hash)
@@ -205,6 +248,25 @@ static void bind_names(struct rd_request *request, bool by_hash)
         request->key.bytes.data = at;
     at += request->key.bytes.len;
     request->confirm.data = at;
+    at += request->confirm.len;
+    request->not_versions.data = at;
+}
+
+static enum rd_status parse_json(const struct rd_decoder *decoder, struct rd_slice content,
+                                 struct rd_request *request)
+{
+    switch (request->opcode) {
+    case RD_OPCODE_BATCH_WRITE:
+        return rd_json_parse_batch_write(content, &decoder->limits, request);
+    case RD_OPCODE_BATCH_READ:
+        return rd_json_parse_batch_read(content, &decoder->limits, request);
+    case RD_OPCODE_BATCH_DELETE:
+        return rd_json_parse_batch_delete(content, &decoder->limits, request);
+    case RD_OPCODE_RENAME:
+        return rd_json_parse_rename(content, &decoder->limits, request);
+    default:
+        return rd_json_parse_copy(content, &decoder->limits, request);
+    }
 }
 
 static enum step finish_request(struct rd_decoder *decoder, size_t content_len, struct rd_request **ret_request)
@@ -218,12 +280,8 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
         request->value = content;
     else if (request->opcode == RD_OPCODE_CREATE)
         request->settings = content;
-    else if (request->opcode == RD_OPCODE_BATCH_WRITE)
-        request->status = rd_json_parse_batch_write(content, &decoder->limits, request);
-    else if (request->opcode == RD_OPCODE_BATCH_READ)
-        request->status = rd_json_parse_batch_read(content, &decoder->limits, request);
-    else if (request->opcode == RD_OPCODE_BATCH_DELETE)
-        request->status = rd_json_parse_batch_delete(content, &decoder->limits, request);
+    else if (needs_json(request->opcode))
+        request->status = parse_json(decoder, content, request);
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
 
@@ -238,14 +296,44 @@ static enum step hand_out_continue(struct rd_decoder *decoder, struct rd_request
     return STEP_REQUEST;
 }
 
+/* Hands the request out and goes on to its body. */
+static enum step begin_stream(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    decoder->state = decoder->stream_chunked ? STATE_STREAM_CHUNKED : STATE_STREAM;
+    *ret_request = decoder->request;
+    decoder->request = NULL;
+    return STEP_REQUEST;
+}
+
+static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_head *head,
+                              struct rd_request **ret_request)
+{
+    struct rd_request *request = decoder->request;
+    request->opcode = RD_OPCODE_WRITE_STREAM;
+    request->streamed = true;
+    request->stream_len = head->chunked ? UINT64_MAX : head->content_len;
+    request->close_after = false;
+    request->codec_flags |= head->keep_alive ? 0 : RD_HTTP_FLAG_CLOSE;
+    bind_names(request, decoder->by_hash);
+    rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
+    decoder->stream_chunked = head->chunked;
+    decoder->stream_closes = !head->keep_alive;
+    decoder->stream_left = head->chunked ? STREAM_LEN_MAX : head->content_len;
+    if (!head->expect_continue)
+        return begin_stream(decoder, ret_request);
+    decoder->state = STATE_STREAM_BEGIN;
+    return hand_out_continue(decoder, ret_request);
+}
+
 /* False: no memory. */
-static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_route *route)
+static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_route *route,
+                          const struct rd_http_conditions *conditions)
 {
     rd_buffer_init(&decoder->chunks, decoder->names_len + decoder->limits.body_len_max);
     uint8_t *names = rd_buffer_reserve(&decoder->chunks, decoder->names_len);
     if (names == NULL)
         return false;
-    write_names(route, names);
+    write_names(route, conditions, names);
     rd_buffer_commit(&decoder->chunks, decoder->names_len);
     rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
     decoder->state = STATE_CHUNKED;
@@ -257,11 +345,14 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
 {
     struct rd_http_problem problem = {0};
     struct rd_http_route route = {0};
-    if (!check_head(decoder, head, &route, &problem))
+    struct rd_http_conditions conditions = {0};
+    if (!check_head(decoder, head, &route, &conditions, &problem))
         return refuse(decoder, head, &problem, ret_request);
-    size_t content_len = (size_t)head->content_len;
-    decoder->names_len = route.store.len + route.key.len + route.confirm.len;
-    decoder->request = rd_request_create(head->chunked ? 0 : decoder->names_len + content_len);
+    bool streamed = is_streamed(decoder, head, route.opcode);
+    size_t content_len = streamed || head->chunked ? 0 : (size_t)head->content_len;
+    bool gathered = head->chunked && !streamed;
+    decoder->names_len = route.store.len + route.key.len + route.confirm.len + conditions.not_versions.len;
+    decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
     if (decoder->request == NULL) {
         problem.close = true;
         rd_http_problem_set(&problem, RD_NO_MEMORY, "no memory for the body");
@@ -269,15 +360,17 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     }
     struct rd_request *request = decoder->request;
     decoder->by_hash = route.by_hash;
-    note_route(request, &route);
+    note_ask(request, &route, &conditions);
     request->codec_flags = flags_of(head);
     request->close_after = !head->keep_alive;
-    if (head->chunked) {
-        if (!start_chunked(decoder, &route))
+    if (request->body != NULL)
+        write_names(&route, &conditions, request->body);
+    if (streamed)
+        return start_stream(decoder, head, ret_request);
+    if (gathered) {
+        if (!start_chunked(decoder, &route, &conditions))
             return give_up(decoder);
     } else {
-        if (request->body != NULL)
-            write_names(&route, request->body);
         bind_names(request, decoder->by_hash);
         if (content_len == 0)
             return finish_request(decoder, 0, ret_request);
@@ -385,13 +478,73 @@ static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input
         case RD_HTTP_CHUNK_END:
             return finish_chunked(decoder, ret_request);
         case RD_HTTP_CHUNK_TOO_LARGE:
-            return refuse_body(decoder, RD_HEADER_TOO_LARGE, "chunk extensions or trailers are too long",
-                               ret_request);
+            return refuse_body(decoder, RD_HEADER_TOO_LARGE, OVERHEAD_TOO_LONG, ret_request);
         default:
-            return refuse_body(decoder, RD_INVALID_ARGUMENT, "malformed chunked body", ret_request);
+            return refuse_body(decoder, RD_INVALID_ARGUMENT, CHUNKS_MALFORMED, ret_request);
         }
     }
 }
+
+/* ---- streamed bodies --------------------------------------------------------------------------------------- */
+
+static enum step hand_out_bytes(struct rd_decoder *decoder, struct rd_slice bytes)
+{
+    decoder->part = (struct rd_stream_part){.kind = RD_STREAM_CHUNK, .bytes = bytes};
+    decoder->stream_left -= bytes.len;
+    return STEP_PART;
+}
+
+static enum step end_stream(struct rd_decoder *decoder)
+{
+    decoder->part = (struct rd_stream_part){.kind = RD_STREAM_END};
+    decoder->state = decoder->stream_closes ? STATE_CLOSED : STATE_HEAD;
+    return STEP_PART;
+}
+
+static enum step break_stream(struct rd_decoder *decoder, enum rd_status status, const char *message)
+{
+    decoder->part =
+        (struct rd_stream_part){.kind = RD_STREAM_ABORT, .status = status, .bytes = rd_slice_of_string(message)};
+    decoder->broken_status = status;
+    decoder->broken_message = message;
+    decoder->state = STATE_BROKEN;
+    return STEP_PART;
+}
+
+static enum step step_stream(struct rd_decoder *decoder, struct rd_slice *input)
+{
+    if (decoder->stream_left == 0)
+        return end_stream(decoder);
+    if (input->len == 0)
+        return STEP_MORE;
+    size_t len = decoder->stream_left < input->len ? (size_t)decoder->stream_left : input->len;
+    return hand_out_bytes(decoder, rd_slice_take(input, len));
+}
+
+static enum step step_stream_chunked(struct rd_decoder *decoder, struct rd_slice *input)
+{
+    for (;;) {
+        struct rd_slice data;
+        switch (rd_http_chunked_next(&decoder->chunked, input, &data)) {
+        case RD_HTTP_CHUNK_MORE:
+            return STEP_MORE;
+        case RD_HTTP_CHUNK_SIZE:
+            if (decoder->chunked.left > decoder->stream_left)
+                return break_stream(decoder, RD_TOO_LARGE, "the body is longer than a store can be");
+            break;
+        case RD_HTTP_CHUNK_DATA:
+            return hand_out_bytes(decoder, data);
+        case RD_HTTP_CHUNK_END:
+            return end_stream(decoder);
+        case RD_HTTP_CHUNK_TOO_LARGE:
+            return break_stream(decoder, RD_HEADER_TOO_LARGE, OVERHEAD_TOO_LONG);
+        default:
+            return break_stream(decoder, RD_INVALID_ARGUMENT, CHUNKS_MALFORMED);
+        }
+    }
+}
+
+/* ---- decoding ---------------------------------------------------------------------------------------------- */
 
 static enum step step_discard(struct rd_decoder *decoder, struct rd_slice *input)
 {
@@ -404,6 +557,8 @@ static enum step step_discard(struct rd_decoder *decoder, struct rd_slice *input
 
 static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
 {
+    static const enum rd_decode results[] = {
+        [STEP_MORE] = RD_DECODE_MORE, [STEP_REQUEST] = RD_DECODE_REQUEST, [STEP_PART] = RD_DECODE_PART};
     *ret_request = NULL;
     for (;;) {
         enum step step = STEP_MORE;
@@ -417,6 +572,18 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
         case STATE_CHUNKED:
             step = step_chunked(decoder, input, ret_request);
             break;
+        case STATE_STREAM_BEGIN:
+            step = begin_stream(decoder, ret_request);
+            break;
+        case STATE_STREAM:
+            step = step_stream(decoder, input);
+            break;
+        case STATE_STREAM_CHUNKED:
+            step = step_stream_chunked(decoder, input);
+            break;
+        case STATE_BROKEN:
+            step = refuse_body(decoder, decoder->broken_status, decoder->broken_message, ret_request);
+            break;
         case STATE_DISCARD:
             step = step_discard(decoder, input);
             break;
@@ -424,7 +591,7 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
             return RD_DECODE_CLOSED;
         }
         if (step != STEP_AGAIN)
-            return step == STEP_REQUEST ? RD_DECODE_REQUEST : RD_DECODE_MORE;
+            return results[step];
     }
 }
 
@@ -441,6 +608,11 @@ static void fill_done(struct rd_decoder *decoder, size_t len)
 {
     assert(decoder->state == STATE_BODY && len <= decoder->content_len - decoder->content_received);
     decoder->content_received += len;
+}
+
+static const struct rd_stream_part *part_of(const struct rd_decoder *decoder)
+{
+    return &decoder->part;
 }
 
 static bool mid_request(const struct rd_decoder *decoder)
@@ -460,6 +632,8 @@ const struct rd_codec rd_http_codec = {
     .decode = decode,
     .fill_target = fill_target,
     .fill_done = fill_done,
+    .part = part_of,
+    .encode_part = NULL, /* a value just follows its head */
     .mid_request = mid_request,
     .encode = rd_http_encode,
 };

@@ -2,6 +2,7 @@
 #include "protocol/http_encode.h"
 
 #include "base/text.h"
+#include "protocol/http_condition.h"
 #include "protocol/http_head.h"
 #include "protocol/json.h"
 
@@ -69,7 +70,7 @@ static void append_start(const struct rd_request *request, const char *line, str
     LITERAL(out, "HTTP/1.1 ");
     rd_buffer_append_string(out, line);
     LITERAL(out, "\r\n");
-    if (request->close_after)
+    if (request->close_after || (request->codec_flags & RD_HTTP_FLAG_CLOSE) != 0)
         LITERAL(out, "Connection: close\r\n");
     else if ((request->codec_flags & RD_HTTP_FLAG_KEEP_1_0) != 0)
         LITERAL(out, "Connection: keep-alive\r\n");
@@ -78,14 +79,9 @@ static void append_start(const struct rd_request *request, const char *line, str
 /* What names the version of a value: to be found in every answer to PUT, GET and HEAD of a key. */
 static void append_version(const struct rd_response *response, struct rd_buffer *out)
 {
-    unsigned digit_count = 1;
-    while (digit_count < 16 && response->offset >> (4 * digit_count) != 0)
-        digit_count++;
-    LITERAL(out, "ETag: \"");
-    rd_text_hex_u64_encode(response->offset, digit_count, out);
-    LITERAL(out, "-");
-    rd_text_hex_u64_encode(response->crc32, 8, out);
-    LITERAL(out, "\"\r\nRdrive-Offset: ");
+    LITERAL(out, "ETag: ");
+    rd_http_append_tag(response->offset, response->crc32, out);
+    LITERAL(out, "\r\nRdrive-Offset: ");
     rd_text_u64_encode(response->offset, out);
     LITERAL(out, "\r\nRdrive-Crc32: ");
     rd_text_hex_u64_encode(response->crc32, 8, out);
@@ -101,17 +97,51 @@ static void append_durability(const struct rd_response *response, struct rd_buff
     LITERAL(out, "\r\n");
 }
 
+/* "bytes 7-12/13": of a value that has a byte there. */
+static void append_content_range(const struct rd_response *response, struct rd_buffer *out)
+{
+    LITERAL(out, "Content-Range: bytes ");
+    rd_text_u64_encode(response->range_first, out);
+    LITERAL(out, "-");
+    rd_text_u64_encode(response->range_first + response->value.len - 1, out);
+    LITERAL(out, "/");
+    rd_text_u64_encode(response->value_len, out);
+    LITERAL(out, "\r\n");
+}
+
 static size_t encode_value(const struct rd_request *request, const struct rd_response *response,
                            struct rd_buffer *out)
 {
     bool head = request->opcode == RD_OPCODE_METADATA;
-    append_start(request, lines[RD_OK].line, out);
-    LITERAL(out, "Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n");
+    bool partial = !head && response->partial;
+    append_start(request, partial ? "206 Partial Content" : lines[RD_OK].line, out);
+    LITERAL(out, "Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
+                 "Accept-Ranges: bytes\r\n");
     append_version(response, out);
+    if (partial)
+        append_content_range(response, out);
     LITERAL(out, "Content-Length: ");
     rd_text_u64_encode(head ? response->value_len : response->value.len, out);
     LITERAL(out, "\r\n\r\n");
     return head ? 0 : response->value.len;
+}
+
+/* A list of tags comes before the range in HTTP's order, so it may turn that error as well. */
+static bool is_not_modified(const struct rd_request *request, const struct rd_response *response)
+{
+    if (response->status == RD_OK && response->not_modified)
+        return true;
+    return (response->status == RD_OK || response->status == RD_RANGE_NOT_SATISFIABLE) &&
+           request->not_versions.len != 0 &&
+           rd_http_tags_name(request->not_versions, response->offset, response->crc32);
+}
+
+static void encode_not_modified(const struct rd_request *request, const struct rd_response *response,
+                                struct rd_buffer *out)
+{
+    append_start(request, "304 Not Modified", out);
+    append_version(response, out);
+    LITERAL(out, "\r\n");
 }
 
 static void append_json(const struct rd_request *request, const struct rd_response *response,
@@ -119,7 +149,15 @@ static void append_json(const struct rd_request *request, const struct rd_respon
 {
     switch (request->opcode) {
     case RD_OPCODE_WRITE:
+    case RD_OPCODE_WRITE_STREAM:
+    case RD_OPCODE_RENAME:
         rd_json_encode_written(response, out);
+        break;
+    case RD_OPCODE_COPY:
+        rd_json_encode_copied(response, out);
+        break;
+    case RD_OPCODE_TRANSFER:
+        rd_json_encode_transferred(response, out);
         break;
     case RD_OPCODE_DELETE:
         rd_json_encode_deleted(response, out);
@@ -178,30 +216,48 @@ static void append_allow(const struct rd_request *request, struct rd_buffer *out
     LITERAL(out, "\r\n");
 }
 
+/* The headers that are this operation's own. */
+static void append_written(const struct rd_request *request, const struct rd_response *response,
+                           struct rd_buffer *out)
+{
+    const struct rd_operation *operation = rd_operation_find(request->opcode);
+    bool versioned = request->opcode == RD_OPCODE_WRITE || request->opcode == RD_OPCODE_WRITE_STREAM ||
+                     request->opcode == RD_OPCODE_RENAME;
+    bool moved = request->opcode == RD_OPCODE_COPY || request->opcode == RD_OPCODE_TRANSFER;
+    if (versioned)
+        append_version(response, out);
+    if (operation != NULL && operation->class == RD_CLASS_WRITE && !moved)
+        append_durability(response, out);
+}
+
+static const char *json_line(const struct rd_request *request, const struct rd_response *response)
+{
+    uint32_t refusal = request->codec_flags >> RD_HTTP_FLAG_REFUSAL_SHIFT & 0xff;
+    bool write = request->opcode == RD_OPCODE_WRITE || request->opcode == RD_OPCODE_WRITE_STREAM;
+    if (response->status != RD_OK && response->status == request->status && refusal != RD_HTTP_REFUSAL_NONE)
+        return refusals[refusal].line;
+    if (response->status == RD_OK && (request->opcode == RD_OPCODE_CREATE || (write && !response->replaced)))
+        return "201 Created";
+    return line_of(response->status);
+}
+
 /* Everything up to Content-Length; no other header follows it. */
 static void append_json_head(const struct rd_request *request, const struct rd_response *response,
                              struct rd_buffer *out)
 {
-    uint32_t refusal = request->codec_flags >> RD_HTTP_FLAG_REFUSAL_SHIFT & 0xff;
-    const char *line = line_of(response->status);
-    const struct rd_operation *operation = rd_operation_find(request->opcode);
-    if (response->status != RD_OK && response->status == request->status && refusal != RD_HTTP_REFUSAL_NONE)
-        line = refusals[refusal].line;
-    else if (response->status == RD_OK &&
-             (request->opcode == RD_OPCODE_CREATE || (request->opcode == RD_OPCODE_WRITE && !response->replaced)))
-        line = "201 Created";
-    append_start(request, line, out);
+    append_start(request, json_line(request, response), out);
     append_header(out, "Content-Type", "application/json");
     if (response->status == RD_METHOD_NOT_ALLOWED)
         append_allow(request, out);
     if (response->status == RD_OVERLOADED)
         append_header(out, "Retry-After", "1");
-    if (response->status != RD_OK)
-        return;
-    if (request->opcode == RD_OPCODE_WRITE)
-        append_version(response, out);
-    if (operation != NULL && operation->class == RD_CLASS_WRITE)
-        append_durability(response, out);
+    if (response->status == RD_RANGE_NOT_SATISFIABLE) {
+        LITERAL(out, "Content-Range: bytes */");
+        rd_text_u64_encode(response->value_len, out);
+        LITERAL(out, "\r\n");
+    }
+    if (response->status == RD_OK)
+        append_written(request, response, out);
 }
 
 /* The length is known once the body is there: room is left for the longest number, and what it does not need is
@@ -239,6 +295,10 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
         return 0;
     }
     bool value = request->opcode == RD_OPCODE_READ || request->opcode == RD_OPCODE_METADATA;
+    if (value && is_not_modified(request, response)) {
+        encode_not_modified(request, response, out);
+        return 0;
+    }
     if (value && response->status == RD_OK)
         return encode_value(request, response, out);
     encode_json(request, response, out);

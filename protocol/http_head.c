@@ -253,12 +253,50 @@ static bool take_origin(struct parse *parse, struct rd_slice value)
     return true;
 }
 
+static bool take_once(struct parse *parse, struct rd_slice value, const char *name, struct rd_slice *ret_value)
+{
+    if (ret_value->data != NULL)
+        return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "more than one %s header", name);
+    *ret_value = value;
+    return true;
+}
+
+static bool take_if_match(struct parse *parse, struct rd_slice value)
+{
+    return take_once(parse, value, "If-Match", &parse->head->if_match);
+}
+
+static bool take_if_none_match(struct parse *parse, struct rd_slice value)
+{
+    return take_once(parse, value, "If-None-Match", &parse->head->if_none_match);
+}
+
+static bool take_if_range(struct parse *parse, struct rd_slice value)
+{
+    return take_once(parse, value, "If-Range", &parse->head->if_range);
+}
+
+static bool take_range(struct parse *parse, struct rd_slice value)
+{
+    parse->head->range = value;
+    parse->head->range_count++;
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*take)(struct parse *parse, struct rd_slice value);
 } headers[] = {
-    {"host", take_host},         {"content-length", take_length}, {"transfer-encoding", take_coding},
-    {"content-type", take_type}, {"expect", take_expect},         {"origin", take_origin},
+    {"host", take_host},
+    {"content-length", take_length},
+    {"transfer-encoding", take_coding},
+    {"content-type", take_type},
+    {"expect", take_expect},
+    {"origin", take_origin},
+    {"if-match", take_if_match},
+    {"if-none-match", take_if_none_match},
+    {"if-range", take_if_range},
+    {"range", take_range},
 };
 
 static int on_header_value_complete(llhttp_t *parser)
@@ -366,9 +404,9 @@ static bool settle(struct parse *parse)
 
 static bool refused_by_llhttp(llhttp_errno_t code, struct rd_http_problem *problem)
 {
-    switch (code) {
-    case HPE_USER:
+    if (problem->status != RD_OK)
         return false; /* a callback has filled *problem */
+    switch (code) {
     case HPE_INVALID_METHOD:
         return rd_http_problem_set(problem, RD_UNSUPPORTED, "unknown method");
     case HPE_UNEXPECTED_CONTENT_LENGTH:

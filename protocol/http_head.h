@@ -77,6 +77,12 @@ struct rd_http_head {
     bool expect_unknown; /* an Expect that is not 100-continue */
     bool type_json;      /* Content-Type is application/json */
     bool origin_foreign; /* an Origin that is not this host */
+    /* Values as they stand, trimmed; data NULL where there is no such header. */
+    struct rd_slice if_match;
+    struct rd_slice if_none_match;
+    struct rd_slice if_range;
+    struct rd_slice range;
+    unsigned range_count; /* of Range headers */
 };
 
 /* False: *problem says why, and the connection must close because the body's length is not to be trusted. */

@@ -14,6 +14,9 @@ enum resource {
     RESOURCE_BATCH_WRITE,
     RESOURCE_BATCH_READ,
     RESOURCE_BATCH_DELETE,
+    RESOURCE_RENAME,
+    RESOURCE_COPY,
+    RESOURCE_TRANSFER,
     RESOURCE_LAST,
     RESOURCE_ENTRIES
 };
@@ -49,6 +52,9 @@ static const struct {
     {RESOURCE_BATCH_WRITE, RD_HTTP_POST, RD_OPCODE_BATCH_WRITE, PARAMETER_DURABILITY},
     {RESOURCE_BATCH_READ, RD_HTTP_POST, RD_OPCODE_BATCH_READ, 0},
     {RESOURCE_BATCH_DELETE, RD_HTTP_POST, RD_OPCODE_BATCH_DELETE, PARAMETER_DURABILITY},
+    {RESOURCE_RENAME, RD_HTTP_POST, RD_OPCODE_RENAME, PARAMETER_DURABILITY},
+    {RESOURCE_COPY, RD_HTTP_POST, RD_OPCODE_COPY, 0},
+    {RESOURCE_TRANSFER, RD_HTTP_POST, RD_OPCODE_TRANSFER, 0},
     {RESOURCE_LAST, RD_HTTP_GET, RD_OPCODE_LAST, 0},
     {RESOURCE_ENTRIES, RD_HTTP_GET, RD_OPCODE_ITERATE, PARAMETER_AFTER | PARAMETER_LIMIT},
 };
@@ -59,9 +65,14 @@ static const struct {
     const char *path;
     enum resource resource;
 } leaves[] = {
-    {"/batch/write", RESOURCE_BATCH_WRITE},   {"/batch/read", RESOURCE_BATCH_READ},
-    {"/batch/delete", RESOURCE_BATCH_DELETE}, {"/last", RESOURCE_LAST},
+    {"/batch/write", RESOURCE_BATCH_WRITE},
+    {"/batch/read", RESOURCE_BATCH_READ},
+    {"/batch/delete", RESOURCE_BATCH_DELETE},
+    {"/last", RESOURCE_LAST},
     {"/entries", RESOURCE_ENTRIES},
+    {"/rename", RESOURCE_RENAME},
+    {"/copy", RESOURCE_COPY},
+    {"/transfer", RESOURCE_TRANSFER},
 };
 
 static bool skip(struct rd_slice *text, const char *prefix)

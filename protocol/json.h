@@ -16,9 +16,9 @@
 
 /* ---- parsing ---------------------------------------------------------------------------------------------------
  *
- * On success request->items are filled and the request owns what they point to: request->body is replaced by a new
- * one that holds request->store and the items' bytes. `text` may lie in the old body, which is freed; the
- * request's other slices must be empty. The opcode stays as it is.
+ * On success request->items (or what is said below) are filled and the request owns what they point to:
+ * request->body is replaced by a new one that holds request->store and the items' bytes. `text` may lie in the old
+ * body, which is freed; the request's other slices must be empty. The opcode stays as it is.
  *
  * On failure the answer is the status to give, and request->status and request->message (in request->detail) are
  * set; RD_INVALID_ARGUMENT, RD_TOO_LARGE (batch_count_max, key_len_max) or RD_NO_MEMORY. */
@@ -34,10 +34,20 @@ enum rd_status rd_json_parse_batch_read(struct rd_slice text, const struct rd_li
 enum rd_status rd_json_parse_batch_delete(struct rd_slice text, const struct rd_limits *limits,
                                           struct rd_request *request) RD_MUST_CHECK;
 
+/* {"from":"a","to":"b"}, each also as .._base64 or .._hash: fills key and target_key. */
+enum rd_status rd_json_parse_rename(struct rd_slice text, const struct rd_limits *limits,
+                                    struct rd_request *request) RD_MUST_CHECK;
+
+/* copy and transfer: {"key":"a","target":"other"}, the key also as above: fills key and target_store. */
+enum rd_status rd_json_parse_copy(struct rd_slice text, const struct rd_limits *limits,
+                                  struct rd_request *request) RD_MUST_CHECK;
+
 /* ---- encoding --------------------------------------------------------------------------------------------------
  */
 
 void rd_json_encode_written(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_copied(const struct rd_response *response, struct rd_buffer *out);
+void rd_json_encode_transferred(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_deleted(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_batch_written(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_batch_deleted(const struct rd_response *response, struct rd_buffer *out);

@@ -126,8 +126,8 @@ struct rd_stream_part {
     uint64_t id;           /* of the request; 0 where the codec knows one at a time */
     struct rd_slice bytes; /* CHUNK; borrows from the decoder's input until the next call */
     uint64_t credit;       /* CREDIT: bytes */
-    enum rd_status status; /* ABORT of a read_stream by the server: why (`bytes` is the message, UTF-8); RD_OK: the
-                            * client wanted it so */
+    enum rd_status status; /* ABORT by the server, or by a decoder that finds a body malformed: why (`bytes` is the
+                            * message, UTF-8); RD_OK: the peer wanted it so */
 };
 
 struct rd_message_item {
@@ -158,13 +158,14 @@ struct rd_request {
     struct rd_slice target_store;                 /* copy, transfer: a store's name, not yet checked */
     struct rd_message_range range;                /* read, read_stream */
     struct rd_message_condition range_condition;  /* HTTP's If-Range: where it does not hold, all of the value */
-    bool streamed;                                /* write_stream: parts follow, from RD_DECODE_PART */
-    uint64_t stream_len;                          /* write_stream: bytes announced; UINT64_MAX: not known */
-    uint64_t stream_credit;                       /* read_stream: bytes that may be sent at first */
-    uint64_t after_offset;    /* iterate: go on below this payload offset; 0: from the newest */
-    uint32_t limit;           /* iterate: entries at most; 0: the server's default */
-    struct rd_slice confirm;  /* drop: must equal the store's name */
-    struct rd_slice settings; /* create: JSON text; len 0: defaults */
+    struct rd_slice not_versions; /* HTTP reads: tags that encode holds against the version; len 0: none */
+    bool streamed;                /* write_stream: parts follow, from RD_DECODE_PART */
+    uint64_t stream_len;          /* write_stream: bytes announced; UINT64_MAX: not known */
+    uint64_t stream_credit;       /* read_stream: bytes that may be sent at first */
+    uint64_t after_offset;        /* iterate: go on below this payload offset; 0: from the newest */
+    uint32_t limit;               /* iterate: entries at most; 0: the server's default */
+    struct rd_slice confirm;      /* drop: must equal the store's name */
+    struct rd_slice settings;     /* create: JSON text; len 0: defaults */
 
     uint32_t codec_flags; /* the codec's own notes for its encode */
     uint8_t *body;        /* owned; what the slices point into */

@@ -99,6 +99,48 @@ static void dump_answer(struct rd_buffer *log, const struct rd_request *request)
     rd_buffer_deinit(&out);
 }
 
+static void dump_condition(struct rd_buffer *log, const char *name, struct rd_message_condition condition)
+{
+    static const char *const kinds[] = {"", "absent", "present", "version", "not_version"};
+    if (condition.kind == RD_MESSAGE_IF_ANYTHING)
+        return;
+    rd_buffer_printf(log, " %s=%s", name, kinds[condition.kind]);
+    if (condition.offset != 0 || condition.crc32 != 0)
+        rd_buffer_printf(log, ":%llx-%08x", (unsigned long long)condition.offset, condition.crc32);
+}
+
+static void dump_number(struct rd_buffer *log, const char *before, uint64_t number)
+{
+    rd_buffer_append_string(log, before);
+    if (number == UINT64_MAX)
+        rd_buffer_append_string(log, "all");
+    else
+        rd_text_u64_encode(number, log);
+}
+
+/* What streams, conditions and moves have. */
+static void dump_more(struct rd_buffer *log, const struct rd_request *request)
+{
+    assert_int_equal(request->streamed, request->opcode == RD_OPCODE_WRITE_STREAM);
+    if (request->streamed)
+        dump_number(log, " len=", request->stream_len);
+    if ((request->codec_flags & 4) != 0)
+        rd_buffer_append_string(log, " last");
+    if (request->target_key.bytes.data != NULL || request->target_key.hash != 0) {
+        rd_buffer_append_string(log, " to");
+        dump_key(log, request->target_key);
+    }
+    dump_named(log, "target", request->target_store);
+    dump_condition(log, "if", request->condition);
+    dump_condition(log, "target_if", request->target_condition);
+    dump_named(log, "not", request->not_versions);
+    if (request->range.kind == RD_MESSAGE_RANGE_FROM)
+        dump_number(log, " from=", request->range.first);
+    if (request->range.kind != RD_MESSAGE_RANGE_NONE)
+        dump_number(log, request->range.kind == RD_MESSAGE_RANGE_FROM ? "+" : " suffix=", request->range.len);
+    dump_condition(log, "range_if", request->range_condition);
+}
+
 static void dump(struct rd_buffer *log, const struct rd_request *request, bool with_message)
 {
     if (request->status != RD_OK) {
@@ -119,6 +161,7 @@ static void dump(struct rd_buffer *log, const struct rd_request *request, bool w
             dump_named(log, "value", request->items[i].value);
             rd_buffer_append_string(log, " ]");
         }
+        dump_more(log, request);
         if (request->allow_null_bytes)
             rd_buffer_append_string(log, " allow_null_bytes");
         if (request->durability != 0)
@@ -143,22 +186,58 @@ enum cut {
 struct feed {
     struct rd_decoder *decoder;
     struct rd_buffer log;
+    struct rd_buffer chunk; /* pieces of a streamed body since the last line */
     bool with_message;
     bool closed;
     unsigned filled_count; /* how often fill_target had a place */
 };
+
+/* Pieces depend on the cuts, what they are together does not. */
+static void flush_chunk(struct feed *feed)
+{
+    if (feed->chunk.len == 0)
+        return;
+    rd_buffer_append_string(&feed->log, "chunk=");
+    dump_bytes(&feed->log, rd_buffer_slice(&feed->chunk));
+    rd_buffer_append_string(&feed->log, "\n");
+    rd_buffer_clear(&feed->chunk);
+}
+
+static void dump_part(struct feed *feed, const struct rd_stream_part *part, struct rd_slice input)
+{
+    assert_int_equal(part->id, 0);
+    if (part->kind == RD_STREAM_CHUNK) {
+        assert_true(part->bytes.len != 0 && part->bytes.data + part->bytes.len <= input.data);
+        rd_buffer_append_slice(&feed->chunk, part->bytes);
+        return;
+    }
+    flush_chunk(feed);
+    assert_true(part->kind == RD_STREAM_END || part->kind == RD_STREAM_ABORT);
+    assert_int_equal(part->status != RD_OK, part->kind == RD_STREAM_ABORT);
+    rd_buffer_append_string(&feed->log, part->kind == RD_STREAM_END ? "end\n" : "abort ");
+    if (part->kind == RD_STREAM_ABORT)
+        rd_buffer_append_slice(&feed->log, part->bytes);
+    if (part->kind == RD_STREAM_ABORT)
+        rd_buffer_append_string(&feed->log, "\n");
+}
 
 static void drain(struct feed *feed, struct rd_slice input)
 {
     for (;;) {
         struct rd_request *request;
         enum rd_decode result = rd_http_codec.decode(feed->decoder, &input, &request);
+        if (result == RD_DECODE_PART) {
+            assert_null(request);
+            dump_part(feed, rd_http_codec.part(feed->decoder), input);
+            continue;
+        }
         if (result != RD_DECODE_REQUEST) {
             assert_null(request);
             feed->closed = result == RD_DECODE_CLOSED;
             assert_true(feed->closed || input.len == 0);
             return;
         }
+        flush_chunk(feed);
         dump(&feed->log, request, feed->with_message);
         rd_request_destroy(request);
     }
@@ -204,6 +283,9 @@ static struct rd_limits test_limits(void)
                               .header_len_max = 2000,
                               .key_len_max = 1000,
                               .batch_count_max = 4,
+                              .stream_threshold = 500000,
+                              .stream_window = 1000,
+                              .chunk_len_max = 1000,
                               .in_flight_max = 16};
 }
 
@@ -214,7 +296,10 @@ static char *feed_new(const void *bytes, size_t len, enum cut cut, bool with_mes
     struct feed feed = {.decoder = rd_http_codec.create(&limits), .with_message = with_message};
     assert_non_null(feed.decoder);
     rd_buffer_init(&feed.log, 0);
+    rd_buffer_init(&feed.chunk, 0);
     feed_all(&feed, bytes, len, cut);
+    flush_chunk(&feed);
+    rd_buffer_deinit(&feed.chunk);
     if (feed.closed)
         rd_buffer_append_string(&feed.log, "closed\n");
     else if (rd_http_codec.mid_request(feed.decoder))

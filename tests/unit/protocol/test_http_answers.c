@@ -48,7 +48,8 @@ static void expect_json(const struct rd_request *request, const struct rd_respon
     "ETag: \"1f40-00abcdef\"\r\nRdrive-Offset: 8000\r\nRdrive-Crc32: 00abcdef\r\n"                                \
     "Rdrive-Key-Hash: 0000beef00000001\r\n"
 #define VALUE_HEAD                                                                                                \
-    "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n" VERSION
+    "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"            \
+    "Accept-Ranges: bytes\r\n" VERSION
 
 static const struct rd_response base_response = {
     .offset = 8000,
@@ -80,8 +81,95 @@ static void test_answers_to_values(void **state)
     expect_answer(
         &request, &response, 0,
         "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
-        "ETag: \"0-ffffffff\"\r\nRdrive-Offset: 0\r\nRdrive-Crc32: ffffffff\r\n"
+        "Accept-Ranges: bytes\r\nETag: \"0-ffffffff\"\r\nRdrive-Offset: 0\r\nRdrive-Crc32: ffffffff\r\n"
         "Rdrive-Key-Hash: ffffffffffffffff\r\nContent-Length: 18446744073709551615\r\n\r\n");
+}
+
+static void test_answers_to_ranges(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_READ};
+    struct rd_response response = base_response;
+    response.value_len = 13;
+    response.partial = true;
+    response.range_first = 7;
+    response.value = rd_slice("store!", 6);
+    expect_answer(&request, &response, 6,
+                  "HTTP/1.1 206 Partial Content\r\nContent-Type: application/octet-stream\r\n"
+                  "X-Content-Type-Options: nosniff\r\nAccept-Ranges: bytes\r\n" VERSION
+                  "Content-Range: bytes 7-12/13\r\nContent-Length: 6\r\n\r\n");
+    response = (struct rd_response){.status = RD_RANGE_NOT_SATISFIABLE, .value_len = 13, .message = "m"};
+    expect_json(&request, &response,
+                "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Type: application/json\r\n"
+                "Content-Range: bytes */13\r\n",
+                "{\"error\":{\"code\":\"range_not_satisfiable\",\"message\":\"m\"}}\n");
+}
+
+#define NOT_MODIFIED "HTTP/1.1 304 Not Modified\r\n" VERSION "\r\n"
+
+static void test_answers_that_nothing_changed(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_READ};
+    struct rd_response response = base_response;
+    response.not_modified = true;
+    expect_answer(&request, &response, 0, NOT_MODIFIED);
+    response.not_modified = false;
+    response.value = rd_slice("hello", 5);
+    static const char *const lists[] = {"*", "\"1f40-00abcdef\"", "W/\"1f40-00abcdef\"",
+                                        "\"a\",\"b,\" ,W/\"c\", \"0-00000000\",,\"1f40-00abcdef\""};
+    static const char *const others[] = {"", "\"a\"", "\"1f40-00abcdee\", \"1f41-00abcdef\"", "\"1F40-00ABCDEF\""};
+    for (size_t i = 0; i < 4; i++) {
+        request.not_versions = rd_slice_of_string(lists[i]);
+        expect_answer(&request, &response, 0, NOT_MODIFIED);
+        request.not_versions = rd_slice_of_string(others[i]);
+        expect_answer(&request, &response, 5, VALUE_HEAD "Content-Length: 5\r\n\r\n");
+    }
+    /* the tags come before the range, and behind every other error */
+    request.not_versions = rd_slice_of_string("*");
+    response.status = RD_RANGE_NOT_SATISFIABLE;
+    expect_answer(&request, &response, 0, NOT_MODIFIED);
+    response = (struct rd_response){.status = RD_KEY_NOT_FOUND};
+    expect_json(&request, &response, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n",
+                "{\"error\":{\"code\":\"key_not_found\",\"message\":\"\"}}\n");
+    request.opcode = RD_OPCODE_METADATA;
+    response = base_response;
+    expect_answer(&request, &response, 0, NOT_MODIFIED);
+}
+
+static void test_answers_to_moves(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_RENAME};
+    struct rd_response response = base_response;
+    response.target_offset = 64;
+    response.target_tail = 100;
+    response.source_tail = UINT64_MAX;
+    expect_json(&request, &response, OK_JSON VERSION "Rdrive-Durability: sync\r\n",
+                "{\"offset\":8000,\"tail\":9000}\n");
+    request.opcode = RD_OPCODE_COPY;
+    expect_json(&request, &response, OK_JSON, "{\"target_offset\":64,\"target_tail\":100}\n");
+    request.opcode = RD_OPCODE_TRANSFER;
+    expect_json(&request, &response, OK_JSON,
+                "{\"target_offset\":64,\"target_tail\":100,\"source_tail\":18446744073709551615}\n");
+    response = (struct rd_response){.status = RD_PRECONDITION_FAILED};
+    expect_json(&request, &response, "HTTP/1.1 412 Precondition Failed\r\nContent-Type: application/json\r\n",
+                "{\"error\":{\"code\":\"precondition_failed\",\"message\":\"\"}}\n");
+}
+
+static void test_answers_to_streams(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_WRITE_STREAM, .streamed = true, .codec_flags = 4};
+    struct rd_response response = base_response;
+    expect_json(&request, &response,
+                "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Type: application/json\r\n" VERSION
+                "Rdrive-Durability: sync\r\n",
+                "{\"offset\":8000,\"tail\":9000}\n");
+    request.codec_flags = 0;
+    response.replaced = true;
+    expect_json(&request, &response, OK_JSON VERSION "Rdrive-Durability: sync\r\n",
+                "{\"offset\":8000,\"tail\":9000}\n");
 }
 
 static void test_answers_to_writes(void **state)
@@ -264,9 +352,15 @@ static void test_answers_of_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_to_values), cmocka_unit_test(test_answers_to_writes),
-        cmocka_unit_test(test_answers_to_reads),  cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_to_values),
+        cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),
+        cmocka_unit_test(test_answers_about_stores),
         cmocka_unit_test(test_answers_of_errors),
+        cmocka_unit_test(test_answers_to_ranges),
+        cmocka_unit_test(test_answers_that_nothing_changed),
+        cmocka_unit_test(test_answers_to_moves),
+        cmocka_unit_test(test_answers_to_streams),
     };
     return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
 }

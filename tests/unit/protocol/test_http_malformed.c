@@ -5,9 +5,15 @@
 
 #define BAD             "400 invalid_argument close\nclosed\n"
 #define BAD_AS(message) "400 invalid_argument (" message ") close\nclosed\n"
-#define X100            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-#define X1000           X100 X100 X100 X100 X100 X100 X100 X100 X100 X100
-#define SMUGGLED        "GET /smuggled HTTP/1.1\r\n" HOST END
+/* A streamed body that breaks: its request, what came of it, the abort, the reason as an answer. */
+#define STREAM                     "write_stream store=s key=k len=all\n"
+#define BROKEN_AS(status, message) "abort " message "\n" status " (" message ") close\nclosed\n"
+#define BAD_CHUNKS                 BROKEN_AS("400 invalid_argument", "malformed chunked body")
+#define X100                       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X1000                      X100 X100 X100 X100 X100 X100 X100 X100 X100 X100
+#define BATCH_CHUNKED                                                                                             \
+    "POST /v1/stores/s/batch/read HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: chunked\r\n" END
+#define SMUGGLED "GET /smuggled HTTP/1.1\r\n" HOST END
 
 static const struct sample malformed[] = {
     /* line ends */
@@ -77,30 +83,34 @@ static const struct sample malformed[] = {
     {BYTES(KEY_PUT "Transfer-Encoding:\r\n" END), BAD},
     {BYTES("PUT /v1/stores/s/keys/k HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" END "0\r\n\r\n"), BAD},
     /* chunk framing */
-    {BYTES(CHUNKED "3\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "3\r\nabc\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "3\r\nabcd\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\n\n"), BAD},
-    {BYTES(CHUNKED "3\rXabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "3\r\nabc\rX0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\n\rX"), BAD},
-    {BYTES(CHUNKED "0\r\nA: b\rX\r\n"), BAD},
-    {BYTES(CHUNKED "\r\n"), BAD},
-    {BYTES(CHUNKED " 3\r\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "3 \r\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0x3\r\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "-1\r\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "g\r\n"), BAD},
-    {BYTES(CHUNKED ";x\r\n"), BAD},
-    {BYTES(CHUNKED "3;a\nb\r\nabc\r\n0\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "10000000000000000\r\n"), BAD},
-    {BYTES(CHUNKED "0000000000000000000003\r\nabc\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\nTrailer : x\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\n folded\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\nA: \x01\r\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\nA: b\n\r\n"), BAD},
-    {BYTES(CHUNKED "0\r\nA\r\n\r\n"), BAD},
+    {BYTES(CHUNKED "3\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "3\r\nabc\n0\r\n\r\n"), STREAM "chunk=abc\n" BAD_CHUNKS},
+    {BYTES(CHUNKED "3\r\nabcd\r\n0\r\n\r\n"), STREAM "chunk=abc\n" BAD_CHUNKS},
+    {BYTES(CHUNKED "0\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\n\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "3\rXabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "3\r\nabc\rX0\r\n\r\n"), STREAM "chunk=abc\n" BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\n\rX"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\nA: b\rX\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED " 3\r\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "3 \r\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0x3\r\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "-1\r\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "g\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED ";x\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "3;a\nb\r\nabc\r\n0\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "10000000000000000\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0000000000000000000003\r\nabc\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\nTrailer : x\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\n folded\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\nA: \x01\r\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\nA: b\n\r\n"), STREAM BAD_CHUNKS},
+    {BYTES(CHUNKED "0\r\nA\r\n\r\n"), STREAM BAD_CHUNKS},
+    /* conditions given twice, in whatever words */
+    {BYTES(KEY_PUT "If-Match: *\r\nIf-Match: *\r\n" END), BAD_AS("more than one If-Match header")},
+    {BYTES(KEY_PUT "If-None-Match: *\r\nif-none-match:\r\n" END), BAD_AS("more than one If-None-Match header")},
+    {BYTES(GET HOST "If-Range: \"a\"\r\nIf-Range: \"a\"\r\n" END), BAD_AS("more than one If-Range header")},
     /* request lines */
     {BYTES("GET /healthz\r\n" HOST END), BAD},
     {BYTES("GET  /healthz HTTP/1.1\r\n" HOST END), BAD},
@@ -129,13 +139,26 @@ static const struct sample malformed[] = {
     {BYTES("\x16\x03\x01\x02\x00\x01"), BAD},
     {BYTES("\0"), BAD},
     /* limits and expectations */
-    {BYTES(KEY_PUT "Content-Length: 1048577\r\n" END "x"), "413 too_large close\nclosed\n"},
+    {BYTES(KEY_PUT "Content-Length: 281474976710656\r\n" END "x"), "413 too_large close\nclosed\n"},
     {BYTES(KEY_PUT "Content-Length: 18446744073709551615\r\n" END "x"), "413 too_large close\nclosed\n"},
-    {BYTES(KEY_PUT "Content-Length: 1048577\r\nExpect: 100-continue\r\n" END), "413 too_large close\nclosed\n"},
-    {BYTES(CHUNKED "3\r\nabc\r\nffffe\r\n"), "413 too_large close\nclosed\n"},
-    {BYTES(CHUNKED "fffffffffffffff\r\n"), "413 too_large close\nclosed\n"},
-    {BYTES(CHUNKED "1;" X1000 X1000 "x\r\n"), "431 header_too_large close\nclosed\n"},
-    {BYTES(CHUNKED "0\r\nA:" X1000 X1000 "\r\n"), "431 header_too_large close\nclosed\n"},
+    {BYTES(KEY_PUT "Content-Length: 281474976710656\r\nExpect: 100-continue\r\n" END),
+     "413 too_large close\nclosed\n"},
+    {BYTES(CHUNKED "1;" X100 "\r\nabc\r\n"), STREAM "chunk=a\n" BAD_CHUNKS},
+    {BYTES(CHUNKED "1000000000000\r\n"),
+     STREAM BROKEN_AS("413 too_large", "the body is longer than a store can be")},
+    {BYTES(CHUNKED "1\r\na\r\nffffffffffff\r\n"),
+     STREAM "chunk=a\n" BROKEN_AS("413 too_large", "the body is longer than a store can be")},
+    {BYTES(BATCH_CHUNKED "fffff\r\n"), "more\n"},
+    {BYTES(BATCH_CHUNKED "100001\r\n"), "413 too_large close\nclosed\n"},
+    {BYTES(BATCH_CHUNKED "3\r\n{\"k\r\nffffe\r\n"), "413 too_large close\nclosed\n"},
+    {BYTES(BATCH_CHUNKED "3\r\nabcd\r\n"), BAD},
+    {BYTES(BATCH_CHUNKED "1;" X1000 X1000 "x\r\n"), "431 header_too_large close\nclosed\n"},
+    {BYTES("POST /v1/stores/s/batch/read HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 1048577\r\n" END "x"),
+     "413 too_large close\nclosed\n"},
+    {BYTES(CHUNKED "1;" X1000 X1000 "x\r\n"),
+     STREAM BROKEN_AS("431 header_too_large", "chunk extensions or trailers are too long")},
+    {BYTES(CHUNKED "0\r\nA:" X1000 X1000 "\r\n"),
+     STREAM BROKEN_AS("431 header_too_large", "chunk extensions or trailers are too long")},
     {BYTES(GET HOST "A: " X1000 X1000 "\r\n" END), "431 header_too_large close\nclosed\n"},
     {BYTES("GET /" X1000 X1000), "431 header_too_large close\nclosed\n"},
     {BYTES("GET /v1/stores/s/keys/" X1000 "y HTTP/1.1\r\n" HOST END), "413 too_large\n"},

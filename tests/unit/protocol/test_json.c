@@ -183,6 +183,69 @@ static void test_refused_keys(void **state)
            "unknown field: allow_null_bytes");
 }
 
+static void test_moves(void **state)
+{
+    (void)state;
+    struct rd_request *request =
+        accept(rd_json_parse_rename, TEXT("{\"to_base64\":\"/wA=\",\"from\":\"a\\u0000\"}"), 0);
+    assert_true(rd_slice_equal(request->key.bytes, TEXT("a\0")));
+    assert_true(rd_slice_equal(request->target_key.bytes, TEXT("\xff\0")));
+    rd_request_destroy(request);
+    request = accept(rd_json_parse_rename, TEXT("{\"from_hash\":\"FEDCBA9876543210\",\"to\":\"\"}"), 0);
+    assert_null(request->key.bytes.data);
+    assert_true(request->key.hash == 0xfedcba9876543210);
+    assert_non_null(request->target_key.bytes.data);
+    assert_int_equal(request->target_key.bytes.len, 0);
+    rd_request_destroy(request);
+    request = accept(rd_json_parse_copy, TEXT("{\"target\":\"other\",\"key_base64\":\"\"}"), 0);
+    assert_non_null(request->key.bytes.data);
+    assert_true(rd_slice_equal(request->target_store, TEXT("other")));
+    rd_request_destroy(request);
+}
+
+static void test_refused_moves(void **state)
+{
+    (void)state;
+    const struct {
+        parse_fn *parse;
+        struct rd_slice text;
+        enum rd_status status;
+        const char *message;
+    } cases[] = {
+        {rd_json_parse_rename, TEXT("[]"), RD_INVALID_ARGUMENT, "the body must be a JSON object"},
+        {rd_json_parse_rename, TEXT("{}"), RD_INVALID_ARGUMENT, "needs one of from, from_base64, from_hash"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"a\"}"), RD_INVALID_ARGUMENT,
+         "needs one of to, to_base64, to_hash"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"a\",\"to\":\"b\",\"to_hash\":\"0123456789abcdef\"}"),
+         RD_INVALID_ARGUMENT, "needs one of to, to_base64, to_hash"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"a\",\"to\":1}"), RD_INVALID_ARGUMENT, "not a string: to"},
+        {rd_json_parse_rename, TEXT("{\"from_base64\":\"a\",\"to\":\"b\"}"), RD_INVALID_ARGUMENT,
+         "not padded base64: from_base64"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"a\",\"to_hash\":\"1\"}"), RD_INVALID_ARGUMENT,
+         "not 16 hex digits: to_hash"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"123456789\",\"to\":\"b\"}"), RD_TOO_LARGE,
+         "the key is longer than 8 bytes"},
+        {rd_json_parse_rename, TEXT("{\"from\":\"a\",\"to\":\"b\",\"target\":\"c\"}"), RD_INVALID_ARGUMENT,
+         "unknown field: target"},
+        {rd_json_parse_rename, TEXT("{\"fromage\":\"a\",\"to\":\"b\"}"), RD_INVALID_ARGUMENT,
+         "unknown field: fromage"},
+        {rd_json_parse_rename, TEXT(""), RD_INVALID_ARGUMENT, "the body is empty, JSON is needed"},
+        {rd_json_parse_rename, TEXT("[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), RD_INVALID_ARGUMENT,
+         "the JSON has too many fields"},
+        {rd_json_parse_copy, TEXT("{\"key\":\"a\"}"), RD_INVALID_ARGUMENT,
+         "target must be given: the store to write to"},
+        {rd_json_parse_copy, TEXT("{\"key\":\"a\",\"target\":\"\"}"), RD_INVALID_ARGUMENT,
+         "target must be given: the store to write to"},
+        {rd_json_parse_copy, TEXT("{\"key\":\"a\",\"target\":null}"), RD_INVALID_ARGUMENT, "not a string: target"},
+        {rd_json_parse_copy, TEXT("{\"target\":\"b\"}"), RD_INVALID_ARGUMENT,
+         "needs one of key, key_base64, key_hash"},
+        {rd_json_parse_copy, TEXT("{\"key\":\"a\",\"target\":\"b\",\"to\":\"c\"}"), RD_INVALID_ARGUMENT,
+         "unknown field: to"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        refuse(cases[i].parse, cases[i].text, cases[i].status, cases[i].message);
+}
+
 /* What jansson refuses; its words are its own, the place and the status are ours. */
 static void test_refused_text(void **state)
 {
@@ -299,6 +362,8 @@ int main(void)
         cmocka_unit_test(test_text_from_elsewhere),
         cmocka_unit_test(test_refused_entries),
         cmocka_unit_test(test_refused_keys),
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_refused_moves),
         cmocka_unit_test(test_refused_text),
         cmocka_unit_test(test_deep_and_wide_text_is_refused_early),
         cmocka_unit_test(test_strings),
