@@ -23,7 +23,8 @@ enum {
     AT_FLAGS = 12,
     AT_GENERATION = 16,
     AT_DURABLE_TAIL = 24,
-    AT_ZEROS = 32,
+    AT_LAST_KEY = 32,
+    AT_LAST_CRC = 40,
     AT_CRC = 60,
     META_LEN = 64
 };
@@ -37,6 +38,8 @@ static void encode(const struct rd_meta *meta, uint8_t to[META_LEN])
     rd_store_u32le(to + AT_FLAGS, meta->clean ? FLAG_CLEAN : 0);
     rd_store_u64le(to + AT_GENERATION, meta->generation);
     rd_store_u64le(to + AT_DURABLE_TAIL, meta->durable_tail);
+    rd_store_u64le(to + AT_LAST_KEY, meta->last_key);
+    rd_store_u32le(to + AT_LAST_CRC, meta->last_crc);
     rd_store_u32le(to + AT_CRC, rd_crc32(0, rd_slice(to, AT_CRC)));
 }
 
@@ -47,6 +50,8 @@ static bool decode(const uint8_t from[META_LEN], struct rd_meta *ret_meta)
         return false;
     *ret_meta = (struct rd_meta){.generation = rd_load_u64le(from + AT_GENERATION),
                                  .durable_tail = rd_load_u64le(from + AT_DURABLE_TAIL),
+                                 .last_key = rd_load_u64le(from + AT_LAST_KEY),
+                                 .last_crc = rd_load_u32le(from + AT_LAST_CRC),
                                  .clean = (rd_load_u32le(from + AT_FLAGS) & FLAG_CLEAN) != 0};
     return true;
 }

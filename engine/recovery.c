@@ -308,7 +308,11 @@ static enum rd_status examine_with_hint(struct rd_slice file, const struct rd_re
                                         uint64_t *ret_tail, bool *ret_fits)
 {
     uint64_t durable = hint->durable_tail;
-    *ret_fits = durable <= file.len && walk_down(file, durable, 0).lowest == 0;
+    struct rd_record last;
+    bool same_last =
+        durable == 0 || (durable <= file.len && rd_record_parse(file.data, durable, &last) &&
+                         last.trailer.key_hash == hint->last_key && last.trailer.crc32 == hint->last_crc);
+    *ret_fits = same_last && walk_down(file, durable, 0).lowest == 0;
     if (!*ret_fits)
         return RD_OK;
     if ((hint->clean && durable == file.len) || all_are_whole(file, file.len, durable)) {

@@ -44,7 +44,9 @@ struct rd_recovery {
 /* What a companion recorded of the file. */
 struct rd_recovery_hint {
     uint64_t durable_tail; /* everything below it was synced */
-    bool clean;            /* and nothing was written after it */
+    uint64_t last_key;     /* of the entry that ends there */
+    uint32_t last_crc;
+    bool clean; /* and nothing was written after it */
 };
 
 /* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry, and neither empty, under 4,096 bytes nor

@@ -123,7 +123,13 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 
 void rd_store_record(struct rd_store *store, uint64_t durable_tail, bool clean)
 {
+    struct rd_record last = {.trailer_offset = 0};
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
+        return; /* changed by others; the old record will not fit either */
     store->meta.durable_tail = durable_tail;
+    store->meta.last_key = last.trailer.key_hash;
+    store->meta.last_crc = last.trailer.crc32;
     store->meta.clean = clean;
     if (rd_meta_write(store->io, store->file.path, &store->meta) != 0)
         store->meta.durable_tail = 0; /* nothing is recorded */
@@ -136,7 +142,10 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     struct rd_recovery_hint hint;
     bool has_hint = rd_meta_read(store->io, store->file.path, &store->meta);
     if (has_hint)
-        hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail, .clean = store->meta.clean};
+        hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail,
+                                         .last_key = store->meta.last_key,
+                                         .last_crc = store->meta.last_crc,
+                                         .clean = store->meta.clean};
     else
         store->meta.generation = rd_meta_new_generation();
     enum rd_status status =
