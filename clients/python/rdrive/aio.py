@@ -221,7 +221,7 @@ class Client:
         return await self.call(codec.info(name))
 
     async def drop(self, name: str) -> None:
-        """Deletes a store and all that is in it. "default" cannot be dropped: InvalidArgument."""
+        """Deletes a store and all that is in it. "default" cannot be dropped: Forbidden."""
         await self.call(codec.drop(name))
 
     async def call(self, request: codec.Request[T]) -> T:
@@ -415,7 +415,7 @@ class Store:
         return f"<rdrive.aio.Store {self.name!r} of {self.client!r}>"
 
     async def close(self) -> None:
-        """Closes the connection where rdrive.aio.open made this store; a store of Client.store leaves it to its client."""
+        """Closes the connection where rdrive.aio.open made this store; Client.store leaves it to its client."""
         if self._owns_client:
             await self.client.close()
 

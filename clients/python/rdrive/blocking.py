@@ -215,7 +215,7 @@ class Client:
         return self.call(codec.info(name))
 
     def drop(self, name: str) -> None:
-        """Deletes a store and all that is in it. "default" cannot be dropped: InvalidArgument."""
+        """Deletes a store and all that is in it. "default" cannot be dropped: Forbidden."""
         self.call(codec.drop(name))
 
     def call(self, request: codec.Request[T]) -> T:
@@ -365,7 +365,7 @@ class Store:
         return f"<rdrive.Store {self.name!r} of {self.client!r}>"
 
     def close(self) -> None:
-        """Closes the connection where rdrive.open made this store; a store of Client.store leaves it to its client."""
+        """Closes the connection where rdrive.open made this store; Client.store leaves it to its client."""
         if self._owns_client:
             self.client.close()
 

@@ -271,8 +271,8 @@ def _flag(only: Optional[Condition]) -> int:
     return 0 if only is None else FLAG_CONDITION
 
 
-def batch_write(store: str, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[Key, Bytes]]], allow_null_bytes: bool = False,
-                durability: Durability = Durability.DEFAULT) -> Request[BatchWritten]:
+def batch_write(store: str, entries: Union[Mapping[Key, Bytes], Iterable[Tuple[Key, Bytes]]],
+                allow_null_bytes: bool = False, durability: Durability = Durability.DEFAULT) -> Request[BatchWritten]:
     pairs = list(entries.items() if isinstance(entries, Mapping) else entries)
     body: List[Bytes] = [name_bytes(store) + struct.pack("<BBI", durability, bool(allow_null_bytes), len(pairs))]
     for key, value in pairs:
