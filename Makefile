@@ -167,6 +167,15 @@ coverage: ## how much of the code the tests reach, file by file
 	@$(SUBMAKE) BUILD=$(BUILD)/coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage suite
 	@$(PYTHON) scripts/coverage.py $(BUILD)/coverage
 
+# ---- figures -------------------------------------------------------------------------------------------------------
+$(BUILD)/bin/bench-engine: $(BUILD)/obj/bench/engine.o $(call archive,engine) $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+
+.PHONY: bench
+bench: $(BUILD)/bin/bench-engine ## figures of the storage engine, in a temporary folder below BUILD
+	@folder=$$(mktemp -d $(abspath $(BUILD))/bench.XXXXXX) && $< $$folder; status=$$?; rm -rf $$folder; exit $$status
+
 # ---- running and installing ----------------------------------------------------------------------------------------
 .PHONY: deps
 deps: ## install what building and testing needs (Debian and Ubuntu, through apt)
@@ -180,16 +189,19 @@ run: ## install what is missing, build, serve ./data on the default ports
 	@echo "$(BUILD)/bin/rdrive read greeting"
 	@exec $(BUILD)/bin/rdrived --data-dir ./data
 
+PUBLIC_HEADERS := $(wildcard clients/c/rdrive*.h)
+
 .PHONY: install
 install: all ## copy programs, library and header below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(BUILD)/lib/librdrive-client.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 clients/c/rdrive.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/
 
 .PHONY: uninstall
 uninstall: ## remove what install copied
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/rdrived bin/rdrive lib/librdrive-client.a include/rdrive.h)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/rdrived bin/rdrive lib/librdrive-client.a \
+	      $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)))
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
