@@ -14,7 +14,7 @@ import pytest
 
 import rdrive
 import rdrive.aio
-from harness.daemon import wait_until
+from harness.daemon import DEADLINE_S, wait_until
 
 LONG = 64 << 20
 
@@ -188,6 +188,31 @@ def test_a_download_is_given_up(face):
     assert face.download("key")[1] == b"new" and face.read("key") == b"new"
 
 
+def test_a_stream_that_is_dropped_is_given_up(daemon, store):
+    """The server must not pin the value for as long as the connection lives."""
+    with rdrive.open(store, daemon.binary) as target:
+        target.write_stream("key", Pattern(4 << 20))
+        for _ in target.read_stream("key", window=1 << 16):
+            break
+
+        def forgotten():
+            target.ping()
+            return target.client._link.session.pending == 0
+
+        wait_until(forgotten, "the server's last part")
+
+    async def run():
+        async with rdrive.aio.open(store, daemon.binary) as target:
+            async for _ in target.read_stream("key", window=1 << 16):
+                break
+            link = await target.client.link()
+            await target.ping()
+            while link.session.pending:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
+
+
 def test_a_slow_reader_keeps_the_value_it_asked_for(face):
     source = Pattern(5 << 20)
     face.write_stream("key", source)
@@ -271,9 +296,10 @@ def test_cancelled_in_the_middle(daemon, store):
                 await upload
 
             async def dawdle():
-                async for _ in target.read_stream("value", window=1 << 16):
-                    started.set()
-                    await asyncio.sleep(0.01)
+                async with target.read_stream("value", window=1 << 16) as stream:
+                    async for _ in stream:
+                        started.set()
+                        await asyncio.sleep(0.01)
 
             started.clear()
             download = asyncio.create_task(dawdle())
@@ -297,12 +323,14 @@ def test_cancelled_in_the_middle(daemon, store):
             while link.session.pending:
                 await asyncio.sleep(0.001)
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
 
 
 def test_nothing_is_left_of_a_stream_that_was_broken_off(launch, folder, open_face):
     server = launch()
     face = open_face(server.binary)
+    face.ping()
+    face.client.close()  # the first connection makes the server open a spare descriptor
     descriptors = f"/proc/{server.process.pid}/fd"
     before = len(os.listdir(descriptors))
 

@@ -65,6 +65,8 @@ class Link:
                 if not data:
                     break
                 self.session.receive(data)
+                if self.session.has_output:
+                    self.flush()
                 if self.session.limits is not None and not self._greeted.done():
                     self._greeted.set_result(None)
         except RdriveError as problem:
@@ -111,6 +113,17 @@ class Link:
                 self._writer.write(b"".join(output))
             else:
                 self._writer.writelines(output)
+
+    def give_up(self, download: Download) -> None:
+        """Tells the server that no more of it is wanted."""
+        if not self.closed:
+            download.cancel()
+            self.flush()
+
+    def give_up_soon(self, download: Download) -> None:
+        """The same for a stream that nobody closed and nobody can reach any more; from any thread."""
+        if not (self.closed or download.over or self._loop.is_closed()):
+            self._loop.call_soon_threadsafe(self.give_up, download)
 
     async def drain(self, timeout_s: float) -> None:
         """Sends what is queued, and waits where the other side does not take it. Timeout."""
@@ -317,7 +330,7 @@ class ReadStream:
     """A value that comes in chunks: an asynchronous iterator of bytes. The request is sent when it is entered, or asked
     for its first chunk. The server sends ahead only as much as its window allows, and keeps the value, even where it
     is overwritten or deleted meanwhile, until the last chunk or close(). Use it in an `async with`, or read it to its
-    end.
+    end; a stream that is merely dropped is given up when Python collects it.
 
     The iteration raises Corrupt where the value does not match its checksum: what was taken until then is no good.
     """
@@ -391,8 +404,11 @@ class ReadStream:
         """No more is wanted. Safe to call twice."""
         self._closed = True
         if self._download is not None and self._link is not None:
-            self._download.cancel()
-            self._link.flush()
+            self._link.give_up(self._download)
+
+    def __del__(self) -> None:
+        if not self._closed and self._download is not None and self._link is not None:
+            self._link.give_up_soon(self._download)
 
 
 class Store:

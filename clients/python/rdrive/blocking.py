@@ -280,6 +280,15 @@ class Client:
                 link.run(lambda: True, time.monotonic() + self._timeout_s)
             return chunk
 
+    def _forget(self, link: Link, download: Download) -> None:
+        """Gives up a stream that nobody closed and nobody can reach any more. No waiting and no I/O, since this runs
+        wherever Python collects it: the server hears of it with the next request."""
+        if not (link.closed or download.over) and self._lock.acquire(blocking=False):
+            try:
+                download.cancel()
+            finally:
+                self._lock.release()
+
     def _cancel(self, link: Link, download: Download) -> None:
         with self._lock:
             download.cancel()
@@ -290,7 +299,7 @@ class Client:
 class ReadStream:
     """A value that comes in chunks: an iterator of bytes. The server sends ahead only as much as its window allows,
     and keeps the value, even where it is overwritten or deleted meanwhile, until the last chunk or close(). Use it in a
-    `with`, or read it to its end. Other operations of the client may be used between its chunks.
+    `with`, or read it to its end; one that is merely dropped is given up some time after. Other operations of the client may be used between its chunks.
 
     The iteration raises Corrupt where the value does not match its checksum: what was taken until then is no good.
     """
@@ -330,6 +339,10 @@ class ReadStream:
         if not self._closed:
             self._closed = True
             self._client._cancel(self._link, self._download)
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._client._forget(self._link, self._download)
 
 
 def _pieces(source: Source) -> Iterator[Bytes]:

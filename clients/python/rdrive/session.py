@@ -151,13 +151,19 @@ class Download(Exchange[StreamHead]):
             self._cancelled = True
             self.over = True
             self._failure = ConnectionLost("the stream was closed")
-            self.session.send([codec.frame(codec.ABORT, self.id)])
+            if self.done:  # else once the head is there: before it there is no stream to abort
+                self._abort()
         self._chunks.clear()
+
+    def _abort(self) -> None:
+        self.session.send([codec.frame(codec.ABORT, self.id)])
 
     def succeed(self, result: StreamHead) -> None:
         self._left = result.length
         self._result.append(result)
         self.done = True
+        if self._cancelled:
+            self._abort()
         self.notify()
 
     def fail(self, error: RdriveError) -> None:
@@ -241,6 +247,10 @@ class Session:
     def send(self, parts: List[Bytes]) -> None:
         """Queues bytes that are whole frames."""
         self._output += parts
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self._output)
 
     def take_output(self) -> List[Bytes]:
         """What is to be sent now, in this order."""
