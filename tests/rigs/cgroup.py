@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""A memory limit for a process, through cgroup v1 or v2; needs root."""
+import os
+
+V1 = "/sys/fs/cgroup/memory"
+V2 = "/sys/fs/cgroup"
+
+
+class MemoryLimit:
+    """with MemoryLimit(pid, limit_bytes) as limit: ... limit.peak_bytes()"""
+
+    def __init__(self, pid, limit_bytes):
+        self.v1 = os.path.isdir(V1)
+        self.path = os.path.join(V1 if self.v1 else V2, f"rdrive-rig-{pid}")
+        self.pid = pid
+        self.limit_bytes = limit_bytes
+
+    def _write(self, name, value):
+        with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def __enter__(self):
+        os.mkdir(self.path)
+        self._write("memory.limit_in_bytes" if self.v1 else "memory.max", self.limit_bytes)
+        self._write("cgroup.procs", self.pid)
+        return self
+
+    def _number(self, name):
+        with open(os.path.join(self.path, name), encoding="ascii") as file:
+            return int(file.read())
+
+    def peak_bytes(self):
+        return self._number("memory.max_usage_in_bytes" if self.v1 else "memory.peak")
+
+    def anonymous_bytes(self):
+        """What the process itself takes, without the page cache."""
+        with open(os.path.join(self.path, "memory.stat"), encoding="ascii") as file:
+            fields = dict(line.split() for line in file)
+        return int(fields["rss" if self.v1 else "anon"])
+
+    def __exit__(self, *_):
+        try:
+            os.rmdir(self.path)
+        except OSError:
+            pass  # the process has not quite ended; an empty group goes with the machine
