@@ -4,141 +4,7 @@
  * cut in every way; malformed, oversized and random input. test_binary_vectors.c holds both against recorded
  * bytes.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <cmocka.h>
-
-#include "protocol/binary.h"
-#include "protocol/binary_client.h"
-
-#define REQUEST_COUNT_MAX 64
-
-static uint64_t random_state;
-
-static uint64_t next_random(void)
-{
-    uint64_t z = (random_state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-enum cut { CUT_NOWHERE, CUT_EVERYWHERE, CUT_AT_RANDOM, CUT_FILL, CUT_COUNT };
-
-static size_t part_len(enum cut cut, size_t left)
-{
-    size_t len = left;
-    if (cut == CUT_EVERYWHERE)
-        len = 1;
-    else if (cut == CUT_AT_RANDOM)
-        len = 1 + next_random() % 40;
-    else if (cut == CUT_FILL)
-        len = 1 + next_random() % 9000;
-    return len < left ? len : left;
-}
-
-/* ---- the server's half: bytes to requests ---------------------------------------------------------------------
- */
-
-struct requests {
-    struct rd_request *list[REQUEST_COUNT_MAX];
-    size_t count;
-    bool closed;
-    bool mid_request;
-};
-
-static void requests_deinit(struct requests *requests)
-{
-    for (size_t i = 0; i < requests->count; i++)
-        rd_request_destroy(requests->list[i]);
-}
-
-static void drain(struct rd_decoder *decoder, struct rd_slice *part, struct requests *requests)
-{
-    for (;;) {
-        struct rd_request *request = NULL;
-        enum rd_decode result = rd_binary_codec.decode(decoder, part, &request);
-        requests->closed = result == RD_DECODE_CLOSED;
-        if (result == RD_DECODE_PART)
-            continue;
-        if (result != RD_DECODE_REQUEST) {
-            assert_null(request);
-            if (result == RD_DECODE_MORE)
-                assert_int_equal(part->len, 0);
-            return;
-        }
-        assert_non_null(request);
-        assert_true(requests->count < REQUEST_COUNT_MAX);
-        requests->list[requests->count++] = request;
-    }
-}
-
-static struct requests decode_bytes(struct rd_slice bytes, enum cut cut, const struct rd_limits *limits)
-{
-    struct requests requests = {.count = 0};
-    struct rd_decoder *decoder = rd_binary_codec.create(limits);
-    assert_non_null(decoder);
-    while (bytes.len != 0 && !requests.closed) {
-        size_t target_len = 0;
-        uint8_t *target = cut == CUT_FILL ? rd_binary_codec.fill_target(decoder, &target_len) : NULL;
-        size_t len = part_len(cut, target == NULL || target_len > bytes.len ? bytes.len : target_len);
-        struct rd_slice part = rd_slice_take(&bytes, len);
-        /* a heap copy of just this part, so that reading past it is seen by the address sanitizer */
-        uint8_t *copy = malloc(part.len);
-        assert_non_null(copy);
-        memcpy(copy, part.data, part.len);
-        if (target != NULL) {
-            memcpy(target, copy, part.len);
-            rd_binary_codec.fill_done(decoder, part.len);
-            part.len = 0;
-        }
-        part.data = copy;
-        drain(decoder, &part, &requests);
-        free(copy);
-    }
-    requests.mid_request = rd_binary_codec.mid_request(decoder);
-    rd_binary_codec.destroy(decoder);
-    return requests;
-}
-
-static void append_request(struct rd_buffer *out, const struct rd_request *request)
-{
-    size_t follow_len = 0;
-    assert_int_equal(rd_binary_encode_request(request, out, &follow_len), RD_OK);
-    rd_buffer_append(out, request->value.data, follow_len);
-    assert_false(out->failed);
-}
-
-static void append_flagged_frame(struct rd_buffer *out, uint8_t opcode, uint8_t flags, uint64_t id,
-                                 struct rd_slice body)
-{
-    uint8_t head[RD_WIRE_HEADER_LEN];
-    rd_wire_store_header(
-        head, (struct rd_wire_header){.id = id, .body_len = (uint32_t)body.len, .opcode = opcode, .flags = flags});
-    rd_buffer_append(out, head, sizeof head);
-    rd_buffer_append_slice(out, body);
-}
-
-static void append_frame(struct rd_buffer *out, uint8_t opcode, uint64_t id, struct rd_slice body)
-{
-    append_flagged_frame(out, opcode, 0, id, body);
-}
-
-#define TEXT(text)                                                                                                \
-    {                                                                                                             \
-        .data = (const uint8_t *)(text), .len = sizeof(text) - 1                                                  \
-    }
-#define KEY(text)                                                                                                 \
-    {                                                                                                             \
-        .bytes = TEXT(text)                                                                                       \
-    }
+#include "tests/unit/protocol/binary_feed.h"
 
 static struct rd_message_item write_items[] = {
     {.key = KEY("a"), .value = TEXT("one")},
@@ -411,15 +277,6 @@ static const struct malformed malformed[] = {
           "abc")},
 };
 
-static const struct rd_limits small_limits = {.body_len_max = 256,
-                                              .key_len_max = 8,
-                                              .batch_count_max = 4,
-                                              .in_flight_max = 4,
-                                              .header_len_max = 1,
-                                              .stream_threshold = 1,
-                                              .stream_window = 64,
-                                              .chunk_len_max = 32};
-
 static void test_malformed_bodies_get_their_status_and_the_connection_lives(void **state)
 {
     (void)state;
@@ -640,9 +497,7 @@ static void test_what_does_not_fit_a_frame_is_not_encoded(void **state)
 static int setup(void **state)
 {
     (void)state;
-    const char *seed = getenv("RD_TEST_SEED");
-    random_state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu (RD_TEST_SEED)\n", (unsigned long long)random_state);
+    seed_random();
     for (size_t i = 0; i < sizeof big_value; i++)
         big_value[i] = (uint8_t)next_random();
     return 0;

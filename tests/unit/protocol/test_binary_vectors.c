@@ -3,7 +3,8 @@
  * test_binary_vectors.c - tests/vectors/binary.json, which other clients' tests run as well, through both halves
  * of the binary protocol; and the client's reader on answers that are cut, damaged or random.
  *
- * A vector of which the request is refused by the decoder is answered with what the decoder found.
+ * A vector of which the request is refused by the decoder is answered with what the decoder found. Of a stream
+ * either side is a frame and parts: all parts of the client come before the server's first one here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,95 +21,11 @@
 #include "base/text.h"
 #include "protocol/binary.h"
 #include "protocol/binary_client.h"
+#include "tests/unit/protocol/binary_vectors.h"
 
 #define VECTORS_PATH   "tests/vectors/binary.json"
 #define BODY_LEN_MAX   4096u
 #define ITEM_COUNT_MAX 64u
-#define ALPHA_HASH     0xbe6903b5f625ab5au
-#define BETA_HASH      0x28faff7f97dff641u
-#define ALPHA_CRC      0xca97121au
-#define BETA_CRC       0x0da62e3cu
-#define TEXT(text)                                                                                                \
-    {                                                                                                             \
-        .data = (const uint8_t *)(text), .len = sizeof(text) - 1                                                  \
-    }
-#define ALPHA_VALUE TEXT("Hello, store!")
-#define BETA_VALUE                                                                                                \
-    {                                                                                                             \
-        .data = beta_value, .len = sizeof beta_value                                                              \
-    }
-#define SYNC         .durability = RD_MESSAGE_DURABILITY_SYNC
-#define INTERVAL(ms) .durability = RD_MESSAGE_DURABILITY_INTERVAL, .durability_interval_ms = (ms)
-#define NONE         .durability = RD_MESSAGE_DURABILITY_NONE
-
-static uint8_t beta_value[40];
-
-static struct rd_response_item read_items[] = {
-    {.status = RD_OK, .offset = 0, .crc32 = ALPHA_CRC, .value = ALPHA_VALUE},
-    {.status = RD_KEY_NOT_FOUND},
-    {.status = RD_OK, .offset = 64, .crc32 = BETA_CRC, .value = BETA_VALUE},
-    {.status = RD_CORRUPT},
-};
-static struct rd_response_item entry_items[] = {
-    {.key_hash = BETA_HASH, .offset = 64, .len = 40, .crc32 = BETA_CRC},
-    {.key_hash = ALPHA_HASH, .offset = 0, .len = 13, .crc32 = ALPHA_CRC},
-};
-static struct rd_response_store store_rows[] = {
-    {.name = TEXT("default"), .entries = 2, .tail = 124, .file_size = 124, SYNC},
-    {.name = TEXT("old"),
-     .file_size = 4096,
-     INTERVAL(500),
-     .state = RD_MESSAGE_STORE_FAILED,
-     .reason = TEXT("not a store")},
-};
-static struct rd_response_store new_row = {.name = TEXT("new"), INTERVAL(500)};
-
-/* What the server would answer, by the vector's name. */
-struct answer {
-    const char *name;
-    struct rd_response response;
-};
-
-static const struct answer answers[] = {
-    {"hello",
-     {.limits = {.body_len_max = 80u << 20,
-                 .key_len_max = 32u << 10,
-                 .batch_count_max = 100000,
-                 .in_flight_max = 1024,
-                 .stream_window = 1u << 20,
-                 .chunk_len_max = 256u << 10}}},
-    {"ping", {.status = RD_OK}},
-    {"ping with bytes", {.status = RD_OK}},
-    {"write", {.offset = 0, .tail = 33, .crc32 = ALPHA_CRC, .key_hash = ALPHA_HASH, SYNC}},
-    {"write by hash, durability none",
-     {.offset = 64, .tail = 124, .crc32 = BETA_CRC, .key_hash = BETA_HASH, .replaced = true, NONE}},
-    {"write of an empty value", {.status = RD_INVALID_ARGUMENT, .message = "Payload cannot be empty."}},
-    {"batch_write", {.offset = 64, .tail = 124, .count = 2, INTERVAL(250)}},
-    {"batch_write that allows null bytes", {.offset = 124, .tail = 145, .count = 1, SYNC}},
-    {"batch_write of nothing", {.tail = 145, SYNC}},
-    {"delete", {.tail = 145, .found = true, SYNC}},
-    {"delete of a missing key", {.tail = 145, NONE}},
-    {"batch_delete", {.tail = 166, .count = 1, SYNC}},
-    {"read", {.crc32 = ALPHA_CRC, .key_hash = ALPHA_HASH, .value = ALPHA_VALUE}},
-    {"read by hash",
-     {.offset = 64, .crc32 = BETA_CRC, .key_hash = BETA_HASH, .prev_tail = 33, .value = BETA_VALUE}},
-    {"read of a missing key", {.status = RD_KEY_NOT_FOUND, .message = "no such key"}},
-    {"read in a store that does not exist", {.status = RD_STORE_NOT_FOUND, .message = "no store \"nowhere\""}},
-    {"batch_read", {.items = read_items, .item_count = 4}},
-    {"exists", {.found = true}},
-    {"exists, not", {.found = false}},
-    {"metadata", {.key_hash = BETA_HASH, .offset = 64, .value_len = 40, .prev_tail = 33, .crc32 = BETA_CRC}},
-    {"last", {.key_hash = BETA_HASH, .offset = 64, .value_len = 40, .prev_tail = 33, .crc32 = BETA_CRC}},
-    {"last of an empty store", {.status = RD_KEY_NOT_FOUND, .message = "no entry lives"}},
-    {"iterate", {.items = entry_items, .item_count = 2}},
-    {"iterate, the end", {.status = RD_OK}},
-    {"stores", {.stores = store_rows, .store_count = 2}},
-    {"create", {.stores = &new_row, .store_count = 1}},
-    {"create of a store that exists", {.status = RD_CONFLICT, .message = "the store exists"}},
-    {"info", {.stores = store_rows, .store_count = 1}},
-    {"drop", {.status = RD_OK}},
-};
-
 static json_t *vectors;
 static uint64_t random_state;
 
@@ -143,28 +60,59 @@ static bool is_hello(const json_t *vector)
     return strncmp(name_of(vector), "hello", 5) == 0;
 }
 
-static struct rd_request *decode_vector(const json_t *vector)
+#define PART_COUNT_MAX 8
+
+/* A request of a vector, and the parts that the client sends behind it. */
+struct asked {
+    struct rd_buffer bytes;
+    struct rd_request *request; /* owned */
+    struct rd_stream_part parts[PART_COUNT_MAX];
+    size_t part_count;
+};
+
+static void asked_deinit(struct asked *asked)
+{
+    rd_request_destroy(asked->request);
+    rd_buffer_deinit(&asked->bytes);
+}
+
+static void take_hello(struct rd_decoder *decoder)
+{
+    struct rd_buffer hello;
+    rd_buffer_init(&hello, 0);
+    rd_binary_encode_hello(&hello);
+    struct rd_slice input = rd_buffer_slice(&hello);
+    struct rd_request *request = NULL;
+    assert_int_equal(rd_binary_codec.decode(decoder, &input, &request), RD_DECODE_REQUEST);
+    rd_request_destroy(request);
+    rd_buffer_deinit(&hello);
+}
+
+static struct asked decode_vector(const json_t *vector)
 {
     struct rd_limits limits = RD_LIMITS_DEFAULT;
     struct rd_decoder *decoder = rd_binary_codec.create(&limits);
     assert_non_null(decoder);
-    struct rd_buffer bytes = bytes_of(vector, "request_hex");
-    struct rd_request *request = NULL;
-    if (!is_hello(vector)) {
-        struct rd_buffer hello;
-        rd_buffer_init(&hello, 0);
-        rd_binary_encode_hello(&hello);
-        struct rd_slice input = rd_buffer_slice(&hello);
-        assert_int_equal(rd_binary_codec.decode(decoder, &input, &request), RD_DECODE_REQUEST);
-        rd_request_destroy(request);
-        rd_buffer_deinit(&hello);
-    }
-    struct rd_slice input = rd_buffer_slice(&bytes);
-    if (rd_binary_codec.decode(decoder, &input, &request) != RD_DECODE_REQUEST)
+    struct asked asked = {.bytes = bytes_of(vector, "request_hex")};
+    if (!is_hello(vector))
+        take_hello(decoder);
+    struct rd_slice input = rd_buffer_slice(&asked.bytes);
+    if (rd_binary_codec.decode(decoder, &input, &asked.request) != RD_DECODE_REQUEST)
         fail_msg("%s: no request", name_of(vector));
-    rd_buffer_deinit(&bytes);
+    enum rd_decode result = RD_DECODE_PART;
+    while (result == RD_DECODE_PART && input.len != 0) {
+        struct rd_request *none = NULL;
+        result = rd_binary_codec.decode(decoder, &input, &none);
+        assert_null(none);
+        if (result != RD_DECODE_PART)
+            break;
+        assert_true(asked.part_count < PART_COUNT_MAX);
+        asked.parts[asked.part_count] = *rd_binary_codec.part(decoder);
+        assert_int_equal(asked.parts[asked.part_count++].id, asked.request->id);
+    }
+    assert_true(input.len == 0 || result == RD_DECODE_CLOSED);
     rd_binary_codec.destroy(decoder);
-    return request;
+    return asked;
 }
 
 static struct rd_response response_of(const json_t *vector, const struct rd_request *request)
@@ -181,6 +129,22 @@ static struct rd_response response_of(const json_t *vector, const struct rd_requ
     return response;
 }
 
+static struct stream stream_of(const json_t *vector)
+{
+    for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)
+        if (strcmp(streams[i].name, name_of(vector)) == 0)
+            return streams[i];
+    return (struct stream){.name = name_of(vector)};
+}
+
+static void append_part(uint64_t id, struct rd_stream_part part, struct rd_buffer *out)
+{
+    part.id = id;
+    rd_binary_codec.encode_part(&part, out);
+    if (part.kind == RD_STREAM_CHUNK)
+        rd_buffer_append_slice(out, part.bytes);
+}
+
 static void append_answer(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
@@ -195,6 +159,12 @@ static void assert_bytes(const json_t *vector, struct rd_slice got, struct rd_sl
         fail_msg("%s: other bytes than recorded (%zu, recorded %zu)", name_of(vector), got.len, wanted.len);
 }
 
+static void append_parts(uint64_t id, const struct stream *stream, struct rd_buffer *out)
+{
+    for (size_t i = 0; i < stream->part_count; i++)
+        append_part(id, stream->parts[i], out);
+}
+
 static void test_the_server_answers_each_vector_as_recorded(void **state)
 {
     (void)state;
@@ -202,17 +172,37 @@ static void test_the_server_answers_each_vector_as_recorded(void **state)
     json_t *vector;
     json_array_foreach(vectors, index, vector)
     {
-        struct rd_request *request = decode_vector(vector);
-        struct rd_response response = response_of(vector, request);
+        struct asked asked = decode_vector(vector);
+        struct rd_response response = response_of(vector, asked.request);
+        struct stream stream = stream_of(vector);
         struct rd_buffer got;
         rd_buffer_init(&got, 0);
-        append_answer(request, &response, &got);
+        if (stream.parts_first)
+            append_parts(asked.request->id, &stream, &got);
+        append_answer(asked.request, &response, &got);
+        if (!stream.parts_first)
+            append_parts(asked.request->id, &stream, &got);
         struct rd_buffer wanted = bytes_of(vector, "response_hex");
         assert_bytes(vector, rd_buffer_slice(&got), rd_buffer_slice(&wanted));
         rd_buffer_deinit(&wanted);
         rd_buffer_deinit(&got);
-        rd_request_destroy(request);
+        asked_deinit(&asked);
     }
+}
+
+static void append_asked(const json_t *vector, const struct asked *asked, struct rd_buffer *out)
+{
+    size_t follow_len = 0;
+    if (is_hello(vector))
+        rd_binary_encode_hello(out);
+    else
+        assert_int_equal(rd_binary_encode_request(asked->request, out, &follow_len), RD_OK);
+    rd_buffer_append(out, asked->request->value.data, follow_len);
+    for (size_t i = 0; i < asked->part_count; i++) {
+        rd_binary_encode_part(&asked->parts[i], out);
+        rd_buffer_append_slice(out, asked->parts[i].bytes);
+    }
+    assert_false(out->failed);
 }
 
 static void test_the_client_asks_each_valid_vector_as_recorded(void **state)
@@ -222,23 +212,16 @@ static void test_the_client_asks_each_valid_vector_as_recorded(void **state)
     json_t *vector;
     json_array_foreach(vectors, index, vector)
     {
-        struct rd_request *request = decode_vector(vector);
+        struct asked asked = decode_vector(vector);
         /* what a ping carries is left out by decode: nobody needs it */
-        if (request->status == RD_OK && strcmp(name_of(vector), "ping with bytes") != 0) {
+        if (asked.request->status == RD_OK && strcmp(name_of(vector), "ping with bytes") != 0) {
             struct rd_buffer got;
             rd_buffer_init(&got, 0);
-            size_t follow_len = 0;
-            if (is_hello(vector))
-                rd_binary_encode_hello(&got);
-            else
-                assert_int_equal(rd_binary_encode_request(request, &got, &follow_len), RD_OK);
-            rd_buffer_append(&got, request->value.data, follow_len);
-            struct rd_buffer wanted = bytes_of(vector, "request_hex");
-            assert_bytes(vector, rd_buffer_slice(&got), rd_buffer_slice(&wanted));
-            rd_buffer_deinit(&wanted);
+            append_asked(vector, &asked, &got);
+            assert_bytes(vector, rd_buffer_slice(&got), rd_buffer_slice(&asked.bytes));
             rd_buffer_deinit(&got);
         }
-        rd_request_destroy(request);
+        asked_deinit(&asked);
     }
 }
 
@@ -280,6 +263,77 @@ static void greet(struct rd_binary_reader *reader, uint32_t body_len_max)
     rd_buffer_deinit(&hello);
 }
 
+/* What was read, written again: every field took part in it. Pieces of a chunk are put together. */
+struct again {
+    const struct rd_request *request; /* borrows */
+    struct rd_buffer out;
+    struct rd_buffer chunk;
+    size_t answer_count;
+};
+
+static void again_take_part(struct again *again, const struct rd_binary_reader *reader)
+{
+    struct rd_stream_part part = *rd_binary_reader_part(reader);
+    assert_int_equal(part.id, again->request->id);
+    if (part.kind == RD_STREAM_CHUNK) {
+        rd_buffer_append_slice(&again->chunk, part.bytes);
+        if (reader->chunk_left != 0)
+            return;
+        part.bytes = rd_buffer_slice(&again->chunk);
+    }
+    append_part(part.id, part, &again->out);
+    if (part.kind == RD_STREAM_CHUNK)
+        rd_buffer_clear(&again->chunk);
+}
+
+static void again_take(struct again *again, struct rd_binary_reader *reader, struct rd_slice input)
+{
+    struct rd_binary_answer answer;
+    for (;;) {
+        switch (rd_binary_reader_next(reader, &input, &answer)) {
+        case RD_BINARY_READ_MORE:
+            assert_int_equal(input.len, 0);
+            return;
+        case RD_BINARY_READ_BROKEN:
+            fail_msg("%s", reader->error);
+            return;
+        case RD_BINARY_READ_PART:
+            again_take_part(again, reader);
+            break;
+        case RD_BINARY_READ_ANSWER:
+            assert_int_equal(answer.id, again->request->id);
+            assert_int_equal(answer.hello, again->request->opcode == RD_OPCODE_HELLO);
+            append_answer(again->request, &answer.response, &again->out);
+            again->answer_count++;
+            break;
+        }
+    }
+}
+
+static struct again read_again(const json_t *vector, const struct rd_request *request, struct rd_slice bytes,
+                               size_t part_len_max)
+{
+    struct again again = {.request = request};
+    struct rd_binary_reader reader;
+    rd_buffer_init(&again.out, 0);
+    rd_buffer_init(&again.chunk, 0);
+    if (is_hello(vector))
+        rd_binary_reader_init(&reader, BODY_LEN_MAX, ITEM_COUNT_MAX);
+    else
+        greet(&reader, BODY_LEN_MAX);
+    while (bytes.len != 0) {
+        struct rd_slice part = rd_slice_take(&bytes, 1 + next_random() % part_len_max);
+        uint8_t *copy = malloc(part.len);
+        assert_non_null(copy);
+        memcpy(copy, part.data, part.len);
+        again_take(&again, &reader, rd_slice(copy, part.len));
+        free(copy);
+    }
+    rd_binary_reader_deinit(&reader);
+    rd_buffer_deinit(&again.chunk);
+    return again;
+}
+
 static void test_the_client_reads_each_answer_however_it_is_cut(void **state)
 {
     (void)state;
@@ -288,29 +342,16 @@ static void test_the_client_reads_each_answer_however_it_is_cut(void **state)
     json_t *vector;
     json_array_foreach(vectors, index, vector)
     {
-        struct rd_request *request = decode_vector(vector);
+        struct asked asked = decode_vector(vector);
         struct rd_buffer wanted = bytes_of(vector, "response_hex");
         for (size_t i = 0; i < 3; i++) {
-            struct rd_binary_reader reader;
-            if (is_hello(vector))
-                rd_binary_reader_init(&reader, BODY_LEN_MAX, ITEM_COUNT_MAX);
-            else
-                greet(&reader, BODY_LEN_MAX);
-            struct rd_binary_answer answer;
-            if (read_parts(&reader, rd_buffer_slice(&wanted), part_len_max[i], &answer) != RD_BINARY_READ_ANSWER)
-                fail_msg("%s: %s", name_of(vector), reader.error);
-            assert_int_equal(answer.hello, is_hello(vector));
-            assert_int_equal(answer.id, request->id);
-            /* what was read, written again: every field took part in it */
-            struct rd_buffer again;
-            rd_buffer_init(&again, 0);
-            append_answer(request, &answer.response, &again);
-            assert_bytes(vector, rd_buffer_slice(&again), rd_buffer_slice(&wanted));
-            rd_buffer_deinit(&again);
-            rd_binary_reader_deinit(&reader);
+            struct again again = read_again(vector, asked.request, rd_buffer_slice(&wanted), part_len_max[i]);
+            assert_int_equal(again.answer_count, 1);
+            assert_bytes(vector, rd_buffer_slice(&again.out), rd_buffer_slice(&wanted));
+            rd_buffer_deinit(&again.out);
         }
         rd_buffer_deinit(&wanted);
-        rd_request_destroy(request);
+        asked_deinit(&asked);
     }
 }
 
@@ -325,6 +366,8 @@ static void test_an_answer_cut_at_every_byte_breaks_the_reader_or_is_whole(void 
         struct rd_buffer bytes = bytes_of(vector, "response_hex");
         size_t len_at = is_hello(vector) ? RD_WIRE_HELLO_BODY_LEN : RD_WIRE_HEADER_BODY_LEN;
         bool is_read = bytes.data[RD_WIRE_HEADER_OPCODE] == RD_OPCODE_READ;
+        if (!is_hello(vector)) /* without the parts behind it */
+            bytes.len = RD_WIRE_HEADER_LEN + rd_load_u32le(bytes.data + RD_WIRE_HEADER_BODY_LEN);
         for (size_t len = RD_WIRE_HEADER_LEN; len < bytes.len; len++) {
             struct rd_binary_reader reader;
             if (is_hello(vector))
@@ -355,12 +398,16 @@ static void test_newer_fields_behind_an_answer_are_left_aside(void **state)
     {
         struct rd_buffer bytes = bytes_of(vector, "response_hex");
         if (!is_hello(vector) && bytes.data[RD_WIRE_HEADER_OPCODE] != RD_OPCODE_READ) {
+            bytes.len = RD_WIRE_HEADER_LEN + rd_load_u32le(bytes.data + RD_WIRE_HEADER_BODY_LEN);
             rd_buffer_append_string(&bytes, "newer");
             rd_store_u32le(bytes.data, (uint32_t)(bytes.len - RD_WIRE_HEADER_LEN));
             struct rd_binary_reader reader;
             greet(&reader, BODY_LEN_MAX);
             struct rd_binary_answer answer;
-            assert_int_equal(read_parts(&reader, rd_buffer_slice(&bytes), 16, &answer), RD_BINARY_READ_ANSWER);
+            bool is_part = rd_wire_is_part(bytes.data[RD_WIRE_HEADER_OPCODE]) &&
+                           rd_wire_load_header(bytes.data).status == RD_OK;
+            assert_int_equal(read_parts(&reader, rd_buffer_slice(&bytes), 16, &answer),
+                             is_part ? RD_BINARY_READ_PART : RD_BINARY_READ_ANSWER);
             rd_binary_reader_deinit(&reader);
         }
         rd_buffer_deinit(&bytes);
@@ -400,6 +447,21 @@ static void test_hostile_answers_break_the_reader(void **state)
     assert_int_equal(read_frame(RD_OPCODE_ITERATE, 0, "\1\0\0\0", 4), RD_BINARY_READ_BROKEN);
     assert_int_equal(read_frame(RD_OPCODE_INFO, 0, "\0\0\0\0", 4), RD_BINARY_READ_BROKEN);
     assert_int_equal(read_frame(RD_OPCODE_STORES, 0, "\0\0\0\0", 4), RD_BINARY_READ_ANSWER);
+    assert_int_equal(read_frame(RD_WIRE_PART_CHUNK, 0, "x", 1), RD_BINARY_READ_PART);
+    assert_int_equal(read_frame(RD_WIRE_PART_CHUNK, 0, "", 0), RD_BINARY_READ_MORE);
+    assert_int_equal(read_frame(RD_WIRE_PART_CHUNK, 1, "x", 1), RD_BINARY_READ_BROKEN);
+    assert_int_equal(read_frame(RD_WIRE_PART_CHUNK, 0, NULL, UINT32_MAX), RD_BINARY_READ_MORE);
+    assert_int_equal(read_frame(RD_WIRE_PART_END, 0, "", 0), RD_BINARY_READ_PART);
+    assert_int_equal(read_frame(RD_WIRE_PART_CREDIT, 0, "1234567", 7), RD_BINARY_READ_BROKEN);
+    assert_int_equal(read_frame(RD_WIRE_PART_ABORT, 0, "\0\0\2\0x", 5), RD_BINARY_READ_BROKEN);
+    assert_int_equal(read_frame(RD_WIRE_PART_ABORT, 0, NULL, BODY_LEN_MAX + 1), RD_BINARY_READ_BROKEN);
+    uint8_t range[RD_WIRE_READ_STREAM_ANSWER_LEN] = {[28] = 13, [36] = 7, [44] = 6};
+    assert_int_equal(read_frame(RD_OPCODE_READ_STREAM, 0, range, sizeof range), RD_BINARY_READ_ANSWER);
+    range[44] = 7;
+    assert_int_equal(read_frame(RD_OPCODE_READ_STREAM, 0, range, sizeof range), RD_BINARY_READ_BROKEN);
+    range[36] = 14;
+    range[44] = 0;
+    assert_int_equal(read_frame(RD_OPCODE_READ_STREAM, 0, range, sizeof range), RD_BINARY_READ_BROKEN);
 }
 
 static void test_long_values_go_straight_to_their_place(void **state)
@@ -436,6 +498,8 @@ static void test_a_value_beyond_a_frame_is_answered_too_large(void **state)
     rd_buffer_init(&out, 0);
     assert_int_equal(rd_binary_codec.encode(&request, &response, &out), 0);
     assert_int_equal(rd_wire_load_header(out.data).status, RD_TOO_LARGE);
+    rd_buffer_append_u8(&out, 0);
+    assert_non_null(strstr((char *)out.data + RD_WIRE_HEADER_LEN + sizeof(uint16_t), "read_stream"));
     response.value.len = UINT32_MAX - 64u - RD_WIRE_READ_ANSWER_LEN;
     rd_buffer_clear(&out);
     assert_int_equal(rd_binary_codec.encode(&request, &response, &out), response.value.len);
@@ -463,8 +527,13 @@ static void test_damaged_and_random_answers_never_stop_the_reader(void **state)
         else
             greet(&reader, BODY_LEN_MAX);
         struct rd_binary_answer answer;
-        enum rd_binary_read result = read_parts(&reader, rd_buffer_slice(&bytes), 64, &answer);
-        assert_int_equal(reader.error != NULL, result == RD_BINARY_READ_BROKEN);
+        struct rd_slice left = rd_buffer_slice(&bytes);
+        enum rd_binary_read result = RD_BINARY_READ_MORE;
+        while (left.len != 0 && result != RD_BINARY_READ_BROKEN) {
+            struct rd_slice part = rd_slice_take(&left, 1 + next_random() % 64);
+            result = read_parts(&reader, part, 64, &answer);
+            assert_int_equal(reader.error != NULL, result == RD_BINARY_READ_BROKEN);
+        }
         rd_binary_reader_deinit(&reader);
         rd_buffer_deinit(&bytes);
     }
