@@ -5,16 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/http_ask.h"
 #include "protocol/http_chunked.h"
-#include "protocol/http_condition.h"
 #include "protocol/http_encode.h"
 #include "protocol/http_head.h"
-#include "protocol/http_route.h"
 #include "protocol/json.h"
 
 #define DISCARD_LEN_MAX   (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
 #define HEAD_CAPACITY_MAX (4u << 10)  /* of the head buffer between requests */
-#define STREAM_LEN_MAX    (((uint64_t)1 << 48) - 1) /* no store has room for more */
 
 #define OVERHEAD_TOO_LONG "chunk extensions or trailers are too long"
 #define CHUNKS_MALFORMED  "malformed chunked body"
@@ -145,113 +143,6 @@ static enum step refuse_body(struct rd_decoder *decoder, enum rd_status status, 
 
 /* ---- starting and finishing a request ---------------------------------------------------------------------- */
 
-/* Operations that are told by a JSON body; create has one or none. */
-static bool needs_json(enum rd_opcode opcode)
-{
-    return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE ||
-           opcode == RD_OPCODE_RENAME || opcode == RD_OPCODE_COPY || opcode == RD_OPCODE_TRANSFER;
-}
-
-static bool is_streamed(const struct rd_decoder *decoder, const struct rd_http_head *head, enum rd_opcode opcode)
-{
-    return opcode == RD_OPCODE_WRITE && (head->chunked || head->content_len > decoder->limits.stream_threshold ||
-                                         head->content_len > decoder->limits.body_len_max);
-}
-
-static bool check_body(const struct rd_decoder *decoder, const struct rd_http_head *head, enum rd_opcode opcode,
-                       struct rd_http_problem *problem)
-{
-    bool has_body = head->chunked || head->content_len != 0;
-    bool takes_json = needs_json(opcode) || opcode == RD_OPCODE_CREATE;
-    uint64_t len_max = opcode == RD_OPCODE_WRITE ? STREAM_LEN_MAX : decoder->limits.body_len_max;
-    if (has_body && !takes_json && opcode != RD_OPCODE_WRITE)
-        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "this request takes no body");
-    if ((needs_json(opcode) || (takes_json && has_body)) && !head->type_json)
-        return rd_http_problem_set(problem, RD_UNSUPPORTED_MEDIA_TYPE,
-                                   "the body must be JSON and its Content-Type application/json");
-    if (head->content_len > len_max) {
-        problem->close = true;
-        return rd_http_problem_set(problem, RD_TOO_LARGE, "the body is longer than %llu bytes",
-                                   (unsigned long long)len_max);
-    }
-    return true;
-}
-
-static bool check_head(const struct rd_decoder *decoder, const struct rd_http_head *head,
-                       struct rd_http_route *ret_route, struct rd_http_conditions *ret_conditions,
-                       struct rd_http_problem *problem)
-{
-    if (head->origin_foreign)
-        return rd_http_problem_set(problem, RD_FORBIDDEN, "requests from another web site are not served");
-    if (head->expect_unknown) {
-        problem->refusal = RD_HTTP_REFUSAL_EXPECTATION;
-        problem->close = true;
-        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "the only expectation met is: 100-continue");
-    }
-    struct rd_http_route route = {0};
-    if (!rd_http_route_find(head->method, head->target, &route, problem))
-        return false;
-    if (route.key.len > decoder->limits.key_len_max)
-        return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes",
-                                   decoder->limits.key_len_max);
-    if (!check_body(decoder, head, route.opcode, problem) ||
-        !rd_http_conditions_find(head, route.opcode, ret_conditions, problem))
-        return false;
-    *ret_route = route;
-    return true;
-}
-
-/* Names lie in front of the content, in this order: store, key, confirm, tags. */
-static void write_names(const struct rd_http_route *route, const struct rd_http_conditions *conditions,
-                        uint8_t *to)
-{
-    to = rd_http_text_decode(route->store, to);
-    to = rd_http_text_decode(route->key, to);
-    to = rd_http_text_decode(route->confirm, to);
-    if (conditions->not_versions.len != 0)
-        memcpy(to, conditions->not_versions.data, conditions->not_versions.len);
-}
-
-/* Slices get their lengths here and their place with bind_names, once the body lies where it stays. */
-static void note_ask(struct rd_request *request, const struct rd_http_route *route,
-                     const struct rd_http_conditions *conditions)
-{
-    request->opcode = route->opcode;
-    request->store.len = route->store.len;
-    request->key.bytes.len = route->key.len;
-    request->key.hash = route->hash;
-    request->confirm.len = route->confirm.len;
-    request->durability = route->durability;
-    request->after_offset = route->after_offset;
-    request->limit = route->limit;
-    request->condition = conditions->condition;
-    request->target_condition = conditions->target_condition;
-    request->range = conditions->range;
-    request->range_condition = conditions->range_condition;
-    request->not_versions.len = conditions->not_versions.len;
-}
-
-static bool has_key(enum rd_opcode opcode)
-{
-    return opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_WRITE_STREAM || opcode == RD_OPCODE_DELETE ||
-           opcode == RD_OPCODE_READ || opcode == RD_OPCODE_METADATA;
-}
-
-static void bind_names(struct rd_request *request, bool by_hash)
-{
-    if (request->body == NULL)
-        return; /* no names, no content */
-    const uint8_t *at = request->body;
-    request->store.data = at;
-    at += request->store.len;
-    if (has_key(request->opcode) && !by_hash)
-        request->key.bytes.data = at;
-    at += request->key.bytes.len;
-    request->confirm.data = at;
-    at += request->confirm.len;
-    request->not_versions.data = at;
-}
-
 static enum rd_status parse_json(const struct rd_decoder *decoder, struct rd_slice content,
                                  struct rd_request *request)
 {
@@ -280,7 +171,7 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
         request->value = content;
     else if (request->opcode == RD_OPCODE_CREATE)
         request->settings = content;
-    else if (needs_json(request->opcode))
+    else if (rd_http_needs_json(request->opcode))
         request->status = parse_json(decoder, content, request);
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
@@ -314,11 +205,11 @@ static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_h
     request->stream_len = head->chunked ? UINT64_MAX : head->content_len;
     request->close_after = false;
     request->codec_flags |= head->keep_alive ? 0 : RD_HTTP_FLAG_CLOSE;
-    bind_names(request, decoder->by_hash);
+    rd_http_bind_names(request, decoder->by_hash);
     rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
     decoder->stream_chunked = head->chunked;
     decoder->stream_closes = !head->keep_alive;
-    decoder->stream_left = head->chunked ? STREAM_LEN_MAX : head->content_len;
+    decoder->stream_left = head->chunked ? RD_HTTP_STREAM_LEN_MAX : head->content_len;
     if (!head->expect_continue)
         return begin_stream(decoder, ret_request);
     decoder->state = STATE_STREAM_BEGIN;
@@ -326,14 +217,13 @@ static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_h
 }
 
 /* False: no memory. */
-static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_route *route,
-                          const struct rd_http_conditions *conditions)
+static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_ask *ask)
 {
     rd_buffer_init(&decoder->chunks, decoder->names_len + decoder->limits.body_len_max);
     uint8_t *names = rd_buffer_reserve(&decoder->chunks, decoder->names_len);
     if (names == NULL)
         return false;
-    write_names(route, conditions, names);
+    rd_http_ask_write_names(ask, names);
     rd_buffer_commit(&decoder->chunks, decoder->names_len);
     rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
     decoder->state = STATE_CHUNKED;
@@ -344,14 +234,12 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
                                struct rd_request **ret_request)
 {
     struct rd_http_problem problem = {0};
-    struct rd_http_route route = {0};
-    struct rd_http_conditions conditions = {0};
-    if (!check_head(decoder, head, &route, &conditions, &problem))
+    struct rd_http_ask ask = {0};
+    if (!rd_http_ask_find(head, &decoder->limits, &ask, &problem))
         return refuse(decoder, head, &problem, ret_request);
-    bool streamed = is_streamed(decoder, head, route.opcode);
-    size_t content_len = streamed || head->chunked ? 0 : (size_t)head->content_len;
-    bool gathered = head->chunked && !streamed;
-    decoder->names_len = route.store.len + route.key.len + route.confirm.len + conditions.not_versions.len;
+    bool gathered = head->chunked && !ask.streamed;
+    size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
+    decoder->names_len = ask.names_len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
     if (decoder->request == NULL) {
         problem.close = true;
@@ -359,19 +247,19 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         return refuse(decoder, head, &problem, ret_request);
     }
     struct rd_request *request = decoder->request;
-    decoder->by_hash = route.by_hash;
-    note_ask(request, &route, &conditions);
+    decoder->by_hash = ask.route.by_hash;
+    rd_http_ask_note(&ask, request);
     request->codec_flags = flags_of(head);
     request->close_after = !head->keep_alive;
     if (request->body != NULL)
-        write_names(&route, &conditions, request->body);
-    if (streamed)
+        rd_http_ask_write_names(&ask, request->body);
+    if (ask.streamed)
         return start_stream(decoder, head, ret_request);
     if (gathered) {
-        if (!start_chunked(decoder, &route, &conditions))
+        if (!start_chunked(decoder, &ask))
             return give_up(decoder);
     } else {
-        bind_names(request, decoder->by_hash);
+        rd_http_bind_names(request, decoder->by_hash);
         if (content_len == 0)
             return finish_request(decoder, 0, ret_request);
         decoder->content_len = content_len;
@@ -454,7 +342,7 @@ static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **
     decoder->request->body = fitted == NULL ? chunks->data : fitted;
     decoder->request->body_len = chunks->len;
     rd_buffer_init(chunks, 0);
-    bind_names(decoder->request, decoder->by_hash);
+    rd_http_bind_names(decoder->request, decoder->by_hash);
     return finish_request(decoder, content_len, ret_request);
 }
 

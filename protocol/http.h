@@ -2,8 +2,9 @@
  *
  * http.h - HTTP/1.1 and 1.0 as a codec (protocol/codec.h). docs/HTTP.md is its legal text.
  *
- * The head goes through http_head, the target through http_route, a chunked body through http_chunked, JSON
- * through json; responses are http_encode's. http.c keeps the order of these steps and owns the request under way.
+ * The head goes through http_head, and what it asks for through http_ask; a chunked body goes through
+ * http_chunked, JSON through json; responses are http_encode's. http.c keeps the order of these steps and owns the
+ * request under way.
  *
  *   HEAD -- head with Content-Length (start_request) --> BODY    -- finish_request --> HEAD
  *   HEAD -- head with chunked (start_request) ---------> CHUNKED -- finish_request --> HEAD

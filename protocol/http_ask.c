@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "protocol/http_ask.h"
+
+bool rd_http_needs_json(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE ||
+           opcode == RD_OPCODE_RENAME || opcode == RD_OPCODE_COPY || opcode == RD_OPCODE_TRANSFER;
+}
+
+static bool is_streamed(const struct rd_http_head *head, const struct rd_limits *limits, enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_WRITE && (head->chunked || head->content_len > limits->stream_threshold ||
+                                         head->content_len > limits->body_len_max);
+}
+
+static bool check_body(const struct rd_http_head *head, const struct rd_limits *limits, enum rd_opcode opcode,
+                       struct rd_http_problem *problem)
+{
+    bool has_body = head->chunked || head->content_len != 0;
+    bool takes_json = rd_http_needs_json(opcode) || opcode == RD_OPCODE_CREATE;
+    uint64_t len_max = opcode == RD_OPCODE_WRITE ? RD_HTTP_STREAM_LEN_MAX : limits->body_len_max;
+    if (has_body && !takes_json && opcode != RD_OPCODE_WRITE)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "this request takes no body");
+    if ((rd_http_needs_json(opcode) || (takes_json && has_body)) && !head->type_json)
+        return rd_http_problem_set(problem, RD_UNSUPPORTED_MEDIA_TYPE,
+                                   "the body must be JSON and its Content-Type application/json");
+    if (head->content_len > len_max) {
+        problem->close = true;
+        return rd_http_problem_set(problem, RD_TOO_LARGE, "the body is longer than %llu bytes",
+                                   (unsigned long long)len_max);
+    }
+    return true;
+}
+
+bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *limits, struct rd_http_ask *ret_ask,
+                      struct rd_http_problem *problem)
+{
+    struct rd_http_ask ask = {0};
+    if (head->origin_foreign)
+        return rd_http_problem_set(problem, RD_FORBIDDEN, "requests from another web site are not served");
+    if (head->expect_unknown) {
+        problem->refusal = RD_HTTP_REFUSAL_EXPECTATION;
+        problem->close = true;
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "the only expectation met is: 100-continue");
+    }
+    if (!rd_http_route_find(head->method, head->target, &ask.route, problem))
+        return false;
+    if (ask.route.key.len > limits->key_len_max)
+        return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes", limits->key_len_max);
+    if (!check_body(head, limits, ask.route.opcode, problem) ||
+        !rd_http_conditions_find(head, ask.route.opcode, &ask.conditions, problem))
+        return false;
+    ask.streamed = is_streamed(head, limits, ask.route.opcode);
+    ask.names_len =
+        ask.route.store.len + ask.route.key.len + ask.route.confirm.len + ask.conditions.not_versions.len;
+    *ret_ask = ask;
+    return true;
+}
+
+/* Names lie in front of the content, in this order: store, key, confirm, tags. */
+void rd_http_ask_write_names(const struct rd_http_ask *ask, uint8_t *to)
+{
+    to = rd_http_text_decode(ask->route.store, to);
+    to = rd_http_text_decode(ask->route.key, to);
+    to = rd_http_text_decode(ask->route.confirm, to);
+    struct rd_slice tags = ask->conditions.not_versions;
+    if (tags.len != 0)
+        memcpy(to, tags.data, tags.len);
+}
+
+void rd_http_ask_note(const struct rd_http_ask *ask, struct rd_request *request)
+{
+    const struct rd_http_route *route = &ask->route;
+    const struct rd_http_conditions *conditions = &ask->conditions;
+    request->opcode = route->opcode;
+    request->store.len = route->store.len;
+    request->key.bytes.len = route->key.len;
+    request->key.hash = route->hash;
+    request->confirm.len = route->confirm.len;
+    request->durability = route->durability;
+    request->after_offset = route->after_offset;
+    request->limit = route->limit;
+    request->condition = conditions->condition;
+    request->target_condition = conditions->target_condition;
+    request->range = conditions->range;
+    request->range_condition = conditions->range_condition;
+    request->not_versions.len = conditions->not_versions.len;
+}
+
+static bool has_key(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_WRITE || opcode == RD_OPCODE_WRITE_STREAM || opcode == RD_OPCODE_DELETE ||
+           opcode == RD_OPCODE_READ || opcode == RD_OPCODE_METADATA;
+}
+
+void rd_http_bind_names(struct rd_request *request, bool by_hash)
+{
+    if (request->body == NULL)
+        return; /* no names, no content */
+    const uint8_t *at = request->body;
+    request->store.data = at;
+    at += request->store.len;
+    if (has_key(request->opcode) && !by_hash)
+        request->key.bytes.data = at;
+    at += request->key.bytes.len;
+    request->confirm.data = at;
+    at += request->confirm.len;
+    request->not_versions.data = at;
+}
