@@ -708,8 +708,10 @@ static void resume(struct rd_conn *conn)
     conn->turn_len = 0;
     if (conn->state != STATE_OPEN || (conn->paused && !has_room(conn)))
         return;
+    /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
+    bool decode_again = conn->paused || conn->pending.len != 0;
     conn->paused = false;
-    if (conn->pending.len != 0) {
+    if (decode_again) {
         struct rd_slice input = rd_buffer_slice(&conn->pending);
         consume(conn, &input);
         if (conn->state == STATE_OPEN)
