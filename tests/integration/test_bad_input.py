@@ -15,6 +15,7 @@ SEED = int(os.environ.get("RDRIVE_SEED", "20240607"))
 HOST = b"Host: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\n"
 PUT = b"PUT /v1/stores/default/keys/bad-input HTTP/1.1\r\n" + HOST
+BATCH = b"POST /v1/stores/default/batch/write HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
 
 MALFORMED = {
     "no-host": (GET + b"\r\n", 400),
@@ -44,7 +45,8 @@ MALFORMED = {
     "chunk-size-overflows": (PUT + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
     "chunk-without-its-end": (PUT + b"Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n", 400),
     "chunk-line-ends-in-lf": (PUT + b"Transfer-Encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n", 400),
-    "chunk-of-a-tebibyte": (PUT + b"Transfer-Encoding: chunked\r\n\r\n10000000000\r\n", 413),
+    "json-chunk-of-a-tebibyte": (BATCH + b"Transfer-Encoding: chunked\r\n\r\n10000000000\r\n", 413),
+    "json-of-a-tebibyte": (BATCH + b"Content-Length: 1099511627776\r\n\r\n", 413),
     "not-http": (b"hello there\r\n\r\n", 400),
     "only-a-line": (b"\0\1\2\3\r\n\r\n", 400),
     "no-version": (b"GET /healthz\r\n" + HOST + b"\r\n", 400),

@@ -248,12 +248,15 @@ def test_64_mib(curl):
     assert hashlib.sha256(answer.body).digest() == hashlib.sha256(value).digest()
 
 
-def test_a_body_above_the_limit_is_refused_by_its_length(daemon, store):
+def test_uploads_that_fill_the_window_are_all_answered(daemon, store):
+    """How full the window is when the last bytes come depends on the disk, hence so many."""
+    value = random.Random(5).randbytes(4 * MIB)
     with RawHttp(daemon.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{store}/keys/k", headers=[f"Content-Length: {1 << 40}"]))
-        answer = connection.answer()
-        assert (answer.status, answer.error) == (413, "too_large")
-        assert connection.closed()
+        for _ in range(30):
+            connection.send(request("PUT", f"/v1/stores/{store}/keys/k?durability=none", value))
+            assert connection.answer().status in (200, 201)
+        connection.send(request("GET", f"/v1/stores/{store}/keys/k"))
+        assert connection.answer().body == value
 
 
 def test_no_body_with_head_and_errors_have_json(daemon, store):
