@@ -18,12 +18,12 @@
 #include "base/endian.h"
 #include "engine/engine.h"
 
-#define ROUNDS 3
-#define ENTRY_COUNT 1000000u
-#define BATCH_COUNT 1024u
+#define ROUNDS       3
+#define ENTRY_COUNT  1000000u
+#define BATCH_COUNT  1024u
 #define SINGLE_COUNT 200000u
-#define SINGLE_LEN 100u
-#define IN_FLIGHT 64u
+#define SINGLE_LEN   100u
+#define IN_FLIGHT    64u
 
 static char path[4096];
 static volatile uint64_t sink_hole; /* keeps the compiler from dropping reads */
@@ -171,7 +171,7 @@ struct window {
     struct rd_sink sink;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct rd_op *done;            /* guarded by lock */
+    struct rd_op *done; /* guarded by lock */
 };
 
 static void window_deliver(struct rd_sink *sink, struct rd_op *first, struct rd_op *last)
@@ -203,8 +203,8 @@ static double bench_single_in_flight(void)
     static struct rd_op ops[IN_FLIGHT];
     static struct rd_entry entries[IN_FLIGHT];
     static uint8_t payload[SINGLE_LEN];
-    struct window window = {.sink.deliver = window_deliver, .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .wake = PTHREAD_COND_INITIALIZER};
+    struct window window = {
+        .sink.deliver = window_deliver, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     memset(payload, 'x', sizeof payload);
     uint64_t submitted = 0;
     uint64_t completed = 0;
