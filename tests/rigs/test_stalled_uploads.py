@@ -9,7 +9,7 @@ from harness.daemon import wait_until
 
 COUNT = 50
 SIZE = 100 << 20
-TIMEOUT_MS = 3000
+TIMEOUT_MS = 20000
 
 
 def spools(daemon):
@@ -61,7 +61,7 @@ def test_stalled_uploads(launch):
               f"beside {COUNT} stalled uploads: p50 {beside[0]:.2f} ms, p99 {beside[1]:.2f} ms, worst {beside[2]:.1f} ms")
         began = time.monotonic()
         for upload in uploads:
-            upload.settimeout(30)
+            upload.settimeout(60)
             assert upload.recv(4096).startswith(b"HTTP/1.1 408 ")
         assert time.monotonic() - began < 2 * TIMEOUT_MS / 1000 + 2
         for upload in uploads:
