@@ -10,7 +10,7 @@ import pytest
 
 import rdrive
 import rdrive.aio
-from conftest import REPOSITORY
+from harness.daemon import REPOSITORY
 from rdrive import Durability, KeyHash, Version
 
 ODD_KEYS = [b"", b"\0", b"\xff\xfe", b"a/b", b"%2F", b" ", "schl\u00fcssel", "\U0001f511", b"k" * 32768,

@@ -83,7 +83,7 @@ class Link:
         if self.closed:
             return
         self.closed = True
-        self._writer.close()
+        self._writer.transport.abort()  # close() would wait for a peer that may never take what is left
         self.session.fail(lambda: type(error)(*error.args))
         if not self._greeted.done():
             self._greeted.set_exception(error)
