@@ -124,13 +124,13 @@ unit: $(UNIT_TESTS) ## build and run the unit tests alone
 
 .PHONY: integration
 integration: all ## build, and test the programs from outside alone
-	@$(PYTEST) tests/integration
+	@$(PYTEST) tests/integration tests/python
 
 # One recipe, not two prerequisites: under -j the suites would run at once and share the processors.
 .PHONY: suite
 suite: all $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done
-	@$(PYTEST) tests/integration
+	@$(PYTEST) tests/integration tests/python
 
 .PHONY: test
 test: ## install what is missing, build, run every test
