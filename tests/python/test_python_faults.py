@@ -167,7 +167,7 @@ def test_an_answer_that_never_comes(open_face):
         face.close = lambda: None
 
 
-def test_a_server_that_stops_reading(open_face, launch):
+def test_a_server_that_stops_reading(launch, open_face):
     server = launch()
     face = open_face(server.binary, timeout=0.5, connect_timeout=0.5)
     face.ping()
