@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/upload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -60,7 +61,7 @@ static void fail(struct rd_call *call, enum rd_status status, const char *messag
 
 void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message)
 {
-    if (call->upload->status == RD_OK)
+    if (call->upload->status == RD_OK && !call->upload->ended)
         fail(call, status, message);
 }
 
@@ -190,6 +191,18 @@ static void take_end(struct rd_call *call)
         go_through_lane(call);
 }
 
+/* By the peer, or by the codec, which then says why. */
+static void fail_aborted(struct rd_call *call, const struct rd_stream_part *part)
+{
+    char message[128];
+    if (part->status == RD_OK || part->bytes.len == 0) {
+        fail(call, RD_INVALID_ARGUMENT, "the stream was aborted");
+        return;
+    }
+    snprintf(message, sizeof message, "%.*s", (int)part->bytes.len, (const char *)part->bytes.data);
+    fail(call, part->status, message);
+}
+
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part)
 {
     struct rd_upload *upload = call->upload;
@@ -204,7 +217,7 @@ void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part
         take_end(call);
         break;
     case RD_STREAM_ABORT:
-        fail(call, RD_INVALID_ARGUMENT, "the stream was aborted");
+        fail_aborted(call, part);
         break;
     case RD_STREAM_CREDIT: /* flows the other way */
         break;

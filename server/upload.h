@@ -25,7 +25,7 @@ void rd_upload_begin(struct rd_call *call);
 
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part);
 
-/* Ends an UPLOADING call with an error; nothing of it stays. */
+/* Ends an UPLOADING call with an error; nothing of it stays. One whose last part is in goes on. */
 void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message);
 
 /* Whether the pool holds it: the connection must not destroy the call. */
