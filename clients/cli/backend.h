@@ -12,11 +12,30 @@
 
 struct rd_backend;
 
+/* Gives up to len_max bytes of a value: how many, 0 at its end, negative where it failed. */
+typedef int64_t rd_source_function(void *context, void *to, size_t len_max);
+
+/* Takes bytes of a value, of which total_len come in all. False: no more is wanted. */
+typedef bool rd_sink_function(void *context, const void *bytes, size_t len, uint64_t total_len);
+
 struct rd_backend_calls {
     /* *ret_response borrows from the backend, until its next call. On failure *ret_error says why. */
     enum rd_status (*execute)(struct rd_backend *backend, const struct rd_request *request,
                               struct rd_response *ret_response, struct rd_error *ret_error);
-    void (*destroy)(struct rd_backend *backend);
+
+    /* RD_OPCODE_WRITE_STREAM: a value of any size, request->stream_len bytes or, with UINT64_MAX, until the source
+     * ends. Memory stays flat. */
+    enum rd_status (*write_stream)(struct rd_backend *backend, const struct rd_request *request,
+                                   rd_source_function *source, void *context, struct rd_response *ret_response,
+                                   struct rd_error *ret_error);
+
+    /* RD_OPCODE_READ_STREAM: a value of any size or a range of it. What the sink got is good where the result is
+     * RD_OK. */
+    enum rd_status (*read_stream)(struct rd_backend *backend, const struct rd_request *request,
+                                  rd_sink_function *sink, void *context, struct rd_response *ret_response,
+                                  struct rd_error *ret_error);
+
+    void (*destroy)(struct rd_backend *backend); /* not NULL */
 };
 
 struct rd_backend {

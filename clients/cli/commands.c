@@ -5,44 +5,67 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "clients/cli/input.h"
+#include "clients/cli/run.h"
 #include "protocol/json.h"
 
-#define VALUE_LEN_MAX_ONLINE (64u << 20)  /* bytes; what the server takes at once */
-#define JSON_LEN_MAX         (256u << 20) /* bytes */
-#define ITERATE_PAGE_COUNT   1000u
+#define JSON_LEN_MAX       (256u << 20) /* bytes */
+#define ITERATE_PAGE_COUNT 1000u
 
 const struct rd_command rd_commands[] = {
-    {"read", "KEY", "print a value's bytes", RD_OPCODE_READ, RD_BACKEND_READ, true, false, 1, 1, rd_print_value},
-    {"write", "KEY [VALUE]", "store VALUE, else -f FILE, else standard input; print the tail", RD_OPCODE_WRITE,
-     RD_BACKEND_MAKE, true, false, 1, 2, rd_print_tail},
-    {"delete", "KEY", "delete; a key that is not there is no error", RD_OPCODE_DELETE, RD_BACKEND_CHANGE, true,
-     false, 1, 1, rd_print_deleted},
-    {"exists", "KEY", "exit 0 where the key is there, 3 where not", RD_OPCODE_EXISTS, RD_BACKEND_READ, true, false,
-     1, 1, rd_print_exists},
-    {"metadata", "KEY", "print key_hash, offset, length, crc32", RD_OPCODE_METADATA, RD_BACKEND_READ, true, false,
-     1, 1, rd_print_metadata},
-    {"info", "", "print what the store is and holds", RD_OPCODE_INFO, RD_BACKEND_READ, false, false, 0, 0,
-     rd_print_info},
-    {"len", "", "print the number of keys", RD_OPCODE_INFO, RD_BACKEND_READ, false, false, 0, 0, rd_print_len},
-    {"last", "", "print the newest entry's metadata", RD_OPCODE_LAST, RD_BACKEND_READ, false, false, 0, 0,
-     rd_print_metadata},
-    {"iterate", "", "print hash, offset, length, crc32 of each entry, newest first (--after, --limit)",
-     RD_OPCODE_ITERATE, RD_BACKEND_READ, false, false, 0, 0, NULL},
-    {"batch-write", "", "write the entries of a JSON text, all or none (-f FILE, else standard input)",
-     RD_OPCODE_BATCH_WRITE, RD_BACKEND_MAKE, false, false, 0, 0, rd_print_batch_written},
-    {"batch-read", "", "read the keys of a JSON text", RD_OPCODE_BATCH_READ, RD_BACKEND_READ, false, false, 0, 0,
-     rd_print_batch_values},
-    {"batch-delete", "", "delete the keys of a JSON text", RD_OPCODE_BATCH_DELETE, RD_BACKEND_CHANGE, false, false,
-     0, 0, rd_print_batch_deleted},
-    {"stores", "", "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, false, false, 0, 0,
-     rd_print_stores},
-    {"create", "[STORE]", "create a store (--settings JSON), or with --file an empty file", RD_OPCODE_CREATE,
-     RD_BACKEND_MAKE_NEW, false, true, 0, 1, rd_print_created},
-    {"drop", "[STORE]", "drop a store and all it holds (--confirm STORE)", RD_OPCODE_DROP, RD_BACKEND_CHANGE,
-     false, true, 0, 1, rd_print_dropped},
+    {"read", RD_ARGS_KEY, "print a value's bytes, or a --range of them", RD_OPCODE_READ_STREAM, RD_BACKEND_READ,
+     NULL, rd_run_read},
+    {"write", RD_ARGS_KEY_VALUE, "store VALUE, else -f FILE, else standard input; print the tail", RD_OPCODE_WRITE,
+     RD_BACKEND_MAKE, rd_print_tail, rd_run_write},
+    {"delete", RD_ARGS_KEY, "delete; a key that is not there is no error", RD_OPCODE_DELETE, RD_BACKEND_CHANGE,
+     rd_print_deleted, NULL},
+    {"rename", RD_ARGS_TWO_KEYS, "move a value to another key, at once; print the tail", RD_OPCODE_RENAME,
+     RD_BACKEND_CHANGE, rd_print_tail, NULL},
+    {"copy", RD_ARGS_KEY_TARGET, "put a value into another store as well (with --file: --target FILE)",
+     RD_OPCODE_COPY, RD_BACKEND_READ, rd_print_copied, NULL},
+    {"transfer", RD_ARGS_KEY_TARGET, "put a value into another store instead (with --file: --target FILE)",
+     RD_OPCODE_TRANSFER, RD_BACKEND_CHANGE, rd_print_transferred, NULL},
+    {"exists", RD_ARGS_KEY, "exit 0 where the key is there, 3 where not", RD_OPCODE_EXISTS, RD_BACKEND_READ,
+     rd_print_exists, rd_run_exists},
+    {"metadata", RD_ARGS_KEY, "print key_hash, offset, length, crc32", RD_OPCODE_METADATA, RD_BACKEND_READ,
+     rd_print_metadata, NULL},
+    {"info", RD_ARGS_NONE, "print what the store is and holds", RD_OPCODE_INFO, RD_BACKEND_READ, rd_print_info,
+     NULL},
+    {"len", RD_ARGS_NONE, "print the number of keys", RD_OPCODE_INFO, RD_BACKEND_READ, rd_print_len, NULL},
+    {"last", RD_ARGS_NONE, "print the newest entry's metadata", RD_OPCODE_LAST, RD_BACKEND_READ, rd_print_metadata,
+     NULL},
+    {"iterate", RD_ARGS_NONE, "print hash, offset, length, crc32 of each entry, newest first (--after, --limit)",
+     RD_OPCODE_ITERATE, RD_BACKEND_READ, NULL, rd_run_iterate},
+    {"batch-write", RD_ARGS_NONE, "write the entries of a JSON text, all or none (-f FILE, else standard input)",
+     RD_OPCODE_BATCH_WRITE, RD_BACKEND_MAKE, rd_print_batch_written, NULL},
+    {"batch-read", RD_ARGS_NONE, "read the keys of a JSON text", RD_OPCODE_BATCH_READ, RD_BACKEND_READ,
+     rd_print_batch_values, NULL},
+    {"batch-delete", RD_ARGS_NONE, "delete the keys of a JSON text", RD_OPCODE_BATCH_DELETE, RD_BACKEND_CHANGE,
+     rd_print_batch_deleted, NULL},
+    {"import", RD_ARGS_FOLDER, "store every file below DIR under its relative path; goes on where it was ended",
+     RD_OPCODE_NONE, RD_BACKEND_MAKE, NULL, rd_run_import},
+    {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ,
+     rd_print_stores, NULL},
+    {"create", RD_ARGS_STORE, "create a store (--settings JSON), or with --file an empty file", RD_OPCODE_CREATE,
+     RD_BACKEND_MAKE_NEW, rd_print_created, NULL},
+    {"drop", RD_ARGS_STORE, "drop a store and all it holds (--confirm STORE)", RD_OPCODE_DROP, RD_BACKEND_CHANGE,
+     rd_print_dropped, NULL},
 };
 const size_t rd_command_count = sizeof rd_commands / sizeof rd_commands[0];
+
+static const struct {
+    const char *text;
+    size_t count_min;
+    size_t count_max;
+    const char *missing;
+} arg_forms[] = {
+    [RD_ARGS_NONE] = {"", 0, 0, ""},
+    [RD_ARGS_KEY] = {"KEY", 1, 1, "it needs a KEY"},
+    [RD_ARGS_KEY_VALUE] = {"KEY [VALUE]", 1, 2, "it needs a KEY"},
+    [RD_ARGS_TWO_KEYS] = {"KEY NEW_KEY", 2, 2, "it needs a KEY and a NEW_KEY"},
+    [RD_ARGS_KEY_TARGET] = {"KEY [TARGET]", 1, 2, "it needs a KEY"},
+    [RD_ARGS_STORE] = {"[STORE]", 0, 1, ""},
+    [RD_ARGS_FOLDER] = {"DIR", 1, 1, "it needs a DIR"},
+};
 
 const struct rd_command *rd_command_find(const char *name)
 {
@@ -52,75 +75,75 @@ const struct rd_command *rd_command_find(const char *name)
     return NULL;
 }
 
-/* One run of a command. */
-struct run {
-    const struct rd_command *command; /* borrows */
-    const struct rd_options *options; /* borrows */
-    struct rd_request *request;       /* owned */
-    struct rd_buffer key;             /* a key given in hex, decoded */
-    struct rd_buffer input;           /* what was read from a file or from standard input */
-    struct rd_error error;
-};
+const char *rd_command_args_text(const struct rd_command *command)
+{
+    return arg_forms[command->args].text;
+}
 
-static int fail_usage(const struct run *run, const char *message)
+int rd_run_fail_usage(const struct rd_run *run, const char *message)
 {
     fprintf(stderr, "rdrive: %s: %s; rdrive --help tells more\n", run->command->name, message);
     return RD_EXIT_USAGE;
 }
 
-static int fail_run(const struct run *run)
+int rd_run_fail(const struct rd_run *run)
 {
     enum rd_status status = run->error.status;
-    fprintf(stderr, "rdrive: %s: %s: %s\n", run->command->name, rd_status_name(status), run->error.message);
+    fprintf(stderr, "rdrive: %s: %s: %s\n", run->command->name, rd_cli_status_name(status), run->error.message);
     return status == RD_KEY_NOT_FOUND || status == RD_STORE_NOT_FOUND ? RD_EXIT_NOT_FOUND : RD_EXIT_FAILED;
 }
 
 /* ---- arguments to a request: each returns an exit code ---------------------------------------------------- */
 
-static int take_key(struct run *run)
+static int take_key(struct rd_run *run, size_t index, struct rd_message_key *ret_key)
 {
-    struct rd_slice text = rd_slice_of_string(run->options->args[0]);
-    struct rd_message_key *key = &run->request->key;
+    struct rd_slice text = rd_slice_of_string(run->options->args[index]);
     if (run->options->key_hash) {
-        if (!rd_text_parse_hash(text, &key->hash))
-            return fail_usage(run, "--hash takes 16 hex digits in place of a key");
+        if (!rd_text_parse_hash(text, &ret_key->hash))
+            return rd_run_fail_usage(run, "--hash takes 16 hex digits in place of a key");
         return RD_EXIT_DONE;
     }
     if (!run->options->key_hex) {
-        key->bytes = text;
+        ret_key->bytes = text;
         return RD_EXIT_DONE;
     }
-    uint8_t *to = rd_buffer_reserve(&run->key, text.len / 2 + 1); /* never NULL for the empty key */
+    uint8_t *to = rd_buffer_reserve(&run->keys[index], text.len / 2 + 1); /* never NULL for the empty key */
     if (to == NULL || text.len % 2 != 0 || !rd_text_hex_decode(text, to))
-        return fail_usage(run, "--key-hex takes keys as pairs of hex digits");
-    key->bytes = rd_slice(to, text.len / 2);
+        return rd_run_fail_usage(run, "--key-hex takes keys as pairs of hex digits");
+    ret_key->bytes = rd_slice(to, text.len / 2);
     return RD_EXIT_DONE;
 }
 
-static int take_value(struct run *run)
+static int take_keys(struct rd_run *run)
+{
+    enum rd_command_args args = run->command->args;
+    bool takes_key =
+        args == RD_ARGS_KEY || args == RD_ARGS_KEY_VALUE || args == RD_ARGS_TWO_KEYS || args == RD_ARGS_KEY_TARGET;
+    int code = takes_key ? take_key(run, 0, &run->request->key) : RD_EXIT_DONE;
+    if (code == RD_EXIT_DONE && args == RD_ARGS_TWO_KEYS)
+        code = take_key(run, 1, &run->request->target_key);
+    return code;
+}
+
+static int take_value(struct rd_run *run)
 {
     const struct rd_options *options = run->options;
+    if (options->arg_count == 2 && options->input_path != NULL)
+        return rd_run_fail_usage(run, "give a VALUE or -f FILE, not both");
     if (options->arg_count == 2) {
-        if (options->input_path != NULL)
-            return fail_usage(run, "give a VALUE or -f FILE, not both");
         run->request->value = rd_slice_of_string(options->args[1]);
         return RD_EXIT_DONE;
     }
-    rd_buffer_init(&run->input, options->file_path == NULL ? VALUE_LEN_MAX_ONLINE : 0);
-    if (rd_input_read(options->input_path, &run->input, &run->error) != RD_OK)
-        return fail_run(run);
-    run->request->value =
-        rd_slice(run->input.data != NULL ? run->input.data : (const uint8_t *)"", run->input.len);
-    return RD_EXIT_DONE;
+    return rd_input_open(&run->input, options->input_path, &run->error) == RD_OK ? RD_EXIT_DONE : rd_run_fail(run);
 }
 
-static int take_batch(struct run *run)
+static int take_batch(struct rd_run *run)
 {
-    rd_buffer_init(&run->input, JSON_LEN_MAX);
-    if (rd_input_read(run->options->input_path, &run->input, &run->error) != RD_OK)
-        return fail_run(run);
+    rd_buffer_init(&run->text, JSON_LEN_MAX);
+    if (rd_input_read(run->options->input_path, &run->text, &run->error) != RD_OK)
+        return rd_run_fail(run);
     struct rd_limits limits = RD_LIMITS_DEFAULT;
-    struct rd_slice text = rd_buffer_slice(&run->input);
+    struct rd_slice text = rd_buffer_slice(&run->text);
     enum rd_status status;
     if (run->request->opcode == RD_OPCODE_BATCH_WRITE)
         status = rd_json_parse_batch_write(text, &limits, run->request);
@@ -132,29 +155,53 @@ static int take_batch(struct run *run)
         return RD_EXIT_DONE;
     const char *message = run->request->message;
     rd_error_set(&run->error, status, 0, "%s", message != NULL ? message : "the JSON text cannot be used");
-    return fail_run(run);
+    return rd_run_fail(run);
 }
 
-static int take_drop(struct run *run)
+static int take_drop(struct rd_run *run)
 {
     if (run->options->confirm == NULL)
-        return fail_usage(run, "all that the store holds will be gone: say so with --confirm STORE");
+        return rd_run_fail_usage(run, "all that the store holds will be gone: say so with --confirm STORE");
     run->request->confirm = rd_slice_of_string(run->options->confirm);
     return RD_EXIT_DONE;
 }
 
-static int make_request(struct run *run)
+/* --if-absent is about the key that is to be written: with rename that is the new one. */
+static int take_conditions(struct rd_run *run)
+{
+    const struct rd_options *options = run->options;
+    enum rd_opcode opcode = run->command->opcode;
+    bool given = options->condition.kind != RD_MESSAGE_IF_ANYTHING;
+    bool absent = options->target_condition.kind != RD_MESSAGE_IF_ANYTHING;
+    if (!given && !absent)
+        return RD_EXIT_DONE;
+    if (opcode != RD_OPCODE_WRITE && opcode != RD_OPCODE_DELETE && opcode != RD_OPCODE_RENAME)
+        return rd_run_fail_usage(run, "conditions go with write, delete and rename");
+    run->request->condition = options->condition;
+    if (opcode == RD_OPCODE_RENAME)
+        run->request->target_condition = options->target_condition;
+    else if (given && absent)
+        return rd_run_fail_usage(run, "give one condition");
+    else if (absent)
+        run->request->condition = options->target_condition;
+    return RD_EXIT_DONE;
+}
+
+static int make_request(struct rd_run *run)
 {
     const struct rd_options *options = run->options;
     run->request->durability = options->durability;
     run->request->after_offset = options->after_offset;
+    run->request->range = options->range;
     if (options->settings != NULL)
         run->request->settings = rd_slice_of_string(options->settings);
-    if (run->command->takes_key) {
-        int code = take_key(run);
-        if (code != RD_EXIT_DONE)
-            return code;
-    }
+    if (options->target != NULL)
+        run->request->target_store = rd_slice_of_string(options->target);
+    int code = take_keys(run);
+    if (code == RD_EXIT_DONE)
+        code = take_conditions(run);
+    if (code != RD_EXIT_DONE)
+        return code;
     switch (run->command->opcode) {
     case RD_OPCODE_WRITE:
         return take_value(run);
@@ -172,7 +219,7 @@ static int make_request(struct run *run)
 /* ---- running ---------------------------------------------------------------------------------------------- */
 
 /* Page after page, until the limit or the end. Nothing lies below offset 0, and asking for it would start anew. */
-static int iterate(struct run *run, struct rd_backend *backend)
+int rd_run_iterate(struct rd_run *run, struct rd_backend *backend)
 {
     bool json = run->options->json;
     uint64_t limit = run->options->limit != 0 ? run->options->limit : UINT64_MAX;
@@ -182,7 +229,7 @@ static int iterate(struct run *run, struct rd_backend *backend)
         struct rd_response response;
         run->request->limit = limit < ITERATE_PAGE_COUNT ? (uint32_t)limit : ITERATE_PAGE_COUNT;
         if (backend->calls->execute(backend, run->request, &response, &run->error) != RD_OK)
-            return fail_run(run);
+            return rd_run_fail(run);
         if (is_first_page)
             rd_print_entries_begin(json);
         rd_print_entries(&response, is_first_page, json);
@@ -196,69 +243,93 @@ static int iterate(struct run *run, struct rd_backend *backend)
     return RD_EXIT_DONE;
 }
 
-static int execute(struct run *run, struct rd_backend *backend)
+int rd_run_exists(struct rd_run *run, struct rd_backend *backend)
 {
-    if (run->command->opcode == RD_OPCODE_ITERATE)
-        return iterate(run, backend);
     struct rd_response response;
     if (backend->calls->execute(backend, run->request, &response, &run->error) != RD_OK)
-        return fail_run(run);
+        return rd_run_fail(run);
     run->command->print(&response, run->options->json);
-    return run->command->opcode == RD_OPCODE_EXISTS && !response.found ? RD_EXIT_NOT_FOUND : RD_EXIT_DONE;
+    return response.found ? RD_EXIT_DONE : RD_EXIT_NOT_FOUND;
 }
 
-static int check_arguments(const struct run *run)
+static int execute(struct rd_run *run, struct rd_backend *backend)
 {
-    const struct rd_command *command = run->command;
-    const struct rd_options *options = run->options;
-    if (options->arg_count < command->arg_count_min)
-        return fail_usage(run, "it needs a KEY");
-    if (options->arg_count > command->arg_count_max)
-        return fail_usage(run, "too many arguments (quote what holds spaces)");
-    if (options->file_path != NULL && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP))
-        return fail_usage(run, "it needs a server: --file does not go with it");
-    if (options->file_path != NULL && command->takes_store && options->arg_count != 0)
-        return fail_usage(run, "--file names the store already");
-    if (options->file_path != NULL && options->settings != NULL)
-        return fail_usage(run, "settings are the server's: --file does not go with --settings");
-    if (command->takes_store && options->arg_count == 1 && options->store != NULL &&
-        strcmp(options->args[0], options->store) != 0)
-        return fail_usage(run, "--store and STORE name different stores");
+    if (run->command->run != NULL)
+        return run->command->run(run, backend);
+    struct rd_response response;
+    if (backend->calls->execute(backend, run->request, &response, &run->error) != RD_OK)
+        return rd_run_fail(run);
+    run->command->print(&response, run->options->json);
     return RD_EXIT_DONE;
+}
+
+/* NULL: they fit. Otherwise what is wrong. */
+static const char *check_options(const struct rd_command *command, const struct rd_options *options)
+{
+    bool offline = options->file_path != NULL;
+    bool moves = command->args == RD_ARGS_KEY_TARGET;
+    if (options->arg_count < arg_forms[command->args].count_min)
+        return arg_forms[command->args].missing;
+    if (options->arg_count > arg_forms[command->args].count_max)
+        return "too many arguments (quote what holds spaces)";
+    if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP))
+        return "it needs a server: --file does not go with it";
+    if (offline && command->args == RD_ARGS_STORE && options->arg_count != 0)
+        return "--file names the store already";
+    if (offline && options->settings != NULL)
+        return "settings are the server's: --file does not go with --settings";
+    if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->store != NULL &&
+        strcmp(options->args[0], options->store) != 0)
+        return "--store and STORE name different stores";
+    if (!moves && options->target != NULL)
+        return "--target goes with copy and transfer";
+    if (moves && (options->target != NULL) == (options->arg_count == 2))
+        return offline ? "it needs the file to put the value into: --target FILE" : "it needs one TARGET store";
+    if (command->opcode != RD_OPCODE_READ_STREAM && options->range.kind != RD_MESSAGE_RANGE_NONE)
+        return "--range goes with read";
+    return NULL;
+}
+
+static void deinit(struct rd_run *run)
+{
+    rd_request_destroy(run->request);
+    rd_buffer_deinit(&run->keys[0]);
+    rd_buffer_deinit(&run->keys[1]);
+    rd_buffer_deinit(&run->text);
+    rd_input_close(&run->input);
 }
 
 int rd_command_run(const struct rd_command *command, const struct rd_options *options)
 {
-    struct run run = {.command = command, .options = options};
-    struct rd_backend *backend = NULL;
-    int code = check_arguments(&run);
-    if (code != RD_EXIT_DONE)
-        return code;
     struct rd_options named = *options;
-    if (command->takes_store && options->arg_count == 1)
+    struct rd_run run = {.command = command, .options = &named, .input = {.fd = -1}};
+    struct rd_backend *backend = NULL;
+    const char *wrong = check_options(command, options);
+    if (wrong != NULL)
+        return rd_run_fail_usage(&run, wrong);
+    if (command->args == RD_ARGS_STORE && options->arg_count == 1)
         named.store = options->args[0];
-    run.options = &named;
+    if (command->args == RD_ARGS_KEY_TARGET && options->arg_count == 2)
+        named.target = options->args[1];
     run.request = rd_request_create(0);
     if (run.request == NULL) {
         rd_error_set(&run.error, RD_NO_MEMORY, 0, "no memory to start with");
-        return fail_run(&run);
+        return rd_run_fail(&run);
     }
     run.request->opcode = command->opcode;
-    code = make_request(&run);
+    int code = make_request(&run);
     if (code != RD_EXIT_DONE)
         goto done;
     enum rd_status status = named.file_path != NULL
                                 ? rd_offline_create(&named, command->access, &backend, &run.error)
                                 : rd_online_create(&named, &backend, &run.error);
     if (status == RD_INVALID_ARGUMENT)
-        code = fail_usage(&run, run.error.message); /* only what the options say can be wrong so early */
+        code = rd_run_fail_usage(&run, run.error.message); /* only what the options say can be wrong so early */
     else
-        code = status != RD_OK ? fail_run(&run) : execute(&run, backend);
+        code = status != RD_OK ? rd_run_fail(&run) : execute(&run, backend);
 done:
     if (backend != NULL)
         backend->calls->destroy(backend);
-    rd_request_destroy(run.request);
-    rd_buffer_deinit(&run.key);
-    rd_buffer_deinit(&run.input);
+    deinit(&run);
     return code;
 }

@@ -17,7 +17,8 @@ static void print_help(void)
          "\n"
          "commands");
     for (size_t i = 0; i < rd_command_count; i++)
-        printf("  %-12s %-12s %s\n", rd_commands[i].name, rd_commands[i].args, rd_commands[i].help);
+        printf("  %-12s %-12s %s\n", rd_commands[i].name, rd_command_args_text(&rd_commands[i]),
+               rd_commands[i].help);
     puts("\n"
          "where\n"
          "  --server HOST:PORT   the server; else RDRIVE_SERVER; else 127.0.0.1:7401\n"
@@ -29,6 +30,11 @@ static void print_help(void)
          "  --key-hex            KEY is given in hex\n"
          "  --hash               KEY is 16 hex digits: the XXH3-64 hash in place of a key\n"
          "  -f FILE              the value, or the JSON of a batch command, from a file\n"
+         "  --target TARGET      copy, transfer: the other store, or with --file its file\n"
+         "  --range FIRST-LAST   read: these bytes; also FIRST- and -COUNT\n"
+         "  --if-absent          write, delete, rename: only where the (new) key is not there\n"
+         "  --if-present         write, delete, rename: only where the (old) key is there\n"
+         "  --if-version OFFSET-CRC  the same, and has this version: hex, as in an ETag\n"
          "  --durability sync|none   when a write is answered; else as the store is set\n"
          "  --after OFFSET       iterate: entries below this offset\n"
          "  --limit N            iterate: so many entries at most\n"
@@ -38,9 +44,12 @@ static void print_help(void)
          "  --help, --version\n"
          "  --                   what follows is no option, even where it begins with -\n"
          "\n"
-         "Without --json, write prints the store's new tail, delete, create and drop print nothing, and read "
-         "prints\n"
-         "the value's bytes and nothing else. Batch commands read and print the HTTP interface's JSON.\n"
+         "Without --json, write and rename print the store's new tail, copy and transfer the target's, delete, "
+         "create\n"
+         "and drop nothing, and read the value's bytes and nothing else. Batch commands read and print the HTTP\n"
+         "interface's JSON. import leaves symbolic links, special files and what cannot be a value (no bytes, or "
+         "one\n"
+         "zero byte) out and says so.\n"
          "\n"
          "exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such key or store");
 }

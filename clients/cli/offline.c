@@ -10,6 +10,7 @@
 #include "clients/cli/backend.h"
 #include "engine/engine.h"
 
+#define STEP_LEN      (64u << 10)
 #define ITERATE_LIMIT 10000u /* rows at a time where the request names no number */
 
 static_assert((int)RD_DURABILITY_SYNC == (int)RD_MESSAGE_DURABILITY_SYNC, "the same numbers");
@@ -19,6 +20,8 @@ static_assert((int)RD_DURABILITY_NONE == (int)RD_MESSAGE_DURABILITY_NONE, "the s
 struct offline {
     struct rd_backend backend; /* first, so that one pointer is both */
     struct rd_store *store;    /* owned */
+    const char *target_path;   /* copy, transfer; borrows from the command line */
+    struct rd_error error;     /* of the operation under way, where it knows more than its status */
     struct rd_slice name;      /* of the file, without folder and .rdr; borrows from the command line */
 
     /* the last answer's; owned */
@@ -37,6 +40,7 @@ static void forget(struct offline *offline)
     offline->values = NULL;
     offline->value_count = 0;
     offline->items = NULL;
+    offline->error = (struct rd_error){.status = RD_OK};
 }
 
 static bool make_values(struct offline *offline, size_t count)
@@ -53,38 +57,82 @@ static struct rd_key key_of(const struct rd_message_key *key)
     return key->bytes.data == NULL ? rd_key_of_hash(key->hash) : rd_key_of_bytes(key->bytes);
 }
 
-static enum rd_status set_written(enum rd_status status, const struct rd_written *written,
-                                  struct rd_response *response)
+static struct rd_condition condition_of(struct rd_message_condition condition)
 {
+    return (struct rd_condition){
+        .kind = (enum rd_condition_kind)condition.kind, .offset = condition.offset, .crc32 = condition.crc32};
+}
+
+/* What any operation that writes has in common: op has its kind and whatever is its own. */
+static enum rd_status run_op(struct offline *offline, const struct rd_request *request,
+                             const struct rd_entry *entries, size_t entry_count, struct rd_op *op,
+                             struct rd_response *response)
+{
+    op->entries = entries;
+    op->entry_count = entry_count;
+    op->durability = (enum rd_durability)request->durability;
+    op->condition = condition_of(request->condition);
+    op->target_condition = condition_of(request->target_condition);
+    enum rd_status status = rd_store_execute(offline->store, op);
     if (status != RD_OK)
         return status;
-    response->offset = written->offset;
-    response->tail = written->tail;
-    response->count = written->count;
-    response->found = written->count != 0;
-    response->crc32 = written->crc32;
-    response->replaced = written->replaced;
+    response->offset = op->offset;
+    response->tail = op->tail;
+    response->count = op->count;
+    response->found = op->count != 0;
+    response->crc32 = op->crc32;
+    response->replaced = op->replaced;
     return RD_OK;
 }
 
 static enum rd_status do_write(struct offline *offline, const struct rd_request *request,
                                struct rd_response *response)
 {
-    struct rd_written written = {.tail = 0};
-    struct rd_key key = key_of(&request->key);
-    response->key_hash = key.hash;
-    return set_written(rd_store_write(offline->store, key, request->value, &written), &written, response);
+    struct rd_entry entry = {.key = key_of(&request->key), .payload = request->value};
+    struct rd_op op = {.kind = RD_OP_WRITE};
+    response->key_hash = entry.key.hash;
+    return run_op(offline, request, &entry, 1, &op, response);
 }
 
 static enum rd_status do_delete(struct offline *offline, const struct rd_request *request,
                                 struct rd_response *response)
 {
-    struct rd_written written = {.tail = 0};
-    return set_written(rd_store_delete(offline->store, key_of(&request->key), &written), &written, response);
+    struct rd_entry entry = {.key = key_of(&request->key)};
+    struct rd_op op = {.kind = RD_OP_DELETE};
+    return run_op(offline, request, &entry, 1, &op, response);
 }
 
-static enum rd_status do_batch_write(struct offline *offline, const struct rd_request *request,
-                                     struct rd_response *response)
+static enum rd_status do_rename(struct offline *offline, const struct rd_request *request,
+                                struct rd_response *response)
+{
+    struct rd_entry entries[2] = {{.key = key_of(&request->key)}, {.key = key_of(&request->target_key)}};
+    struct rd_op op = {.kind = RD_OP_RENAME};
+    response->key_hash = entries[1].key.hash;
+    return run_op(offline, request, entries, 2, &op, response);
+}
+
+/* copy and transfer; the target is another file. */
+static enum rd_status do_move(struct offline *offline, const struct rd_request *request,
+                              struct rd_response *response)
+{
+    struct rd_store_options options = {.create = true};
+    struct rd_store *target = NULL;
+    enum rd_status status = rd_store_open(offline->target_path, &options, &target, &offline->error);
+    if (status != RD_OK)
+        return status;
+    struct rd_moved moved = {.source_tail = 0};
+    struct rd_key key = key_of(&request->key);
+    status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
+                                               : rd_store_transfer(offline->store, key, target, &moved);
+    rd_store_close(target);
+    response->target_offset = moved.target.offset;
+    response->target_tail = moved.target.tail;
+    response->source_tail = moved.source_tail;
+    return status;
+}
+
+static enum rd_status do_batch(struct offline *offline, const struct rd_request *request,
+                               struct rd_response *response)
 {
     size_t count = request->item_count;
     struct rd_entry *entries = calloc(count + 1, sizeof *entries);
@@ -92,11 +140,11 @@ static enum rd_status do_batch_write(struct offline *offline, const struct rd_re
         return RD_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
         entries[i] = (struct rd_entry){.key = key_of(&request->items[i].key), .payload = request->items[i].value};
-    struct rd_written written = {.tail = 0};
-    enum rd_status status =
-        rd_store_batch_write(offline->store, entries, count, request->allow_null_bytes, &written);
+    struct rd_op op = {.kind = request->opcode == RD_OPCODE_BATCH_WRITE ? RD_OP_BATCH_WRITE : RD_OP_BATCH_DELETE,
+                       .allow_null_bytes = request->allow_null_bytes};
+    enum rd_status status = run_op(offline, request, entries, count, &op, response);
     free(entries);
-    return set_written(status, &written, response);
+    return status;
 }
 
 /* NULL: no memory. To be freed by the caller. */
@@ -106,18 +154,6 @@ static struct rd_key *keys_of(const struct rd_request *request)
     for (size_t i = 0; keys != NULL && i < request->item_count; i++)
         keys[i] = key_of(&request->items[i].key);
     return keys;
-}
-
-static enum rd_status do_batch_delete(struct offline *offline, const struct rd_request *request,
-                                      struct rd_response *response)
-{
-    struct rd_key *keys = keys_of(request);
-    if (keys == NULL)
-        return RD_NO_MEMORY;
-    struct rd_written written = {.tail = 0};
-    enum rd_status status = rd_store_batch_delete(offline->store, keys, request->item_count, &written);
-    free(keys);
-    return set_written(status, &written, response);
 }
 
 static enum rd_status set_value(enum rd_status status, const struct rd_value *value, struct rd_response *response)
@@ -130,16 +166,6 @@ static enum rd_status set_value(enum rd_status status, const struct rd_value *va
     response->key_hash = value->key_hash;
     response->crc32 = value->crc32;
     return RD_OK;
-}
-
-static enum rd_status do_read(struct offline *offline, const struct rd_request *request,
-                              struct rd_response *response)
-{
-    if (!make_values(offline, 1))
-        return RD_NO_MEMORY;
-    enum rd_status status = rd_store_read(offline->store, key_of(&request->key), &offline->values[0]);
-    response->value = offline->values[0].payload;
-    return set_value(status, &offline->values[0], response);
 }
 
 static enum rd_status do_metadata(struct offline *offline, const struct rd_request *request,
@@ -253,12 +279,13 @@ typedef enum rd_status do_function(struct offline *offline, const struct rd_requ
                                    struct rd_response *response);
 /* NULL: needs a server. */
 static do_function *const doers[] = {
-    [RD_OPCODE_WRITE] = do_write,   [RD_OPCODE_BATCH_WRITE] = do_batch_write,
-    [RD_OPCODE_DELETE] = do_delete, [RD_OPCODE_BATCH_DELETE] = do_batch_delete,
-    [RD_OPCODE_READ] = do_read,     [RD_OPCODE_BATCH_READ] = do_batch_read,
-    [RD_OPCODE_EXISTS] = do_exists, [RD_OPCODE_METADATA] = do_metadata,
-    [RD_OPCODE_LAST] = do_last,     [RD_OPCODE_ITERATE] = do_iterate,
-    [RD_OPCODE_CREATE] = do_info,   [RD_OPCODE_INFO] = do_info,
+    [RD_OPCODE_WRITE] = do_write,        [RD_OPCODE_BATCH_WRITE] = do_batch,
+    [RD_OPCODE_RENAME] = do_rename,      [RD_OPCODE_COPY] = do_move,
+    [RD_OPCODE_TRANSFER] = do_move,      [RD_OPCODE_DELETE] = do_delete,
+    [RD_OPCODE_BATCH_DELETE] = do_batch, [RD_OPCODE_BATCH_READ] = do_batch_read,
+    [RD_OPCODE_EXISTS] = do_exists,      [RD_OPCODE_METADATA] = do_metadata,
+    [RD_OPCODE_LAST] = do_last,          [RD_OPCODE_ITERATE] = do_iterate,
+    [RD_OPCODE_CREATE] = do_info,        [RD_OPCODE_INFO] = do_info,
 };
 
 /* What the engine's blocking calls tell by a status alone, in words. */
@@ -277,9 +304,27 @@ static const char *explain(enum rd_status status)
         return "the file cannot be read or written";
     case RD_NO_SPACE:
         return "the file system is full";
+    case RD_CONFLICT:
+        return "source and target are one key or one store, or the source has changed";
+    case RD_PRECONDITION_FAILED:
+        return "the condition does not hold; nothing has changed";
+    case RD_RANGE_NOT_SATISFIABLE:
+        return "the range begins behind the value's end";
     default:
         return rd_status_name(status);
     }
+}
+
+static enum rd_status give_answer(const struct offline *offline, enum rd_status status,
+                                  const struct rd_response *response, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    if (status != RD_OK && offline->error.status == status)
+        return rd_error_set(ret_error, status, 0, "%s", offline->error.message); /* errno is in it */
+    if (status != RD_OK)
+        return rd_error_set(ret_error, status, 0, "%s", explain(status));
+    *ret_response = *response;
+    return RD_OK;
 }
 
 static enum rd_status execute(struct rd_backend *backend, const struct rd_request *request,
@@ -291,11 +336,91 @@ static enum rd_status execute(struct rd_backend *backend, const struct rd_reques
     if (opcode >= sizeof doers / sizeof doers[0] || doers[opcode] == NULL)
         return rd_error_set(ret_error, RD_UNSUPPORTED, 0, "this command needs a server");
     struct rd_response response = {.status = RD_OK};
-    enum rd_status status = doers[opcode](offline, request, &response);
-    if (status != RD_OK)
-        return rd_error_set(ret_error, status, 0, "%s", explain(status));
-    *ret_response = response;
-    return RD_OK;
+    return give_answer(offline, doers[opcode](offline, request, &response), &response, ret_response, ret_error);
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------- */
+
+static enum rd_status fill_spool(struct rd_spool *spool, rd_source_function *source, void *context,
+                                 struct offline *offline)
+{
+    static uint8_t step[STEP_LEN];
+    for (;;) {
+        int64_t got = source(context, step, sizeof step);
+        if (got == 0)
+            return RD_OK;
+        if (got < 0 || (uint64_t)got > sizeof step)
+            return rd_error_set(&offline->error, RD_IO_ERROR, 0,
+                                "the source of the value failed; nothing was stored");
+        enum rd_status status = rd_spool_append(spool, rd_slice(step, (size_t)got));
+        if (status != RD_OK)
+            return status;
+    }
+}
+
+static enum rd_status write_stream(struct rd_backend *backend, const struct rd_request *request,
+                                   rd_source_function *source, void *context, struct rd_response *ret_response,
+                                   struct rd_error *ret_error)
+{
+    struct offline *offline = (struct offline *)backend;
+    forget(offline);
+    struct rd_spool *spool = NULL;
+    struct rd_response response = {.status = RD_OK};
+    enum rd_status status = rd_spool_create(offline->store, &spool);
+    if (status == RD_OK)
+        status = fill_spool(spool, source, context, offline);
+    if (status == RD_OK) {
+        struct rd_entry entry = {.key = key_of(&request->key)};
+        struct rd_op op = {.kind = RD_OP_STREAM, .spool = spool};
+        response.key_hash = entry.key.hash;
+        status = run_op(offline, request, &entry, 1, &op, &response);
+    }
+    rd_spool_destroy(spool);
+    return give_answer(offline, status, &response, ret_response, ret_error);
+}
+
+/* The bytes that a range asks for. False: it begins behind the end. */
+static bool cut_range(struct rd_message_range range, struct rd_slice *value, uint64_t *ret_first)
+{
+    uint64_t first = 0;
+    uint64_t len = value->len;
+    if (range.kind == RD_MESSAGE_RANGE_FROM) {
+        first = range.first;
+        len = range.len;
+    } else if (range.kind == RD_MESSAGE_RANGE_SUFFIX) {
+        len = range.len < value->len ? range.len : value->len;
+        first = value->len - len;
+    }
+    if (first >= value->len || len == 0)
+        return false;
+    (void)rd_slice_take(value, (size_t)first);
+    if (len < value->len)
+        value->len = (size_t)len;
+    *ret_first = first;
+    return true;
+}
+
+static enum rd_status read_stream(struct rd_backend *backend, const struct rd_request *request,
+                                  rd_sink_function *sink, void *context, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    struct offline *offline = (struct offline *)backend;
+    struct rd_response response = {.status = RD_OK};
+    forget(offline);
+    enum rd_status status = RD_NO_MEMORY;
+    if (make_values(offline, 1))
+        status = rd_store_read(offline->store, key_of(&request->key), &offline->values[0]);
+    struct rd_slice left = status == RD_OK ? offline->values[0].payload : rd_slice(NULL, 0);
+    status = set_value(status, &offline->values[0], &response);
+    if (status == RD_OK && !cut_range(request->range, &left, &response.range_first))
+        status = RD_RANGE_NOT_SATISFIABLE;
+    uint64_t total_len = left.len;
+    while (status == RD_OK && left.len != 0) {
+        struct rd_slice step = rd_slice_take(&left, STEP_LEN);
+        if (!sink(context, step.data, step.len, total_len))
+            status = rd_error_set(&offline->error, RD_IO_ERROR, 0, "the value was not taken to its end");
+    }
+    return give_answer(offline, status, &response, ret_response, ret_error);
 }
 
 static void destroy(struct rd_backend *backend)
@@ -306,7 +431,8 @@ static void destroy(struct rd_backend *backend)
     free(offline);
 }
 
-static const struct rd_backend_calls calls = {.execute = execute, .destroy = destroy};
+static const struct rd_backend_calls calls = {
+    .execute = execute, .write_stream = write_stream, .read_stream = read_stream, .destroy = destroy};
 
 static struct rd_slice name_of(const char *path)
 {
@@ -327,6 +453,7 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
     if (offline == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
     offline->backend.calls = &calls;
+    offline->target_path = options->target;
     offline->name = name_of(options->file_path);
     struct rd_store_options store_options = {
         .durability = (enum rd_durability)options->durability,

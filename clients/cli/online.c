@@ -13,7 +13,6 @@ struct online {
     struct rdrive_client *client; /* owned */
 
     /* the last answer's; owned */
-    struct rdrive_value value;
     struct rdrive_values values;
     struct rdrive_entries entries;
     struct rdrive_stores stores;
@@ -24,7 +23,6 @@ struct online {
 
 static void forget(struct online *online)
 {
-    rdrive_value_free(&online->value);
     rdrive_values_free(&online->values);
     rdrive_entries_free(&online->entries);
     rdrive_stores_free(&online->stores);
@@ -90,6 +88,36 @@ static enum rdrive_status do_delete(struct online *online, const struct rd_reque
     return status;
 }
 
+static enum rdrive_status do_rename(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    struct rdrive_write_options options = options_of(request);
+    struct rdrive_written written;
+    enum rdrive_status status =
+        rdrive_rename(online->client, key_of(&request->key), key_of(&request->target_key), &options, &written);
+    if (status == RDRIVE_OK)
+        set_written(&written, response);
+    return status;
+}
+
+/* copy and transfer. The target's name comes from the command line, so it ends in the NUL that rdrive.h asks for.
+ */
+static enum rdrive_status do_move(struct online *online, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    const char *target = (const char *)request->target_store.data;
+    struct rdrive_moved moved;
+    enum rdrive_status status = request->opcode == RD_OPCODE_COPY
+                                    ? rdrive_copy(online->client, key_of(&request->key), target, &moved)
+                                    : rdrive_transfer(online->client, key_of(&request->key), target, &moved);
+    if (status != RDRIVE_OK)
+        return status;
+    response->target_offset = moved.target_offset;
+    response->target_tail = moved.target_tail;
+    response->source_tail = moved.source_tail;
+    return RDRIVE_OK;
+}
+
 static enum rdrive_status do_batch_write(struct online *online, const struct rd_request *request,
                                          struct rd_response *response)
 {
@@ -135,22 +163,6 @@ static enum rdrive_status do_batch_delete(struct online *online, const struct rd
     return status;
 }
 
-static enum rdrive_status do_read(struct online *online, const struct rd_request *request,
-                                  struct rd_response *response)
-{
-    enum rdrive_status status = rdrive_read(online->client, key_of(&request->key), &online->value);
-    if (status != RDRIVE_OK)
-        return status;
-    const struct rdrive_value *value = &online->value;
-    response->value = rd_slice(value->data, value->len);
-    response->value_len = value->len;
-    response->offset = value->offset;
-    response->crc32 = value->crc32;
-    response->key_hash = value->key_hash;
-    response->prev_tail = value->prev_tail;
-    return RDRIVE_OK;
-}
-
 static enum rdrive_status do_batch_read(struct online *online, const struct rd_request *request,
                                         struct rd_response *response)
 {
@@ -182,6 +194,15 @@ static enum rdrive_status do_exists(struct online *online, const struct rd_reque
     return rdrive_exists(online->client, key_of(&request->key), &response->found);
 }
 
+static void set_metadata(const struct rdrive_metadata *metadata, struct rd_response *response)
+{
+    response->key_hash = metadata->key_hash;
+    response->offset = metadata->offset;
+    response->value_len = metadata->len;
+    response->prev_tail = metadata->prev_tail;
+    response->crc32 = metadata->crc32;
+}
+
 static enum rdrive_status do_metadata(struct online *online, const struct rd_request *request,
                                       struct rd_response *response)
 {
@@ -189,14 +210,9 @@ static enum rdrive_status do_metadata(struct online *online, const struct rd_req
     enum rdrive_status status = request->opcode == RD_OPCODE_LAST
                                     ? rdrive_last(online->client, &metadata)
                                     : rdrive_read_metadata(online->client, key_of(&request->key), &metadata);
-    if (status != RDRIVE_OK)
-        return status;
-    response->key_hash = metadata.key_hash;
-    response->offset = metadata.offset;
-    response->value_len = metadata.len;
-    response->prev_tail = metadata.prev_tail;
-    response->crc32 = metadata.crc32;
-    return RDRIVE_OK;
+    if (status == RDRIVE_OK)
+        set_metadata(&metadata, response);
+    return status;
 }
 
 static enum rdrive_status do_iterate(struct online *online, const struct rd_request *request,
@@ -281,14 +297,36 @@ static enum rdrive_status do_drop(struct online *online, const struct rd_request
 typedef enum rdrive_status do_function(struct online *online, const struct rd_request *request,
                                        struct rd_response *response);
 static do_function *const doers[] = {
-    [RD_OPCODE_WRITE] = do_write,   [RD_OPCODE_BATCH_WRITE] = do_batch_write,
-    [RD_OPCODE_DELETE] = do_delete, [RD_OPCODE_BATCH_DELETE] = do_batch_delete,
-    [RD_OPCODE_READ] = do_read,     [RD_OPCODE_BATCH_READ] = do_batch_read,
-    [RD_OPCODE_EXISTS] = do_exists, [RD_OPCODE_METADATA] = do_metadata,
-    [RD_OPCODE_LAST] = do_metadata, [RD_OPCODE_ITERATE] = do_iterate,
-    [RD_OPCODE_STORES] = do_stores, [RD_OPCODE_CREATE] = do_create,
-    [RD_OPCODE_INFO] = do_info,     [RD_OPCODE_DROP] = do_drop,
+    [RD_OPCODE_WRITE] = do_write,
+    [RD_OPCODE_BATCH_WRITE] = do_batch_write,
+    [RD_OPCODE_RENAME] = do_rename,
+    [RD_OPCODE_COPY] = do_move,
+    [RD_OPCODE_TRANSFER] = do_move,
+    [RD_OPCODE_DELETE] = do_delete,
+    [RD_OPCODE_BATCH_DELETE] = do_batch_delete,
+    [RD_OPCODE_BATCH_READ] = do_batch_read,
+    [RD_OPCODE_EXISTS] = do_exists,
+    [RD_OPCODE_METADATA] = do_metadata,
+    [RD_OPCODE_LAST] = do_metadata,
+    [RD_OPCODE_ITERATE] = do_iterate,
+    [RD_OPCODE_STORES] = do_stores,
+    [RD_OPCODE_CREATE] = do_create,
+    [RD_OPCODE_INFO] = do_info,
+    [RD_OPCODE_DROP] = do_drop,
 };
+
+static enum rd_status give_answer(const struct online *online, enum rdrive_status status,
+                                  const struct rd_response *response, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    if (status != RDRIVE_OK) {
+        const char *message = rdrive_last_error(online->client);
+        return rd_error_set(ret_error, (enum rd_status)status, 0, "%s",
+                            message[0] != '\0' ? message : rdrive_status_name(status));
+    }
+    *ret_response = *response;
+    return RD_OK;
+}
 
 static enum rd_status execute(struct rd_backend *backend, const struct rd_request *request,
                               struct rd_response *ret_response, struct rd_error *ret_error)
@@ -296,13 +334,53 @@ static enum rd_status execute(struct rd_backend *backend, const struct rd_reques
     struct online *online = (struct online *)backend;
     forget(online);
     struct rd_response response = {.status = RD_OK};
-    enum rd_status status = (enum rd_status)doers[request->opcode](online, request, &response);
-    if (status != RD_OK) {
-        const char *message = rdrive_last_error(online->client);
-        return rd_error_set(ret_error, status, 0, "%s", message[0] != '\0' ? message : rd_status_name(status));
-    }
-    *ret_response = response;
-    return RD_OK;
+    enum rdrive_status status = doers[request->opcode](online, request, &response);
+    return give_answer(online, status, &response, ret_response, ret_error);
+}
+
+static enum rd_status write_stream(struct rd_backend *backend, const struct rd_request *request,
+                                   rd_source_function *source, void *context, struct rd_response *ret_response,
+                                   struct rd_error *ret_error)
+{
+    struct online *online = (struct online *)backend;
+    struct rdrive_write_options options = options_of(request);
+    struct rdrive_written written;
+    struct rd_response response = {.status = RD_OK};
+    enum rdrive_status status = rdrive_write_stream(online->client, key_of(&request->key), source, context,
+                                                    request->stream_len, &options, &written);
+    if (status == RDRIVE_OK)
+        set_written(&written, &response);
+    return give_answer(online, status, &response, ret_response, ret_error);
+}
+
+struct download {
+    rd_sink_function *sink;
+    void *context;
+    struct rdrive_part part; /* filled before the first bytes come */
+};
+
+static bool pass_on(void *context, const void *bytes, size_t len)
+{
+    struct download *download = context;
+    return download->sink(download->context, bytes, len, download->part.len);
+}
+
+static enum rd_status read_stream(struct rd_backend *backend, const struct rd_request *request,
+                                  rd_sink_function *sink, void *context, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    struct online *online = (struct online *)backend;
+    struct download download = {.sink = sink, .context = context};
+    struct rdrive_range range = {.kind = (enum rdrive_range_kind)request->range.kind,
+                                 .first = request->range.first,
+                                 .len = request->range.len};
+    struct rd_response response = {.status = RD_OK};
+    enum rdrive_status status =
+        rdrive_read_stream(online->client, key_of(&request->key), &range, pass_on, &download, &download.part);
+    if (status == RDRIVE_OK)
+        set_metadata(&download.part.metadata, &response);
+    response.range_first = download.part.first;
+    return give_answer(online, status, &response, ret_response, ret_error);
 }
 
 static void destroy(struct rd_backend *backend)
@@ -313,7 +391,8 @@ static void destroy(struct rd_backend *backend)
     free(online);
 }
 
-static const struct rd_backend_calls calls = {.execute = execute, .destroy = destroy};
+static const struct rd_backend_calls calls = {
+    .execute = execute, .write_stream = write_stream, .read_stream = read_stream, .destroy = destroy};
 
 enum rd_status rd_online_create(const struct rd_options *options, struct rd_backend **ret_backend,
                                 struct rd_error *ret_error)

@@ -19,6 +19,11 @@ enum {
     OPTION_DURABILITY,
     OPTION_AFTER,
     OPTION_LIMIT,
+    OPTION_TARGET,
+    OPTION_RANGE,
+    OPTION_IF_ABSENT,
+    OPTION_IF_PRESENT,
+    OPTION_IF_VERSION,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -36,6 +41,11 @@ static const struct option long_options[] = {
     {"durability", required_argument, NULL, OPTION_DURABILITY},
     {"after", required_argument, NULL, OPTION_AFTER},
     {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"target", required_argument, NULL, OPTION_TARGET},
+    {"range", required_argument, NULL, OPTION_RANGE},
+    {"if-absent", no_argument, NULL, OPTION_IF_ABSENT},
+    {"if-present", no_argument, NULL, OPTION_IF_PRESENT},
+    {"if-version", required_argument, NULL, OPTION_IF_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -59,6 +69,73 @@ static bool parse_durability(const char *text, enum rd_message_durability *ret_d
         fprintf(stderr, "rdrive: --durability of a write is sync or none, not \"%s\"\n", text);
         return false;
     }
+    return true;
+}
+
+/* FIRST-LAST, FIRST- or -COUNT, as HTTP's Range has them. */
+static bool parse_range(const char *text, struct rd_message_range *ret_range)
+{
+    const char *dash = strchr(text, '-');
+    uint64_t first = 0;
+    uint64_t last = UINT64_MAX - 1;
+    bool has_first = dash != NULL && dash != text;
+    bool has_last = dash != NULL && dash[1] != '\0';
+    bool fits = (has_first || has_last) &&
+                (!has_first || rd_text_parse_u64(rd_slice(text, (size_t)(dash - text)), &first)) &&
+                (!has_last || rd_text_parse_u64(rd_slice_of_string(dash + 1), &last)) && last != UINT64_MAX &&
+                (!has_first || first <= last);
+    if (!fits) {
+        fprintf(stderr, "rdrive: --range takes FIRST-LAST, FIRST- or -COUNT, not \"%s\"\n", text);
+        return false;
+    }
+    if (!has_first)
+        *ret_range = (struct rd_message_range){.kind = RD_MESSAGE_RANGE_SUFFIX, .len = last};
+    else
+        *ret_range = (struct rd_message_range){
+            .kind = RD_MESSAGE_RANGE_FROM, .first = first, .len = has_last ? last - first + 1 : UINT64_MAX};
+    return true;
+}
+
+/* Up to 16 hex digits. */
+static bool parse_hex(const char *text, size_t len, size_t len_max, uint64_t *ret_value)
+{
+    char padded[17] = "0000000000000000";
+    if (len == 0 || len > len_max)
+        return false;
+    memcpy(padded + 16 - len, text, len);
+    return rd_text_parse_hash(rd_slice(padded, 16), ret_value);
+}
+
+/* OFFSET-CRC, both in hex, as an ETag holds them. */
+static bool parse_version(const char *text, struct rd_message_condition *ret_condition)
+{
+    const char *dash = strchr(text, '-');
+    uint64_t offset = 0;
+    uint64_t crc32 = 0;
+    if (dash == NULL || !parse_hex(text, (size_t)(dash - text), 16, &offset) ||
+        !parse_hex(dash + 1, strlen(dash + 1), 8, &crc32)) {
+        fprintf(stderr, "rdrive: --if-version takes OFFSET-CRC in hex, as in an ETag, not \"%s\"\n", text);
+        return false;
+    }
+    *ret_condition =
+        (struct rd_message_condition){.kind = RD_MESSAGE_IF_VERSION, .offset = offset, .crc32 = (uint32_t)crc32};
+    return true;
+}
+
+static bool set_condition(int option, const char *value, struct rd_options *options)
+{
+    struct rd_message_condition condition = {.kind = RD_MESSAGE_IF_PRESENT};
+    if (option == OPTION_IF_ABSENT) {
+        options->target_condition.kind = RD_MESSAGE_IF_ABSENT;
+        return true;
+    }
+    if (option == OPTION_IF_VERSION && !parse_version(value, &condition))
+        return false;
+    if (options->condition.kind != RD_MESSAGE_IF_ANYTHING) {
+        fputs("rdrive: give one of --if-present and --if-version\n", stderr);
+        return false;
+    }
+    options->condition = condition;
     return true;
 }
 
@@ -101,6 +178,15 @@ static bool set_option(int option, const char *value, struct rd_options *options
         return parse_number("after", value, &options->after_offset);
     case OPTION_LIMIT:
         return parse_number("limit", value, &options->limit);
+    case OPTION_TARGET:
+        options->target = value;
+        return true;
+    case OPTION_RANGE:
+        return parse_range(value, &options->range);
+    case OPTION_IF_ABSENT:
+    case OPTION_IF_PRESENT:
+    case OPTION_IF_VERSION:
+        return set_condition(option, value, options);
     case 'h':
     case OPTION_HELP:
         options->help = true;

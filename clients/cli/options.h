@@ -13,15 +13,19 @@ enum { RD_EXIT_DONE = 0, RD_EXIT_FAILED = 1, RD_EXIT_USAGE = 2, RD_EXIT_NOT_FOUN
 
 /* Borrows from argv and the environment. */
 struct rd_options {
-    const char *server;     /* NULL: the client's default */
-    const char *unix_path;  /* NULL: none */
-    const char *file_path;  /* offline, on this store file; NULL: online */
-    const char *store;      /* NULL: default */
-    const char *input_path; /* -f; NULL: none */
-    const char *confirm;    /* drop; NULL: none */
-    const char *settings;   /* create: JSON text; NULL: defaults */
-    bool key_hex;           /* keys are given in hex */
-    bool key_hash;          /* a hash is given in place of a key */
+    const char *server;                    /* NULL: the client's default */
+    const char *unix_path;                 /* NULL: none */
+    const char *file_path;                 /* offline, on this store file; NULL: online */
+    const char *store;                     /* NULL: default */
+    const char *input_path;                /* -f; NULL: none */
+    const char *confirm;                   /* drop; NULL: none */
+    const char *settings;                  /* create: JSON text; NULL: defaults */
+    const char *target;                    /* copy, transfer: a store, with --file a store's file; NULL: none */
+    struct rd_message_range range;         /* read */
+    struct rd_message_condition condition; /* on the key; rename: on the old one */
+    struct rd_message_condition target_condition; /* --if-absent, which rename takes for the new key */
+    bool key_hex;                                 /* keys are given in hex */
+    bool key_hash;                                /* a hash is given in place of a key */
     bool json;
     bool help;
     bool version;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "clients/c/rdrive.h"
 #include "protocol/json.h"
 
 static void print_json(const struct rd_response *response,
@@ -18,6 +19,11 @@ static void print_json(const struct rd_response *response,
     else
         fwrite(text.data, 1, text.len, stdout);
     rd_buffer_deinit(&text);
+}
+
+const char *rd_cli_status_name(enum rd_status status)
+{
+    return rdrive_status_name((enum rdrive_status)status);
 }
 
 void rd_print_tail(const struct rd_response *response, bool json)
@@ -34,6 +40,22 @@ void rd_print_deleted(const struct rd_response *response, bool json)
         print_json(response, rd_json_encode_deleted);
 }
 
+void rd_print_copied(const struct rd_response *response, bool json)
+{
+    if (json)
+        print_json(response, rd_json_encode_copied);
+    else
+        printf("%" PRIu64 "\n", response->target_tail);
+}
+
+void rd_print_transferred(const struct rd_response *response, bool json)
+{
+    if (json)
+        print_json(response, rd_json_encode_transferred);
+    else
+        printf("%" PRIu64 "\n", response->target_tail);
+}
+
 static void encode_value(const struct rd_response *response, struct rd_buffer *out)
 {
     rd_buffer_append_string(out, "{\"value_base64\":\"");
@@ -44,12 +66,9 @@ static void encode_value(const struct rd_response *response, struct rd_buffer *o
                      response->key_hash, response->offset, response->value.len, response->crc32);
 }
 
-void rd_print_value(const struct rd_response *response, bool json)
+void rd_print_json_value(const struct rd_response *response)
 {
-    if (json)
-        print_json(response, encode_value);
-    else
-        fwrite(response->value.data, 1, response->value.len, stdout);
+    print_json(response, encode_value);
 }
 
 void rd_print_exists(const struct rd_response *response, bool json)

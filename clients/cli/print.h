@@ -13,7 +13,8 @@ typedef void rd_print_function(const struct rd_response *response, bool json);
 
 void rd_print_tail(const struct rd_response *response, bool json);
 void rd_print_deleted(const struct rd_response *response, bool json);
-void rd_print_value(const struct rd_response *response, bool json);
+void rd_print_copied(const struct rd_response *response, bool json);
+void rd_print_transferred(const struct rd_response *response, bool json);
 void rd_print_exists(const struct rd_response *response, bool json);
 void rd_print_metadata(const struct rd_response *response, bool json);
 void rd_print_len(const struct rd_response *response, bool json);
@@ -21,6 +22,9 @@ void rd_print_info(const struct rd_response *response, bool json);
 void rd_print_created(const struct rd_response *response, bool json);
 void rd_print_dropped(const struct rd_response *response, bool json);
 void rd_print_stores(const struct rd_response *response, bool json);
+
+/* A value, or the part of it that begins at response->range_first: as JSON. */
+void rd_print_json_value(const struct rd_response *response);
 
 /* JSON whether asked for or not. */
 void rd_print_batch_written(const struct rd_response *response, bool json);
@@ -32,5 +36,8 @@ void rd_print_batch_values(const struct rd_response *response, bool json);
 void rd_print_entries_begin(bool json);
 void rd_print_entries(const struct rd_response *response, bool is_first_page, bool json);
 void rd_print_entries_end(uint64_t next_offset, bool json);
+
+/* The name of any status that rdrive.h or the engine gives. */
+const char *rd_cli_status_name(enum rd_status status);
 
 #endif
