@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""The command line tool's rename, copy, transfer, conditions, ranges, streams and import, online and offline."""
+import hashlib
+import json
+import os
+import pty
+import random
+import resource
+import select
+import subprocess
+import zlib
+
+import pytest
+
+from harness.cli import Cli
+from harness.curl import Curl
+from harness.daemon import RDRIVE, clean_environment
+
+DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
+MIB = 1 << 20
+
+
+class Place:
+    """A store to work on and another one to copy to, both either a server's or files."""
+
+    def __init__(self, tool, other, target):
+        self.tool = tool
+        self.other = other
+        self.target = target  # the arguments that name the other one
+
+
+@pytest.fixture(params=["online", "offline"])
+def place(request, folder):
+    if request.param == "online":
+        daemon = request.getfixturevalue("daemon")
+        tool = request.getfixturevalue("cli")
+        other = Curl(daemon.http, "other-store")
+        assert other.create().status == 201
+        yield Place(tool, Cli(("--server", daemon.binary), "other-store"), ("--target", "other-store"))
+        assert other.drop().status == 200
+    else:
+        path = os.path.join(folder, "other.rdr")
+        tool = Cli(("--file", os.path.join(folder, "some.rdr")))
+        tool.ok("create")
+        yield Place(tool, Cli(("--file", path)), ("--target", path))
+
+
+def version_of(tool, key):
+    metadata = json.loads(tool.ok("--json", "metadata", key))
+    return f"{metadata['offset']:x}-{metadata['crc32']}"
+
+
+def test_rename(place):
+    place.tool.ok("write", "a", "value")
+    tail = int(place.tool.ok("rename", "a", "b"))
+    assert tail == json.loads(place.tool.ok("--json", "info"))["tail"]
+    assert place.tool.ok("read", "b") == b"value"
+    assert place.tool.run("read", "a").code == NOT_FOUND
+    assert place.tool.run("rename", "a", "c").code == NOT_FOUND
+    done = place.tool.run("rename", "b", "b")
+    assert done.code == FAILED and "conflict" in done.err
+    assert set(json.loads(place.tool.ok("--json", "rename", "b", "c"))) >= {"offset", "tail"}
+    assert place.tool.ok("--key-hex", "rename", "63", "00ff") and place.tool.ok("--key-hex", "read", "00ff") == b"value"
+
+
+def test_rename_by_hash(place):
+    place.tool.ok("write", "a", "value")
+    key_hash = json.loads(place.tool.ok("--json", "metadata", "a"))["key_hash"]
+    place.tool.ok("--hash", "rename", key_hash, "00000000000000ab")
+    assert place.tool.ok("--hash", "read", "00000000000000ab") == b"value"
+
+
+def test_copy_and_transfer(place):
+    place.tool.ok("write", "a", "value")
+    place.other.ok("write", "first", "one")
+    answer = json.loads(place.tool.ok("--json", "copy", "a", *place.target))
+    assert answer["target_tail"] == json.loads(place.other.ok("--json", "info"))["tail"]
+    assert "source_tail" not in answer
+    assert place.tool.ok("read", "a") == place.other.ok("read", "a") == b"value"
+    place.tool.ok("write", "a", "newer")
+    answer = json.loads(place.tool.ok("--json", "transfer", "a", *place.target))
+    assert answer["source_tail"] == json.loads(place.tool.ok("--json", "info"))["tail"]
+    assert place.tool.run("exists", "a").code == NOT_FOUND
+    assert place.other.ok("read", "a") == b"newer"
+    assert place.tool.run("copy", "missing", *place.target).code == NOT_FOUND
+    assert place.tool.run("transfer", "missing", *place.target).code == NOT_FOUND
+    assert place.other.ok("len") == b"2\n"
+
+
+def test_copy_to_the_same_store(place, folder):
+    place.tool.ok("write", "a", "value")
+    options = place.tool.options
+    own = options[options.index("--file") + 1] if "--file" in options else None
+    if own is not None:
+        link = os.path.join(folder, "link.rdr")
+        os.link(own, link)
+    for target in ([own, link] if own is not None else [json.loads(place.tool.ok("--json", "info"))["name"]]):
+        for command in ("copy", "transfer"):
+            assert place.tool.run(command, "a", "--target", target).code == FAILED
+    assert place.tool.ok("read", "a") == b"value"
+
+
+def test_conditions(place):
+    tool = place.tool
+    tool.ok("write", "a", "one", "--if-absent")
+    done = tool.run("write", "a", "two", "--if-absent")
+    assert done.code == FAILED and "precondition_failed" in done.err
+    tool.ok("write", "a", "two", "--if-present")
+    assert tool.run("write", "b", "x", "--if-present").code == FAILED
+    version = version_of(tool, "a")
+    tool.ok("write", "a", "three", "--if-version", version)
+    assert tool.run("write", "a", "four", "--if-version", version).code == FAILED
+    assert tool.run("delete", "a", "--if-version", version).code == FAILED
+    assert tool.run("rename", "a", "c", "--if-version", version).code == FAILED
+    tool.ok("write", "taken", "x")
+    assert tool.run("rename", "a", "taken", "--if-absent").code == FAILED
+    tool.ok("rename", "a", "free", "--if-absent", "--if-version", version_of(tool, "a"))
+    assert tool.ok("read", "free") == b"three"
+    tool.ok("delete", "free", "--if-version", version_of(tool, "free"))
+    assert tool.run("exists", "free").code == NOT_FOUND
+    big = random.Random(1).randbytes(3 * MIB)
+    assert tool.run("write", "taken", "--if-absent", stdin=big).code == FAILED
+    tool.ok("write", "new", "--if-absent", stdin=big)
+    assert tool.ok("read", "new") == big and tool.ok("read", "taken") == b"x"
+
+
+def test_ranges(place):
+    tool = place.tool
+    for value in (b"0123456789", random.Random(2).randbytes(2 * MIB + 17)):
+        tool.ok("write", "v", stdin=value)
+        assert tool.ok("read", "v", "--range", "2-4") == value[2:5]
+        assert tool.ok("read", "v", "--range", "7-") == value[7:]
+        assert tool.ok("read", "v", "--range", "-3") == value[-3:]
+        assert tool.ok("read", "v", "--range", f"5-{1 << 50}") == value[5:]
+        assert tool.ok("read", "v", "--range", f"-{1 << 50}") == value
+        done = tool.run("read", "v", "--range", f"{len(value)}-")
+        assert done.code == FAILED and done.out == b"" and "range" in done.err
+
+
+@pytest.mark.parametrize("length", [1, MIB - 1, MIB, MIB + 1, 5 * MIB + 3])
+def test_streams_from_a_file_and_from_standard_input(place, folder, length):
+    value = random.Random(length).randbytes(length - 1) + b"x"
+    path = os.path.join(folder, "value")
+    with open(path, "wb") as file:
+        file.write(value)
+    place.tool.ok("write", "of the file", "-f", path)
+    place.tool.ok("write", "of standard input", stdin=value)
+    assert place.tool.ok("read", "of the file") == place.tool.ok("read", "of standard input") == value
+    metadata = json.loads(place.tool.ok("--json", "metadata", "of the file"))
+    assert (metadata["length"], metadata["crc32"]) == (length, f"{zlib.crc32(value):08x}")
+
+
+def test_flat_memory(place, folder):
+    """A value of 300 MiB through a program that may not have 100 MiB; sanitizers need more than that to begin with."""
+    if b"__asan" in open(RDRIVE, "rb").read() or b"__tsan" in open(RDRIVE, "rb").read():
+        pytest.skip("sanitizers reserve address space")
+    if "--file" in place.tool.options:
+        pytest.skip("a store's file is mapped, which counts as address space")
+    block = random.Random(3).randbytes(MIB)
+    wanted = hashlib.sha256()
+    limit = 100 * MIB
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    command = [RDRIVE, *place.tool.options]
+    with subprocess.Popen([*command, "write", "big"], stdin=subprocess.PIPE, preexec_fn=limited,
+                          stdout=subprocess.DEVNULL, env=clean_environment()) as writer:
+        for _ in range(300):
+            writer.stdin.write(block)
+            wanted.update(block)
+        writer.stdin.close()
+    assert writer.returncode == DONE
+    got = hashlib.sha256()
+    with subprocess.Popen([*command, "read", "big"], stdout=subprocess.PIPE, preexec_fn=limited,
+                          env=clean_environment()) as reader:
+        while block := reader.stdout.read(MIB):
+            got.update(block)
+    assert reader.returncode == DONE
+    assert got.digest() == wanted.digest()
+
+
+def run_on_terminal(command, stdin_blocks):
+    """Standard error is a terminal's: what was written there."""
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=other_end,
+                          env=clean_environment()) as process:
+        os.close(other_end)
+        for block in stdin_blocks:
+            process.stdin.write(block)
+            process.stdin.flush()
+        process.stdin.close()
+        assert process.wait(timeout=60) == DONE
+        seen = b""
+        while select.select([terminal], [], [], 0.2)[0]:
+            try:
+                block = os.read(terminal, 4096)
+            except OSError:
+                break
+            if not block:
+                break
+            seen += block
+    os.close(terminal)
+    return seen
+
+
+def slowly(blocks):
+    """Longer than the half second after which a progress line appears."""
+    for block in blocks:
+        select.select([], [], [], 0.1)
+        yield block
+
+
+def test_a_progress_line_on_a_terminal(cli):
+    command = [RDRIVE, *cli.options, "write", "k"]
+    block = random.Random(4).randbytes(MIB)
+    seen = run_on_terminal(command, slowly([block] * 12))
+    assert b"MiB/s" in seen and seen.endswith(b"\r\x1b[K")
+    assert run_on_terminal(command, [b"short"]) == b""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["rename", "a"], ["copy", "a"], ["copy", "a", "b", "--target", "c"], ["copy"], ["transfer", "a", "b", "c"], ["import"],
+    ["read", "a", "--range", "5-2"], ["read", "a", "--range", "-"], ["read", "a", "--range", "x-y"], ["len", "--range", "1-2"],
+    ["write", "a", "b", "--if-version", "zz-00"], ["write", "a", "b", "--if-version", "10"], ["read", "a", "--if-present"],
+    ["write", "a", "b", "--if-absent", "--if-present"], ["write", "a", "b", "--target", "c"],
+    ["--file", "x", "copy", "a"], ["batch-delete", "--if-present"],
+], ids=" ".join)
+def test_wrong_usage(arguments, folder):
+    done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
+                          env=clean_environment(RDRIVE_SERVER="127.0.0.1:1"))
+    assert (done.returncode, done.stdout) == (USAGE, b""), done
+    assert os.listdir(folder) == []
+
+
+# ---- import ---------------------------------------------------------------------------------------------------------
+
+def make_tree(folder):
+    """Paths and contents of what import is to store."""
+    root = os.path.join(folder, "tree")
+    source = random.Random(5)
+    files = {"a": b"first", "b/c": b"second", "b/d/e f": source.randbytes(70000), "b/\xfc.txt": b"umlaut",
+             "long": source.randbytes(3 * MIB + 5), "z/" + "x" * 200: b"\0\0"}
+    for i in range(1200):
+        files[f"many/{i:04}"] = b"value %d" % i
+    for name, content in files.items():
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+    return root, files
+
+
+def test_import(place, folder):
+    root, files = make_tree(folder)
+    os.symlink("a", os.path.join(root, "link"))
+    os.symlink("b", os.path.join(root, "linked-folder"))
+    os.mkfifo(os.path.join(root, "pipe"))
+    open(os.path.join(root, "empty"), "wb").close()
+    with open(os.path.join(root, "nul"), "wb") as file:
+        file.write(b"\0")
+    done = place.tool.run("--json", "import", root)
+    assert done.code == DONE, done
+    summary = done.json()
+    assert summary == {"stored": len(files), "bytes": sum(map(len, files.values())), "unchanged": 0, "left_out": 5, "failed": 0}
+    for name in ("link", "linked-folder", "pipe", "empty", "nul"):
+        assert os.path.join(root, name) in done.err
+    assert int(place.tool.ok("len")) == len(files)
+    for name in ("a", "b/c", "b/d/e f", "b/\xfc.txt", "long", "many/0007", "z/" + "x" * 200):
+        assert place.tool.ok("read", name) == files[name]
+
+    tail = json.loads(place.tool.ok("--json", "info"))["tail"]
+    again = json.loads(place.tool.ok("--json", "import", root + "/"))
+    assert (again["stored"], again["unchanged"]) == (0, len(files))
+    assert json.loads(place.tool.ok("--json", "info"))["tail"] == tail
+
+    with open(os.path.join(root, "a"), "wb") as file:
+        file.write(b"FIRST")  # of the same length
+    place.tool.ok("delete", "long")
+    text = place.tool.ok("import", root).decode()
+    assert text.startswith("stored 2 files,") and f"unchanged {len(files) - 2}\n" in text
+    assert place.tool.ok("read", "a") == b"FIRST" and place.tool.ok("read", "long") == files["long"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_import_of_a_file_that_cannot_be_read(place, folder):
+    root, _ = make_tree(folder)
+    os.chmod(os.path.join(root, "a"), 0)
+    done = place.tool.run("--json", "import", root)
+    assert done.code == FAILED and done.json()["failed"] == 1 and done.json()["stored"] > 1000
+
+
+def test_import_of_what_is_no_folder(place, folder):
+    done = place.tool.run("import", os.path.join(folder, "nowhere"))
+    assert done.code == FAILED and "nowhere" in done.err
