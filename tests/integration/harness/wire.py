@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The binary protocol from its document, made of struct.pack: shares no code with the server."""
+import collections
 import socket
 import struct
 
@@ -10,14 +11,38 @@ VERSION = 1
 HELLO = MAGIC + struct.pack("<HHI", VERSION, 0, 0)
 
 PING, WRITE, BATCH_WRITE, DELETE, BATCH_DELETE = 0x02, 0x10, 0x12, 0x16, 0x17
-READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25
+WRITE_STREAM, RENAME, COPY, TRANSFER = 0x11, 0x13, 0x14, 0x15
+READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26
 STORES, CREATE, INFO, DROP = 0x30, 0x31, 0x32, 0x33
+CHUNK, END, ABORT, CREDIT = 0x40, 0x41, 0x42, 0x43
 
 OK, INVALID_ARGUMENT, KEY_NOT_FOUND, STORE_NOT_FOUND = 0, 1, 4, 5
-CONFLICT, TOO_LARGE, CORRUPT, UNAVAILABLE, UNSUPPORTED = 8, 11, 17, 18, 20
+TIMEOUT, CONFLICT, PRECONDITION_FAILED, TOO_LARGE, RANGE_NOT_SATISFIABLE = 7, 8, 10, 11, 13
+CORRUPT, UNAVAILABLE, NO_SPACE, UNSUPPORTED = 17, 18, 19, 20
 
 DEFAULT_DURABILITY, SYNC, INTERVAL, NONE = 0, 1, 2, 3
 STATES = ("open", "read_only", "failed")
+ALL_ONES = 2 ** 64 - 1
+
+Condition = collections.namedtuple("Condition", "kind offset crc32")
+ABSENT, PRESENT = Condition(1, 0, 0), Condition(2, 0, 0)
+
+Range = collections.namedtuple("Range", "kind first len")
+WHOLE = Range(0, 0, 0)
+
+
+def version(answer):
+    """The condition that a key still has the version that an answer told."""
+    return Condition(3, answer["offset"], answer["crc32"])
+
+
+def part_from(first, length=ALL_ONES):
+    return Range(1, first, length)
+
+
+def last_bytes(length):
+    return Range(2, 0, length)
+
 
 
 class WireError(Exception):
@@ -27,6 +52,13 @@ class WireError(Exception):
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
+
+
+def raise_abort(body):
+    """An abort of the server, as the error that it is."""
+    status, length = struct.unpack_from("<HH", body)
+    assert length == len(body) - 4
+    raise WireError(status, body[4:].decode())
 
 
 class Hash(int):
@@ -48,14 +80,41 @@ def frame(opcode, identifier, body=b"", flags=0, status=0, body_len=None):
     return struct.pack("<IBBHQ", len(body) if body_len is None else body_len, opcode, flags, status, identifier) + body
 
 
+def condition_bytes(condition):
+    return b"" if condition is None else struct.pack("<BQI", *condition)
+
+
+def condition_flags(condition, target_condition=None):
+    return (condition is not None) | (target_condition is not None) << 1
+
+
 # ---- bodies of requests ---------------------------------------------------------------------------------------------
 
-def write_body(store, key, value, durability=DEFAULT_DURABILITY):
-    return store_bytes(store) + bytes([durability]) + key_bytes(key) + value
+def write_body(store, key, value, durability=DEFAULT_DURABILITY, condition=None):
+    return store_bytes(store) + condition_bytes(condition) + bytes([durability]) + key_bytes(key) + value
 
 
-def delete_body(store, key, durability=DEFAULT_DURABILITY):
-    return store_bytes(store) + bytes([durability]) + key_bytes(key)
+def delete_body(store, key, durability=DEFAULT_DURABILITY, condition=None):
+    return store_bytes(store) + condition_bytes(condition) + bytes([durability]) + key_bytes(key)
+
+
+def write_stream_body(store, key, length=None, durability=DEFAULT_DURABILITY, condition=None):
+    return (store_bytes(store) + condition_bytes(condition) + bytes([durability]) + key_bytes(key)
+            + struct.pack("<Q", ALL_ONES if length is None else length))
+
+
+def rename_body(store, source, target, durability=DEFAULT_DURABILITY, condition=None, target_condition=None):
+    return (store_bytes(store) + condition_bytes(condition) + condition_bytes(target_condition)
+            + bytes([durability]) + key_bytes(source) + key_bytes(target))
+
+
+def copy_body(store, key, target):
+    """Of a transfer too."""
+    return store_bytes(store) + key_bytes(key) + store_bytes(target)
+
+
+def read_stream_body(store, key, credit, part=WHOLE):
+    return store_bytes(store) + key_bytes(key) + struct.pack("<BQQQ", *part, credit)
 
 
 def key_body(store, key):
@@ -80,6 +139,10 @@ def exactly(layout, body, *names):
 
 def write_answer(body):
     return exactly("<QQIQBBI", body, "offset", "tail", "crc32", "key_hash", "replaced", "durability", "interval_ms")
+
+
+def read_stream_answer(body):
+    return exactly("<QIQQQQQ", body, "offset", "crc32", "key_hash", "prev_tail", "value_len", "first", "len")
 
 
 def metadata_answer(body):
@@ -185,10 +248,14 @@ class Wire:
         assert length == len(body) - 2 and message, "an error without a message"
         raise WireError(status, message)
 
-    def call(self, opcode, body=b""):
+    def start(self, opcode, body=b"", flags=0):
+        """Sends a request and returns its id."""
         self.identifier += 1
-        self.send(frame(opcode, self.identifier, body))
-        return self.expect(opcode, self.identifier)
+        self.send(frame(opcode, self.identifier, body, flags))
+        return self.identifier
+
+    def call(self, opcode, body=b"", flags=0):
+        return self.expect(opcode, self.start(opcode, body, flags))
 
     def closed(self):
         """True once the server has closed, with nothing more said."""
@@ -199,16 +266,28 @@ class Wire:
     def ping(self, data=b""):
         assert self.call(PING, data) == b""
 
-    def write(self, key, value, durability=DEFAULT_DURABILITY):
-        return write_answer(self.call(WRITE, write_body(self.store, key, value, durability)))
+    def write(self, key, value, durability=DEFAULT_DURABILITY, condition=None):
+        body = write_body(self.store, key, value, durability, condition)
+        return write_answer(self.call(WRITE, body, condition_flags(condition)))
 
     def batch_write(self, entries, allow_null_bytes=0):
         body = self.call(BATCH_WRITE, batch_write_body(self.store, entries, allow_null_bytes=allow_null_bytes))
         return exactly("<QQQBI", body, "offset", "tail", "count", "durability", "interval_ms")
 
-    def delete(self, key):
-        return exactly("<QBBI", self.call(DELETE, delete_body(self.store, key)), "tail", "found", "durability",
-                       "interval_ms")
+    def delete(self, key, condition=None):
+        body = self.call(DELETE, delete_body(self.store, key, condition=condition), condition_flags(condition))
+        return exactly("<QBBI", body, "tail", "found", "durability", "interval_ms")
+
+    def rename(self, source, target, condition=None, target_condition=None):
+        body = rename_body(self.store, source, target, condition=condition, target_condition=target_condition)
+        return write_answer(self.call(RENAME, body, condition_flags(condition, target_condition)))
+
+    def copy(self, key, target):
+        return exactly("<QQ", self.call(COPY, copy_body(self.store, key, target)), "target_offset", "target_tail")
+
+    def transfer(self, key, target):
+        return exactly("<QQQ", self.call(TRANSFER, copy_body(self.store, key, target)), "target_offset",
+                       "target_tail", "source_tail")
 
     def batch_delete(self, keys):
         body = self.call(BATCH_DELETE, store_bytes(self.store) + bytes([DEFAULT_DURABILITY]) + keys_body(keys))
@@ -269,3 +348,76 @@ class Wire:
 
     def drop(self, store, confirm=None):
         assert self.call(DROP, store_bytes(store) + store_bytes(store if confirm is None else confirm)) == b""
+
+    # Streams. start_... return the stream's id; parts are sent one by one, or a whole stream at once.
+
+    def start_write_stream(self, key, length=None, condition=None, durability=DEFAULT_DURABILITY):
+        body = write_stream_body(self.store, key, length, durability, condition)
+        return self.start(WRITE_STREAM, body, condition_flags(condition))
+
+    def start_read_stream(self, key, credit=ALL_ONES, part=WHOLE):
+        return self.start(READ_STREAM, read_stream_body(self.store, key, credit, part))
+
+    def send_chunk(self, identifier, data):
+        self.send(frame(CHUNK, identifier, data))
+
+    def send_end(self, identifier):
+        self.send(frame(END, identifier))
+
+    def send_abort(self, identifier):
+        self.send(frame(ABORT, identifier))
+
+    def send_credit(self, identifier, length):
+        self.send(frame(CREDIT, identifier, struct.pack("<Q", length)))
+
+    def stream_answer(self, opcode, identifier):
+        """What expect gives, past credit that nobody needs any more."""
+        while True:
+            answer = self.answer()
+            assert answer is not None, "closed instead of answering"
+            if answer[:2] == (identifier, CREDIT):
+                continue
+            assert answer[:2] == (identifier, opcode), answer[:3]
+            return self.checked(answer)
+
+    def write_stream(self, key, value, length=None, condition=None, chunk_len=None):
+        """Uploads as credit allows, and no further."""
+        identifier = self.start_write_stream(key, length, condition)
+        credit = self.limits["stream_window"]
+        sent = 0
+        while sent < len(value):
+            if credit == 0:
+                answer = self.answer()
+                assert answer is not None and answer[0] == identifier, answer and answer[:3]
+                if answer[1] == WRITE_STREAM:
+                    return write_answer(self.checked(answer))
+                assert answer[1] == CREDIT, answer[:3]
+                credit, = struct.unpack("<Q", answer[3])
+                assert 0 < credit <= self.limits["stream_window"]
+                continue
+            chunk = value[sent:sent + min(credit, chunk_len or self.limits["chunk_len_max"])]
+            self.send_chunk(identifier, chunk)
+            sent += len(chunk)
+            credit -= len(chunk)
+        self.send_end(identifier)
+        return write_answer(self.stream_answer(WRITE_STREAM, identifier))
+
+    def read_parts(self, identifier, length):
+        """The chunks of one download that is alone on its connection, to its end; raises WireError at an abort."""
+        value = bytearray()
+        while True:
+            answer = self.answer()
+            assert answer is not None and answer[0] == identifier and answer[2] == OK, answer and answer[:3]
+            if answer[1] == END:
+                assert len(value) == length
+                return bytes(value)
+            if answer[1] == ABORT:
+                raise_abort(answer[3])
+            assert answer[1] == CHUNK and answer[3], answer[:3]
+            value += answer[3]
+
+    def read_stream(self, key, credit=ALL_ONES, part=WHOLE):
+        """Answer and bytes of a download that needs no more credit."""
+        identifier = self.start_read_stream(key, credit, part)
+        answer = read_stream_answer(self.expect(READ_STREAM, identifier))
+        return answer, self.read_parts(identifier, answer["len"])
