@@ -11,7 +11,7 @@
 static void model_distinct(struct model *model, size_t count, size_t len_min, size_t len_max)
 {
     for (size_t i = 0; i < count; i++)
-        model_add_random(model, 1000 + i, len_min + random_below(len_max - len_min + 1));
+        model_add_random(model, MODEL_HASH + i, len_min + random_below(len_max - len_min + 1));
 }
 
 static struct rd_store *open_flipped(const struct place *place, struct model *model, uint64_t bit)
@@ -173,7 +173,7 @@ static void check_broken_link(const struct place *place, struct model *model, si
     assert_int_equal(walked, rd_store_len(store));
     assert_true(walked == model->count || walked == model->count - 1);
     assert_int_equal(rd_store_write(store, key_named("k"), rd_slice_of_string("v"), NULL), RD_IO_ERROR);
-    assert_int_equal(rd_store_delete(store, rd_key_of_hash(1000), NULL), RD_IO_ERROR);
+    assert_int_equal(rd_store_delete(store, rd_key_of_hash(MODEL_HASH), NULL), RD_IO_ERROR);
     rd_store_close(store);
     expect_file(place->path, rd_buffer_slice(&model->bytes));
     unflip(model, bit);
@@ -240,7 +240,7 @@ static void a_flipped_link_among_zeros_makes_the_store_read_only(void **state)
     struct model model;
     model_init(&model);
     for (size_t i = 0; i < 7; i++)
-        model_add(&model, 1000 + i, rd_slice(zeros, 200 + random_below(700)), false);
+        model_add(&model, MODEL_HASH + i, rd_slice(zeros, 200 + random_below(700)), false);
     check_links(&model, 1);
     model_deinit(&model);
 }

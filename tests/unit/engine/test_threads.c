@@ -9,12 +9,6 @@
 #include "engine/store.h"
 #include "tests/unit/engine/fixture.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SLOW 1
-#else
-#define SLOW 0
-#endif
-
 #define RUN_MS 1500u
 
 enum { KEYS = 5, BATCH = 8, THREADS_MAX = 8 };
