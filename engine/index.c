@@ -41,7 +41,7 @@ struct segment {
 struct rd_index_directory {
     struct rd_retired retired;
     uint32_t depth;
-    _Atomic(struct segment *) segments[];
+    atomic_uintptr_t segments[]; /* a segment's address, and in its low bits the logarithm of its slots */
 };
 
 static uint64_t mix(const struct rd_index *index, uint64_t key_hash)
@@ -57,11 +57,36 @@ static uint64_t tag_of(uint64_t mixed)
     return mixed >> TAG_SHIFT << 48;
 }
 
-static struct segment *segment_of(const struct rd_index *index, uint64_t mixed)
+/* What a probe needs is in the directory: the segment's own header is another cache miss, and only the writer's.
+ */
+struct located {
+    struct segment *segment;
+    uint32_t slot_mask;
+};
+
+#define SLOT_BITS_MASK ((uintptr_t)63) /* segments lie on 64-byte boundaries */
+
+static uintptr_t directory_word(const struct segment *segment)
+{
+    return (uintptr_t)segment | (uintptr_t)__builtin_ctz(segment->slot_mask + 1);
+}
+
+static struct located located_of(uintptr_t word)
+{
+    return (struct located){.segment = (struct segment *)(word & ~SLOT_BITS_MASK),
+                            .slot_mask = (UINT32_C(1) << (word & SLOT_BITS_MASK)) - 1};
+}
+
+static struct located locate(const struct rd_index *index, uint64_t mixed)
 {
     struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_seq_cst);
     size_t at = directory->depth == 0 ? 0 : mixed >> (64 - directory->depth);
-    return atomic_load_explicit(&directory->segments[at], memory_order_seq_cst);
+    return located_of(atomic_load_explicit(&directory->segments[at], memory_order_seq_cst));
+}
+
+static struct segment *segment_of(const struct rd_index *index, uint64_t mixed)
+{
+    return locate(index, mixed).segment;
 }
 
 static bool is_offset_of(uint64_t slot, uint64_t tag)
@@ -118,7 +143,7 @@ static struct rd_index_directory *directory_create(struct rd_index *index, uint3
         return NULL;
     directory->depth = depth;
     for (size_t i = 0; i < (size_t)1 << depth; i++)
-        atomic_init(&directory->segments[i], NULL);
+        atomic_init(&directory->segments[i], 0);
     atomic_fetch_add_explicit(&index->bytes, directory_bytes(depth), memory_order_relaxed);
     return directory;
 }
@@ -157,7 +182,7 @@ enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uin
             rd_index_deinit(index);
             return RD_NO_MEMORY;
         }
-        atomic_store_explicit(&directory->segments[i], segment, memory_order_seq_cst);
+        atomic_store_explicit(&directory->segments[i], directory_word(segment), memory_order_seq_cst);
     }
     return RD_OK;
 }
@@ -169,7 +194,8 @@ void rd_index_deinit(struct rd_index *index)
         return;
     struct segment *last = NULL;
     for (size_t i = 0; i < (size_t)1 << directory->depth; i++) {
-        struct segment *segment = atomic_load_explicit(&directory->segments[i], memory_order_seq_cst);
+        uintptr_t word = atomic_load_explicit(&directory->segments[i], memory_order_seq_cst);
+        struct segment *segment = located_of(word).segment;
         if (segment == last)
             continue; /* a segment's places in the directory lie side by side */
         last = segment;
@@ -185,9 +211,9 @@ uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *
 {
     uint64_t mixed = mix(index, key_hash);
     uint64_t tag = tag_of(mixed);
-    struct segment *segment = segment_of(index, mixed);
-    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
-        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_acquire);
+    struct located in = locate(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
+        uint64_t slot = atomic_load_explicit(&in.segment->slots[at], memory_order_acquire);
         if (slot == 0)
             return 0;
         if (!is_offset_of(slot, tag))
@@ -201,17 +227,17 @@ uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *
 void rd_index_prefetch(const struct rd_index *index, uint64_t key_hash)
 {
     uint64_t mixed = mix(index, key_hash);
-    struct segment *segment = segment_of(index, mixed);
-    __builtin_prefetch(&segment->slots[(uint32_t)mixed & segment->slot_mask]);
+    struct located in = locate(index, mixed);
+    __builtin_prefetch(&in.segment->slots[(uint32_t)mixed & in.slot_mask]);
 }
 
 uint64_t rd_index_guess(const struct rd_index *index, uint64_t key_hash)
 {
     uint64_t mixed = mix(index, key_hash);
     uint64_t tag = tag_of(mixed);
-    struct segment *segment = segment_of(index, mixed);
-    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
-        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_relaxed);
+    struct located in = locate(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
+        uint64_t slot = atomic_load_explicit(&in.segment->slots[at], memory_order_relaxed);
         if (slot == 0)
             return 0;
         if (is_offset_of(slot, tag))
@@ -223,9 +249,9 @@ bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t tr
 {
     uint64_t mixed = mix(index, key_hash);
     uint64_t wanted = tag_of(mixed) | trailer_offset;
-    struct segment *segment = segment_of(index, mixed);
-    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
-        uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_acquire);
+    struct located in = locate(index, mixed);
+    for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
+        uint64_t slot = atomic_load_explicit(&in.segment->slots[at], memory_order_acquire);
         if (slot == wanted)
             return true;
         if (slot == 0)
@@ -243,13 +269,13 @@ static void bump(atomic_uint_fast64_t *counter, uint64_t by)
 }
 
 /* The writer's own probe. Finds the key's slot; else, with *ret_free, where a new key would go. */
-static atomic_uint_fast64_t *writer_probe(struct segment *segment, const uint8_t *file, uint64_t mixed,
+static atomic_uint_fast64_t *writer_probe(struct located in, const uint8_t *file, uint64_t mixed,
                                           uint64_t key_hash, atomic_uint_fast64_t **ret_free)
 {
     uint64_t tag = tag_of(mixed);
     atomic_uint_fast64_t *free_slot = NULL;
-    for (uint32_t at = (uint32_t)mixed & segment->slot_mask;; at = (at + 1) & segment->slot_mask) {
-        atomic_uint_fast64_t *place = &segment->slots[at];
+    for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
+        atomic_uint_fast64_t *place = &in.segment->slots[at];
         uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
         if (slot == 0) {
             *ret_free = free_slot != NULL ? free_slot : place;
@@ -304,7 +330,7 @@ static void point_at(struct rd_index_directory *directory, uint64_t mixed, uint3
     uint32_t free_bits = directory->depth - depth;
     size_t first = depth == 0 ? 0 : (size_t)(mixed >> (64 - depth)) << free_bits;
     for (size_t i = 0; i < (size_t)1 << free_bits; i++)
-        atomic_store_explicit(&directory->segments[first + i], segment, memory_order_seq_cst);
+        atomic_store_explicit(&directory->segments[first + i], directory_word(segment), memory_order_seq_cst);
 }
 
 static enum rd_status double_directory(struct rd_index *index)
@@ -314,8 +340,8 @@ static enum rd_status double_directory(struct rd_index *index)
     if (new == NULL)
         return RD_NO_MEMORY;
     for (size_t i = 0; i < (size_t)1 << new->depth; i++) {
-        struct segment *segment = atomic_load_explicit(&old->segments[i / 2], memory_order_relaxed);
-        atomic_store_explicit(&new->segments[i], segment, memory_order_relaxed);
+        uintptr_t word = atomic_load_explicit(&old->segments[i / 2], memory_order_relaxed);
+        atomic_store_explicit(&new->segments[i], word, memory_order_relaxed);
     }
     atomic_store_explicit(&index->directory, new, memory_order_seq_cst);
     atomic_fetch_sub_explicit(&index->bytes, directory_bytes(old->depth), memory_order_relaxed);
@@ -414,7 +440,7 @@ uint64_t rd_index_lookup(struct rd_index *index, const uint8_t *file, uint64_t k
 {
     uint64_t mixed = mix(index, key_hash);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(segment_of(index, mixed), file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
     return place == NULL ? 0 : atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
 }
 
@@ -424,7 +450,7 @@ uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_
     uint64_t mixed = mix(index, key_hash);
     struct segment *segment = segment_of(index, mixed);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(segment, file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
     uint64_t old = 0;
     if (place != NULL) {
         old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
@@ -444,7 +470,7 @@ uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t k
 {
     uint64_t mixed = mix(index, key_hash);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(segment_of(index, mixed), file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
     if (place == NULL)
         return 0;
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
