@@ -59,6 +59,7 @@ struct rd_call {
     bool verify_while_sending;   /* the value's checksum has not been looked at */
     struct rd_entry entries[2];  /* of a single write, delete or rename */
     struct rd_upload *upload;    /* owned; of a streamed write */
+    bool stream_cancelled;       /* read_stream: the reader has given it up before its answer was encoded */
     struct rd_hosted *target;    /* one use, of a copy's target; NULL: none */
     void *memory;                /* owned; arrays of a batch or listing */
     struct rd_value *values;     /* owned pins, inside memory */

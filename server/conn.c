@@ -319,6 +319,23 @@ void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uin
         rd_outbox_commit(&conn->out);
 }
 
+/* Credit for a download, or its end, that came before its answer has left. */
+static void note_early_part(struct rd_conn *conn, const struct rd_stream_part *part)
+{
+    struct rd_call *call = conn->calls_first;
+    while (call != NULL && (call->request->opcode != RD_OPCODE_READ_STREAM || call->request->id != part->id))
+        call = call->next;
+    if (call == NULL)
+        return;
+    struct rd_request *request = call->request;
+    if (part->kind == RD_STREAM_ABORT)
+        call->stream_cancelled = true;
+    else if (part->credit > UINT64_MAX - request->stream_credit)
+        request->stream_credit = UINT64_MAX;
+    else
+        request->stream_credit += part->credit;
+}
+
 /* Parts of what has been answered already are left over: the peer could not know. */
 static void take_part(struct rd_conn *conn, const struct rd_stream_part *part)
 {
@@ -329,8 +346,9 @@ static void take_part(struct rd_conn *conn, const struct rd_stream_part *part)
         rd_upload_take_part(upload, part);
         return;
     }
-    if (part->kind == RD_STREAM_CREDIT || part->kind == RD_STREAM_ABORT)
-        (void)rd_download_take_part(&conn->downloads, part);
+    bool of_reader = part->kind == RD_STREAM_CREDIT || part->kind == RD_STREAM_ABORT;
+    if (of_reader && !rd_download_take_part(&conn->downloads, part))
+        note_early_part(conn, part);
     mark_dirty(conn);
 }
 

@@ -56,6 +56,7 @@ bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
     download->hosted = call->hosted;
     download->credit = call->request->stream_credit;
     download->whole = !call->response.partial;
+    download->cancelled = call->stream_cancelled;
     call->value = (struct rd_value){.pin = NULL};
     call->hosted = NULL;
     append(downloads, download);
