@@ -11,6 +11,7 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= cc
 PYTHON   ?= /usr/bin/python3
+OBJCOPY  ?= objcopy
 SANITIZE ?=
 VERSION  := 0.1.0
 
@@ -46,8 +47,12 @@ objects  = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 LAYERS  := base engine protocol server clients/c
 archive  = $(BUILD)/lib/librd-$(subst /,-,$(1)).a
 
+# The client's shared library: its first number changes with whatever breaks programs that are linked already.
+CLIENT_SONAME := librdrive-client.so.0
+CLIENT_SO     := $(BUILD)/lib/librdrive-client.so.$(VERSION)
+
 .PHONY: all
-all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(BUILD)/lib/librdrive-client.a ## build the programs and the client library
+all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) ## build the programs and the client library
 
 .SECONDARY: # objects of tests stay, so that a second run links nothing anew
 
@@ -88,10 +93,18 @@ $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(cal
 CLIENT_OBJECTS = $(call objects,clients/c) $(call objects,base) \
                  $(filter-out $(BUILD)/obj/protocol/http% $(BUILD)/obj/protocol/json%,$(call objects,protocol))
 
+# One object, in which only what the headers declare has a name for others.
 $(BUILD)/lib/librdrive-client.a: $(CLIENT_OBJECTS)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(LD) -r $^ -o $(BUILD)/obj/rdrive-client.o
+	$(OBJCOPY) --localize-hidden $(BUILD)/obj/rdrive-client.o
+	$(AR) rcs $@ $(BUILD)/obj/rdrive-client.o
+
+$(CLIENT_SO): $(CLIENT_OBJECTS) clients/c/rdrive-client.map
+	@mkdir -p $(@D)
+	$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,$(CLIENT_SONAME) -Wl,--version-script=clients/c/rdrive-client.map \
+	  $(if $(SANITIZE),,-Wl,-z,defs) $(CLIENT_OBJECTS) $(UV_LIBS) -o $@
 
 # ---- tests: tests/unit/LAYER/test_NAME.c makes $(BUILD)/tests/LAYER/test_NAME --------------------------------------
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
@@ -191,17 +204,26 @@ run: ## install what is missing, build, serve ./data on the default ports
 
 PUBLIC_HEADERS := $(wildcard clients/c/rdrive*.h)
 
+INSTALLED := bin/rdrived bin/rdrive $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)) \
+             $(addprefix lib/,librdrive-client.a $(notdir $(CLIENT_SO)) $(CLIENT_SONAME) librdrive-client.so \
+             pkgconfig/rdrive-client.pc) $(addprefix share/man/,man1/rdrive.1 man3/rdrive-client.3)
+
 .PHONY: install
-install: all ## copy programs, library and header below DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+install: all ## copy programs, libraries, headers and manual pages below DESTDIR and PREFIX
+	install -d $(sort $(dir $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))))
 	install -m 755 $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(BUILD)/lib/librdrive-client.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SONAME)
+	ln -sf $(CLIENT_SONAME) $(DESTDIR)$(PREFIX)/lib/librdrive-client.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' packaging/rdrive-client.pc.in \
+	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rdrive-client.pc
 	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/
+	install -m 644 packaging/man/rdrive.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 packaging/man/rdrive-client.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 
 .PHONY: uninstall
 uninstall: ## remove what install copied
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/rdrived bin/rdrive lib/librdrive-client.a \
-	      $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
