@@ -12,245 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <cmocka.h>
 
 #include "clients/c/rdrive_async.h"
-#include "protocol/binary.h"
+#include "tests/support/fake.h"
 
-enum manner {
-    MANNER_GOOD,
-    MANNER_DRIBBLE,        /* sends every answer byte by byte */
-    MANNER_CLOSE_ON_TENTH, /* answers nine requests, then hangs up; good on the next connection */
-    MANNER_HALF_ON_TENTH,  /* the same, but with half an answer before */
-    MANNER_GARBAGE,        /* answers the tenth request with bytes that are no frame */
-    MANNER_SILENT,         /* answers the hello and nothing else */
-    MANNER_MUTE,           /* not even the hello */
-    MANNER_FOREIGN_ID,     /* answers what was never asked */
-    MANNER_OTHER_OPCODE,
-    MANNER_REFUSE_HELLO,
-    MANNER_REFUSE_STREAM,  /* answers an upload at its first chunk */
-    MANNER_BREAK_DOWNLOAD, /* an abort in place of the end */
-    MANNER_CUT_DOWNLOAD    /* an end before all bytes */
-};
-
-#define VALUE_LEN (3u << 20)
-
-struct fake {
-    enum manner manner;
-    int listen_fd;
-    int port;
-    pthread_t thread;
-    uint32_t connection_count; /* written by the thread; read after stop() */
-    uint32_t request_count;    /* of this connection */
-    uint64_t last_id;
-    uint64_t uploaded_len; /* bytes of chunks */
-    uint64_t upload_id;
-    uint64_t download_left;
-    uint64_t download_id;
-    bool aborted; /* the client gave up a stream */
-};
-
-static void send_all(int fd, const void *bytes, size_t len, bool dribble)
-{
-    size_t done = 0;
-    while (done < len) {
-        ssize_t sent = send(fd, (const uint8_t *)bytes + done, dribble ? 1 : len - done, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return;
-        done += (size_t)sent;
-    }
-}
-
-static void send_answer(const struct fake *fake, int fd, const struct rd_request *request,
-                        const struct rd_response *response, size_t len_max)
-{
-    struct rd_buffer out;
-    rd_buffer_init(&out, 0);
-    size_t follow_len = rd_binary_codec.encode(request, response, &out);
-    if (follow_len != 0 && response->value.data != NULL)
-        rd_buffer_append(&out, response->value.data, follow_len);
-    send_all(fd, out.data, out.len < len_max ? out.len : len_max, fake->manner == MANNER_DRIBBLE);
-    rd_buffer_deinit(&out);
-}
-
-static void send_part(int fd, const struct rd_stream_part *part)
-{
-    struct rd_buffer out;
-    rd_buffer_init(&out, 0);
-    rd_binary_codec.encode_part(part, &out);
-    if (part->kind == RD_STREAM_CHUNK)
-        rd_buffer_append(&out, part->bytes.data, part->bytes.len);
-    send_all(fd, out.data, out.len, false);
-    rd_buffer_deinit(&out);
-}
-
-static void download(struct fake *fake, int fd, uint64_t credit)
-{
-    static const uint8_t bytes[64 << 10];
-    while (credit != 0 && fake->download_left != 0) {
-        size_t len = sizeof bytes < credit ? sizeof bytes : (size_t)credit;
-        if (len > fake->download_left)
-            len = (size_t)fake->download_left;
-        send_part(fd, &(struct rd_stream_part){
-                          .kind = RD_STREAM_CHUNK, .id = fake->download_id, .bytes = rd_slice(bytes, len)});
-        credit -= len;
-        fake->download_left -= len;
-        if (fake->manner == MANNER_CUT_DOWNLOAD)
-            fake->download_left = 0;
-    }
-    if (fake->download_left != 0 || fake->download_id == 0)
-        return;
-    struct rd_stream_part last = {.kind = RD_STREAM_END, .id = fake->download_id};
-    if (fake->manner == MANNER_BREAK_DOWNLOAD)
-        last = (struct rd_stream_part){.kind = RD_STREAM_ABORT,
-                                       .id = fake->download_id,
-                                       .status = RD_CORRUPT,
-                                       .bytes = rd_slice_of_string("rotten")};
-    send_part(fd, &last);
-    fake->download_id = 0;
-}
-
-/* False: the connection ends here. */
-static bool answer(struct fake *fake, int fd, struct rd_request *request)
-{
-    struct rd_response response = {.offset = 64, .tail = 128, .count = 1, .limits = RD_LIMITS_DEFAULT};
-    if (request->opcode == RD_OPCODE_HELLO) {
-        if (fake->manner == MANNER_REFUSE_HELLO)
-            response = (struct rd_response){.status = RD_UNSUPPORTED, .message = "version 7 only"};
-        if (fake->manner != MANNER_MUTE)
-            send_answer(fake, fd, request, &response, SIZE_MAX);
-        return true;
-    }
-    fake->request_count++;
-    fake->last_id = request->id;
-    bool tenth = fake->request_count == 10 && fake->connection_count == 1;
-    if (fake->manner == MANNER_SILENT)
-        return true;
-    if (fake->manner == MANNER_GARBAGE && tenth)
-        send_all(fd, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16, false);
-    if (fake->manner == MANNER_HALF_ON_TENTH && tenth)
-        send_answer(fake, fd, request, &response, 10);
-    if ((fake->manner == MANNER_CLOSE_ON_TENTH || fake->manner == MANNER_HALF_ON_TENTH) && tenth)
-        return false;
-    if (fake->manner == MANNER_FOREIGN_ID)
-        request->id += 1000000;
-    if (fake->manner == MANNER_OTHER_OPCODE)
-        request->opcode = request->opcode == RD_OPCODE_WRITE ? RD_OPCODE_PING : RD_OPCODE_WRITE;
-    if (request->opcode == RD_OPCODE_WRITE_STREAM) {
-        fake->upload_id = request->id;
-        return true;
-    }
-    if (request->opcode == RD_OPCODE_READ)
-        response.value = rd_slice_of_string("of the fake");
-    if (request->opcode == RD_OPCODE_READ_STREAM) {
-        response.value = rd_slice(NULL, VALUE_LEN);
-        response.value_len = VALUE_LEN;
-        fake->download_id = request->id;
-        fake->download_left = VALUE_LEN;
-    }
-    send_answer(fake, fd, request, &response, SIZE_MAX);
-    if (request->opcode == RD_OPCODE_READ_STREAM)
-        download(fake, fd, request->stream_credit);
-    return true;
-}
-
-static void end_upload(struct fake *fake, int fd, enum rd_status status)
-{
-    struct rd_request request = {
-        .opcode = RD_OPCODE_WRITE_STREAM, .codec_flags = RD_OPCODE_WRITE_STREAM, .id = fake->upload_id};
-    struct rd_response response = {.status = status, .tail = fake->uploaded_len};
-    fake->upload_id = 0;
-    send_answer(fake, fd, &request, &response, SIZE_MAX);
-}
-
-static void take_part(struct fake *fake, int fd, const struct rd_stream_part *part)
-{
-    bool uploading = part->id == fake->upload_id && fake->upload_id != 0;
-    if (part->kind == RD_STREAM_ABORT)
-        fake->aborted = true;
-    if (part->kind == RD_STREAM_CREDIT) {
-        download(fake, fd, part->credit);
-    } else if (part->kind == RD_STREAM_ABORT && part->id == fake->download_id) {
-        fake->download_id = 0;
-        send_part(fd, &(struct rd_stream_part){.kind = RD_STREAM_ABORT, .id = part->id});
-    } else if (part->kind == RD_STREAM_CHUNK && uploading && fake->manner == MANNER_REFUSE_STREAM) {
-        end_upload(fake, fd, RD_NO_SPACE);
-    } else if (part->kind == RD_STREAM_CHUNK && uploading) {
-        fake->uploaded_len += part->bytes.len;
-        send_part(fd,
-                  &(struct rd_stream_part){.kind = RD_STREAM_CREDIT, .id = part->id, .credit = part->bytes.len});
-    } else if (part->kind != RD_STREAM_CHUNK && uploading) {
-        end_upload(fake, fd, part->kind == RD_STREAM_END ? RD_OK : RD_INVALID_ARGUMENT);
-    }
-}
-
-static void serve(struct fake *fake, int fd)
-{
-    struct rd_limits limits = RD_LIMITS_DEFAULT;
-    struct rd_decoder *decoder = rd_binary_codec.create(&limits);
-    static uint8_t bytes[64 << 10];
-    bool goes_on = decoder != NULL;
-    fake->request_count = 0;
-    fake->upload_id = 0;
-    fake->download_id = 0;
-    while (goes_on) {
-        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
-        if (got <= 0)
-            break;
-        struct rd_slice input = rd_slice(bytes, (size_t)got);
-        enum rd_decode decoded = RD_DECODE_REQUEST;
-        while (goes_on && (decoded == RD_DECODE_REQUEST || decoded == RD_DECODE_PART)) {
-            struct rd_request *request;
-            decoded = rd_binary_codec.decode(decoder, &input, &request);
-            if (decoded == RD_DECODE_PART)
-                take_part(fake, fd, rd_binary_codec.part(decoder));
-            if (decoded == RD_DECODE_REQUEST) {
-                goes_on = answer(fake, fd, request);
-                rd_request_destroy(request);
-            }
-        }
-    }
-    rd_binary_codec.destroy(decoder);
-}
-
-static void *run_fake(void *argument)
-{
-    struct fake *fake = argument;
-    for (;;) {
-        int fd = accept(fake->listen_fd, NULL, NULL);
-        if (fd < 0)
-            return NULL;
-        fake->connection_count++;
-        serve(fake, fd);
-        close(fd);
-    }
-}
-
-static void start(struct fake *fake)
-{
-    fake->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fake->listen_fd >= 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    assert_int_equal(bind(fake->listen_fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(fake->listen_fd, (struct sockaddr *)&address, &len), 0);
-    fake->port = ntohs(address.sin_port);
-    assert_int_equal(listen(fake->listen_fd, 8), 0);
-    assert_int_equal(pthread_create(&fake->thread, NULL, run_fake, fake), 0);
-}
-
-static void stop(struct fake *fake)
-{
-    shutdown(fake->listen_fd, SHUT_RDWR); /* wakes accept */
-    pthread_join(fake->thread, NULL);
-    close(fake->listen_fd);
-}
+#define VALUE_LEN FAKE_VALUE_LEN
 
 /* ---- a client on a loop ----------------------------------------------------------------------------------- */
 
@@ -372,7 +139,7 @@ static void submit(struct client *client, enum rdrive_operation operation)
     client->submitted_count++;
 }
 
-static struct client *open_client(const struct fake *fake, bool reconnect, uint32_t timeout_ms)
+static struct client *open_client(const struct fake_server *fake, bool reconnect, uint32_t timeout_ms)
 {
     struct client *client = calloc(1, sizeof *client);
     assert_non_null(client);
@@ -413,15 +180,15 @@ static void submit_many(struct client *client, uint32_t count)
 
 /* ---- tests ------------------------------------------------------------------------------------------------ */
 
-static void check_manner(enum manner manner, bool reconnect, uint32_t timeout_ms, uint32_t ok_count,
+static void check_manner(enum fake_manner manner, bool reconnect, uint32_t timeout_ms, uint32_t ok_count,
                          enum rdrive_status otherwise)
 {
-    struct fake fake = {.manner = manner};
-    start(&fake);
+    struct fake_server fake = {.manner = manner};
+    fake_start(&fake);
     struct client *client = open_client(&fake, reconnect, timeout_ms);
     submit_many(client, 100);
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->status_counts[RDRIVE_OK], ok_count);
     assert_int_equal(client->status_counts[otherwise], 100 - ok_count);
     free(client);
@@ -430,41 +197,41 @@ static void check_manner(enum manner manner, bool reconnect, uint32_t timeout_ms
 static void test_many_requests_on_one_connection(void **state)
 {
     (void)state;
-    check_manner(MANNER_GOOD, false, 30000, 100, RDRIVE_TIMEOUT);
-    check_manner(MANNER_DRIBBLE, false, 30000, 100, RDRIVE_TIMEOUT);
+    check_manner(FAKE_GOOD, false, 30000, 100, RDRIVE_TIMEOUT);
+    check_manner(FAKE_DRIBBLE, false, 30000, 100, RDRIVE_TIMEOUT);
 }
 
 static void test_a_server_that_goes_away(void **state)
 {
     (void)state;
-    check_manner(MANNER_CLOSE_ON_TENTH, false, 30000, 9, RDRIVE_CONNECTION_LOST);
-    check_manner(MANNER_HALF_ON_TENTH, false, 30000, 9, RDRIVE_CONNECTION_LOST);
-    check_manner(MANNER_CLOSE_ON_TENTH, true, 30000, 9, RDRIVE_CONNECTION_LOST);
-    check_manner(MANNER_HALF_ON_TENTH, true, 30000, 9, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_CLOSE_ON_TENTH, false, 30000, 9, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_HALF_ON_TENTH, false, 30000, 9, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_CLOSE_ON_TENTH, true, 30000, 9, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_HALF_ON_TENTH, true, 30000, 9, RDRIVE_CONNECTION_LOST);
 }
 
 static void test_a_server_that_talks_nonsense(void **state)
 {
     (void)state;
-    check_manner(MANNER_GARBAGE, false, 30000, 9, RDRIVE_CONNECTION_LOST);
-    check_manner(MANNER_FOREIGN_ID, false, 30000, 0, RDRIVE_CONNECTION_LOST);
-    check_manner(MANNER_OTHER_OPCODE, false, 30000, 0, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_GARBAGE, false, 30000, 9, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_FOREIGN_ID, false, 30000, 0, RDRIVE_CONNECTION_LOST);
+    check_manner(FAKE_OTHER_OPCODE, false, 30000, 0, RDRIVE_CONNECTION_LOST);
 }
 
 static void test_a_server_that_says_nothing(void **state)
 {
     (void)state;
-    check_manner(MANNER_SILENT, false, 100, 0, RDRIVE_TIMEOUT);
-    check_manner(MANNER_SILENT, true, 100, 0, RDRIVE_TIMEOUT);
-    check_manner(MANNER_MUTE, true, 100, 0, RDRIVE_TIMEOUT);
+    check_manner(FAKE_SILENT, false, 100, 0, RDRIVE_TIMEOUT);
+    check_manner(FAKE_SILENT, true, 100, 0, RDRIVE_TIMEOUT);
+    check_manner(FAKE_MUTE, true, 100, 0, RDRIVE_TIMEOUT);
 }
 
 static void test_a_server_that_is_not_there(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_GOOD};
-    start(&fake);
-    stop(&fake); /* nobody listens on the port any more */
+    struct fake_server fake = {.manner = FAKE_GOOD};
+    fake_start(&fake);
+    fake_stop(&fake); /* nobody listens on the port any more */
     struct client *client = open_client(&fake, false, 30000);
     submit_many(client, 10);
     run(client);
@@ -481,20 +248,20 @@ static void test_a_server_that_is_not_there(void **state)
 static void test_a_server_that_refuses_the_hello(void **state)
 {
     (void)state;
-    check_manner(MANNER_REFUSE_HELLO, false, 30000, 0, RDRIVE_UNAVAILABLE);
-    check_manner(MANNER_REFUSE_HELLO, true, 100, 0, RDRIVE_TIMEOUT);
+    check_manner(FAKE_REFUSE_HELLO, false, 30000, 0, RDRIVE_UNAVAILABLE);
+    check_manner(FAKE_REFUSE_HELLO, true, 100, 0, RDRIVE_TIMEOUT);
 }
 
 static void test_requests_after_a_new_connection(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_CLOSE_ON_TENTH};
-    start(&fake);
+    struct fake_server fake = {.manner = FAKE_CLOSE_ON_TENTH};
+    fake_start(&fake);
     struct client *client = open_client(&fake, true, 30000);
     client->resubmit_count = 200; /* some of them while there is no connection */
     submit_many(client, 20);
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->submitted_count, 220);
     assert_int_equal(client->status_counts[RDRIVE_OK] + client->status_counts[RDRIVE_CONNECTION_LOST], 220);
     assert_in_range(client->status_counts[RDRIVE_CONNECTION_LOST], 1, 40);
@@ -507,13 +274,13 @@ static void test_requests_after_a_new_connection(void **state)
 static void test_closing_with_requests_pending(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_GOOD};
-    start(&fake);
+    struct fake_server fake = {.manner = FAKE_GOOD};
+    fake_start(&fake);
     struct client *client = open_client(&fake, true, 30000);
     submit_many(client, 100);
     client->close_at = 30; /* in the middle of what one read brought */
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->status_counts[RDRIVE_OK], 30);
     assert_int_equal(client->status_counts[RDRIVE_CONNECTION_LOST], 70);
     free(client);
@@ -522,14 +289,14 @@ static void test_closing_with_requests_pending(void **state)
 static void test_closing_at_once(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_GOOD};
-    start(&fake);
+    struct fake_server fake = {.manner = FAKE_GOOD};
+    fake_start(&fake);
     struct client *client = open_client(&fake, true, 30000);
     submit_many(client, 10);
     close_connection(client);
     assert_int_equal(client->completed_count, 0); /* not inside the call */
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->status_counts[RDRIVE_CONNECTION_LOST], 10);
     free(client);
 }
@@ -537,8 +304,8 @@ static void test_closing_at_once(void **state)
 static void test_bounds(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_GOOD};
-    start(&fake);
+    struct fake_server fake = {.manner = FAKE_GOOD};
+    fake_start(&fake);
     struct client *client = open_client(&fake, true, 30000);
     close_connection(client);
     run(client);
@@ -571,28 +338,28 @@ static void test_bounds(void **state)
     small.operation = (enum rdrive_operation)0x77;
     assert_int_equal(rdrive_submit(client->connection, &small), RDRIVE_INVALID_ARGUMENT);
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->status_counts[RDRIVE_OK], 5);
     free(client);
 }
 
-static void check_stream(enum manner manner, enum rdrive_operation operation, uint64_t give_up_at,
+static void check_stream(enum fake_manner manner, enum rdrive_operation operation, uint64_t give_up_at,
                          enum rdrive_status expected, uint64_t len_expected)
 {
-    struct fake fake = {.manner = manner};
-    start(&fake);
+    struct fake_server fake = {.manner = manner};
+    fake_start(&fake);
     struct client *client = open_client(&fake, false, 30000);
     client->give_up_at = give_up_at;
     submit(client, operation);
     submit_many(client, 20); /* a stream is in nobody's way */
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->requests[0].status, expected);
     if (operation == RDRIVE_OP_WRITE_STREAM && len_expected != 0)
         assert_int_equal(fake.uploaded_len, len_expected);
     if (operation == RDRIVE_OP_READ_STREAM && len_expected != 0)
         assert_int_equal(client->received_len, len_expected);
-    if (manner == MANNER_GOOD)
+    if (manner == FAKE_GOOD)
         assert_int_equal(fake.aborted, expected == RDRIVE_ABORTED);
     free(client);
 }
@@ -600,42 +367,46 @@ static void check_stream(enum manner manner, enum rdrive_operation operation, ui
 static void test_uploads(void **state)
 {
     (void)state;
-    check_stream(MANNER_GOOD, RDRIVE_OP_WRITE_STREAM, 0, RDRIVE_OK, VALUE_LEN);
-    check_stream(MANNER_GOOD, RDRIVE_OP_WRITE_STREAM, 1 << 20, RDRIVE_ABORTED, 0);
-    check_stream(MANNER_REFUSE_STREAM, RDRIVE_OP_WRITE_STREAM, 0, RDRIVE_NO_SPACE, 0);
+    check_stream(FAKE_GOOD, RDRIVE_OP_WRITE_STREAM, 0, RDRIVE_OK, VALUE_LEN);
+    check_stream(FAKE_GOOD, RDRIVE_OP_WRITE_STREAM, 1 << 20, RDRIVE_ABORTED, 0);
+    check_stream(FAKE_REFUSE_STREAM, RDRIVE_OP_WRITE_STREAM, 0, RDRIVE_NO_SPACE, 0);
 }
 
 static void test_downloads(void **state)
 {
     (void)state;
-    check_stream(MANNER_GOOD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_OK, VALUE_LEN);
-    check_stream(MANNER_GOOD, RDRIVE_OP_READ_STREAM, 1 << 20, RDRIVE_ABORTED, 0);
-    check_stream(MANNER_BREAK_DOWNLOAD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_CORRUPT, VALUE_LEN);
+    check_stream(FAKE_GOOD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_OK, VALUE_LEN);
+    check_stream(FAKE_GOOD, RDRIVE_OP_READ_STREAM, 1 << 20, RDRIVE_ABORTED, 0);
+    check_stream(FAKE_BREAK_DOWNLOAD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_CORRUPT, VALUE_LEN);
 }
 
-static void test_a_download_that_ends_too_early(void **state)
+static void test_downloads_of_another_length(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_CUT_DOWNLOAD};
-    start(&fake);
-    struct client *client = open_client(&fake, false, 30000);
-    submit(client, RDRIVE_OP_READ_STREAM);
-    run(client);
-    stop(&fake);
-    assert_int_equal(client->requests[0].status, RDRIVE_CONNECTION_LOST);
-    free(client);
+    const enum fake_manner manners[] = {FAKE_CUT_DOWNLOAD, FAKE_LONG_DOWNLOAD};
+    for (size_t i = 0; i < sizeof manners / sizeof manners[0]; i++) {
+        struct fake_server fake = {.manner = manners[i]};
+        fake_start(&fake);
+        struct client *client = open_client(&fake, false, 30000);
+        submit(client, RDRIVE_OP_READ_STREAM);
+        run(client);
+        fake_stop(&fake);
+        assert_int_equal(client->requests[0].status, RDRIVE_CONNECTION_LOST);
+        assert_in_range(client->received_len, 1, VALUE_LEN);
+        free(client);
+    }
 }
 
 static void test_streams_time_out(void **state)
 {
     (void)state;
-    struct fake fake = {.manner = MANNER_SILENT};
-    start(&fake);
+    struct fake_server fake = {.manner = FAKE_SILENT};
+    fake_start(&fake);
     struct client *client = open_client(&fake, false, 100);
     submit(client, RDRIVE_OP_READ_STREAM);
     submit(client, RDRIVE_OP_WRITE_STREAM);
     run(client);
-    stop(&fake);
+    fake_stop(&fake);
     assert_int_equal(client->status_counts[RDRIVE_TIMEOUT], 2);
     free(client);
 }
@@ -671,7 +442,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_uploads),
         cmocka_unit_test(test_downloads),
-        cmocka_unit_test(test_a_download_that_ends_too_early),
+        cmocka_unit_test(test_downloads_of_another_length),
         cmocka_unit_test(test_streams_time_out),
         cmocka_unit_test(test_addresses),
     };
