@@ -132,8 +132,13 @@ enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, 
     status = read_all(spool, read, context);
     if (status == RD_OK) {
         struct rd_entry entry = {.key = key};
-        struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
+        struct rd_op op = {.kind = RD_OP_STREAM,
+                           .entries = &entry,
+                           .entry_count = 1,
+                           .spool = spool,
+                           .placement = rd_spool_place(spool)};
         status = execute(store, &op, ret_written);
+        rd_placement_destroy(op.placement);
     }
     rd_spool_destroy(spool);
     return status;
@@ -146,8 +151,14 @@ static enum rd_status append_value(const struct rd_value *value, struct rd_key k
                                    enum rd_durability durability, struct rd_written *ret_written)
 {
     struct rd_entry entry = {.key = key, .payload = value->payload, .crc32_known = true, .crc32 = value->crc32};
-    struct rd_op op = {.kind = RD_OP_WRITE, .durability = durability, .entries = &entry, .entry_count = 1};
-    return execute(target, &op, ret_written);
+    struct rd_op op = {.kind = RD_OP_WRITE,
+                       .durability = durability,
+                       .entries = &entry,
+                       .entry_count = 1,
+                       .placement = rd_store_place(target, value->payload)};
+    enum rd_status status = execute(target, &op, ret_written);
+    rd_placement_destroy(op.placement);
+    return status;
 }
 
 static enum rd_status find_verified(struct rd_store *source, struct rd_key key, struct rd_value *ret_value)

@@ -183,6 +183,16 @@ int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *p
     return 0;
 }
 
+int rd_datafile_write_slice(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes)
+{
+    union {
+        const void *readable;
+        void *base;
+    } from = {.readable = bytes.data};
+    struct iovec part = {.iov_base = from.base, .iov_len = bytes.len};
+    return rd_datafile_write(file, offset, &part, 1);
+}
+
 /* For file systems that cannot copy inside the kernel. */
 static ssize_t copy_through_memory(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t offset,
                                    size_t len_max)
@@ -279,12 +289,7 @@ enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset,
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot make a file for the torn end of %s",
                             file->path);
     struct rd_datafile aside = {.io = file->io, .fd = fd};
-    union {
-        const void *readable;
-        void *base;
-    } from = {.readable = bytes.data};
-    struct iovec part = {.iov_base = from.base, .iov_len = bytes.len};
-    int failed = rd_datafile_write(&aside, 0, &part, 1);
+    int failed = rd_datafile_write_slice(&aside, 0, bytes);
     if (failed == 0 && file->io->fsync(file->io->self, fd) != 0)
         failed = errno;
     file->io->close(file->io->self, fd);

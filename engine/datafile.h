@@ -35,6 +35,9 @@ void rd_datafile_close(struct rd_datafile *file);
 int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *parts,
                       int part_count) RD_MUST_CHECK;
 
+/* As rd_datafile_write, of one piece. */
+int rd_datafile_write_slice(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes) RD_MUST_CHECK;
+
 /* Copies len bytes of another descriptor to `offset`: inside the kernel where it can. 0 or an
  * errno value. */
 int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t len,

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/endian.h"
+#include "engine/digest.h"
 #include "engine/engine.h"
 
 uint32_t rd_crc32(uint32_t crc, struct rd_slice bytes)
@@ -33,4 +34,28 @@ void rd_key_namespaced(struct rd_slice namespace_bytes, struct rd_slice key, uin
 {
     rd_store_u64le(ret_key, rd_key_of_bytes(namespace_bytes).hash);
     rd_store_u64le(ret_key + 8, rd_key_of_bytes(key).hash);
+}
+
+#define CRC_POLYNOMIAL UINT32_C(0xedb88320) /* bit-reversed, as in the right-shifting form */
+
+uint32_t rd_crc32_multiply(uint32_t a, uint32_t b)
+{
+    uint32_t product = 0;
+    for (uint32_t bit = UINT32_C(1) << 31; bit != 0; bit >>= 1) {
+        product ^= (a & bit) != 0 ? b : 0;
+        b = b >> 1 ^ ((b & 1) != 0 ? CRC_POLYNOMIAL : 0);
+    }
+    return product;
+}
+
+uint32_t rd_crc32_of_zeros(uint64_t len)
+{
+    uint32_t power = RD_CRC32_ZERO_BYTE;
+    uint32_t crc = UINT32_MAX; /* the register before the first byte */
+    for (; len != 0; len >>= 1) {
+        if ((len & 1) != 0)
+            crc = rd_crc32_multiply(power, crc);
+        power = rd_crc32_multiply(power, power);
+    }
+    return ~crc;
 }

@@ -103,8 +103,24 @@ static int put_payload(struct rd_encoder *encoder, struct rd_datafile *file, con
     return 0;
 }
 
+static void put_trailer(struct rd_encoder *encoder, const struct rd_plan_entry *entry)
+{
+    struct rd_trailer trailer = {
+        .key_hash = entry->key_hash, .prev_tail = entry->prev_tail, .crc32 = entry->crc32};
+    rd_trailer_encode(&trailer, encoder->buffer + encoder->buffer_len);
+    encoder->buffer_len += RD_TRAILER_LEN;
+}
+
 static int put_entry(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan_entry *entry)
 {
+    if (entry->in_place) {
+        int failed = flush(encoder, file);
+        encoder->offset = entry->payload_offset + entry->payload.len;
+        if (!entry->crc32_known)
+            entry->crc32 = rd_crc32(0, entry->payload);
+        put_trailer(encoder, entry);
+        return failed;
+    }
     size_t pad = (size_t)(entry->payload_offset - entry->prev_tail);
     memset(encoder->buffer + encoder->buffer_len, 0, pad);
     encoder->buffer_len += pad;
@@ -112,10 +128,7 @@ static int put_entry(struct rd_encoder *encoder, struct rd_datafile *file, struc
     if (!entry->crc32_known)
         entry->crc32 = rd_crc32(0, entry->payload);
     entry->crc32_known = true;
-    struct rd_trailer trailer = {
-        .key_hash = entry->key_hash, .prev_tail = entry->prev_tail, .crc32 = entry->crc32};
-    rd_trailer_encode(&trailer, encoder->buffer + encoder->buffer_len);
-    encoder->buffer_len += RD_TRAILER_LEN;
+    put_trailer(encoder, entry);
     return failed;
 }
 

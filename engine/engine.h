@@ -183,6 +183,19 @@ uint64_t rd_spool_len(const struct rd_spool *spool); /* bytes */
 /* Not while an operation holds it. NULL is fine. */
 void rd_spool_destroy(struct rd_spool *spool);
 
+/* A long value that was copied into the store's file ahead of its tail and synced, so that committing it takes a
+ * few bytes and holds no other writer up. For the operation that commits it, in op->placement. */
+struct rd_placement;
+
+/* Copies; blocks for as long as that takes. NULL is no failure: the value is short, or the place is taken, or the
+ * disk will not have it; the operation then appends it in the ordinary way. payload must stay valid until the
+ * operation has completed, and is the payload that the operation will name. Not on a thread that must not wait. */
+struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload);
+struct rd_placement *rd_spool_place(struct rd_spool *spool);
+
+/* After the operation has completed, or where there will be none. Before the store is closed. NULL is fine. */
+void rd_placement_destroy(struct rd_placement *placement);
+
 enum rd_op_kind {
     RD_OP_WRITE,        /* one entry */
     RD_OP_BATCH_WRITE,  /* any number, all or nothing, visible at once */
@@ -221,6 +234,7 @@ struct rd_op {
     struct rd_condition condition;        /* WRITE, STREAM, DELETE: on the key; RENAME: on the source */
     struct rd_condition target_condition; /* RENAME: on the target */
     bool source_verified;                 /* RENAME with RD_IF_VERSION: the caller has verified that payload */
+    struct rd_placement *placement;       /* WRITE, STREAM, RENAME: borrows, of their value; NULL: none */
     struct rd_sink *sink;                 /* borrows */
     void *context;                        /* the caller's own */
 

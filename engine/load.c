@@ -37,6 +37,8 @@ static enum rd_status add_record(struct rd_store *store, const uint8_t *file, co
                                  struct tombstones *tombstones, uint64_t *live_bytes)
 {
     uint64_t key_hash = record->trailer.key_hash;
+    if (key_hash == RD_RESERVED_KEY_HASH)
+        return RD_OK; /* the engine's own entry */
     if (rd_index_lookup(&store->index, file, key_hash) != 0)
         return RD_OK;
     bool grew;

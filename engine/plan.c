@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/digest.h"
 #include "engine/engine.h"
 #include "engine/index.h"
 #include "engine/record.h"
@@ -35,6 +36,8 @@ void rd_plan_begin(struct rd_plan *plan, uint64_t tail)
     plan->entry_count = 0;
     plan->step_count = 0;
     plan->tail = tail;
+    plan->placed_at = 0;
+    plan->placed = false;
     plan->latest_mask = 0;
 }
 
@@ -132,6 +135,39 @@ static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state st
     return entry;
 }
 
+/* Zeros from the tail to just before a value that lies ahead: an entry that closes the gap. */
+static void add_filler(struct rd_plan *plan)
+{
+    struct rd_plan_entry *filler = &plan->entries[plan->entry_count++];
+    uint64_t payload_offset = rd_record_align(plan->tail);
+    uint64_t len = plan->placed_at - RD_TRAILER_LEN - payload_offset;
+    *filler = (struct rd_plan_entry){
+        .key_hash = RD_RESERVED_KEY_HASH,
+        .payload = rd_slice(NULL, len),
+        .prev_tail = plan->tail,
+        .payload_offset = payload_offset,
+        .crc32 = rd_crc32_of_zeros(len),
+        .crc32_known = true,
+        .in_place = true,
+        .superseded = true, /* never published */
+    };
+    plan->tail = plan->placed_at;
+}
+
+/* A value: appended, or committed where it lies ahead. */
+static struct rd_plan_entry *add_value(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                       struct key_state state, uint64_t key_hash, struct rd_slice payload)
+{
+    if (plan->placed_at == 0)
+        return add_entry(plan, state, key_hash, payload, false);
+    add_filler(plan);
+    state = look_up(plan, index, file, key_hash);
+    struct rd_plan_entry *entry = add_entry(plan, state, key_hash, payload, false);
+    entry->in_place = true;
+    plan->placed = true;
+    return entry;
+}
+
 /* The payload, place and checksum of a live key's newest value. False where the file was changed by others. */
 static bool newest_value(struct key_state state, const uint8_t *file, struct rd_plan_entry *ret_value)
 {
@@ -198,7 +234,9 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
             return status;
         op->replaced = state.live;
         bool tombstone = is_one_zero_byte(entry->payload);
-        struct rd_plan_entry *planned = add_entry(plan, state, entry->key.hash, entry->payload, tombstone);
+        struct rd_plan_entry *planned = tombstone
+                                            ? add_entry(plan, state, entry->key.hash, entry->payload, true)
+                                            : add_value(plan, index, file, state, entry->key.hash, entry->payload);
         if (entry->crc32_known && !tombstone) {
             planned->crc32 = entry->crc32;
             planned->crc32_known = true;
@@ -239,7 +277,7 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     if (status != RD_OK)
         return status;
     struct rd_slice payload = spool->fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);
-    struct rd_plan_entry *entry = add_entry(plan, state, key_hash, payload, false);
+    struct rd_plan_entry *entry = add_value(plan, index, file, state, key_hash, payload);
     entry->spool = spool->fd < 0 ? NULL : spool;
     entry->crc32 = spool->crc32;
     entry->crc32_known = true;
@@ -273,7 +311,7 @@ static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index,
     bool verified = value.crc32_known || (op->source_verified && op->condition.kind == RD_IF_VERSION);
     if (!verified && rd_crc32(0, value.payload) != value.crc32)
         return RD_CORRUPT;
-    struct rd_plan_entry *entry = add_entry(plan, target, to, value.payload, false);
+    struct rd_plan_entry *entry = add_value(plan, index, file, target, to, value.payload);
     entry->spool = value.spool;
     entry->crc32 = value.crc32;
     entry->crc32_known = true;
@@ -312,14 +350,16 @@ static judge_fn *const judges[] = {
     [RD_OP_BATCH_DELETE] = judge_deletes, [RD_OP_STREAM] = judge_stream,      [RD_OP_RENAME] = judge_rename,
 };
 
-void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op)
+void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op,
+                 uint64_t placed_at)
 {
+    plan->placed_at = placed_at;
     op->count = 0;
     op->replaced = false;
     op->offset = 0;
     op->crc32 = 0;
     uint32_t first = plan->entry_count;
-    op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
+    op->status = fits(plan, op) ? make_room(plan, op->entry_count + 1) : RD_NO_SPACE;
     if (op->status == RD_OK)
         op->status = judges[op->kind](plan, index, file, op);
     op->tail = plan->tail;

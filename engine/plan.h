@@ -31,6 +31,7 @@ struct rd_plan_entry {
     bool crc32_known;
     bool tombstone;
     bool in_index;   /* the key was live before this group */
+    bool in_place;   /* the payload lies there already: only the trailer is to be written */
     bool superseded; /* a later entry of the group has the same key: never published */
 };
 
@@ -51,6 +52,8 @@ struct rd_plan {
     uint32_t entry_capacity;
     uint32_t step_count;  /* at most RD_PLAN_STEPS_MAX */
     uint32_t latest_mask; /* slots that this group uses - 1; twice entry_capacity are there */
+    uint64_t placed_at;   /* where the value of the operation being judged lies already; 0: nowhere */
+    bool placed;          /* the group commits what lies ahead */
     uint64_t tail;        /* where the group will end */
 };
 
@@ -62,7 +65,9 @@ void rd_plan_begin(struct rd_plan *plan, uint64_t tail);
 
 /* Judges op as the group's next. Sets op->status and the results that are known now (count, replaced). An
  * operation that fails adds no entries, only its step. file: the map, up to the published tail. */
-void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op);
+/* placed_at: where the operation's value lies ahead of the tail already, or 0. */
+void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op,
+                 uint64_t placed_at);
 
 /* Room in the index for all that the plan adds, or RD_NO_MEMORY. */
 enum rd_status rd_plan_reserve(struct rd_plan *plan, struct rd_index *index, const uint8_t *file) RD_MUST_CHECK;

@@ -24,8 +24,10 @@
 #define RD_RECORD_ALIGN  64u
 #define RD_TRAILER_LEN   20u
 #define RD_TOMBSTONE_LEN 21u
-#define RD_TOMBSTONE_CRC 0xd202ef8du               /* crc32 of one zero byte */
-#define RD_TAIL_MAX      ((UINT64_C(1) << 48) - 1) /* the index keeps offsets in 48 bits */
+#define RD_TOMBSTONE_CRC 0xd202ef8du /* crc32 of one zero byte */
+#define RD_RESERVED_KEY_HASH                                                                                      \
+    UINT64_C(0x6472697665000001)              /* of the engine's own entries; no operation may name it */
+#define RD_TAIL_MAX ((UINT64_C(1) << 48) - 1) /* the index keeps offsets in 48 bits */
 
 static_assert((RD_RECORD_ALIGN & (RD_RECORD_ALIGN - 1)) == 0, "alignment is a power of two");
 static_assert(RD_TRAILER_LEN == 8 + 8 + 4, "trailer: hash, prev_tail, crc");

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "engine/digest.h"
 #include "engine/engine.h"
 #include "engine/record.h"
 
@@ -82,8 +83,7 @@ static bool any_entry_is_whole(struct rd_slice file, uint64_t end)
 
 /* ---- checksums of any stretch of the file ------------------------------------------------------------- */
 
-#define CRC_POLYNOMIAL  0xedb88320u /* bit-reversed, as in the zlib polynomial's right-shifting form */
-#define COMBINE_LEN_MIN 8192u       /* below it reading the bytes is cheaper than combining */
+#define COMBINE_LEN_MIN 8192u /* below it reading the bytes is cheaper than combining */
 
 /* The checksum of the file's first `end` bytes, and what appending 2^i zero bytes multiplies a checksum with. From
  * these follows the checksum of any stretch that ends there: crc(AB) = crc(A) * x^(8 |B|) + crc(B). */
@@ -93,22 +93,11 @@ struct prefix {
     uint32_t powers[48];
 };
 
-/* Of two polynomials modulo the checksum's; the highest bit is x^0. */
-static uint32_t multiply(uint32_t a, uint32_t b)
-{
-    uint32_t product = 0;
-    for (uint32_t bit = UINT32_C(1) << 31; bit != 0; bit >>= 1) {
-        product ^= (a & bit) != 0 ? b : 0;
-        b = b >> 1 ^ ((b & 1) != 0 ? CRC_POLYNOMIAL : 0);
-    }
-    return product;
-}
-
 static void prefix_init(struct prefix *prefix)
 {
-    *prefix = (struct prefix){.powers[0] = UINT32_C(1) << 23};
+    *prefix = (struct prefix){.powers[0] = RD_CRC32_ZERO_BYTE};
     for (size_t i = 1; i < sizeof prefix->powers / sizeof prefix->powers[0]; i++)
-        prefix->powers[i] = multiply(prefix->powers[i - 1], prefix->powers[i - 1]);
+        prefix->powers[i] = rd_crc32_multiply(prefix->powers[i - 1], prefix->powers[i - 1]);
 }
 
 /* end: never lower than before. */
@@ -124,7 +113,7 @@ static uint32_t prefix_without(const struct prefix *prefix, uint32_t before, uin
 {
     for (size_t i = 0; len != 0; i++, len >>= 1)
         if ((len & 1) != 0)
-            before = multiply(prefix->powers[i], before);
+            before = rd_crc32_multiply(prefix->powers[i], before);
     return prefix->crc ^ before;
 }
 
@@ -217,7 +206,7 @@ static enum rd_status follow_forward(struct rd_slice file, uint64_t begin, uint6
     enum rd_status status = reached_add(&list, begin, crc_before) ? RD_OK : RD_NO_MEMORY;
     for (uint64_t end = begin + RD_TOMBSTONE_LEN; status == RD_OK && end <= file.len; end++) {
         uint64_t prev_tail = rd_load_u64le(file.data + end - PREV_TAIL_FROM_END);
-        if (prev_tail > end - RD_TOMBSTONE_LEN)
+        if (prev_tail > end - RD_TOMBSTONE_LEN || prev_tail < begin)
             continue;
         struct reached *from = reached_find(&list, prev_tail);
         struct rd_record record;

@@ -44,12 +44,7 @@ uint64_t rd_spool_len(const struct rd_spool *spool)
 static int write_out(struct rd_spool *spool, struct rd_slice bytes, uint64_t offset)
 {
     struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
-    union {
-        const void *readable;
-        void *base;
-    } from = {.readable = bytes.data};
-    struct iovec part = {.iov_base = from.base, .iov_len = bytes.len};
-    return rd_datafile_write(&file, offset, &part, 1);
+    return rd_datafile_write_slice(&file, offset, bytes);
 }
 
 /* From memory to a file: the bytes so far go first. */

@@ -67,12 +67,14 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->verify_reads = !options->verify_reads_off;
     store->opened_read_only = options->read_only;
     rd_epoch_init(&store->epoch);
+    rd_ahead_init(&store->ahead);
     pthread_mutex_init(&store->publish_lock, NULL);
     pthread_mutex_init(&store->state_lock, NULL);
     enum rd_status status = rd_queue_init(
         &store->queue, options->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : options->queue_count_max,
         options->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : options->queue_bytes_max);
     if (status != RD_OK) {
+        rd_ahead_deinit(&store->ahead);
         pthread_mutex_destroy(&store->state_lock);
         pthread_mutex_destroy(&store->publish_lock);
         return rd_error_set(ret_error, status, 0, "no memory for a store");
@@ -87,6 +89,7 @@ static void deinit(struct rd_store *store)
     rd_epoch_deinit(&store->epoch);
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);
+    rd_ahead_deinit(&store->ahead);
     pthread_mutex_destroy(&store->state_lock);
     pthread_mutex_destroy(&store->publish_lock);
 }
@@ -240,6 +243,14 @@ static enum rd_status check_writable(const struct rd_store *store)
     return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
 }
 
+static bool names_reserved_key(const struct rd_op *op)
+{
+    for (size_t i = 0; i < op->entry_count; i++)
+        if (op->entries != NULL && op->entries[i].key.hash == RD_RESERVED_KEY_HASH)
+            return true;
+    return false;
+}
+
 static bool entry_count_fits(const struct rd_op *op)
 {
     if (op->kind == RD_OP_BATCH_WRITE || op->kind == RD_OP_BATCH_DELETE)
@@ -251,7 +262,8 @@ enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool w
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
         op->durability == RD_DURABILITY_INTERVAL || op->durability > RD_DURABILITY_NONE ||
-        op->kind > RD_OP_RENAME || (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op))
+        op->kind > RD_OP_RESERVE || names_reserved_key(op) || (op->kind == RD_OP_STREAM && op->spool == NULL) ||
+        !entry_count_fits(op))
         return RD_INVALID_ARGUMENT;
     enum rd_status status = check_writable(store);
     if (status != RD_OK)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/ahead.h"
 #include "engine/datafile.h"
 #include "engine/encoder.h"
 #include "engine/engine.h"
@@ -56,6 +57,7 @@ struct rd_store {
     bool damaged;                    /* constant: [damage_begin, damage_end) of the chain cannot be followed */
     uint64_t damage_begin;           /* constant */
     uint64_t damage_end;             /* constant */
+    struct rd_ahead ahead;
     struct rd_queue queue;
     struct rd_writer writer;
 };

@@ -172,7 +172,9 @@ static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
     uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
-    int cut = rd_datafile_cut(&store->file, tail);
+    int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
+    if (cut == 0)
+        cut = rd_datafile_cut(&store->file, tail);
     rd_store_make_read_only(store, "%s failed: %s%s%s; no write is taken until the store is reopened", what,
                             strerror(os_errno),
                             cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
@@ -193,7 +195,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         return status;
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
-        rd_datafile_cut(&store->file, tail) == 0)
+        rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0)
         return RD_NO_SPACE;
     if (*ret_errno != 0) {
         fail_store(store, "writing", *ret_errno);
@@ -229,6 +231,34 @@ static bool is_writable(struct rd_store *store)
     return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
 }
 
+/* What lies ahead is given up; its value will be appended like any other. */
+static void evict(struct rd_store *store)
+{
+    int failed =
+        rd_ahead_evict(&store->ahead, &store->file, atomic_load_explicit(&store->tail, memory_order_relaxed));
+    if (failed != 0)
+        fail_store(store, "cutting the file", failed);
+}
+
+static bool comes_too_close(const struct rd_store *store, const struct rd_plan *plan)
+{
+    return store->ahead.active && !plan->placed && plan->tail + RD_AHEAD_MARGIN > store->ahead.begin;
+}
+
+/* A placing thread asks for a region. A group of its own, so that no tail is planned already. */
+static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op)
+{
+    struct rd_op *rest = op->next;
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    op->status = is_writable(store)
+                     ? rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len)
+                     : RD_IO_ERROR;
+    op->offset = store->ahead.begin;
+    op->next = NULL;
+    complete(store, op);
+    return rest;
+}
+
 /* Plans the operations from first on, until the group is full. Returns the first that is left out. */
 static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
 {
@@ -237,12 +267,26 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
     rd_plan_begin(plan, tail);
     struct rd_op *op = first;
-    while (op != NULL && plan->step_count < op_count_max && plan->tail - tail < GROUP_BYTES_MAX &&
-           plan->entry_count < GROUP_ENTRIES_MAX) {
-        rd_plan_add(plan, &store->index, file, op);
+    while (op != NULL && op->kind != RD_OP_RESERVE && plan->step_count < op_count_max &&
+           plan->tail - tail < GROUP_BYTES_MAX && plan->entry_count < GROUP_ENTRIES_MAX) {
+        bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
+        rd_plan_add(plan, &store->index, file, op, ready ? store->ahead.begin : 0);
         op = op->next;
+        if (comes_too_close(store, plan))
+            evict(store);
     }
     return op;
+}
+
+static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const struct rd_plan_step *step = &plan->steps[i];
+        bool placed = step->count > 1 && plan->entries[step->first].in_place;
+        if (placed)
+            rd_placement_commit(step->op->placement);
+    }
+    rd_ahead_release(&store->ahead);
 }
 
 /* So that a look after a crash need not go back further. Nobody waits for it: the group has been answered. */
@@ -256,6 +300,11 @@ static void record_progress(struct rd_store *store)
 static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max,
                                   enum rd_status *ret_status)
 {
+    *ret_status = RD_OK;
+    if (rd_ahead_is_abandoned(&store->ahead))
+        evict(store);
+    if (first->kind == RD_OP_RESERVE)
+        return commit_reservation(store, first);
     struct rd_plan *plan = &store->writer.plan;
     struct rd_op *rest = plan_group(store, first, op_count_max);
     enum rd_durability synced = RD_DURABILITY_DEFAULT;
@@ -271,6 +320,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     *ret_status = status;
     if (retry)
         return first;
+    if (status == RD_OK && plan->placed)
+        commit_placement(store, plan);
     if (status != RD_OK)
         fail_all(plan, status, os_errno);
     else if (plan->entry_count != 0)
@@ -320,8 +371,10 @@ static void *run(void *context)
         }
         sync_late(store);
         writer->answered_unsynced = false;
-        if (closing)
+        if (closing) {
+            evict(store);
             return NULL;
+        }
     }
 }
 

@@ -36,6 +36,7 @@ void rd_call_destroy(struct rd_call *call)
     for (size_t i = 0; i < call->listed_count; i++)
         rd_hosted_unref(call->listed[i]);
     free(call->listed);
+    rd_placement_destroy(call->placement);
     rd_upload_destroy(call->upload);
     if (call->target != NULL)
         rd_hosted_unuse(call->target);

@@ -54,15 +54,16 @@ struct rd_call {
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */
 
-    struct rd_response response; /* borrows from what follows and from the request */
-    struct rd_value value;       /* owned; what response.value shows */
-    bool verify_while_sending;   /* the value's checksum has not been looked at */
-    struct rd_entry entries[2];  /* of a single write, delete or rename */
-    struct rd_upload *upload;    /* owned; of a streamed write */
-    bool stream_cancelled;       /* read_stream: the reader has given it up before its answer was encoded */
-    struct rd_hosted *target;    /* one use, of a copy's target; NULL: none */
-    void *memory;                /* owned; arrays of a batch or listing */
-    struct rd_value *values;     /* owned pins, inside memory */
+    struct rd_response response;    /* borrows from what follows and from the request */
+    struct rd_value value;          /* owned; what response.value shows */
+    bool verify_while_sending;      /* the value's checksum has not been looked at */
+    struct rd_entry entries[2];     /* of a single write, delete or rename */
+    struct rd_placement *placement; /* owned; a long value that lies ahead in the store it goes to */
+    struct rd_upload *upload;       /* owned; of a streamed write */
+    bool stream_cancelled;          /* read_stream: the reader has given it up before its answer was encoded */
+    struct rd_hosted *target;       /* one use, of a copy's target; NULL: none */
+    void *memory;                   /* owned; arrays of a batch or listing */
+    struct rd_value *values;        /* owned pins, inside memory */
     size_t value_count;
     struct rd_hosted **listed; /* owned references, borrowed by a listing */
     size_t listed_count;

@@ -3,9 +3,11 @@
  * handlers_move.c - rename, copy, transfer: sequences of the engine's operations, none of which waits for another
  * store or for a loop.
  *
- *   rename     (verify the value, where it is long, on a pool thread) -> one atomic append
- *   copy       verify -> append to the target
- *   transfer   verify -> append to the target, always synced -> delete the version that was copied from the source
+ *   rename     (a long value: verify, put it ahead) -> one atomic append
+ *   copy       verify, put it ahead -> append to the target
+ *   transfer   the same, always synced -> delete the version that was copied from the source
+ *
+ * Verifying and putting ahead a long value is a pool thread's work.
  *
  * The value is never copied into memory: the target's writer takes it from the source's map, where it is pinned.
  * At every moment of a transfer the value is in at least one of the two stores.
@@ -22,21 +24,13 @@
 #define VERIFY_HERE_MAX (256u << 10) /* longer values are verified on a pool thread */
 #define RENAME_TRIES    4u           /* of a value that is replaced while it is being verified */
 
-/* On a pool thread. */
-static void verify(struct rd_call *call)
+/* On a pool thread: verifies the value and, where it is long, puts it ahead in the store it goes to. */
+static void prepare(struct rd_call *call)
 {
+    struct rd_hosted *goes_to = call->target != NULL ? call->target : call->hosted;
     call->error.status = rd_value_verify(&call->value);
-}
-
-/* Verifies call->value, then goes on with `next`, which looks at call->error.status. */
-static void verify_then(struct rd_call *call, void (*next)(struct rd_call *call))
-{
-    if (call->value.payload.len > VERIFY_HERE_MAX) {
-        rd_call_start_work(call, verify, next);
-        return;
-    }
-    verify(call);
-    next(call);
+    if (call->error.status == RD_OK)
+        call->placement = rd_store_place(goes_to->store, call->value.payload);
 }
 
 /* ---- rename ----------------------------------------------------------------------------------------------- */
@@ -48,6 +42,9 @@ static void complete_rename(struct rd_call *call)
     bool replaced_meanwhile = call->op.status == RD_PRECONDITION_FAILED && call->op.source_verified &&
                               call->request->condition.kind != RD_MESSAGE_IF_VERSION &&
                               call->request->target_condition.kind == RD_MESSAGE_IF_ANYTHING;
+    rd_placement_destroy(call->placement);
+    call->placement = NULL;
+    rd_value_release(&call->value);
     if (replaced_meanwhile && ++call->tries < RENAME_TRIES)
         find_to_rename(call);
     else
@@ -73,9 +70,9 @@ static void submit_rename(struct rd_call *call)
         op->condition =
             (struct rd_condition){.kind = RD_IF_VERSION, .offset = call->value.offset, .crc32 = call->value.crc32};
     }
+    op->placement = call->placement;
     op->entries = call->entries;
     op->entry_count = 2;
-    rd_value_release(&call->value);
     rd_handler_submit(call, call->hosted, complete_rename);
 }
 
@@ -88,7 +85,7 @@ static void find_to_rename(struct rd_call *call)
     bool verified_here = status == RD_OK && call->value.payload.len > VERIFY_HERE_MAX &&
                          rd_terms_condition_holds(&request->condition, &call->value);
     if (verified_here) {
-        rd_call_start_work(call, verify, submit_rename);
+        rd_call_start_work(call, prepare, submit_rename);
         return;
     }
     if (status == RD_OK)
@@ -187,6 +184,7 @@ static void append_to_target(struct rd_call *call)
     op->kind = RD_OP_WRITE;
     op->durability = call->request->opcode == RD_OPCODE_TRANSFER ? RD_DURABILITY_SYNC
                                                                  : rd_terms_durability(call->request->durability);
+    op->placement = call->placement;
     op->entries = call->entries;
     op->entry_count = 1;
     rd_handler_submit(call, call->target, complete_append);
@@ -203,8 +201,12 @@ static void run_copy(struct rd_call *call)
     call->entries[0] = (struct rd_entry){.key = rd_terms_key(&call->request->key)};
     if (rd_store_find(call->hosted->store, call->entries[0].key, &call->value) != RD_OK)
         rd_handler_fail_not_found(call);
-    else
-        verify_then(call, append_to_target);
+    else if (call->value.payload.len > VERIFY_HERE_MAX)
+        rd_call_start_work(call, prepare, append_to_target);
+    else {
+        call->error.status = rd_value_verify(&call->value);
+        append_to_target(call);
+    }
 }
 
 void rd_run_copy(struct rd_call *call)

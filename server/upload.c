@@ -16,7 +16,8 @@ struct rd_upload {
     struct rd_spool *spool;    /* owned; the pool thread's while working */
     struct rd_buffer gathered; /* parts that are not on their way to the spool yet */
     struct rd_buffer spooling; /* the pool thread's while working */
-    enum rd_status status;     /* of the spooling */
+    enum rd_status status;     /* not RD_OK: the upload has failed; the loop's */
+    enum rd_status spooled;    /* of the last spooling; the pool thread's while working */
     bool working;
     bool ended;           /* the last part is in */
     uint64_t progress_ms; /* uv_now */
@@ -39,7 +40,8 @@ bool rd_upload_is_working(const struct rd_call *call)
 
 bool rd_upload_is_full(const struct rd_call *call)
 {
-    return call->upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
+    const struct rd_upload *upload = call->upload;
+    return upload->ended || upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
 }
 
 uint64_t rd_upload_progress_ms(const struct rd_call *call)
@@ -47,16 +49,15 @@ uint64_t rd_upload_progress_ms(const struct rd_call *call)
     return call->upload->progress_ms;
 }
 
-/* While the pool thread has the spool, the error waits for it. */
+/* No part is taken from here on. While the pool thread has the spool, the answer waits for it. */
 static void fail(struct rd_call *call, enum rd_status status, const char *message)
 {
     rd_error_set(&call->error, status, 0, "%s", message);
     call->upload->status = status;
     rd_buffer_clear(&call->upload->gathered);
-    if (call->upload->working)
-        return;
     rd_conn_upload_over(call->conn, call, call->upload->ended);
-    rd_call_fail_error(call, status, &call->error);
+    if (!call->upload->working)
+        rd_call_fail_error(call, status, &call->error);
 }
 
 void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message)
@@ -89,16 +90,38 @@ void rd_upload_begin(struct rd_call *call)
 
 /* ---- to the spool ----------------------------------------------------------------------------------------- */
 
+/* On a pool thread: so that the append at the end holds nobody up. */
+static void place(struct rd_call *call)
+{
+    call->placement = rd_spool_place(call->upload->spool);
+}
+
+static void after_placing(struct rd_call *call)
+{
+    call->upload->working = false;
+    if (rd_conn_is_closing(call->conn)) {
+        rd_call_finish(call); /* into nothing */
+        return;
+    }
+    rd_conn_upload_over(call->conn, call, true);
+    rd_dispatch_enter_lane(call, RD_CALL_WRITE);
+}
+
 /* Everything is in the spool: from here on it is a write like any other. */
-static void go_through_lane(struct rd_call *call)
+static void go_on(struct rd_call *call)
 {
     uint64_t announced = call->request->stream_len;
     if (announced != UINT64_MAX && rd_spool_len(call->upload->spool) != announced) {
         fail(call, RD_INVALID_ARGUMENT, "the stream has not as many bytes as it announced");
         return;
     }
-    rd_conn_upload_over(call->conn, call, true);
-    rd_dispatch_enter_lane(call, RD_CALL_WRITE);
+    if (rd_spool_stays_in_memory(call->upload->spool, 0)) { /* too short to be worth a thread */
+        rd_conn_upload_over(call->conn, call, true);
+        rd_dispatch_enter_lane(call, RD_CALL_WRITE);
+        return;
+    }
+    call->upload->working = true;
+    rd_call_start_work(call, place, after_placing);
 }
 
 static void start_spooling(struct rd_call *call);
@@ -107,7 +130,7 @@ static void start_spooling(struct rd_call *call);
 static void spool_gathered(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
-    call->error.status = rd_spool_append(upload->spool, rd_buffer_slice(&upload->spooling));
+    upload->spooled = rd_spool_append(upload->spool, rd_buffer_slice(&upload->spooling));
 }
 
 static const char *spool_fault(enum rd_status status)
@@ -118,19 +141,17 @@ static const char *spool_fault(enum rd_status status)
 static void after_spooling(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
-    enum rd_status earlier = upload->status;
     upload->working = false;
     if (rd_conn_is_closing(call->conn)) {
         rd_call_finish(call); /* into nothing */
         return;
     }
-    if (earlier != RD_OK) {
-        rd_conn_upload_over(call->conn, call, upload->ended);
-        rd_call_fail_error(call, earlier, &call->error);
+    if (upload->status != RD_OK) {
+        rd_call_fail_error(call, upload->status, &call->error);
         return;
     }
-    if (call->error.status != RD_OK) {
-        fail(call, call->error.status, spool_fault(call->error.status));
+    if (upload->spooled != RD_OK) {
+        fail(call, upload->spooled, spool_fault(upload->spooled));
         return;
     }
     rd_conn_upload_credit(call->conn, call, upload->spooling.len);
@@ -138,7 +159,7 @@ static void after_spooling(struct rd_call *call)
     if (upload->gathered.len != 0)
         start_spooling(call);
     else if (upload->ended)
-        go_through_lane(call);
+        go_on(call);
 }
 
 static void start_spooling(struct rd_call *call)
@@ -188,7 +209,7 @@ static void take_end(struct rd_call *call)
     struct rd_upload *upload = call->upload;
     upload->ended = true;
     if (!upload->working)
-        go_through_lane(call);
+        go_on(call);
 }
 
 /* By the peer, or by the codec, which then says why. */
@@ -238,6 +259,7 @@ void rd_run_write_stream(struct rd_call *call)
     op->durability = rd_terms_durability(request->durability);
     op->condition = rd_terms_condition(&request->condition);
     op->spool = upload->spool;
+    op->placement = call->placement;
     op->entries = call->entries;
     op->entry_count = 1;
     rd_handler_submit(call, call->hosted, rd_handler_complete_write);

@@ -31,7 +31,8 @@ void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *mes
 /* Whether the pool holds it: the connection must not destroy the call. */
 bool rd_upload_is_working(const struct rd_call *call);
 
-/* Whether as much is gathered as may be. */
+/* Whether nothing more may be read where requests and their answers keep their order: as much is gathered as may
+ * be, or the last part is in, and what comes behind it has to find the value written. */
 bool rd_upload_is_full(const struct rd_call *call);
 
 /* uv_now of the last part. */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/ahead.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/record.h"
+#include "engine/spool.h"
+#include "engine/store.h"
+
+#define PLACED_LEN_MIN (UINT64_C(16) << 20) /* shorter values are appended at once: that holds nobody for long */
+#define GAP_LEN_MIN    (UINT64_C(4) << 20)
+#define GAP_SHARE      16u /* of the value's length, for what is written while it is copied */
+#define SLICE_LEN      (UINT64_C(8) << 20)
+
+void rd_ahead_init(struct rd_ahead *ahead)
+{
+    *ahead = (struct rd_ahead){.active = false};
+    pthread_mutex_init(&ahead->lock, NULL);
+    pthread_cond_init(&ahead->stopped, NULL);
+}
+
+void rd_ahead_deinit(struct rd_ahead *ahead)
+{
+    pthread_cond_destroy(&ahead->stopped);
+    pthread_mutex_destroy(&ahead->lock);
+}
+
+/* ---- the writer ---- */
+
+enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placement *owner, uint64_t tail,
+                                uint64_t len)
+{
+    if (ahead->active)
+        return RD_OVERLOADED;
+    uint64_t gap = len / GAP_SHARE < GAP_LEN_MIN ? GAP_LEN_MIN : len / GAP_SHARE;
+    if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
+        return RD_NO_SPACE;
+    ahead->active = true;
+    ahead->begin = rd_record_align(tail + gap);
+    ahead->len = len;
+    pthread_mutex_lock(&ahead->lock);
+    ahead->owner = owner;
+    ahead->copying = true;
+    ahead->lost = false;
+    ahead->abandoned = false;
+    pthread_mutex_unlock(&ahead->lock);
+    return RD_OK;
+}
+
+bool rd_ahead_is_ready(struct rd_ahead *ahead, const struct rd_placement *owner)
+{
+    if (!ahead->active || owner == NULL)
+        return false;
+    pthread_mutex_lock(&ahead->lock);
+    bool ready = ahead->owner == owner && !ahead->copying && !ahead->lost;
+    pthread_mutex_unlock(&ahead->lock);
+    return ready;
+}
+
+bool rd_ahead_is_abandoned(struct rd_ahead *ahead)
+{
+    if (!ahead->active)
+        return false;
+    pthread_mutex_lock(&ahead->lock);
+    bool abandoned = ahead->abandoned;
+    pthread_mutex_unlock(&ahead->lock);
+    return abandoned;
+}
+
+void rd_ahead_release(struct rd_ahead *ahead)
+{
+    ahead->active = false;
+    pthread_mutex_lock(&ahead->lock);
+    ahead->owner = NULL;
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+int rd_ahead_evict(struct rd_ahead *ahead, struct rd_datafile *file, uint64_t tail)
+{
+    if (!ahead->active)
+        return 0;
+    pthread_mutex_lock(&ahead->lock);
+    ahead->lost = true;
+    while (ahead->copying)
+        pthread_cond_wait(&ahead->stopped, &ahead->lock);
+    pthread_mutex_unlock(&ahead->lock);
+    rd_ahead_release(ahead);
+    return rd_datafile_cut(file, tail);
+}
+
+/* ---- the placing thread ---- */
+
+bool rd_ahead_is_lost(struct rd_ahead *ahead)
+{
+    pthread_mutex_lock(&ahead->lock);
+    bool lost = ahead->lost;
+    pthread_mutex_unlock(&ahead->lock);
+    return lost;
+}
+
+void rd_ahead_stop_copying(struct rd_ahead *ahead, bool failed)
+{
+    pthread_mutex_lock(&ahead->lock);
+    ahead->copying = false;
+    ahead->lost = ahead->lost || failed;
+    pthread_cond_signal(&ahead->stopped);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+void rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner)
+{
+    pthread_mutex_lock(&ahead->lock);
+    if (ahead->owner == owner)
+        ahead->abandoned = true;
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* ---- placing ---- */
+
+struct rd_placement {
+    struct rd_store *store; /* borrows */
+    uint64_t begin;
+    bool committed; /* written by the writer before the operation is delivered */
+};
+
+void rd_placement_commit(struct rd_placement *placement)
+{
+    placement->committed = true;
+}
+
+/* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. */
+static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, const struct rd_spool *spool)
+{
+    struct rd_store *store = placement->store;
+    struct rd_datafile file = {.io = store->io, .fd = -1};
+    file.fd = store->io->open(store->io->self, store->file.path, O_RDWR | O_CLOEXEC, 0);
+    if (file.fd < 0)
+        return EIO;
+    int failed = 0;
+    for (uint64_t done = 0; failed == 0 && done < payload.len; done += SLICE_LEN) {
+        uint64_t len = payload.len - done < SLICE_LEN ? payload.len - done : SLICE_LEN;
+        uint64_t offset = placement->begin + done;
+        if (rd_ahead_is_lost(&store->ahead))
+            failed = ECANCELED;
+        else if (spool != NULL)
+            failed = rd_datafile_copy_from(&file, spool->fd, done, len, offset);
+        else
+            failed = rd_datafile_write_slice(&file, offset, rd_slice(payload.data + done, len));
+        rd_datafile_start_writeback(&file, offset, len);
+    }
+    if (failed == 0)
+        failed = rd_datafile_sync(&file);
+    store->io->close(store->io->self, file.fd);
+    return failed;
+}
+
+static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, const struct rd_spool *spool)
+{
+    if (payload.len < PLACED_LEN_MIN)
+        return NULL;
+    struct rd_placement *placement = calloc(1, sizeof *placement);
+    if (placement == NULL)
+        return NULL;
+    placement->store = store;
+    struct rd_entry wanted = {.payload = rd_slice(NULL, payload.len), .crc32_known = true};
+    struct rd_op op = {.kind = RD_OP_RESERVE, .entries = &wanted, .entry_count = 1, .placement = placement};
+    if (rd_store_execute(store, &op) != RD_OK) {
+        free(placement);
+        return NULL;
+    }
+    placement->begin = op.offset;
+    int failed = copy_and_sync(placement, payload, spool);
+    rd_ahead_stop_copying(&store->ahead, failed != 0);
+    if (failed == 0)
+        return placement;
+    rd_placement_destroy(placement);
+    return NULL;
+}
+
+struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload)
+{
+    return place(store, payload, NULL);
+}
+
+struct rd_placement *rd_spool_place(struct rd_spool *spool)
+{
+    if (spool->fd < 0 || spool->failed)
+        return NULL;
+    return place(spool->store, rd_slice(NULL, spool->len), spool);
+}
+
+void rd_placement_destroy(struct rd_placement *placement)
+{
+    if (placement == NULL)
+        return;
+    if (!placement->committed)
+        rd_ahead_abandon(&placement->store->ahead, placement);
+    free(placement);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * digest.h - arithmetic on CRC-32 values, so that the checksum of a long stretch need not read it: a checksum is a
+ * polynomial modulo the CRC's, and appending bytes multiplies it. (R. Black and M. Adler describe the method in
+ * zlib's crc32_combine.) Pure; any thread. The digests themselves are in engine.h.
+ */
+#ifndef RD_ENGINE_DIGEST_H
+#define RD_ENGINE_DIGEST_H
+
+#include <stdint.h>
+
+/* What appending one zero byte multiplies a checksum's register with. */
+#define RD_CRC32_ZERO_BYTE (UINT32_C(1) << 23)
+
+/* Of two polynomials; the highest bit is x^0. */
+uint32_t rd_crc32_multiply(uint32_t a, uint32_t b);
+
+/* The checksum of len zero bytes, in logarithmic time. */
+uint32_t rd_crc32_of_zeros(uint64_t len);
+
+#endif

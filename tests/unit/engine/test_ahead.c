@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Long values that are put ahead of the tail: what is written meanwhile, what the file then looks like, and what
+ * is left when they are never committed.
+ */
+#include "engine/ahead.h"
+#include "engine/record.h"
+#include "tests/unit/engine/fixture.h"
+
+#define LONG_LEN ((uint64_t)20 << 20)
+
+static struct rd_buffer long_value(uint8_t seed)
+{
+    struct rd_buffer value;
+    rd_buffer_init(&value, 0);
+    uint8_t *to = rd_buffer_reserve(&value, LONG_LEN);
+    assert_non_null(to);
+    for (uint64_t i = 0; i < LONG_LEN; i++)
+        to[i] = (uint8_t)(seed + i * 7 + (i >> 12));
+    rd_buffer_commit(&value, LONG_LEN);
+    return value;
+}
+
+static struct rd_key key(const char *name)
+{
+    return rd_key_of_bytes(rd_slice_of_string(name));
+}
+
+static void put_short(struct rd_store *store, uint64_t number)
+{
+    uint8_t payload[100];
+    memset(payload, 's', sizeof payload);
+    rd_store_u64le(payload, number);
+    struct rd_key short_key = rd_key_of_bytes(rd_slice(payload, 8));
+    assert_int_equal(
+        rd_store_write(store, rd_key_of_hash(short_key.hash), rd_slice(payload, sizeof payload), NULL), RD_OK);
+}
+
+static void expect(struct rd_store *store, const char *name, const struct rd_buffer *value)
+{
+    struct rd_value found;
+    assert_int_equal(rd_store_read(store, key(name), &found), RD_OK);
+    assert_true(rd_slice_equal(found.payload, rd_buffer_slice(value)));
+    assert_int_equal(found.offset % 64, 0);
+    rd_value_release(&found);
+}
+
+/* Every entry down to 0, each with its checksum and a pad of zeros: what the format, and so the reference, asks
+ * for. */
+static unsigned check_chain(const char *path, unsigned *ret_fillers)
+{
+    struct rd_buffer file = rd_file_read(path);
+    uint64_t end = file.len;
+    unsigned count = 0;
+    *ret_fillers = 0;
+    struct rd_record record;
+    while (end != 0) {
+        assert_true(rd_record_parse(file.data, end, &record));
+        for (uint64_t at = record.trailer.prev_tail; at < record.payload_offset; at++)
+            assert_int_equal(file.data[at], 0);
+        assert_int_equal(rd_crc32(0, rd_slice(file.data + record.payload_offset, record.payload_len)),
+                         record.trailer.crc32);
+        *ret_fillers += record.trailer.key_hash == RD_RESERVED_KEY_HASH;
+        end = record.trailer.prev_tail;
+        count++;
+    }
+    rd_buffer_deinit(&file);
+    return count;
+}
+
+static enum rd_status commit(struct rd_store *store, const char *name, const struct rd_buffer *value,
+                             struct rd_placement *placement, struct rd_condition condition)
+{
+    struct rd_entry entry = {.key = key(name), .payload = rd_buffer_slice(value)};
+    struct rd_op op = {
+        .kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1, .condition = condition, .placement = placement};
+    enum rd_status status = rd_store_execute(store, &op);
+    rd_placement_destroy(placement);
+    return status;
+}
+
+static const struct rd_condition anything = {.kind = RD_IF_ANYTHING};
+
+static void short_writes_go_on_below_and_a_filler_closes_the_gap(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer value = long_value(1);
+    put_short(store, 0);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    assert_non_null(placement);
+    for (uint64_t i = 1; i < 100; i++)
+        put_short(store, i);
+    assert_int_equal(rd_store_len(store), 100);
+    assert_int_equal(commit(store, "long", &value, placement, anything), RD_OK);
+    put_short(store, 100);
+    assert_int_equal(rd_store_len(store), 102);
+    expect(store, "long", &value);
+    uint64_t tail = rd_store_file_size(store);
+    rd_store_close(store);
+
+    unsigned fillers;
+    assert_int_equal(check_chain(place.path, &fillers), 103);
+    assert_int_equal(fillers, 1);
+    store = store_open(place.path);
+    assert_int_equal(rd_store_len(store), 102);
+    assert_int_equal(rd_store_file_size(store), tail);
+    assert_false(rd_store_exists(store, rd_key_of_hash(RD_RESERVED_KEY_HASH)));
+    expect(store, "long", &value);
+    struct rd_cursor *cursor;
+    struct rd_value found;
+    unsigned seen = 0;
+    assert_int_equal(rd_cursor_open(store, 0, &cursor), RD_OK);
+    for (; rd_cursor_next(cursor, &found); seen++)
+        assert_true(found.key_hash != RD_RESERVED_KEY_HASH);
+    rd_cursor_close(cursor);
+    assert_int_equal(seen, 102);
+    rd_store_close(store);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
+static void what_is_not_committed_leaves_nothing(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer value = long_value(2);
+    put_short(store, 0);
+    rd_placement_destroy(rd_store_place(store, rd_buffer_slice(&value)));
+    put_short(store, 1);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    assert_non_null(placement);
+    assert_int_equal(commit(store, "long", &value, placement, (struct rd_condition){.kind = RD_IF_PRESENT}),
+                     RD_PRECONDITION_FAILED);
+    uint64_t tail = rd_store_file_size(store);
+    rd_store_close(store);
+    struct rd_buffer file = rd_file_read(place.path);
+    assert_int_equal(file.len, tail);
+    rd_buffer_deinit(&file);
+    unsigned fillers;
+    assert_int_equal(check_chain(place.path, &fillers), 2);
+    assert_int_equal(fillers, 0);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
+static void one_region_at_a_time(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer first = long_value(3);
+    struct rd_buffer second = long_value(4);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&first));
+    assert_non_null(placement);
+    assert_null(rd_store_place(store, rd_buffer_slice(&second)));
+    /* Longer than the gap: the second takes the place, the first is appended like any other. */
+    assert_int_equal(commit(store, "second", &second, NULL, anything), RD_OK);
+    assert_int_equal(commit(store, "first", &first, placement, anything), RD_OK);
+    expect(store, "first", &first);
+    expect(store, "second", &second);
+    rd_store_close(store);
+    unsigned fillers;
+    assert_int_equal(check_chain(place.path, &fillers), 2);
+    assert_int_equal(fillers, 0);
+    rd_buffer_deinit(&first);
+    rd_buffer_deinit(&second);
+    place_remove(&place);
+}
+
+static void streams_renames_and_copies_use_it(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct place other_place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_store *other = store_open(other_place.path);
+    struct rd_buffer value = long_value(5);
+    assert_int_equal(commit(store, "a", &value, rd_store_place(store, rd_buffer_slice(&value)), anything), RD_OK);
+    struct rd_value found;
+    assert_int_equal(rd_store_find(store, key("a"), &found), RD_OK);
+    struct rd_entry entries[2] = {{.key = key("a")}, {.key = key("b")}};
+    struct rd_op op = {.kind = RD_OP_RENAME,
+                       .entries = entries,
+                       .entry_count = 2,
+                       .condition = {.kind = RD_IF_VERSION, .offset = found.offset, .crc32 = found.crc32},
+                       .source_verified = true,
+                       .placement = rd_store_place(store, found.payload)};
+    assert_non_null(op.placement);
+    assert_int_equal(rd_store_execute(store, &op), RD_OK);
+    rd_placement_destroy(op.placement);
+    rd_value_release(&found);
+    expect(store, "b", &value);
+    assert_false(rd_store_exists(store, key("a")));
+    assert_int_equal(rd_store_copy(store, key("b"), other, NULL), RD_OK);
+    expect(other, "b", &value);
+    rd_store_close(store);
+    rd_store_close(other);
+    unsigned fillers;
+    assert_int_equal(check_chain(place.path, &fillers), 5);
+    assert_int_equal(fillers, 2);
+    check_chain(other_place.path, &fillers);
+    assert_int_equal(fillers, 1);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+    place_remove(&other_place);
+}
+
+/* The process dies while a value lies ahead: the short writes below are all there, the value never was. */
+static void a_crash_leaves_what_was_committed(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer value = long_value(6);
+    put_short(store, 0);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    for (uint64_t i = 1; i < 10; i++)
+        put_short(store, i);
+    uint64_t tail = rd_store_file_size(store);
+    struct rd_buffer file = rd_file_read(place.path);
+    assert_true(file.len > tail + LONG_LEN);
+    rd_placement_destroy(placement);
+    rd_store_close(store);
+    rd_file_write(place.path, rd_buffer_slice(&file));
+    store = store_open(place.path);
+    assert_int_equal(rd_store_file_size(store), tail);
+    assert_int_equal(rd_store_len(store), 10);
+    rd_store_close(store);
+    rd_buffer_deinit(&file);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
+static void nobody_may_name_the_reserved_key(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_key reserved = rd_key_of_hash(RD_RESERVED_KEY_HASH);
+    struct rd_slice text = rd_slice_of_string("value");
+    struct rd_entry entries[2] = {{.key = key("a"), .payload = text}, {.key = reserved, .payload = text}};
+    assert_int_equal(rd_store_write(store, reserved, text, NULL), RD_INVALID_ARGUMENT);
+    assert_int_equal(rd_store_batch_write(store, entries, 2, false, NULL), RD_INVALID_ARGUMENT);
+    assert_int_equal(rd_store_delete(store, reserved, NULL), RD_INVALID_ARGUMENT);
+    assert_int_equal(rd_store_rename(store, key("a"), reserved, NULL), RD_INVALID_ARGUMENT);
+    assert_int_equal(rd_store_file_size(store), 0);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_writes_go_on_below_and_a_filler_closes_the_gap),
+        cmocka_unit_test(what_is_not_committed_leaves_nothing),
+        cmocka_unit_test(one_region_at_a_time),
+        cmocka_unit_test(streams_renames_and_copies_use_it),
+        cmocka_unit_test(a_crash_leaves_what_was_committed),
+        cmocka_unit_test(nobody_may_name_the_reserved_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
