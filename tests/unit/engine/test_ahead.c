@@ -3,6 +3,10 @@
  * Long values that are put ahead of the tail: what is written meanwhile, what the file then looks like, and what
  * is left when they are never committed.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
 #include "engine/ahead.h"
 #include "engine/record.h"
 #include "tests/unit/engine/fixture.h"
@@ -208,6 +212,83 @@ static void streams_renames_and_copies_use_it(void **state)
     place_remove(&other_place);
 }
 
+struct busy {
+    pthread_t thread;
+    struct rd_store *store;
+    const struct rd_buffer *value;
+    unsigned number;
+    atomic_bool *stop;
+    unsigned written;
+};
+
+static void *write_short(void *context)
+{
+    struct busy *busy = context;
+    uint8_t payload[4000];
+    memset(payload, 'b', sizeof payload);
+    while (!atomic_load(busy->stop)) {
+        rd_store_u64le(payload, ++busy->written);
+        struct rd_key own = rd_key_of_bytes(rd_slice(&busy->number, sizeof busy->number));
+        assert_int_equal(rd_store_write(busy->store, own, rd_slice(payload, sizeof payload), NULL), RD_OK);
+    }
+    return NULL;
+}
+
+static void *write_long(void *context)
+{
+    struct busy *busy = context;
+    char name[32];
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "long-%u-%d", busy->number, i);
+        struct rd_placement *placement = rd_store_place(busy->store, rd_buffer_slice(busy->value));
+        if (i == 1 && busy->number == 0)
+            rd_placement_destroy(placement); /* given up */
+        else
+            assert_int_equal(commit(busy->store, name, busy->value, placement, anything), RD_OK);
+    }
+    return NULL;
+}
+
+/* Regions that are taken, given up and taken back, while others write: whatever happens, the chain is whole. */
+static void under_busy_writers_the_chain_stays_whole(void **state)
+{
+    (void)state;
+    enum { SHORT = 3, LONG = 2 };
+    struct place place = place_create();
+    struct rd_store_options options = {.create = true, .durability = RD_DURABILITY_NONE};
+    struct rd_store *store;
+    assert_int_equal(rd_store_open(place.path, &options, &store, NULL), RD_OK);
+    struct rd_buffer value = long_value(7);
+    atomic_bool stop = false;
+    struct busy busy[SHORT + LONG];
+    for (unsigned i = 0; i < SHORT + LONG; i++) {
+        busy[i] = (struct busy){.store = store, .value = &value, .number = i % SHORT, .stop = &stop};
+        void *(*run)(void *) = i < SHORT ? write_short : write_long;
+        assert_int_equal(pthread_create(&busy[i].thread, NULL, run, &busy[i]), 0);
+    }
+    for (unsigned i = SHORT; i < SHORT + LONG; i++)
+        pthread_join(busy[i].thread, NULL);
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < SHORT; i++)
+        pthread_join(busy[i].thread, NULL);
+    assert_int_equal(rd_store_len(store), SHORT + 2 + 3);
+    expect(store, "long-0-0", &value);
+    expect(store, "long-1-2", &value);
+    for (unsigned i = 0; i < SHORT; i++) {
+        struct rd_value found;
+        struct rd_key own = rd_key_of_bytes(rd_slice(&busy[i].number, sizeof busy[i].number));
+        assert_int_equal(rd_store_read(store, own, &found), RD_OK);
+        assert_int_equal(rd_load_u64le(found.payload.data), busy[i].written);
+        rd_value_release(&found);
+    }
+    rd_store_close(store);
+    unsigned fillers;
+    unsigned entries = check_chain(place.path, &fillers);
+    print_message("    %u entries, %u fillers\n", entries, fillers);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
 /* The process dies while a value lies ahead: the short writes below are all there, the value never was. */
 static void a_crash_leaves_what_was_committed(void **state)
 {
@@ -258,6 +339,7 @@ int main(void)
         cmocka_unit_test(what_is_not_committed_leaves_nothing),
         cmocka_unit_test(one_region_at_a_time),
         cmocka_unit_test(streams_renames_and_copies_use_it),
+        cmocka_unit_test(under_busy_writers_the_chain_stays_whole),
         cmocka_unit_test(a_crash_leaves_what_was_committed),
         cmocka_unit_test(nobody_may_name_the_reserved_key),
     };
