@@ -128,6 +128,12 @@ static bool mid_request(const struct rd_conn *conn)
     return conn->decoder != NULL && conn->codec->mid_request(conn->decoder);
 }
 
+/* What a stop lets come in: the rest of a request, the credit of a download. */
+static bool expects_input(const struct rd_conn *conn)
+{
+    return mid_request(conn) || conn->downloads.first != NULL;
+}
+
 static void start_reading(struct rd_conn *conn)
 {
     if (conn->reading || conn->peer_ended)
@@ -418,6 +424,16 @@ static void pause_if_full(struct rd_conn *conn)
     stop_reading(conn);
 }
 
+/* For downloads that must not wait for what cannot come. */
+static void end_credit(struct rd_conn *conn)
+{
+    if (conn->draining)
+        rd_downloads_end_credit(&conn->downloads, RD_UNAVAILABLE, "the server stops");
+    else
+        rd_downloads_end_credit(&conn->downloads, RD_INVALID_ARGUMENT,
+                                "the connection's input ended before the credit for the value had come");
+}
+
 /* OPEN -> ENDING. What is left of the input is dropped. */
 static void end_input(struct rd_conn *conn)
 {
@@ -428,6 +444,7 @@ static void end_input(struct rd_conn *conn)
     rd_buffer_deinit(&conn->pending);
     rd_buffer_init(&conn->pending, RD_LOOP_READ_BUFFER_LEN);
     fail_uploads(conn, RD_INVALID_ARGUMENT, "the connection's input ended before the stream did");
+    end_credit(conn);
     mark_dirty(conn);
 }
 
@@ -459,7 +476,7 @@ static void take_request(struct rd_conn *conn, struct rd_request *request)
 static void consume(struct rd_conn *conn, struct rd_slice *input)
 {
     while (conn->state == STATE_OPEN && !conn->paused) {
-        if (conn->draining && !mid_request(conn)) {
+        if (conn->draining && !expects_input(conn)) {
             end_input(conn);
             return;
         }
@@ -617,6 +634,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
     if (call->request->opcode == RD_OPCODE_READ_STREAM && call->response.status == RD_OK &&
         !rd_download_begin(&conn->downloads, call))
         return false;
+    if (conn->state != STATE_OPEN)
+        end_credit(conn);
     rd_buffer_append(bytes, call->response.value.data, value_len);
     rd_outbox_commit(&conn->out);
     return !bytes->failed;
@@ -766,7 +785,7 @@ static bool is_quiet(const struct rd_conn *conn)
 
 static void settle(struct rd_conn *conn)
 {
-    if (conn->state == STATE_OPEN && conn->draining && !mid_request(conn))
+    if (conn->state == STATE_OPEN && conn->draining && !expects_input(conn))
         end_input(conn);
     if (conn->state == STATE_ENDING && is_quiet(conn))
         linger(conn);
@@ -815,6 +834,8 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     if (conn->state == STATE_CLOSING)
         return;
     sweep_uploads(conn, sweep->now_ms);
+    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->stall_ms))
+        mark_dirty(conn);
     if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->stall_ms))
         reason = "it does not take its answers";
     else if (conn->reading && mid_request(conn) && sweep->now_ms - conn->input_ms >= conn->loop->stall_ms)

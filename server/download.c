@@ -17,6 +17,10 @@ struct rd_download {
     uint32_t crc32; /* of what was sent */
     bool whole;     /* and so can be verified */
     bool cancelled;
+    enum rd_status failed; /* not RD_OK: to be ended with this */
+    const char *message;   /* static text; why it has failed */
+    uint64_t swept_sent;   /* `sent` when it was last seen to make progress */
+    uint64_t swept_ms;     /* and when that was; 0: never swept */
 };
 
 static void destroy(struct rd_download *download)
@@ -80,7 +84,38 @@ bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_strea
 
 static bool may_send(const struct rd_download *download)
 {
-    return download->cancelled || download->credit != 0 || download->sent == download->value.payload.len;
+    return download->cancelled || download->failed != RD_OK || download->credit != 0 ||
+           download->sent == download->value.payload.len;
+}
+
+static void fail(struct rd_download *download, enum rd_status status, const char *message)
+{
+    if (download->failed == RD_OK) {
+        download->failed = status;
+        download->message = message;
+    }
+}
+
+void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message)
+{
+    for (struct rd_download *download = downloads->first; download != NULL; download = download->next)
+        if (download->credit < download->value.payload.len - download->sent)
+            fail(download, status, message);
+}
+
+bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms)
+{
+    bool any = false;
+    for (struct rd_download *download = downloads->first; download != NULL; download = download->next) {
+        if (may_send(download) || download->sent != download->swept_sent || download->swept_ms == 0) {
+            download->swept_sent = download->sent;
+            download->swept_ms = now_ms;
+        } else if (now_ms - download->swept_ms >= stall_ms) {
+            fail(download, RD_TIMEOUT, "no credit for the stream came in time");
+            any = true;
+        }
+    }
+    return any;
 }
 
 /* Out of the list, the first that may send; it goes to its end again when it has. */
@@ -156,19 +191,23 @@ bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec 
     uint64_t len_max = download->credit < chunk_len_max ? download->credit : chunk_len_max;
     struct rd_slice chunk = rd_slice_take(&left, (size_t)len_max);
     bool good;
-    if (!download->cancelled && chunk.len != 0 && !is_corrupt(download, chunk)) {
+    bool ends = download->cancelled || download->failed != RD_OK || chunk.len == 0;
+    if (!ends && is_corrupt(download, chunk)) {
+        fail(download, RD_CORRUPT, "the value does not match its checksum");
+        ends = true;
+    }
+    if (!ends) {
         good = send_chunk(download, codec, out, chunk);
         append(downloads, download);
     } else {
-        static const char damaged[] = "the value does not match its checksum";
         struct rd_stream_part end = {.kind = RD_STREAM_END, .id = download->id};
         if (download->cancelled)
             end.kind = RD_STREAM_ABORT;
-        else if (chunk.len != 0)
+        else if (download->failed != RD_OK)
             end = (struct rd_stream_part){.kind = RD_STREAM_ABORT,
                                           .id = download->id,
-                                          .bytes = rd_slice_of_string(damaged),
-                                          .status = RD_CORRUPT};
+                                          .bytes = rd_slice_of_string(download->message),
+                                          .status = download->failed};
         good = encode(codec, out, &end);
         destroy(download);
     }

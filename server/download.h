@@ -32,6 +32,12 @@ bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_strea
 bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
                           uint32_t chunk_len_max, bool *ret_failed);
 
+/* No credit will come any more: downloads that have not enough of it for their rest are ended with an abort. */
+void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message);
+
+/* To be called now and then: ends downloads that have waited for credit for stall_ms. True: one was. */
+bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms);
+
 void rd_downloads_destroy(struct rd_downloads *downloads);
 
 #endif
