@@ -57,7 +57,7 @@ static unsigned check_chain(const char *path, unsigned *ret_fillers)
     uint64_t end = file.len;
     unsigned count = 0;
     *ret_fillers = 0;
-    struct rd_record record;
+    struct rd_record record = {.payload_len = 0};
     while (end != 0) {
         assert_true(rd_record_parse(file.data, end, &record));
         for (uint64_t at = record.trailer.prev_tail; at < record.payload_offset; at++)
