@@ -26,6 +26,7 @@
 #define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
 #define COPIED_VALUE_MAX    4096u        /* longer values leave from the map */
 #define LINGER_MS           1000u
+#define STREAM_PART         4u /* of the requests in flight so many may be uploads, and as many downloads */
 
 enum conn_state { STATE_OPEN, STATE_ENDING, STATE_LINGERING, STATE_CLOSING };
 
@@ -285,6 +286,16 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
 }
 
 /* ---- uploads and barriers --------------------------------------------------------------------------------- */
+
+bool rd_conn_uploads_are_full(const struct rd_conn *conn)
+{
+    return conn->upload_count >= conn->loop->limits.in_flight_max / STREAM_PART;
+}
+
+bool rd_conn_downloads_are_full(const struct rd_conn *conn)
+{
+    return conn->downloads.count >= conn->loop->limits.in_flight_max / STREAM_PART;
+}
 
 void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call)
 {

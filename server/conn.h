@@ -59,6 +59,10 @@ void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call);
 void rd_conn_keep(struct rd_conn *conn);
 void rd_conn_let_go(struct rd_conn *conn);
 
+/* Whether no further stream of that direction may begin: each of them is kept for as long as its peer likes. */
+bool rd_conn_uploads_are_full(const struct rd_conn *conn);
+bool rd_conn_downloads_are_full(const struct rd_conn *conn);
+
 /* For upload.c: an upload begins; it has had its last part or has failed (`whole` tells whether all of its parts
  * came: where they did not and the protocol cannot tell them from requests, the connection ends after the answer);
  * so many of its bytes are safe, so the peer may send as many more. */

@@ -38,6 +38,7 @@ void rd_downloads_destroy(struct rd_downloads *downloads)
         downloads->first = next;
     }
     downloads->last = NULL;
+    downloads->count = 0;
 }
 
 static void append(struct rd_downloads *downloads, struct rd_download *download)
@@ -64,6 +65,7 @@ bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
     call->value = (struct rd_value){.pin = NULL};
     call->hosted = NULL;
     append(downloads, download);
+    downloads->count++;
     return true;
 }
 
@@ -209,6 +211,7 @@ bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec 
                                           .bytes = rd_slice_of_string(download->message),
                                           .status = download->failed};
         good = encode(codec, out, &end);
+        downloads->count--;
         destroy(download);
     }
     *ret_failed = !good;

@@ -19,6 +19,7 @@ struct rd_download;
 struct rd_downloads {
     struct rd_download *first; /* owned */
     struct rd_download *last;
+    unsigned count;
 };
 
 /* Takes the value and the use of its store from a read_stream call whose answer was encoded. False: no memory. */

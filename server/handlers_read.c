@@ -82,6 +82,10 @@ static bool verifies(struct rd_call *call)
 /* read, and read_stream, whose value leaves in parts (download.c) once the answer has been encoded. */
 void rd_run_read(struct rd_call *call)
 {
+    if (call->request->opcode == RD_OPCODE_READ_STREAM && rd_conn_downloads_are_full(call->conn)) {
+        rd_call_fail(call, RD_OVERLOADED, "too many downloads on one connection");
+        return;
+    }
     if (!find(call))
         return;
     rd_terms_describe(&call->value, &call->response);

@@ -70,7 +70,9 @@ void rd_upload_begin(struct rd_call *call)
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);
     struct rd_error error = {.status = RD_OK};
-    enum rd_status status = rd_dispatch_use_store(call, &error);
+    enum rd_status status = rd_conn_uploads_are_full(call->conn)
+                                ? rd_error_set(&error, RD_OVERLOADED, 0, "too many uploads on one connection")
+                                : rd_dispatch_use_store(call, &error);
     struct rd_upload *upload = status == RD_OK ? calloc(1, sizeof *upload) : NULL;
     if (status == RD_OK && (upload == NULL || rd_spool_create(call->hosted->store, &upload->spool) != RD_OK))
         status = rd_error_set(&error, RD_NO_MEMORY, 0, "no memory for the upload");

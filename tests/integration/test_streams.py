@@ -747,6 +747,40 @@ def test_memory_stays_flat_in_an_upload(daemon, store, wire):
     assert highest - before < 24 * MIB
 
 
+# ---- too many of them ------------------------------------------------------------------------------------------------
+
+def test_more_uploads_than_a_connection_may_have(wire):
+    """They must not fill the places of requests that wait for nothing but their turn."""
+    limit = wire.limits["in_flight_max"] // 4
+    streams = [wire.start_write_stream(b"k%d" % number) for number in range(limit * 2)]
+    for stream in streams[limit:]:
+        write_stream_fails(wire, stream, w.OVERLOADED)
+    wire.send(b"".join(frame(w.PING, w.ALL_ONES - number) for number in range(wire.limits["in_flight_max"] + 200)))
+    for number in range(wire.limits["in_flight_max"] + 200):
+        assert wire.answer()[:3] == (w.ALL_ONES - number, w.PING, w.OK)
+    for stream in streams:
+        wire.send_chunk(stream, b"value")
+        wire.send_end(stream)
+    stored = {identifier for identifier, opcode, status, _ in (wire.answer() for _ in range(limit * 2))
+              if opcode == w.WRITE_STREAM and status == w.OK}
+    assert stored == set(streams[:limit])
+    wire.write_stream(b"one more", b"v")
+
+
+def test_more_downloads_than_a_connection_may_have(wire):
+    wire.write(b"k", b"value")
+    limit = wire.limits["in_flight_max"] // 4
+    streams = [wire.start_read_stream(b"k", 0) for _ in range(limit * 12)]
+    begun = [identifier for identifier, _, status, _ in (wire.answer() for _ in streams) if status == w.OK]
+    assert begun[:limit] == streams[:limit]
+    assert len(begun) <= limit + wire.limits["in_flight_max"], "there is an end to it"
+    for stream in begun:
+        wire.send_credit(stream, 5)
+    ends = [wire.answer()[1] for _ in range(2 * len(begun))]
+    assert ends.count(w.CHUNK) == ends.count(w.END) == len(begun)
+    assert wire.read_stream(b"k")[1] == b"value"
+
+
 # ---- SIGTERM --------------------------------------------------------------------------------------------------------
 
 def test_sigterm_with_streams_under_way(launch):
