@@ -176,6 +176,12 @@ unit-built: $(UNIT_TESTS)
 check: ## all of it: test, asan, tsan, lint
 	@.ci/run
 
+# As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and a few minutes.
+.PHONY: rigs
+rigs: all ## values of 4 GiB in 256 MiB of memory, 50 stalled uploads, 200 kills during transfers
+	@scripts/deps.sh run test
+	@$(PYTEST) -s tests/rigs
+
 .PHONY: coverage
 coverage: ## how much of the code the tests reach, file by file
 	@scripts/deps.sh run test

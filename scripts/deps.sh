@@ -13,8 +13,8 @@ packages_of() {
     case $1 in
     # gcc only recommends libc6-dev, and recommendations are not followed here.
     run) echo "gcc libc6-dev make pkg-config libuv1-dev libxxhash-dev libdeflate-dev libjansson-dev curl" ;;
-    test) echo "libcmocka-dev python3 python3-pytest" ;;
-    lint) echo "clang clang-format git" ;;
+    test) echo "libcmocka-dev python3 python3-pytest mypy" ;;
+    lint) echo "clang clang-format git shellcheck" ;;
     *)
         echo "deps.sh: no such set: $1 (run, test, lint)" >&2
         exit 2
