@@ -175,8 +175,10 @@ static enum rd_status find_verified(struct rd_store *source, struct rd_key key, 
     return status;
 }
 
-enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
-                             struct rd_moved *ret_moved)
+/* The copy, and which version it is of. */
+static enum rd_status copy_value(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                                 enum rd_durability durability, struct rd_moved *moved,
+                                 struct rd_condition *version)
 {
     if (source == target)
         return RD_CONFLICT;
@@ -184,9 +186,18 @@ enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct 
     enum rd_status status = find_verified(source, key, &value);
     if (status != RD_OK)
         return status;
-    struct rd_moved moved = {0};
-    status = append_value(&value, key, target, RD_DURABILITY_DEFAULT, &moved.target);
+    *version = (struct rd_condition){.kind = RD_IF_VERSION, .offset = value.offset, .crc32 = value.crc32};
+    status = append_value(&value, key, target, durability, &moved->target);
     rd_value_release(&value);
+    return status;
+}
+
+enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
+                             struct rd_moved *ret_moved)
+{
+    struct rd_moved moved = {0};
+    struct rd_condition version;
+    enum rd_status status = copy_value(source, key, target, RD_DURABILITY_DEFAULT, &moved, &version);
     if (status == RD_OK && ret_moved != NULL)
         *ret_moved = moved;
     return status;
@@ -195,20 +206,13 @@ enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct 
 enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,
                                  struct rd_moved *ret_moved)
 {
-    if (source == target)
-        return RD_CONFLICT;
-    struct rd_value value;
-    enum rd_status status = find_verified(source, key, &value);
-    if (status != RD_OK)
-        return status;
     struct rd_moved moved = {0};
-    status = append_value(&value, key, target, RD_DURABILITY_SYNC, &moved.target);
-    struct rd_condition unchanged = {.kind = RD_IF_VERSION, .offset = value.offset, .crc32 = value.crc32};
-    rd_value_release(&value);
+    struct rd_condition version;
+    enum rd_status status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &version);
     if (status != RD_OK)
         return status;
     struct rd_entry entry = {.key = key};
-    struct rd_op op = {.kind = RD_OP_DELETE, .condition = unchanged, .entries = &entry, .entry_count = 1};
+    struct rd_op op = {.kind = RD_OP_DELETE, .condition = version, .entries = &entry, .entry_count = 1};
     status = rd_store_execute(source, &op);
     moved.source_tail = op.tail;
     if (status == RD_OK && ret_moved != NULL)
