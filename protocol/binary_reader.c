@@ -208,6 +208,10 @@ static void take_store_row(struct parser *parser, struct rd_response_store *ret_
     ret_store->name = rd_wire_take_bytes(&row, name_len);
     size_t reason_len = rd_wire_take_u16(&row);
     ret_store->reason = rd_wire_take_bytes(&row, reason_len);
+    if (row.left.len >= RD_WIRE_STORE_ROW_MORE_LEN) { /* else the row of a server that had neither */
+        ret_store->generation = rd_wire_take_u64(&row);
+        ret_store->batch_marker = rd_wire_take_u8(&row) != 0;
+    }
     if (row.cut || state > RD_MESSAGE_STORE_FAILED)
         fail(parser->reader, "an answer has a store row that makes no sense");
 }

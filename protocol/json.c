@@ -218,6 +218,8 @@ void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *
     append_number(",\"dead_bytes\":", store->dead_bytes, out);
     LITERAL(out, ",\"durability\":\"");
     rd_json_append_durability(store->durability, store->durability_interval_ms, out);
+    rd_buffer_append_string(out, store->batch_marker ? "\",\"batch_marker\":true" : "\",\"batch_marker\":false");
+    append_hash(",\"generation\":\"", store->generation, 16, out);
     LITERAL(out, "\"");
     append_state(store, out);
     LITERAL(out, "}\n");

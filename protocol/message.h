@@ -201,6 +201,8 @@ struct rd_response_store {
     uint32_t durability_interval_ms;
     enum rd_message_store_state state;
     struct rd_slice reason; /* borrows; len 0 where state is open */
+    uint64_t generation;    /* random, of the store's file; 0: not known */
+    bool batch_marker;      /* batches take effect as a whole, over a crash too */
 };
 
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */

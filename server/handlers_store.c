@@ -55,6 +55,7 @@ static void describe_store(struct rd_hosted *hosted, struct rd_response_store *r
     row->durability_interval_ms = info->durability_interval_ms;
     row->state = info->state == RD_STORE_OPEN ? RD_MESSAGE_STORE_OPEN : RD_MESSAGE_STORE_READ_ONLY;
     row->reason = rd_slice_of_string(info->reason);
+    row->generation = info->generation;
 }
 
 static void answer_with_stores(struct rd_call *call, struct rd_hosted *const *list, size_t count)

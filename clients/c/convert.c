@@ -160,6 +160,8 @@ void rd_convert_to_info(const struct rd_response_store *store, struct rdrive_sto
         .durability = (enum rdrive_durability)store->durability,
         .durability_interval_ms = store->durability_interval_ms,
         .state = (enum rdrive_store_state)store->state,
+        .generation = store->generation,
+        .batch_marker = store->batch_marker,
     };
     copy_text(store->name, ret_info->name, sizeof ret_info->name);
     copy_text(store->reason, ret_info->reason, sizeof ret_info->reason);

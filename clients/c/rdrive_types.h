@@ -188,7 +188,9 @@ struct rdrive_store_info {
     enum rdrive_durability durability;
     uint32_t durability_interval_ms;
     enum rdrive_store_state state;
-    char reason[192]; /* why it is not open; "" otherwise */
+    char reason[192];    /* why it is not open; "" otherwise */
+    uint64_t generation; /* random, new with the store's file; 0: it failed, or the server does not tell */
+    bool batch_marker;   /* a batch takes effect as a whole or not at all, over a crash too */
 };
 
 struct rdrive_stores {

@@ -269,6 +269,7 @@ static enum rd_status do_info(struct offline *offline, const struct rd_request *
         .durability_interval_ms = info->durability_interval_ms,
         .state = is_open ? RD_MESSAGE_STORE_OPEN : RD_MESSAGE_STORE_READ_ONLY,
         .reason = rd_slice_of_string(info->reason),
+        .generation = info->generation,
     };
     response->stores = &offline->row;
     response->store_count = 1;

@@ -253,6 +253,8 @@ static enum rdrive_status set_rows(struct online *online, const struct rdrive_st
             .durability_interval_ms = infos[i].durability_interval_ms,
             .state = (enum rd_message_store_state)infos[i].state,
             .reason = rd_slice_of_string(infos[i].reason),
+            .generation = infos[i].generation,
+            .batch_marker = infos[i].batch_marker,
         };
     response->stores = online->rows;
     response->store_count = count;

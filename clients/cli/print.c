@@ -117,7 +117,8 @@ void rd_print_info(const struct rd_response *response, bool json)
     print_text(store->name);
     printf("\nentries %" PRIu64 "\ntail %" PRIu64 "\nfile_size %" PRIu64 "\ndead_bytes %" PRIu64 "\n",
            store->entries, store->tail, store->file_size, store->dead_bytes);
-    printf("durability %.*s\nstate %s\n", (int)durability.len, (const char *)durability.data,
+    printf("durability %.*s\nbatch_marker %s\ngeneration %016" PRIx64 "\nstate %s\n", (int)durability.len,
+           (const char *)durability.data, store->batch_marker ? "true" : "false", store->generation,
            states[store->state]);
     if (store->reason.len != 0) {
         fputs("reason ", stdout);

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import re
 import zlib
 
 import pytest
@@ -185,6 +186,8 @@ def test_info(curl):
     assert fresh["name"] == curl.store
     assert (fresh["entries"], fresh["tail"], fresh["dead_bytes"], fresh["state"]) == (0, 0, 0, "open")
     assert fresh["durability"] == "sync"
+    assert fresh["batch_marker"] is False
+    assert re.fullmatch("[0-9a-f]{16}", fresh["generation"]) and int(fresh["generation"], 16) != 0
     curl.put("a", b"x" * 100)
     curl.put("b", b"x" * 100)
     curl.put("a", b"y" * 10)
@@ -194,6 +197,7 @@ def test_info(curl):
     assert info["file_size"] >= info["tail"]
     live = 100 + 20 + 10 + 20
     assert info["dead_bytes"] == info["tail"] - live
+    assert info["generation"] == fresh["generation"]
 
 
 def test_entries_by_pages(curl):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Stores as files in a folder: creating, dropping, and what is done with files that are no stores."""
 import os
+import re
 import stat
 
 import pytest
@@ -98,6 +99,35 @@ def test_settings_outlive_a_restart(launch):
     daemon = launch("--durability", "interval:20")
     assert Curl(daemon.http, "quick").info()["durability"] == "none"
     assert Curl(daemon.http).info()["durability"] == "interval:20"
+
+
+def generations(daemon):
+    """Of the default store and of "other"; HTTP and the binary protocol tell the same."""
+    told = {name: Curl(daemon.http, name).info()["generation"] for name in ("default", "other")}
+    assert all(re.fullmatch("[0-9a-f]{16}", generation) for generation in told.values())
+    with Wire(daemon.binary_address) as wire:
+        assert {row["name"]: f"{row['generation']:016x}" for row in wire.stores()} == told
+    return told
+
+
+def test_a_generation_is_a_files_own_and_outlives_a_restart(launch):
+    daemon = launch()
+    other = Curl(daemon.http, "other")
+    other.create()
+    before = generations(daemon)
+    assert before["default"] != before["other"]
+    assert "0" * 16 not in before.values()
+    daemon.stop()
+    daemon = launch()
+    assert generations(daemon) == before
+    daemon.kill()
+    daemon = launch()
+    assert generations(daemon) == before
+    other = Curl(daemon.http, "other")
+    other.drop()
+    other.create()
+    after = generations(daemon)
+    assert after["default"] == before["default"] and after["other"] != before["other"]
 
 
 def mode_of(path):

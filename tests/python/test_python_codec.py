@@ -89,6 +89,15 @@ def test_a_cut_body_is_an_error_wherever_it_is_cut():
                 decode(body[:cut])
 
 
+def test_store_rows_of_other_servers():
+    """What an older server leaves out counts as 0; what a newer one appends is skipped."""
+    row = bytes(41) + struct.pack("<QB", 1 << 63, 1)
+    for length in range(41, len(row) + 1):
+        info = codec.store_row(struct.pack("<IH", 1, length) + row[:length])
+        assert (info.generation, info.batch_marker) == ((1 << 63, True) if length == len(row) else (0, False))
+    assert codec.store_row(struct.pack("<IH", 1, len(row) + 3) + row + b"new").generation == 1 << 63
+
+
 def test_counts_that_lie_cost_nothing():
     for decode in (codec.values, codec.entries_of, codec.store_rows):
         with pytest.raises(rdrive.ProtocolError):

@@ -527,5 +527,7 @@ def _row(row: bytes) -> StoreInfo:
     reason = reader.take_bytes(reader.take("<H")[0]).decode("utf-8", "replace")
     if state > StoreState.FAILED:
         raise ProtocolError(f"a store whose state is {state}")
+    # The row of a server that had neither ends here.
+    generation, batch_marker = reader.take("<QB") if len(reader.rest()) >= 9 else (0, 0)
     return StoreInfo(name, StoreState(state), reason, entries, tail, file_size, dead_bytes, durability_of(durability),
-                     interval_ms)
+                     interval_ms, generation, bool(batch_marker))

@@ -200,6 +200,10 @@ class StoreInfo(NamedTuple):
     dead_bytes: int
     durability: Durability
     interval_ms: int
+    generation: int = 0
+    """random, new with the store's file; 0: it failed, or the server does not tell"""
+    batch_marker: bool = False
+    """a batch takes effect as a whole or not at all, over a crash too"""
 
 
 class Value(bytes):

@@ -161,11 +161,14 @@ def store_rows(body):
         state, durability, interval_ms, entries, tail, file_size, dead_bytes, name_len = struct.unpack_from("<BBIQQQQB", row)
         name = row[39:39 + name_len]
         reason_len, = struct.unpack_from("<H", row, 39 + name_len)
-        reason = row[41 + name_len:]
-        assert len(reason) == reason_len
+        reason_end = 41 + name_len + reason_len
+        reason = row[41 + name_len:reason_end]
+        generation, batch_marker = struct.unpack("<QB", row[reason_end:])
+        assert batch_marker in (0, 1)
         rows.append({"name": name.decode(), "state": STATES[state], "durability": durability,
                      "interval_ms": interval_ms, "entries": entries, "tail": tail, "file_size": file_size,
-                     "dead_bytes": dead_bytes, "reason": reason.decode()})
+                     "dead_bytes": dead_bytes, "reason": reason.decode(),
+                     "generation": generation, "batch_marker": bool(batch_marker)})
     assert at == len(body)
     return rows
 

@@ -300,7 +300,9 @@ static void test_stores_and_what_is_made_of_info(void **state)
                                     .dead_bytes = 3,
                                     .durability = RD_MESSAGE_DURABILITY_NONE,
                                     .state = RD_MESSAGE_STORE_FAILED,
-                                    .reason = {(const uint8_t *)"because", 7}};
+                                    .reason = {(const uint8_t *)"because", 7},
+                                    .generation = UINT64_C(0xfedcba9876543210),
+                                    .batch_marker = true};
     struct fake fake = {.response = {.stores = &row, .store_count = 1}};
     start(&fake, NULL);
     struct rdrive_client *client = connect_to(&fake, 10000);
@@ -309,6 +311,8 @@ static void test_stores_and_what_is_made_of_info(void **state)
     assert_string_equal(info.name, "photos");
     assert_string_equal(info.reason, "because");
     assert_int_equal(info.state, RDRIVE_STORE_FAILED);
+    assert_true(info.generation == UINT64_C(0xfedcba9876543210));
+    assert_true(info.batch_marker);
     uint64_t number = 0;
     bool is_empty = true;
     assert_int_equal(rdrive_len(client, &number), RDRIVE_OK);

@@ -37,14 +37,20 @@ static struct rd_response_item entry_items[] = {
     {.key_hash = ALPHA_HASH, .offset = 0, .len = 13, .crc32 = ALPHA_CRC},
 };
 static struct rd_response_store store_rows[] = {
-    {.name = TEXT("default"), .entries = 2, .tail = 124, .file_size = 124, SYNC},
+    {.name = TEXT("default"),
+     .entries = 2,
+     .tail = 124,
+     .file_size = 124,
+     SYNC,
+     .generation = UINT64_C(0x0123456789abcdef),
+     .batch_marker = true},
     {.name = TEXT("old"),
      .file_size = 4096,
      INTERVAL(500),
      .state = RD_MESSAGE_STORE_FAILED,
      .reason = TEXT("not a store")},
 };
-static struct rd_response_store new_row = {.name = TEXT("new"), INTERVAL(500)};
+static struct rd_response_store new_row = {.name = TEXT("new"), INTERVAL(500), .generation = 7};
 
 #define CHUNK(text)                                                                                               \
     {                                                                                                             \

@@ -414,6 +414,30 @@ static void test_newer_fields_behind_an_answer_are_left_aside(void **state)
     }
 }
 
+/* Rows as a server writes them that knows neither generation nor batch_marker, both, or more than we do. */
+static void test_store_rows_of_other_servers(void **state)
+{
+    (void)state;
+    enum { MARKER = RD_WIRE_HEADER_LEN + 6 + RD_WIRE_STORE_ROW_LEN + 8, NEWER_LEN = 3 };
+    for (uint8_t more = 0; more <= RD_WIRE_STORE_ROW_MORE_LEN + NEWER_LEN; more++) {
+        uint8_t bytes[MARKER + 1 + NEWER_LEN] = {[MARKER - 8] = 7, [MARKER] = 1};
+        uint8_t row_len = RD_WIRE_STORE_ROW_LEN + more;
+        struct rd_wire_header header = {.id = 1, .body_len = 6u + row_len, .opcode = RD_OPCODE_INFO};
+        rd_wire_store_header(bytes, header);
+        bytes[RD_WIRE_HEADER_LEN] = 1;
+        bytes[RD_WIRE_HEADER_LEN + 4] = row_len;
+        struct rd_binary_reader reader;
+        greet(&reader, BODY_LEN_MAX);
+        struct rd_binary_answer answer;
+        struct rd_slice input = rd_slice(bytes, RD_WIRE_HEADER_LEN + header.body_len);
+        assert_int_equal(read_parts(&reader, input, 16, &answer), RD_BINARY_READ_ANSWER);
+        bool is_there = more >= RD_WIRE_STORE_ROW_MORE_LEN;
+        assert_int_equal(answer.response.stores[0].generation, is_there ? 7 : 0);
+        assert_int_equal(answer.response.stores[0].batch_marker, is_there);
+        rd_binary_reader_deinit(&reader);
+    }
+}
+
 static enum rd_binary_read read_frame(uint8_t opcode, uint8_t flags, const void *body, size_t body_len)
 {
     struct rd_buffer bytes;
@@ -569,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_the_client_reads_each_answer_however_it_is_cut),
         cmocka_unit_test(test_an_answer_cut_at_every_byte_breaks_the_reader_or_is_whole),
         cmocka_unit_test(test_newer_fields_behind_an_answer_are_left_aside),
+        cmocka_unit_test(test_store_rows_of_other_servers),
         cmocka_unit_test(test_hostile_answers_break_the_reader),
         cmocka_unit_test(test_long_values_go_straight_to_their_place),
         cmocka_unit_test(test_a_value_beyond_a_frame_is_answered_too_large),
