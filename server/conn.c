@@ -20,7 +20,8 @@
 #define TURN_INPUT_LEN_MAX  (256u << 10) /* taken from one connection in one turn of the loop */
 #define TURN_OUTPUT_LEN_MAX (1u << 20)   /* likewise sent without waiting for the next turn */
 #define UNSENT_LEN_HIGH     (1u << 20)   /* stops reading and encoding */
-#define UNSENT_LEN_LOW      (256u << 10) /* reading goes on */
+#define UNSENT_LEN_LOW      (512u << 10) /* reading goes on */
+#define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
 #define COST_HIGH           (128u << 20) /* bytes of requests in flight; stops reading */
 #define COST_LOW            (64u << 20)
 #define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
@@ -670,8 +671,9 @@ static void encode_ready(struct rd_conn *conn)
         }
     }
     bool failed = false;
+    /* Less than requests may have unsent, or a paused connection would not be read again before they end. */
     while (
-        conn->out.unsent < UNSENT_LEN_HIGH && conn->downloads.first != NULL &&
+        conn->out.unsent < DOWNLOADS_LEN_LOW && conn->downloads.first != NULL &&
         rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max, &failed))
         continue;
     if (failed)
