@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_input.c - what comes in: reading, decoding, and pausing where a limit is reached.
+ */
+#include <uv.h>
+
+#include "protocol/binary.h"
+#include "protocol/http.h"
+#include "server/conn_state.h"
+#include "server/dispatch.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/upload.h"
+
+#define TURN_INPUT_LEN_MAX (256u << 10) /* taken from one connection in one turn of the loop */
+#define UNSENT_LEN_HIGH    (1u << 20)   /* stops reading and encoding */
+#define UNSENT_LEN_LOW     (512u << 10) /* reading goes on */
+#define COST_HIGH          (128u << 20) /* bytes of requests in flight; stops reading */
+#define COST_LOW           (64u << 20)
+
+/* What a stop lets come in: the rest of a request, the credit of a download. */
+bool rd_conn_expects_input(const struct rd_conn *conn)
+{
+    return rd_conn_mid_request(conn) || conn->downloads.first != NULL;
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
+static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer);
+
+void rd_conn_start_reading(struct rd_conn *conn)
+{
+    if (conn->reading || conn->peer_ended)
+        return;
+    conn->input_ms = uv_now(&conn->loop->uv);
+    conn->reading = uv_read_start(&conn->uv.stream, on_alloc, on_read) == 0;
+    if (!conn->reading)
+        rd_conn_close(conn);
+}
+
+void rd_conn_stop_reading(struct rd_conn *conn)
+{
+    if (conn->reading)
+        uv_read_stop(&conn->uv.stream);
+    conn->reading = false;
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------ */
+
+/* An upload whose protocol has no credit is held back by not reading. */
+static bool upload_is_full(const struct rd_conn *conn)
+{
+    return conn->uploads != NULL && conn->codec->answers_in_order && rd_upload_is_full(conn->uploads);
+}
+
+static bool is_full(const struct rd_conn *conn)
+{
+    if (conn->barrier != NULL || upload_is_full(conn))
+        return true;
+    return conn->call_count >= conn->loop->limits.in_flight_max || conn->cost >= COST_HIGH ||
+           conn->out.unsent >= UNSENT_LEN_HIGH;
+}
+
+static bool has_room(const struct rd_conn *conn)
+{
+    if (conn->barrier != NULL || upload_is_full(conn))
+        return false;
+    return conn->call_count <= conn->loop->limits.in_flight_max / 2 && conn->cost <= COST_LOW &&
+           conn->out.unsent <= UNSENT_LEN_LOW;
+}
+
+static void pause_if_full(struct rd_conn *conn)
+{
+    if (conn->paused || !is_full(conn))
+        return;
+    conn->paused = true;
+    rd_conn_stop_reading(conn);
+}
+
+/* OPEN -> ENDING. What is left of the input is dropped. */
+void rd_conn_end_input(struct rd_conn *conn)
+{
+    if (conn->state != RD_CONN_OPEN)
+        return;
+    conn->state = RD_CONN_ENDING;
+    rd_conn_stop_reading(conn);
+    rd_buffer_deinit(&conn->pending);
+    rd_buffer_init(&conn->pending, RD_LOOP_READ_BUFFER_LEN);
+    rd_conn_fail_uploads(conn, RD_INVALID_ARGUMENT, "the connection's input ended before the stream did");
+    rd_conn_end_credit(conn);
+    rd_conn_mark_dirty(conn);
+}
+
+static void take_request(struct rd_conn *conn, struct rd_request *request)
+{
+    if (request == NULL) /* no memory; the codec says CLOSED next */
+        return;
+    bool close_after = request->close_after;
+    struct rd_call *call = rd_call_create(conn, request);
+    if (call == NULL) {
+        rd_log(RD_LOG_ERROR, "connection closed: no memory for a request");
+        rd_conn_close(conn);
+        return;
+    }
+    call->prev = conn->calls_last;
+    if (conn->calls_last != NULL)
+        conn->calls_last->next = call;
+    else
+        conn->calls_first = call;
+    conn->calls_last = call;
+    conn->call_count++;
+    conn->cost += call->cost;
+    rd_dispatch_call(call);
+    if (close_after)
+        rd_conn_end_input(conn);
+}
+
+/* Moves *input over what was decoded; something is left where we have paused, or where it does not matter. */
+static void consume(struct rd_conn *conn, struct rd_slice *input)
+{
+    while (conn->state == RD_CONN_OPEN && !conn->paused) {
+        if (conn->draining && !rd_conn_expects_input(conn)) {
+            rd_conn_end_input(conn);
+            return;
+        }
+        struct rd_request *request = NULL;
+        switch (conn->codec->decode(conn->decoder, input, &request)) {
+        case RD_DECODE_MORE:
+            return;
+        case RD_DECODE_PART:
+            rd_conn_take_part(conn, conn->codec->part(conn->decoder));
+            pause_if_full(conn);
+            break;
+        case RD_DECODE_CLOSED:
+            rd_conn_end_input(conn);
+            return;
+        case RD_DECODE_REQUEST:
+            take_request(conn, request);
+            pause_if_full(conn);
+            break;
+        }
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct rd_conn *conn = handle->data;
+    size_t len = 0;
+    uint8_t *target = NULL;
+    if (conn->state == RD_CONN_OPEN && conn->decoder != NULL)
+        target = conn->codec->fill_target(conn->decoder, &len);
+    if (target == NULL || len == 0) {
+        target = conn->loop->read_buffer;
+        len = RD_LOOP_READ_BUFFER_LEN;
+    }
+    if (len > TURN_INPUT_LEN_MAX)
+        len = TURN_INPUT_LEN_MAX;
+    *buffer = uv_buf_init((char *)target, (unsigned)len);
+}
+
+static void on_read_end(struct rd_conn *conn, ssize_t status)
+{
+    conn->reading = false;
+    conn->peer_ended = true;
+    if (status == UV_EOF && conn->state == RD_CONN_OPEN) {
+        rd_conn_end_input(conn);
+        return;
+    }
+    if (status != UV_EOF)
+        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror((int)status));
+    rd_conn_close(conn);
+}
+
+static void take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
+{
+    struct rd_slice input = rd_slice(data, len);
+    if (conn->decoder == NULL &&
+        !rd_conn_choose_codec(conn, data[0] >= 0x80 ? &rd_binary_codec : &rd_http_codec)) {
+        rd_conn_close(conn);
+        return;
+    }
+    if (data != conn->loop->read_buffer) {
+        conn->codec->fill_done(conn->decoder, len);
+        input = rd_slice(data, 0);
+    }
+    consume(conn, &input);
+    if (conn->state == RD_CONN_OPEN && input.len != 0) {
+        rd_buffer_append_slice(&conn->pending, input);
+        if (conn->pending.failed)
+            rd_conn_close(conn);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
+{
+    struct rd_conn *conn = stream->data;
+    if (len == 0)
+        return;
+    if (len < 0) {
+        on_read_end(conn, len);
+        return;
+    }
+    conn->input_ms = uv_now(&conn->loop->uv);
+    conn->turn_len += (size_t)len;
+    if (conn->state == RD_CONN_OPEN)
+        take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
+    if (conn->turn_len >= TURN_INPUT_LEN_MAX)
+        rd_conn_stop_reading(conn);
+    rd_conn_mark_dirty(conn);
+}
+
+void rd_conn_resume(struct rd_conn *conn)
+{
+    conn->turn_len = 0;
+    if (conn->state != RD_CONN_OPEN || (conn->paused && !has_room(conn)))
+        return;
+    /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
+    bool decode_again = conn->paused || conn->pending.len != 0;
+    conn->paused = false;
+    if (decode_again) {
+        struct rd_slice input = rd_buffer_slice(&conn->pending);
+        consume(conn, &input);
+        if (conn->state == RD_CONN_OPEN)
+            rd_buffer_consume(&conn->pending, conn->pending.len - input.len);
+        rd_conn_mark_dirty(conn);
+    }
+    if (conn->state == RD_CONN_OPEN && !conn->paused)
+        rd_conn_start_reading(conn);
+}

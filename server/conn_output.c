@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_output.c - what goes out: finished calls are encoded, and everything of a turn leaves in one call.
+ */
+#include <assert.h>
+#include <uv.h>
+
+#include "server/conn_state.h"
+#include "server/log.h"
+#include "server/loop.h"
+
+#define TURN_OUTPUT_LEN_MAX (1u << 20)   /* likewise sent without waiting for the next turn */
+#define UNSENT_LEN_HIGH     (1u << 20)   /* stops reading and encoding */
+#define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
+#define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
+#define COPIED_VALUE_MAX    4096u        /* longer values leave from the map */
+
+/* ---- output ----------------------------------------------------------------------------------------------- */
+
+void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call)
+{
+    if (conn->state == RD_CONN_CLOSING) {
+        rd_conn_remove_call(conn, call);
+        return;
+    }
+    if (call->upload != NULL)
+        rd_conn_forget_upload(conn, call); /* however it came to its end */
+    if (!conn->codec->answers_in_order) {
+        call->queue_next = NULL;
+        if (conn->ready_first == NULL)
+            conn->ready_first = call;
+        else
+            conn->ready_last->queue_next = call;
+        conn->ready_last = call;
+    }
+    rd_conn_mark_dirty(conn);
+}
+
+static struct rd_call *take_ready(struct rd_conn *conn)
+{
+    if (conn->codec == NULL)
+        return NULL;
+    if (conn->codec->answers_in_order) {
+        struct rd_call *call = conn->calls_first;
+        return call != NULL && call->state == RD_CALL_FINISHED ? call : NULL;
+    }
+    struct rd_call *call = conn->ready_first;
+    if (call != NULL)
+        conn->ready_first = call->queue_next;
+    return call;
+}
+
+/* False: not even an error could be encoded. */
+static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_value_len)
+{
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
+    if (!bytes->failed)
+        return true;
+    rd_outbox_rollback(&conn->out);
+    struct rd_response error = {.status = RD_TOO_LARGE,
+                                .message = "the answer would be too large; ask for less at a time"};
+    bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    *ret_value_len = 0;
+    (void)conn->codec->encode(call->request, &error, bytes);
+    return !bytes->failed;
+}
+
+static bool encode(struct rd_conn *conn, struct rd_call *call)
+{
+    size_t value_len;
+    if (conn->out.unsent == 0)
+        conn->output_ms = uv_now(&conn->loop->uv);
+    if (!encode_head(conn, call, &value_len))
+        return false;
+    if (value_len > COPIED_VALUE_MAX) {
+        assert(value_len == call->value.payload.len && call->hosted != NULL);
+        rd_outbox_commit(&conn->out);
+        if (!rd_outbox_append_value(&conn->out, &call->value, call->hosted, call->verify_while_sending))
+            return false;
+        call->hosted = NULL;
+        return true;
+    }
+    struct rd_buffer *bytes = &conn->out.filling.bytes;
+    if (call->request->opcode == RD_OPCODE_READ_STREAM && call->response.status == RD_OK &&
+        !rd_download_begin(&conn->downloads, call))
+        return false;
+    if (conn->state != RD_CONN_OPEN)
+        rd_conn_end_credit(conn);
+    rd_buffer_append(bytes, call->response.value.data, value_len);
+    rd_outbox_commit(&conn->out);
+    return !bytes->failed;
+}
+
+static void close_for_memory(struct rd_conn *conn)
+{
+    rd_log(RD_LOG_ERROR, "connection closed: no memory for an answer");
+    rd_conn_close(conn);
+}
+
+void rd_conn_encode_ready(struct rd_conn *conn)
+{
+    struct rd_call *call;
+    while (conn->out.unsent < UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
+        bool good = encode(conn, call);
+        rd_conn_remove_call(conn, call);
+        if (!good) {
+            close_for_memory(conn);
+            return;
+        }
+    }
+    bool failed = false;
+    /* Less than requests may have unsent, or a paused connection would not be read again before they end. */
+    while (
+        conn->out.unsent < DOWNLOADS_LEN_LOW && conn->downloads.first != NULL &&
+        rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max, &failed))
+        continue;
+    if (failed)
+        close_for_memory(conn);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct rd_conn *conn = write->data;
+    conn->writing = false;
+    if (conn->state == RD_CONN_CLOSING)
+        return;
+    if (status != 0) {
+        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+        rd_conn_close(conn);
+        return;
+    }
+    rd_outbox_sent(&conn->out, conn->write_len);
+    conn->output_ms = uv_now(&conn->loop->uv);
+    rd_conn_mark_dirty(conn);
+}
+
+/* What is next to be sent; closes the connection where that must not leave. */
+static bool peek(struct rd_conn *conn, uv_buf_t buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count, size_t *ret_len)
+{
+    if (rd_outbox_peek(&conn->out, buffers, ret_count, ret_len) == RD_OK)
+        return true;
+    rd_log(RD_LOG_ERROR, "connection closed: the value being sent does not match its checksum");
+    rd_conn_close(conn);
+    return false;
+}
+
+/* Hands over to libuv, which waits for the socket; one such write at a time. */
+static void start_write(struct rd_conn *conn)
+{
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    if (conn->out.unsent == 0 || !peek(conn, buffers, &count, &conn->write_len))
+        return;
+    conn->write.data = conn;
+    int status = uv_write(&conn->write, &conn->uv.stream, buffers, count, on_written);
+    if (status != 0) {
+        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+        rd_conn_close(conn);
+        return;
+    }
+    conn->writing = true;
+}
+
+void rd_conn_send_unsent(struct rd_conn *conn)
+{
+    size_t turn_len = 0;
+    while (conn->state != RD_CONN_CLOSING && !conn->writing && conn->out.unsent != 0) {
+        uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+        unsigned count;
+        size_t len;
+        if (!peek(conn, buffers, &count, &len))
+            return;
+        int sent = uv_try_write(&conn->uv.stream, buffers, count);
+        if (sent < 0 && sent != UV_EAGAIN) {
+            rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(sent));
+            rd_conn_close(conn);
+            return;
+        }
+        if (sent > 0) {
+            rd_outbox_sent(&conn->out, (size_t)sent);
+            conn->output_ms = uv_now(&conn->loop->uv);
+            turn_len += (size_t)sent;
+        }
+        bool all_sent = sent >= 0 && (size_t)sent == len;
+        if (all_sent)
+            rd_conn_encode_ready(conn); /* before any wait: with nothing unsent no event would bring us back */
+        if (conn->state != RD_CONN_CLOSING && (!all_sent || turn_len >= TURN_OUTPUT_LEN_MAX))
+            start_write(conn);
+    }
+}

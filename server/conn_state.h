@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_state.h - the inside of a connection, shared by conn*.c and by nobody else:
+ *
+ *   conn.c          its life: opening, closing, the end of a turn, deadlines
+ *   conn_input.c    reading, decoding, pausing
+ *   conn_output.c   encoding and sending
+ *   conn_streams.c  values in parts, and calls that must be alone
+ */
+#ifndef RD_SERVER_CONN_STATE_H
+#define RD_SERVER_CONN_STATE_H
+
+#include <uv.h>
+
+#include "server/conn.h"
+#include "server/download.h"
+#include "server/outbox.h"
+
+enum rd_conn_state { RD_CONN_OPEN, RD_CONN_ENDING, RD_CONN_LINGERING, RD_CONN_CLOSING };
+
+struct rd_conn {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    struct rd_loop *loop;        /* borrows */
+    struct rd_conn *prev, *next; /* of the loop's */
+    struct rd_conn *dirty_next;
+    bool dirty; /* in the loop's list of connections to flush */
+
+    enum rd_conn_state state;
+    bool paused;     /* OPEN: a high-water mark was passed and no low one since */
+    bool reading;    /* libuv reads for us */
+    bool draining;   /* the daemon stops */
+    bool peer_ended; /* end of file was read */
+    bool writing;    /* `write` is under way */
+    bool handle_closed;
+    unsigned keep_count; /* callers up the stack that will still touch this */
+
+    const struct rd_codec *codec; /* NULL until the first byte of a connection that may be either */
+    struct rd_decoder *decoder;   /* owned; NULL likewise */
+    struct rd_buffer pending;     /* input that came with what made us pause */
+    size_t turn_len;              /* bytes read in this turn */
+
+    struct rd_call *calls_first; /* owned; all, in the order sent */
+    struct rd_call *calls_last;
+    struct rd_call *ready_first; /* FINISHED ones in the order of finishing; unused where answers go in order */
+    struct rd_call *ready_last;
+    unsigned call_count;
+    size_t cost;             /* of all calls, bytes */
+    struct rd_lane *lanes;   /* owned */
+    struct rd_call *uploads; /* UPLOADING ones, by queue_next */
+    unsigned upload_count;
+    struct rd_call *barrier; /* no request is taken until this one is done */
+    struct rd_downloads downloads;
+
+    struct rd_outbox out;
+    uv_write_t write;
+    size_t write_len; /* bytes of it */
+    uv_shutdown_t shutdown;
+    uint64_t input_ms;  /* last progress, uv_now */
+    uint64_t output_ms; /* last progress, or when there first was something to send */
+    uint64_t linger_ms; /* LINGERING since */
+};
+
+/* ---- conn.c ---- */
+void rd_conn_mark_dirty(struct rd_conn *conn);
+bool rd_conn_mid_request(const struct rd_conn *conn);
+bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
+void rd_conn_remove_call(struct rd_conn *conn, struct rd_call *call);
+
+/* ---- conn_input.c ---- */
+bool rd_conn_expects_input(const struct rd_conn *conn);
+void rd_conn_start_reading(struct rd_conn *conn);
+void rd_conn_stop_reading(struct rd_conn *conn);
+/* OPEN -> ENDING. What is left of the input is dropped. */
+void rd_conn_end_input(struct rd_conn *conn);
+/* Goes on after a pause or a full turn, where there is room. */
+void rd_conn_resume(struct rd_conn *conn);
+
+/* ---- conn_output.c ---- */
+void rd_conn_encode_ready(struct rd_conn *conn);
+void rd_conn_send_unsent(struct rd_conn *conn);
+
+/* ---- conn_streams.c ---- */
+void rd_conn_take_part(struct rd_conn *conn, const struct rd_stream_part *part);
+/* Takes it out of the list of uploads, if it is there. */
+void rd_conn_forget_upload(struct rd_conn *conn, struct rd_call *call);
+/* No further part will come. */
+void rd_conn_fail_uploads(struct rd_conn *conn, enum rd_status status, const char *message);
+void rd_conn_end_credit(struct rd_conn *conn);
+void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_streams.c - values that come or go in parts, and calls that must be alone on their connection.
+ */
+#include <uv.h>
+
+#include "server/conn_state.h"
+#include "server/dispatch.h"
+#include "server/lane.h"
+#include "server/loop.h"
+#include "server/upload.h"
+
+#define ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
+#define STREAM_PART    4u           /* of the requests in flight so many may be uploads, and as many downloads */
+
+/* ---- uploads and barriers --------------------------------------------------------------------------------- */
+
+bool rd_conn_uploads_are_full(const struct rd_conn *conn)
+{
+    return conn->upload_count >= conn->loop->limits.in_flight_max / STREAM_PART;
+}
+
+bool rd_conn_downloads_are_full(const struct rd_conn *conn)
+{
+    return conn->downloads.count >= conn->loop->limits.in_flight_max / STREAM_PART;
+}
+
+void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call)
+{
+    call->queue_next = conn->uploads;
+    conn->uploads = call;
+    conn->upload_count++;
+}
+
+void rd_conn_forget_upload(struct rd_conn *conn, struct rd_call *call)
+{
+    struct rd_call **at = &conn->uploads;
+    while (*at != NULL && *at != call)
+        at = &(*at)->queue_next;
+    if (*at == NULL)
+        return;
+    *at = call->queue_next;
+    conn->upload_count--;
+}
+
+void rd_conn_upload_over(struct rd_conn *conn, struct rd_call *call, bool whole)
+{
+    rd_conn_forget_upload(conn, call);
+    if (!whole && conn->codec->answers_in_order) {
+        call->request->close_after = true;
+        rd_conn_end_input(conn);
+    }
+    rd_conn_mark_dirty(conn);
+}
+
+void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uint64_t len)
+{
+    rd_conn_mark_dirty(conn);
+    if (conn->codec->encode_part == NULL || conn->state == RD_CONN_CLOSING)
+        return;
+    struct rd_stream_part part = {.kind = RD_STREAM_CREDIT, .id = call->request->id, .credit = len};
+    if (conn->out.unsent == 0)
+        conn->output_ms = uv_now(&conn->loop->uv);
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    conn->codec->encode_part(&part, bytes);
+    if (bytes->failed)
+        rd_outbox_rollback(&conn->out); /* the peer waits, and its deadline ends it */
+    else
+        rd_outbox_commit(&conn->out);
+}
+
+/* Credit for a download, or its end, that came before its answer has left. */
+static void note_early_part(struct rd_conn *conn, const struct rd_stream_part *part)
+{
+    struct rd_call *call = conn->calls_first;
+    while (call != NULL && (call->request->opcode != RD_OPCODE_READ_STREAM || call->request->id != part->id))
+        call = call->next;
+    if (call == NULL)
+        return;
+    struct rd_request *request = call->request;
+    if (part->kind == RD_STREAM_ABORT)
+        call->stream_cancelled = true;
+    else if (part->credit > UINT64_MAX - request->stream_credit)
+        request->stream_credit = UINT64_MAX;
+    else
+        request->stream_credit += part->credit;
+}
+
+/* Parts of what has been answered already are left over: the peer could not know. */
+void rd_conn_take_part(struct rd_conn *conn, const struct rd_stream_part *part)
+{
+    struct rd_call *upload = conn->uploads;
+    while (upload != NULL && upload->request->id != part->id)
+        upload = upload->queue_next;
+    if (upload != NULL) {
+        rd_upload_take_part(upload, part);
+        return;
+    }
+    bool of_reader = part->kind == RD_STREAM_CREDIT || part->kind == RD_STREAM_ABORT;
+    if (of_reader && !rd_download_take_part(&conn->downloads, part))
+        note_early_part(conn, part);
+    rd_conn_mark_dirty(conn);
+}
+
+/* No further part will come. */
+void rd_conn_fail_uploads(struct rd_conn *conn, enum rd_status status, const char *message)
+{
+    for (struct rd_call *call = conn->uploads; call != NULL;) {
+        struct rd_call *next = call->queue_next;
+        rd_upload_fail(call, status, message);
+        call = next;
+    }
+}
+
+void rd_conn_set_barrier(struct rd_conn *conn, struct rd_call *call)
+{
+    call->mode = RD_CALL_BARRIER;
+    call->state = RD_CALL_WAITING;
+    conn->barrier = call;
+    rd_conn_run_barrier(conn, false);
+}
+
+void rd_conn_run_barrier(struct rd_conn *conn, bool finished)
+{
+    if (finished) {
+        conn->barrier = NULL;
+        rd_conn_mark_dirty(conn);
+    }
+    struct rd_call *call = conn->barrier;
+    if (call == NULL || call->state != RD_CALL_WAITING || conn->state == RD_CONN_CLOSING)
+        return;
+    for (const struct rd_lane *lane = conn->lanes; lane != NULL; lane = lane->next)
+        if (lane->call_count != 0)
+            return;
+    call->state = RD_CALL_RUNNING;
+    rd_dispatch_run(call);
+}
+
+/* For downloads that must not wait for what cannot come. */
+void rd_conn_end_credit(struct rd_conn *conn)
+{
+    if (conn->draining)
+        rd_downloads_end_credit(&conn->downloads, RD_UNAVAILABLE, "the server stops");
+    else
+        rd_downloads_end_credit(&conn->downloads, RD_INVALID_ARGUMENT,
+                                "the connection's input ended before the credit for the value had come");
+}
+
+/* Uploads whose parts have stopped coming although they may. */
+void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
+{
+    for (struct rd_call *call = conn->uploads; call != NULL;) {
+        struct rd_call *next = call->queue_next;
+        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->stall_ms)
+            rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
+        call = next;
+    }
+}
