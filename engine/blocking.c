@@ -26,23 +26,30 @@ static void deliver(struct rd_sink *sink, struct rd_op *first, struct rd_op *las
     pthread_mutex_unlock(&waiter->lock);
 }
 
+static void submit_and_wait(struct rd_store *store, struct rd_op *op, struct waiter *waiter,
+                            enum rd_status *ret_status)
+{
+    *ret_status = rd_queue_put(&store->queue, op, true);
+    if (*ret_status != RD_OK)
+        return;
+    rd_store_kick(store);
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->done)
+        pthread_cond_wait(&waiter->wake, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
 enum rd_status rd_store_execute(struct rd_store *store, struct rd_op *op)
 {
     struct waiter waiter = {
         .sink.deliver = deliver, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     op->sink = &waiter.sink;
-    enum rd_status status = rd_store_enqueue(store, op, true);
-    if (status == RD_OK) {
-        rd_store_kick(store);
-        pthread_mutex_lock(&waiter.lock);
-        while (!waiter.done)
-            pthread_cond_wait(&waiter.wake, &waiter.lock);
-        pthread_mutex_unlock(&waiter.lock);
-        status = op->status;
-    }
+    enum rd_status status = rd_store_admit(store, op);
+    if (status == RD_OK && !rd_writer_commit_here(store, op))
+        submit_and_wait(store, op, &waiter, &status);
     pthread_cond_destroy(&waiter.wake);
     pthread_mutex_destroy(&waiter.lock);
-    return status;
+    return status == RD_OK ? op->status : status;
 }
 
 static enum rd_status execute(struct rd_store *store, struct rd_op *op, struct rd_written *ret_written)

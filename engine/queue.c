@@ -76,7 +76,7 @@ struct rd_op *rd_queue_take(struct rd_queue *queue, uint64_t deadline_ms, bool *
                                 .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
     pthread_mutex_lock(&queue->lock);
     int timed_out = 0;
-    while (queue->first == NULL && !queue->closing && timed_out == 0) {
+    while (queue->first == NULL && !queue->closing && !queue->nudged && timed_out == 0) {
         queue->writer_sleeps = true;
         if (deadline_ms == 0)
             pthread_cond_wait(&queue->work, &queue->lock);
@@ -84,12 +84,33 @@ struct rd_op *rd_queue_take(struct rd_queue *queue, uint64_t deadline_ms, bool *
             timed_out = pthread_cond_timedwait(&queue->work, &queue->lock, &deadline);
     }
     queue->writer_sleeps = false;
+    queue->nudged = false;
     struct rd_op *first = queue->first;
     queue->first = NULL;
     queue->last = NULL;
     *ret_closing = queue->closing;
     pthread_mutex_unlock(&queue->lock);
     return first;
+}
+
+bool rd_queue_pass(struct rd_queue *queue, const struct rd_op *op)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool passes = queue->count == 0 && !queue->closing;
+    if (passes) {
+        queue->count = 1;
+        queue->bytes += op->queued_bytes;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return passes;
+}
+
+void rd_queue_nudge(struct rd_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->nudged = true;
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_signal(&queue->work);
 }
 
 void rd_queue_done(struct rd_queue *queue, uint64_t count, uint64_t bytes)

@@ -28,6 +28,7 @@ struct rd_queue {
     uint64_t bytes_max;
     unsigned room_waiters;
     bool writer_sleeps;
+    bool nudged;
     bool closing;
 };
 
@@ -40,8 +41,15 @@ enum rd_status rd_queue_put(struct rd_queue *queue, struct rd_op *op, bool wait_
 void rd_queue_kick(struct rd_queue *queue);
 
 /* Writer: takes all that waits; waits for it where there is none, until deadline_ms on the monotonic clock (0: for
- * ever). NULL: the deadline has come, or *ret_closing. */
+ * ever). NULL: the deadline has come, or a nudge, or *ret_closing. */
 struct rd_op *rd_queue_take(struct rd_queue *queue, uint64_t deadline_ms, bool *ret_closing);
+
+/* A caller that acts as the writer (store.h): counts the operation as under way, without queueing it. False:
+ * something is waiting or under way, and must come first. */
+bool rd_queue_pass(struct rd_queue *queue, const struct rd_op *op);
+
+/* Has the writer return from rd_queue_take with NULL, to look at its deadline again. */
+void rd_queue_nudge(struct rd_queue *queue);
 
 /* Writer: so many operations and bytes are complete. */
 void rd_queue_done(struct rd_queue *queue, uint64_t count, uint64_t bytes);

@@ -67,6 +67,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->verify_reads = !options->verify_reads_off;
     store->opened_read_only = options->read_only;
     rd_epoch_init(&store->epoch);
+    pthread_mutex_init(&store->writer.role, NULL);
     rd_ahead_init(&store->ahead);
     pthread_mutex_init(&store->publish_lock, NULL);
     pthread_mutex_init(&store->state_lock, NULL);
@@ -75,6 +76,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
         options->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : options->queue_bytes_max);
     if (status != RD_OK) {
         rd_ahead_deinit(&store->ahead);
+        pthread_mutex_destroy(&store->writer.role);
         pthread_mutex_destroy(&store->state_lock);
         pthread_mutex_destroy(&store->publish_lock);
         return rd_error_set(ret_error, status, 0, "no memory for a store");
@@ -90,6 +92,7 @@ static void deinit(struct rd_store *store)
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);
     rd_ahead_deinit(&store->ahead);
+    pthread_mutex_destroy(&store->writer.role);
     pthread_mutex_destroy(&store->state_lock);
     pthread_mutex_destroy(&store->publish_lock);
 }
@@ -258,7 +261,7 @@ static bool entry_count_fits(const struct rd_op *op)
     return op->entries != NULL && op->entry_count == (op->kind == RD_OP_RENAME ? 2 : 1);
 }
 
-enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room)
+enum rd_status rd_store_admit(struct rd_store *store, struct rd_op *op)
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
         op->durability == RD_DURABILITY_INTERVAL || op->durability > RD_DURABILITY_NONE ||
@@ -270,7 +273,13 @@ enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool w
         return status;
     op->queued_bytes = payload_bytes(op);
     op->os_errno = 0;
-    return rd_queue_put(&store->queue, op, wait_for_room);
+    return RD_OK;
+}
+
+enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room)
+{
+    enum rd_status status = rd_store_admit(store, op);
+    return status != RD_OK ? status : rd_queue_put(&store->queue, op, wait_for_room);
 }
 
 enum rd_status rd_store_submit(struct rd_store *store, struct rd_op *op)

@@ -23,8 +23,10 @@
 #include "engine/plan.h"
 #include "engine/queue.h"
 
-/* What only the writer thread touches. */
+/* What only the writer touches: the writer thread, or a blocking caller that found nothing queued and commits its
+ * own operation, which saves two changes of thread. Whoever it is holds `role`. */
 struct rd_writer {
+    pthread_mutex_t role; /* held while committing; taken before the queue's lock */
     pthread_t thread;
     bool started;
     struct rd_plan plan;
@@ -67,6 +69,12 @@ enum rd_status rd_status_of_errno(int os_errno);
 
 /* Writes fail from now on, reads go on. */
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
+
+/* Commits the operation on this thread where nothing else is waiting or under way. False: it must be queued. */
+bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op);
+
+/* Whether the operation may be queued or committed: RD_OK, or what rd_store_submit answers. Fills queued_bytes. */
+enum rd_status rd_store_admit(struct rd_store *store, struct rd_op *op) RD_MUST_CHECK;
 
 /* rd_store_submit, or its blocking kind that waits for room in the queue. */
 enum rd_status rd_store_enqueue(struct rd_store *store, struct rd_op *op, bool wait_for_room) RD_MUST_CHECK;

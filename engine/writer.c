@@ -360,22 +360,43 @@ static void *run(void *context)
 {
     struct rd_store *store = context;
     struct rd_writer *writer = &store->writer;
+    bool closing = false;
+    pthread_mutex_lock(&writer->role);
     for (;;) {
         uint64_t deadline_ms =
             writer->answered_unsynced ? writer->answered_since_ms + store->durability_interval_ms : 0;
-        bool closing = false;
+        pthread_mutex_unlock(&writer->role);
         struct rd_op *first = rd_queue_take(&store->queue, deadline_ms, &closing);
+        pthread_mutex_lock(&writer->role);
         if (first != NULL) {
             commit_all(store, first);
-            continue;
+        } else if (closing || sync_is_overdue(store)) {
+            sync_late(store);
+            writer->answered_unsynced = false;
         }
-        sync_late(store);
-        writer->answered_unsynced = false;
-        if (closing) {
-            evict(store);
-            return NULL;
-        }
+        if (first == NULL && closing)
+            break;
     }
+    evict(store);
+    pthread_mutex_unlock(&writer->role);
+    return NULL;
+}
+
+bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op)
+{
+    struct rd_writer *writer = &store->writer;
+    if (pthread_mutex_trylock(&writer->role) != 0)
+        return false;
+    bool passes = rd_queue_pass(&store->queue, op);
+    if (passes) {
+        bool had_deadline = writer->answered_unsynced;
+        op->next = NULL;
+        commit_all(store, op);
+        if (!had_deadline && writer->answered_unsynced)
+            rd_queue_nudge(&store->queue);
+    }
+    pthread_mutex_unlock(&writer->role);
+    return passes;
 }
 
 enum rd_status rd_writer_start(struct rd_store *store)
