@@ -132,9 +132,12 @@ void rd_conn_close(struct rd_conn *conn)
     conn->uploads = NULL;
     for (struct rd_call *call = conn->calls_first; call != NULL;) {
         struct rd_call *next = call->next;
-        if (call->state == RD_CALL_WAITING || call->state == RD_CALL_FINISHED ||
-            (call->state == RD_CALL_UPLOADING && !rd_upload_is_working(call)))
+        bool idle =
+            call->state == RD_CALL_WAITING || call->state == RD_CALL_FINISHED || call->state == RD_CALL_UPLOADING;
+        if (idle && !rd_upload_is_working(call))
             rd_conn_remove_call(conn, call);
+        else if (idle)
+            call->lane = NULL; /* forgotten there; the pool thread still has it */
         call = next;
     }
     uv_close(&conn->uv.handle, on_closed);

@@ -19,7 +19,8 @@ struct rd_upload {
     enum rd_status status;     /* not RD_OK: the upload has failed; the loop's */
     enum rd_status spooled;    /* of the last spooling; the pool thread's while working */
     bool working;
-    bool ended;           /* the last part is in */
+    bool ended;           /* the last part is in: the call is in its lane */
+    bool has_turn;        /* there it is alone, and waits for the pool thread at most */
     uint64_t progress_ms; /* uv_now */
 };
 
@@ -41,7 +42,7 @@ bool rd_upload_is_working(const struct rd_call *call)
 bool rd_upload_is_full(const struct rd_call *call)
 {
     const struct rd_upload *upload = call->upload;
-    return upload->ended || upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
+    return upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
 }
 
 uint64_t rd_upload_progress_ms(const struct rd_call *call)
@@ -98,32 +99,55 @@ static void place(struct rd_call *call)
     call->placement = rd_spool_place(call->upload->spool);
 }
 
+static void submit(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    call->entries[0] = (struct rd_entry){.key = rd_terms_key(&request->key)};
+    struct rd_op *op = &call->op;
+    op->kind = RD_OP_STREAM;
+    op->durability = rd_terms_durability(request->durability);
+    op->condition = rd_terms_condition(&request->condition);
+    op->spool = call->upload->spool;
+    op->placement = call->placement;
+    op->entries = call->entries;
+    op->entry_count = 1;
+    rd_handler_submit(call, call->hosted, rd_handler_complete_write);
+}
+
 static void after_placing(struct rd_call *call)
 {
     call->upload->working = false;
-    if (rd_conn_is_closing(call->conn)) {
+    if (rd_conn_is_closing(call->conn))
         rd_call_finish(call); /* into nothing */
-        return;
-    }
-    rd_conn_upload_over(call->conn, call, true);
-    rd_dispatch_enter_lane(call, RD_CALL_WRITE);
+    else
+        submit(call);
 }
 
-/* Everything is in the spool: from here on it is a write like any other. */
-static void go_on(struct rd_call *call)
+/* It is this call's turn and everything is in the spool, or never will be. */
+static void commit(struct rd_call *call)
 {
+    struct rd_upload *upload = call->upload;
     uint64_t announced = call->request->stream_len;
-    if (announced != UINT64_MAX && rd_spool_len(call->upload->spool) != announced) {
-        fail(call, RD_INVALID_ARGUMENT, "the stream has not as many bytes as it announced");
-        return;
+    if (upload->status != RD_OK) {
+        rd_call_fail_error(call, upload->status, &call->error);
+    } else if (rd_spool_len(upload->spool) == 0) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "Payload cannot be empty.");
+    } else if (announced != UINT64_MAX && rd_spool_len(upload->spool) != announced) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "the stream has not as many bytes as it announced");
+    } else if (rd_spool_stays_in_memory(upload->spool, 0)) { /* too short to be worth a thread */
+        submit(call);
+    } else {
+        upload->working = true;
+        rd_call_start_work(call, place, after_placing);
     }
-    if (rd_spool_stays_in_memory(call->upload->spool, 0)) { /* too short to be worth a thread */
-        rd_conn_upload_over(call->conn, call, true);
-        rd_dispatch_enter_lane(call, RD_CALL_WRITE);
-        return;
-    }
-    call->upload->working = true;
-    rd_call_start_work(call, place, after_placing);
+}
+
+/* Its lane keeps what was sent behind the last part waiting until this call is done. */
+void rd_run_write_stream(struct rd_call *call)
+{
+    call->upload->has_turn = true;
+    if (!call->upload->working)
+        commit(call);
 }
 
 static void start_spooling(struct rd_call *call);
@@ -148,20 +172,21 @@ static void after_spooling(struct rd_call *call)
         rd_call_finish(call); /* into nothing */
         return;
     }
-    if (upload->status != RD_OK) {
-        rd_call_fail_error(call, upload->status, &call->error);
-        return;
+    if (upload->spooled != RD_OK && upload->status == RD_OK) {
+        upload->status = rd_error_set(&call->error, upload->spooled, 0, "%s", spool_fault(upload->spooled));
+        rd_buffer_clear(&upload->gathered);
+        if (!upload->ended)
+            rd_conn_upload_over(call->conn, call, false);
     }
-    if (upload->spooled != RD_OK) {
-        fail(call, upload->spooled, spool_fault(upload->spooled));
-        return;
-    }
-    rd_conn_upload_credit(call->conn, call, upload->spooling.len);
+    if (upload->status == RD_OK && !upload->ended)
+        rd_conn_upload_credit(call->conn, call, upload->spooling.len);
     rd_buffer_clear(&upload->spooling);
     if (upload->gathered.len != 0)
         start_spooling(call);
-    else if (upload->ended)
-        go_on(call);
+    else if (upload->has_turn)
+        commit(call);
+    else if (upload->status != RD_OK && !upload->ended)
+        rd_call_fail_error(call, upload->status, &call->error);
 }
 
 static void start_spooling(struct rd_call *call)
@@ -210,8 +235,8 @@ static void take_end(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
     upload->ended = true;
-    if (!upload->working)
-        go_on(call);
+    rd_conn_upload_over(call->conn, call, true);
+    rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
 }
 
 /* By the peer, or by the codec, which then says why. */
@@ -245,24 +270,4 @@ void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part
     case RD_STREAM_CREDIT: /* flows the other way */
         break;
     }
-}
-
-void rd_run_write_stream(struct rd_call *call)
-{
-    const struct rd_request *request = call->request;
-    struct rd_upload *upload = call->upload;
-    if (rd_spool_len(upload->spool) == 0) {
-        rd_call_fail(call, RD_INVALID_ARGUMENT, "Payload cannot be empty.");
-        return;
-    }
-    call->entries[0] = (struct rd_entry){.key = rd_terms_key(&request->key)};
-    struct rd_op *op = &call->op;
-    op->kind = RD_OP_STREAM;
-    op->durability = rd_terms_durability(request->durability);
-    op->condition = rd_terms_condition(&request->condition);
-    op->spool = upload->spool;
-    op->placement = call->placement;
-    op->entries = call->entries;
-    op->entry_count = 1;
-    rd_handler_submit(call, call->hosted, rd_handler_complete_write);
 }

@@ -4,10 +4,12 @@
  * a pool thread, since the disk may make that wait; the engine's operation is submitted when the last part is in,
  * so the upload takes effect at its end and holds nobody up before.
  *
- *   rd_upload_begin ---> rd_upload_take_part (chunk)* ---> (end) ---> everything spooled ---> through the lane:
- *        |                    |  abort, too slow,                     rd_run_write_stream
- *        v                    v  disk full
- *      answered with an error; the spool is gone with the call
+ *   rd_upload_begin ---> rd_upload_take_part (chunk)* ---> (end) ---> its turn in its lane, alone:
+ * rd_run_write_stream |                    |  abort, too slow,                     waits for the pool thread, has
+ * a long value put v                    v  disk full                            ahead, and submits answered with
+ * an error; the spool is gone with the call
+ *
+ * So what was sent behind the last part sees the value.
  *
  * Backpressure: at most a window of bytes is gathered. The binary protocol's credit is given back as bytes reach
  * the spool; where there is no credit the connection stops reading (rd_upload_is_full).
@@ -31,8 +33,7 @@ void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *mes
 /* Whether the pool holds it: the connection must not destroy the call. */
 bool rd_upload_is_working(const struct rd_call *call);
 
-/* Whether nothing more may be read where requests and their answers keep their order: as much is gathered as may
- * be, or the last part is in, and what comes behind it has to find the value written. */
+/* Whether as much is gathered as may be. */
 bool rd_upload_is_full(const struct rd_call *call);
 
 /* uv_now of the last part. */

@@ -342,6 +342,46 @@ def test_write_stream(wire, length, chunk_len, announced):
     assert wire.write_stream(b"k", b"second")["replaced"] == 1
 
 
+@pytest.mark.parametrize("length", [5, 200_000, 900_000])
+def test_what_is_sent_behind_the_end_of_a_stream_sees_it(wire, length):
+    """Requests of one connection to one store take effect in the order sent, a stream's at its end."""
+    for number in range(20):
+        value = random.Random(number).randbytes(length)
+        wire.write(b"k", b"before")
+        stream = wire.start_write_stream(b"k")
+        for at in range(0, length, 100_000):
+            wire.send_chunk(stream, value[at:at + 100_000])
+        early = wire.start(w.READ, w.key_body(wire.store, b"k"))
+        wire.send_end(stream)
+        read = wire.start(w.READ, w.key_body(wire.store, b"k"))
+        write = wire.start(w.WRITE, w.write_body(wire.store, b"k", b"after"))
+        last = wire.start(w.READ, w.key_body(wire.store, b"k"))
+        answers = {}
+        while len(answers) < 5:
+            identifier, opcode, status, body = wire.answer()
+            if opcode != w.CREDIT:
+                assert status == w.OK, body
+                answers[identifier] = body
+        assert answers.keys() == {stream, early, read, write, last}
+        assert answers[early][28:] == b"before"
+        assert answers[read][28:] == value
+        assert answers[last][28:] == b"after"
+
+
+def test_connections_that_are_gone_right_behind_the_end(daemon, store):
+    for number in range(60):
+        with Wire(daemon.binary_address, store) as wire:
+            for key in (b"gone-1", b"gone-2"):
+                stream = wire.start_write_stream(key)
+                for _ in range(3):
+                    wire.send_chunk(stream, LONG[:250_000])
+                wire.send_end(stream)
+            if number % 2 == 0:
+                wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: spools(daemon) == 0, "no spool is left")
+    daemon.assert_alive()
+
+
 def test_streams_interleaved_with_each_other_and_with_requests(wire):
     source = random.Random(3)
     values = {}
