@@ -30,7 +30,7 @@ def test_every_line_of_the_tour_works(launch, folder):
         assert done.returncode == 0, (line, done.stdout, done.stderr)
     daemon.stop()
     done = subprocess.run([RDRIVE, "--file", daemon.store_path("default"), "len"], capture_output=True, check=True)
-    assert done.stdout == b"3\n"
+    assert done.stdout == b"4\n"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=os.path.basename)
