@@ -11,7 +11,8 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define BLOCK_COUNT 64u /* entries whose index slots are prefetched together */
+#define SAMPLE_COUNT 65536u /* newest entries by which the index is sized */
+#define BLOCK_COUNT  64u    /* entries whose index slots are prefetched together */
 
 struct tombstones {
     uint64_t *hashes; /* owned */
@@ -67,27 +68,67 @@ static unsigned read_block(const struct rd_store *store, const uint8_t *file, ui
     return count;
 }
 
+/* What has been loaded so far. */
+struct load {
+    struct tombstones tombstones;
+    uint64_t live_bytes;
+    uint64_t records;
+    uint64_t end; /* the next entry ends here; 0: all is loaded */
+};
+
+/* From load->end down; stops after record_max records. */
+static enum rd_status load_some(struct rd_store *store, const uint8_t *file, struct load *load,
+                                uint64_t record_max)
+{
+    struct rd_record records[BLOCK_COUNT];
+    enum rd_status status = RD_OK;
+    unsigned count = BLOCK_COUNT;
+    while (status == RD_OK && count == BLOCK_COUNT && load->records < record_max) {
+        count = read_block(store, file, &load->end, records);
+        for (unsigned i = 0; status == RD_OK && i < count; i++)
+            status = add_record(store, file, &records[i], &load->tombstones, &load->live_bytes);
+        load->records += count;
+        rd_epoch_collect(&store->epoch);
+    }
+    return status;
+}
+
+/* Keys that the whole chain may hold, judged by its newest entries: how long they are, and how many differ. */
+static uint64_t estimate_keys(const struct rd_store *store, const struct load *load, uint64_t tail)
+{
+    uint64_t distinct = atomic_load_explicit(&store->index.count, memory_order_relaxed);
+    uint64_t entry_len = (tail - load->end) / load->records;
+    return tail / entry_len * distinct / load->records;
+}
+
+/* Growing step by step reads each trailer again for every doubling: a large index is made in its size at once, and
+ * the sample that told the size is loaded anew. */
+static enum rd_status presize(struct rd_store *store, struct load *load, uint64_t tail)
+{
+    uint64_t expected = estimate_keys(store, load, tail);
+    if (load->end == 0 || expected < 2 * SAMPLE_COUNT)
+        return RD_OK;
+    rd_index_deinit(&store->index);
+    free(load->tombstones.hashes);
+    *load = (struct load){.end = tail};
+    return rd_index_init(&store->index, &store->epoch, expected);
+}
+
 enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
-    struct rd_record records[BLOCK_COUNT];
-    struct tombstones tombstones = {0};
-    uint64_t live_bytes = 0;
-    uint64_t end = tail;
-    enum rd_status status = RD_OK;
-    unsigned count = BLOCK_COUNT;
-    while (status == RD_OK && count == BLOCK_COUNT) {
-        count = read_block(store, file, &end, records);
-        for (unsigned i = 0; status == RD_OK && i < count; i++)
-            status = add_record(store, file, &records[i], &tombstones, &live_bytes);
-        rd_epoch_collect(&store->epoch);
-    }
-    if (status == RD_OK && end != 0)
+    struct load load = {.end = tail};
+    enum rd_status status = load_some(store, file, &load, SAMPLE_COUNT);
+    if (status == RD_OK && load.records >= SAMPLE_COUNT)
+        status = presize(store, &load, tail);
+    if (status == RD_OK)
+        status = load_some(store, file, &load, UINT64_MAX);
+    if (status == RD_OK && load.end != 0)
         status = RD_CORRUPT;
-    for (size_t i = 0; status == RD_OK && i < tombstones.count; i++)
-        rd_index_remove(&store->index, file, tombstones.hashes[i]);
-    free(tombstones.hashes);
-    atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
+    for (size_t i = 0; status == RD_OK && i < load.tombstones.count; i++)
+        rd_index_remove(&store->index, file, load.tombstones.hashes[i]);
+    free(load.tombstones.hashes);
+    atomic_store_explicit(&store->live_bytes, load.live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->tail, tail, memory_order_release);
     return status;
 }
