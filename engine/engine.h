@@ -64,9 +64,11 @@ struct rd_store_options {
     bool create;                     /* make the file (0600) where there is none */
     bool read_only;                  /* change nothing on disk, take a shared lock; writes get RD_UNAVAILABLE */
     bool verify_reads_off;           /* rd_store_read and rd_store_batch_read do not check checksums */
-    uint32_t queue_count_max;        /* operations waiting or under way; 0 means 65,536 */
-    uint64_t queue_bytes_max;        /* payload bytes of those; 0 means 256 MiB */
-    const struct rd_io *io;          /* borrows; NULL means the system's own calls (engine/io.h) */
+    bool batch_marker_off;    /* batches and renames get no marker: byte for byte what the reference writes, but
+                                 a crash in the middle of one may leave its first entries */
+    uint32_t queue_count_max; /* operations waiting or under way; 0 means 65,536 */
+    uint64_t queue_bytes_max; /* payload bytes of those; 0 means 256 MiB */
+    const struct rd_io *io;   /* borrows; NULL means the system's own calls (engine/io.h) */
 };
 
 /* Opens, recovers and locks. Blocks: reads what recovery needs. On failure nothing is left open and *ret_error,
@@ -138,6 +140,7 @@ struct rd_store_info {
     uint64_t dead_bytes; /* of the tail, those that no live entry or its trailer uses, padding included */
     enum rd_durability durability; /* never DEFAULT */
     uint32_t durability_interval_ms;
+    bool batch_marker; /* batches and renames are whole or absent, over a crash too */
     enum rd_store_state state;
     char reason[160]; /* why it is read-only; "" otherwise */
 };
@@ -146,6 +149,41 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info);
 uint64_t rd_store_len(struct rd_store *store); /* live keys */
 bool rd_store_is_empty(struct rd_store *store);
 uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
+
+/* ---- checking ----------------------------------------------------------------------------------------- */
+
+enum rd_problem_kind {
+    RD_PROBLEM_PAYLOAD, /* the bytes do not match their checksum */
+    RD_PROBLEM_PAD,     /* not zeros; no value is lost by it */
+    RD_PROBLEM_BATCH,   /* a batch's marker counts entries that are not there */
+    RD_PROBLEM_CHAIN    /* these bytes cannot be told apart into entries */
+};
+
+struct rd_problem {
+    enum rd_problem_kind kind;
+    bool live;         /* a key's value, or what stands in its place */
+    uint64_t offset;   /* where the damaged bytes begin */
+    uint64_t len;      /* bytes */
+    uint64_t key_hash; /* 0 with RD_PROBLEM_CHAIN */
+};
+
+#define RD_PROBLEMS_MAX 64u /* that one step lists */
+
+struct rd_verification {
+    uint64_t from;          /* the end of the newest entry that was looked at */
+    uint64_t next;          /* where the next step goes on; 0: the file's beginning was reached */
+    uint64_t entries;       /* looked at, the engine's own included */
+    uint64_t bytes;         /* of the file that was looked at: from - next */
+    uint64_t problem_count; /* of all kinds; the first RD_PROBLEMS_MAX are listed */
+    struct rd_problem problems[RD_PROBLEMS_MAX];
+};
+
+/* One step of a look at every entry, newest first: checksum, pad and link. from: 0 for the newest, else the `next`
+ * of the step before. Ends with the entry that makes it bytes_max or more. Blocks for as long as reading takes;
+ * nobody else waits. RD_INVALID_ARGUMENT: from lies beyond the tail. RD_IO_ERROR: the disk does not give the file
+ * back. Damage is no failure: it is what the result lists. */
+enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
+                               struct rd_verification *ret_verification) RD_MUST_CHECK;
 
 /* ---- writing, async ----------------------------------------------------------------------------------- */
 

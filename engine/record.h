@@ -8,6 +8,11 @@
  *   prev_tail                payload_offset        trailer_offset                     end (the next prev_tail)
  *       |<-- pad, 0..63 zeros -->|<---- payload ---->|<-- hash 8 -><- prev 8 -><- crc 4 ->|
  *
+ *   marker     = [0x00]     [RD_RESERVED_KEY_HASH][prev_tail u64][count u32]     21 bytes, never padded
+ *
+ * A marker stands before a batch of two or more entries; count is how many follow that are one batch with it. To
+ * the reference it is a tombstone of a key that nobody has.
+ *
  * Integers are little-endian. payload_offset is a multiple of 64. The entries form one backward chain from the end
  * of the file to offset 0. The crc is CRC-32 with the zlib polynomial over the payload alone. Source of the
  * format: the Rust library simd-r-drive, 0.15 and later (docs/FORMAT.md).
@@ -46,6 +51,7 @@ struct rd_record {
     uint64_t payload_len;
     uint64_t trailer_offset;
     bool tombstone;
+    bool marker; /* of a batch; trailer.crc32 is the number of entries that follow and belong to it */
 };
 
 static inline uint64_t rd_record_align(uint64_t offset)
@@ -67,9 +73,10 @@ static inline void rd_trailer_encode(const struct rd_trailer *trailer, uint8_t *
 }
 
 /* Reads the entry whose last byte lies just before `end`. A zero byte where a value might lie is a tombstone only
- * by its checksum: it may be what became of a value of one byte. False where these bytes cannot be an entry. Looks
- * at the trailer, and for a payload of one byte at that byte; pads and checksums are the caller's to check. file:
- * at least `end` readable bytes. */
+ * by its checksum: it may be what became of a value of one byte. Where no value can lie, 21 bytes are a tombstone
+ * whatever their first byte has become. False where these bytes cannot be an entry. Looks at the trailer, and for
+ * a payload of one byte at that byte; pads and checksums are the caller's to check. file: at least `end` readable
+ * bytes. */
 static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_record *ret_record)
 {
     if (end < RD_TOMBSTONE_LEN)
@@ -80,17 +87,18 @@ static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_
     uint64_t prev_tail = record.trailer.prev_tail;
     if (prev_tail >= trailer_offset)
         return false;
-    if (end - prev_tail == RD_TOMBSTONE_LEN && file[prev_tail] == 0) {
-        record.payload_offset = prev_tail;
-        record.payload_len = 1;
-    } else {
-        record.payload_offset = rd_record_align(prev_tail);
-        if (record.payload_offset >= trailer_offset)
-            return false;
-        record.payload_len = trailer_offset - record.payload_offset;
+    bool aligned = prev_tail % RD_RECORD_ALIGN == 0;
+    bool shortest = end - prev_tail == RD_TOMBSTONE_LEN;
+    record.payload_offset = shortest ? prev_tail : rd_record_align(prev_tail);
+    if (record.payload_offset >= trailer_offset)
+        return false;
+    record.payload_len = trailer_offset - record.payload_offset;
+    if (shortest) {
+        bool zero = file[prev_tail] == 0;
+        bool own = record.trailer.key_hash == RD_RESERVED_KEY_HASH;
+        record.tombstone = !aligned || (zero && (own || record.trailer.crc32 == RD_TOMBSTONE_CRC));
+        record.marker = record.tombstone && own && record.trailer.crc32 != RD_TOMBSTONE_CRC;
     }
-    record.tombstone = record.payload_len == 1 && file[record.payload_offset] == 0 &&
-                       (record.payload_offset % RD_RECORD_ALIGN != 0 || record.trailer.crc32 == RD_TOMBSTONE_CRC);
     *ret_record = record;
     return true;
 }

@@ -65,6 +65,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
         store->durability_interval_ms =
             options->durability_interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->durability_interval_ms;
     store->verify_reads = !options->verify_reads_off;
+    store->batch_marker = !options->batch_marker_off;
     store->opened_read_only = options->read_only;
     rd_epoch_init(&store->epoch);
     pthread_mutex_init(&store->writer.role, NULL);
@@ -318,6 +319,7 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
         .generation = store->meta.generation,
         .durability = store->durability,
         .durability_interval_ms = store->durability_interval_ms,
+        .batch_marker = store->batch_marker,
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
     };
     uint64_t live = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);

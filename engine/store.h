@@ -55,6 +55,7 @@ struct rd_store {
     enum rd_durability durability;   /* constant; never DEFAULT */
     uint32_t durability_interval_ms; /* constant */
     bool verify_reads;               /* constant */
+    bool batch_marker;               /* constant */
     bool opened_read_only;           /* constant: asked for, not damaged or failed */
     bool damaged;                    /* constant: [damage_begin, damage_end) of the chain cannot be followed */
     uint64_t damage_begin;           /* constant */

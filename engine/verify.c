@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * verify.c - looks at every entry of a store, newest first, in steps, beside the writer and the readers: what lies
+ * below the tail never changes.
+ *
+ * A marker counts the entries behind it. These may have been looked at in an earlier step, so the count is held
+ * against what lies above the marker: only few entries are followed for it, and they were checked already.
+ */
+#include "engine/record.h"
+#include "engine/store.h"
+
+struct step {
+    struct rd_store *store;
+    const uint8_t *file;
+    uint64_t tail; /* published when the step began */
+    struct rd_verification *found;
+};
+
+static bool is_live(const struct step *step, const struct rd_record *record)
+{
+    unsigned slot = rd_epoch_enter(&step->store->epoch);
+    bool live = rd_index_holds(&step->store->index, record->trailer.key_hash, record->trailer_offset);
+    rd_epoch_exit(&step->store->epoch, slot);
+    return live;
+}
+
+static void report(struct step *step, struct rd_problem problem)
+{
+    struct rd_verification *found = step->found;
+    if (found->problem_count < RD_PROBLEMS_MAX)
+        found->problems[found->problem_count] = problem;
+    found->problem_count++;
+}
+
+static void check_pad(struct step *step, const struct rd_record *record)
+{
+    for (uint64_t at = record->trailer.prev_tail; at < record->payload_offset; at++) {
+        if (step->file[at] != 0) {
+            report(step, (struct rd_problem){.kind = RD_PROBLEM_PAD,
+                                             .offset = record->trailer.prev_tail,
+                                             .len = record->payload_offset - record->trailer.prev_tail,
+                                             .key_hash = record->trailer.key_hash});
+            return;
+        }
+    }
+}
+
+static void check_payload(struct step *step, const struct rd_record *record)
+{
+    struct rd_slice payload = rd_slice(step->file + record->payload_offset, record->payload_len);
+    bool whole = record->marker ? payload.data[0] == 0 : rd_crc32(0, payload) == record->trailer.crc32;
+    if (whole)
+        return;
+    report(step, (struct rd_problem){.kind = RD_PROBLEM_PAYLOAD,
+                                     .live = !record->tombstone && is_live(step, record),
+                                     .offset = record->payload_offset,
+                                     .len = record->payload_len,
+                                     .key_hash = record->trailer.key_hash});
+}
+
+static void check_marker(struct step *step, const struct rd_record *record)
+{
+    uint64_t begin = record->trailer_offset + RD_TRAILER_LEN;
+    uint64_t count = record->trailer.crc32;
+    /* Each of them takes 21 bytes at least. */
+    if (count >= 2 && count <= (step->tail - begin) / RD_TOMBSTONE_LEN)
+        return;
+    report(step, (struct rd_problem){.kind = RD_PROBLEM_BATCH,
+                                     .offset = record->payload_offset,
+                                     .len = begin - record->payload_offset,
+                                     .key_hash = record->trailer.key_hash});
+}
+
+/* Bytes [begin, end) that no chain leads through. */
+static void report_gap(struct step *step, uint64_t begin, uint64_t end)
+{
+    report(step, (struct rd_problem){.kind = RD_PROBLEM_CHAIN, .offset = begin, .len = end - begin});
+}
+
+/* Looks at the entry that ends at `end`; returns where the next lower one does. */
+static uint64_t check_entry(struct step *step, uint64_t end)
+{
+    struct rd_record record;
+    if (!rd_record_parse(step->file, end, &record)) {
+        report_gap(step, 0, end);
+        return 0;
+    }
+    step->found->entries++;
+    check_pad(step, &record);
+    check_payload(step, &record);
+    if (record.marker)
+        check_marker(step, &record);
+    uint64_t below = rd_store_chain_next(step->store, record.trailer.prev_tail);
+    if (below != record.trailer.prev_tail)
+        report_gap(step, below, record.trailer.prev_tail);
+    return below;
+}
+
+static struct rd_mapping *pin_mapping(struct rd_store *store, uint64_t *ret_tail)
+{
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    *ret_tail = atomic_load_explicit(&store->tail, memory_order_acquire);
+    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    rd_mapping_ref(mapping, 1);
+    rd_epoch_exit(&store->epoch, slot);
+    return mapping;
+}
+
+enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
+                               struct rd_verification *ret_verification)
+{
+    struct step step = {.store = store, .found = ret_verification};
+    struct rd_mapping *mapping = pin_mapping(store, &step.tail);
+    enum rd_status status = from <= step.tail ? RD_OK : RD_INVALID_ARGUMENT;
+    if (status == RD_OK) {
+        uint64_t end = from == 0 ? step.tail : from;
+        step.file = mapping->base;
+        *ret_verification = (struct rd_verification){.from = end, .next = end};
+        while (end != 0 && ret_verification->bytes < (bytes_max == 0 ? 1 : bytes_max)) {
+            end = check_entry(&step, end);
+            ret_verification->next = end;
+            ret_verification->bytes = ret_verification->from - end;
+        }
+    }
+    rd_mapping_unref(mapping, 1);
+    return status;
+}
