@@ -128,6 +128,7 @@ enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
     for (size_t i = 0; status == RD_OK && i < load.tombstones.count; i++)
         rd_index_remove(&store->index, file, load.tombstones.hashes[i]);
     free(load.tombstones.hashes);
+    store->entry_count = load.records;
     atomic_store_explicit(&store->live_bytes, load.live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->tail, tail, memory_order_release);
     return status;

@@ -15,7 +15,7 @@
 #include "engine/engine.h"
 
 #define MAGIC      "RDRMETA\n"
-#define VERSION    1u
+#define VERSION    2u
 #define FLAG_CLEAN 1u
 
 enum {
@@ -25,6 +25,7 @@ enum {
     AT_DURABLE_TAIL = 24,
     AT_LAST_KEY = 32,
     AT_LAST_CRC = 40,
+    AT_ENTRY_COUNT = 44,
     AT_CRC = 60,
     META_LEN = 64
 };
@@ -40,6 +41,7 @@ static void encode(const struct rd_meta *meta, uint8_t to[META_LEN])
     rd_store_u64le(to + AT_DURABLE_TAIL, meta->durable_tail);
     rd_store_u64le(to + AT_LAST_KEY, meta->last_key);
     rd_store_u32le(to + AT_LAST_CRC, meta->last_crc);
+    rd_store_u64le(to + AT_ENTRY_COUNT, meta->entry_count);
     rd_store_u32le(to + AT_CRC, rd_crc32(0, rd_slice(to, AT_CRC)));
 }
 
@@ -50,6 +52,7 @@ static bool decode(const uint8_t from[META_LEN], struct rd_meta *ret_meta)
         return false;
     *ret_meta = (struct rd_meta){.generation = rd_load_u64le(from + AT_GENERATION),
                                  .durable_tail = rd_load_u64le(from + AT_DURABLE_TAIL),
+                                 .entry_count = rd_load_u64le(from + AT_ENTRY_COUNT),
                                  .last_key = rd_load_u64le(from + AT_LAST_KEY),
                                  .last_crc = rd_load_u32le(from + AT_LAST_CRC),
                                  .clean = (rd_load_u32le(from + AT_FLAGS) & FLAG_CLEAN) != 0};

@@ -14,12 +14,14 @@
 #define ENTRY_CAPACITY_MIN 64u
 #define ENTRY_COUNT_MAX    (1u << 28)
 #define LATEST_SLOTS_MIN   128u
+#define OWN_ENTRIES_MAX    2u /* that an operation needs beside its own: a marker and a filler */
 
 static const uint8_t tombstone_byte[1] = {0};
 
-enum rd_status rd_plan_init(struct rd_plan *plan)
+enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker)
 {
-    *plan = (struct rd_plan){.steps = calloc(RD_PLAN_STEPS_MAX, sizeof *plan->steps)};
+    *plan =
+        (struct rd_plan){.steps = calloc(RD_PLAN_STEPS_MAX, sizeof *plan->steps), .batch_marker = batch_marker};
     return plan->steps == NULL ? RD_NO_MEMORY : RD_OK;
 }
 
@@ -133,6 +135,48 @@ static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state st
     *state.latest = ++plan->entry_count;
     plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
     return entry;
+}
+
+/* ---- holding the entries of one operation together ------------------------------------------------------ */
+
+/* Before the entries are judged, since they lie behind it; close_batch fills in how many there are. */
+static void open_batch(struct rd_plan *plan)
+{
+    plan->entries[plan->entry_count++] = (struct rd_plan_entry){
+        .key_hash = RD_RESERVED_KEY_HASH,
+        .payload = rd_slice(tombstone_byte, sizeof tombstone_byte),
+        .prev_tail = plan->tail,
+        .payload_offset = plan->tail,
+        .crc32_known = true,
+        .tombstone = true,
+        .superseded = true,
+    };
+    plan->tail += RD_TOMBSTONE_LEN;
+}
+
+/* A batch of one needs no marker: its entry moves down to where the marker was. */
+static void drop_marker(struct rd_plan *plan, uint32_t marker)
+{
+    plan->tail = plan->entries[marker].prev_tail;
+    plan->entry_count--;
+    if (plan->entry_count == marker)
+        return;
+    uint32_t *latest = latest_slot(plan, plan->entries[marker + 1].key_hash);
+    struct rd_plan_entry *entry = &plan->entries[marker];
+    *entry = plan->entries[marker + 1];
+    entry->prev_tail = plan->tail;
+    entry->payload_offset = entry->tombstone ? plan->tail : rd_record_align(plan->tail);
+    plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
+    *latest = marker + 1;
+}
+
+static void close_batch(struct rd_plan *plan, uint32_t marker)
+{
+    uint32_t count = plan->entry_count - marker - 1;
+    if (count < 2)
+        drop_marker(plan, marker);
+    else
+        plan->entries[marker].crc32 = count;
 }
 
 /* Zeros from the tail to just before a value that lies ahead: an entry that closes the gap. */
@@ -335,7 +379,7 @@ static bool fits(const struct rd_plan *plan, const struct rd_op *op)
     uint64_t most = plan->tail;
     for (size_t i = 0; i < op->entry_count; i++) {
         uint64_t len = payload_len(op, i);
-        most += len + RD_RECORD_ALIGN + RD_TRAILER_LEN + 1;
+        most += len + RD_RECORD_ALIGN + RD_TRAILER_LEN + RD_TOMBSTONE_LEN;
         if (len > RD_TAIL_MAX || most > RD_TAIL_MAX)
             return false;
     }
@@ -359,9 +403,21 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
     op->offset = 0;
     op->crc32 = 0;
     uint32_t first = plan->entry_count;
-    op->status = fits(plan, op) ? make_room(plan, op->entry_count + 1) : RD_NO_SPACE;
-    if (op->status == RD_OK)
+    uint64_t tail = plan->tail;
+    bool batch = plan->batch_marker && op->entry_count >= 2;
+    op->status = fits(plan, op) ? make_room(plan, op->entry_count + OWN_ENTRIES_MAX) : RD_NO_SPACE;
+    if (op->status == RD_OK) {
+        if (batch)
+            open_batch(plan);
         op->status = judges[op->kind](plan, index, file, op);
+        if (op->status != RD_OK) {
+            assert(plan->entry_count == first + batch); /* it is judged before it adds anything */
+            plan->entry_count = first;
+            plan->tail = tail;
+        } else if (batch) {
+            close_batch(plan, first);
+        }
+    }
     op->tail = plan->tail;
     assert(plan->step_count < RD_PLAN_STEPS_MAX);
     plan->steps[plan->step_count++] =

@@ -32,7 +32,7 @@ struct rd_plan_entry {
     bool tombstone;
     bool in_index;   /* the key was live before this group */
     bool in_place;   /* the payload lies there already: only the trailer is to be written */
-    bool superseded; /* a later entry of the group has the same key: never published */
+    bool superseded; /* a later entry of the group has the same key, or it is the engine's own: never published */
 };
 
 /* One operation of the group and the entries that are its own. */
@@ -54,18 +54,19 @@ struct rd_plan {
     uint32_t latest_mask; /* slots that this group uses - 1; twice entry_capacity are there */
     uint64_t placed_at;   /* where the value of the operation being judged lies already; 0: nowhere */
     bool placed;          /* the group commits what lies ahead */
+    bool batch_marker;    /* constant: entries of one operation are held together by a marker */
     uint64_t tail;        /* where the group will end */
 };
 
-enum rd_status rd_plan_init(struct rd_plan *plan) RD_MUST_CHECK;
+enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker) RD_MUST_CHECK;
 void rd_plan_deinit(struct rd_plan *plan);
 
 /* Starts a group that is appended at `tail`. */
 void rd_plan_begin(struct rd_plan *plan, uint64_t tail);
 
 /* Judges op as the group's next. Sets op->status and the results that are known now (count, replaced). An
- * operation that fails adds no entries, only its step. file: the map, up to the published tail. */
-/* placed_at: where the operation's value lies ahead of the tail already, or 0. */
+ * operation that fails adds no entries, only its step. file: the map, up to the published tail. placed_at: where
+ * the operation's value lies ahead of the tail already, or 0. */
 void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op,
                  uint64_t placed_at);
 

@@ -3,22 +3,25 @@
  * recovery.h - finds out what of a file is a store. Pure: looks at bytes, decides, changes nothing.
  *
  * Kept is the longest whole prefix. An entry is whole where it follows the one before it without a gap, its pad is
- * zero and its checksum matches. The rules, and why each is there:
+ * zero and its checksum matches; a batch is whole where all entries that its marker counts are. The rules:
  *
- *  1. A chain that leads from the file's end to 0 and whose last and first entries' checksums match is taken as
- * it is: a failing checksum between is a damaged payload, and that is the reads' business (RD_CORRUPT).
+ *  0. Where a companion says up to where the file was synced, and the links from there lead to 0 over as many
+ *     entries as it says: after a clean stop all of it is taken as it is. Otherwise only what lies above is looked
+ *     at, and cut at the first entry or batch that is not whole. So a trailer forged inside a torn value must name
+ *     the recorded tail, and no old entry is ever cut.
+ *  1. Without a companion, or with one that does not fit: a chain of whole entries from the file's end to 0 is
+ *     taken as it is.
  *  2. Otherwise entries are followed forward from 0, each with its checksum. What they reach is the trusted tail.
  *  3. Beyond the trusted tail an entry is only believed where its checksum matches and the chain down from it
- * passes through the trusted tail: then what lies between is a damaged payload, not a torn end.
+ *     passes through the trusted tail: then what lies between is a damaged payload, not a torn end.
  *  4. The chain from the very end of the file is also believed where only payloads in it are damaged: it must pass
- *     through the trusted tail, or have one more entry whose checksum matches.
- *  5. Where a chain above the trusted tail is sound but does not lead down to it, a trailer in the middle is
- * damaged: nothing is cut, the range between is named, and the store opens read-only.
- *  0. Where a companion says up to where the file was synced, and the chain from there leads to 0: after a clean
- * stop all of it is taken as it is; otherwise only what lies above is looked at, and cut at the first entry that
- * is not whole. So a trailer forged inside a torn value must name the recorded tail, and no old entry is ever cut.
- *     A companion that does not fit the file is passed over.
+ *     through the trusted tail, or have one more entry whose checksum matches. A damaged payload is the reads'
+ *     business (RD_CORRUPT).
+ *  5. Where a chain above the trusted tail is sound but does not lead down to it, a link is damaged: nothing is
+ *     cut, the range between is named, and the store opens read-only.
  *  6. Bytes 0xFF behind the tail are the file running ahead of it: nothing to keep.
+ *  7. Where a companion does not fit, what lies below the tail that it names is not cut all the same: it is named
+ *     as damaged, and the store opens read-only.
  *
  * A zero-filled end looks like "a first entry" (prev_tail 0) at each of its bytes, and a value that is itself a
  * store is full of entries of its own: neither has a matching checksum at the place where the outer chain would
@@ -44,13 +47,14 @@ struct rd_recovery {
 /* What a companion recorded of the file. */
 struct rd_recovery_hint {
     uint64_t durable_tail; /* everything below it was synced */
+    uint64_t entry_count;  /* so many entries, the engine's own included */
     uint64_t last_key;     /* of the entry that ends there */
     uint32_t last_crc;
     bool clean; /* and nothing was written after it */
 };
 
-/* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry, and neither empty, under 4,096 bytes nor
- * all zero. RD_NO_MEMORY. */
+/* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry and no companion, and neither empty,
+ * under 4,096 bytes nor all zero. RD_NO_MEMORY. */
 enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recovery_hint *hint,
                                    struct rd_recovery *ret_recovery) RD_MUST_CHECK;
 

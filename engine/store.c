@@ -128,13 +128,15 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
     return RD_OK;
 }
 
-void rd_store_record(struct rd_store *store, uint64_t durable_tail, bool clean)
+void rd_store_record(struct rd_store *store, bool clean)
 {
+    uint64_t durable_tail = store->writer.synced_tail;
     struct rd_record last = {.trailer_offset = 0};
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
     if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
         return; /* changed by others; the old record will not fit either */
     store->meta.durable_tail = durable_tail;
+    store->meta.entry_count = store->writer.synced_entries;
     store->meta.last_key = last.trailer.key_hash;
     store->meta.last_crc = last.trailer.crc32;
     store->meta.clean = clean;
@@ -150,6 +152,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     bool has_hint = rd_meta_read(store->io, store->file.path, &store->meta);
     if (has_hint)
         hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail,
+                                         .entry_count = store->meta.entry_count,
                                          .last_key = store->meta.last_key,
                                          .last_crc = store->meta.last_crc,
                                          .clean = store->meta.clean};
@@ -175,8 +178,9 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     store->writer.synced_tail = recovery.tail;
+    store->writer.synced_entries = store->entry_count;
     if (!store->opened_read_only && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
-        rd_store_record(store, recovery.tail, false);
+        rd_store_record(store, false);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
     return RD_OK;
 }
@@ -222,9 +226,9 @@ void rd_store_close(struct rd_store *store)
     bool was_writable = store->writer.started;
     rd_writer_stop(store);
     uint64_t tail = rd_store_file_size(store);
-    bool synced = !store->writer.unsynced && store->file.size == tail;
+    bool synced = !store->writer.unsynced && store->file.size == tail && store->writer.synced_tail == tail;
     if (was_writable && synced && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
-        rd_store_record(store, tail, true);
+        rd_store_record(store, true);
     deinit(store);
     free(store);
 }

@@ -32,6 +32,7 @@ struct rd_writer {
     struct rd_plan plan;
     struct rd_encoder encoder;
     uint64_t synced_tail;       /* every byte below it has been synced */
+    uint64_t synced_entries;    /* so many entries end at or below it */
     bool unsynced;              /* bytes of published entries may not be on the disk yet */
     bool answered_unsynced;     /* of these, some were answered under RD_DURABILITY_INTERVAL */
     uint64_t answered_since_ms; /* since when; monotonic clock */
@@ -45,6 +46,7 @@ struct rd_store {
     struct rd_index index;
     _Atomic(struct rd_mapping *) mapping; /* covers every published entry */
     atomic_uint_fast64_t tail;            /* published */
+    uint64_t entry_count;                 /* writer; of all kinds, up to tail */
     atomic_uint_fast64_t live_bytes;      /* payloads and trailers of live entries */
     atomic_uint_fast64_t file_size;
     atomic_uint_fast64_t publications; /* odd while one is under way: a look at several keys is then repeated */
@@ -84,9 +86,9 @@ enum rd_status rd_writer_start(struct rd_store *store) RD_MUST_CHECK;
 /* Lets it complete what is queued, sync, and end. */
 void rd_writer_stop(struct rd_store *store);
 
-/* The writer, and the opener before it and the closer after it: records that the file is synced up to
- * durable_tail. A companion that cannot be written is removed, which costs a longer look at the next opening. */
-void rd_store_record(struct rd_store *store, uint64_t durable_tail, bool clean);
+/* The writer, and the opener before it and the closer after it: records up to where the file is synced. A
+ * companion that cannot be written is removed, which costs a longer look at the next opening. */
+void rd_store_record(struct rd_store *store, bool clean);
 
 /* The writer, and the opener before it: makes the mapping cover `tail` bytes. */
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error) RD_MUST_CHECK;

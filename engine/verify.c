@@ -3,10 +3,10 @@
  * verify.c - looks at every entry of a store, newest first, in steps, beside the writer and the readers: what lies
  * below the tail never changes.
  *
- * A marker counts the entries behind it. These may have been looked at in an earlier step, so the count is held
- * against what lies above the marker: only few entries are followed for it, and they were checked already.
+ * A marker counts the entries behind it, which an earlier step may have looked at: so the count is only held
+ * against how many could lie between the marker and the tail.
  */
-#include "engine/record.h"
+#include "engine/sound.h"
 #include "engine/store.h"
 
 struct step {
@@ -34,24 +34,19 @@ static void report(struct step *step, struct rd_problem problem)
 
 static void check_pad(struct step *step, const struct rd_record *record)
 {
-    for (uint64_t at = record->trailer.prev_tail; at < record->payload_offset; at++) {
-        if (step->file[at] != 0) {
-            report(step, (struct rd_problem){.kind = RD_PROBLEM_PAD,
-                                             .offset = record->trailer.prev_tail,
-                                             .len = record->payload_offset - record->trailer.prev_tail,
-                                             .key_hash = record->trailer.key_hash});
-            return;
-        }
-    }
+    if (rd_record_pad_is_zero(step->file, record))
+        return;
+    report(step, (struct rd_problem){.kind = RD_PROBLEM_PAD,
+                                     .offset = record->trailer.prev_tail,
+                                     .len = record->payload_offset - record->trailer.prev_tail,
+                                     .key_hash = record->trailer.key_hash});
 }
 
 static void check_payload(struct step *step, const struct rd_record *record)
 {
-    struct rd_slice payload = rd_slice(step->file + record->payload_offset, record->payload_len);
-    bool whole = record->marker ? payload.data[0] == 0 : rd_crc32(0, payload) == record->trailer.crc32;
-    if (whole)
+    if (rd_record_is_sound(step->file, record))
         return;
-    report(step, (struct rd_problem){.kind = RD_PROBLEM_PAYLOAD,
+    report(step, (struct rd_problem){.kind = record->marker ? RD_PROBLEM_BATCH : RD_PROBLEM_PAYLOAD,
                                      .live = !record->tombstone && is_live(step, record),
                                      .offset = record->payload_offset,
                                      .len = record->payload_len,
@@ -61,9 +56,8 @@ static void check_payload(struct step *step, const struct rd_record *record)
 static void check_marker(struct step *step, const struct rd_record *record)
 {
     uint64_t begin = record->trailer_offset + RD_TRAILER_LEN;
-    uint64_t count = record->trailer.crc32;
     /* Each of them takes 21 bytes at least. */
-    if (count >= 2 && count <= (step->tail - begin) / RD_TOMBSTONE_LEN)
+    if (record->trailer.crc32 <= (step->tail - begin) / RD_TOMBSTONE_LEN)
         return;
     report(step, (struct rd_problem){.kind = RD_PROBLEM_BATCH,
                                      .offset = record->payload_offset,

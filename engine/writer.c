@@ -97,6 +97,7 @@ static void publish(struct rd_store *store, struct rd_plan *plan)
         if (old != 0)
             live_bytes -= entry_bytes(file, old);
     }
+    store->entry_count += plan->entry_count;
     atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
     atomic_store_explicit(&store->tail, plan->tail, memory_order_release);
@@ -127,15 +128,18 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
 
 /* ---- durability --------------------------------------------------------------------------------------- */
 
-static int sync_now(struct rd_store *store)
+/* plan: what was appended and is not published yet, or NULL. */
+static int sync_now(struct rd_store *store, const struct rd_plan *plan)
 {
+    struct rd_writer *writer = &store->writer;
     int failed = rd_datafile_sync(&store->file);
-    if (failed == 0) {
-        store->writer.unsynced = false;
-        store->writer.answered_unsynced = false;
-        store->writer.synced_tail = store->file.size;
-    }
-    return failed;
+    if (failed != 0)
+        return failed;
+    writer->unsynced = false;
+    writer->answered_unsynced = false;
+    writer->synced_tail = plan != NULL ? plan->tail : atomic_load_explicit(&store->tail, memory_order_relaxed);
+    writer->synced_entries = store->entry_count + (plan != NULL ? plan->entry_count : 0);
+    return 0;
 }
 
 static bool sync_is_overdue(const struct rd_store *store)
@@ -205,7 +209,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         note_unsynced(store, plan);
         return RD_OK;
     }
-    *ret_errno = sync_now(store);
+    *ret_errno = sync_now(store, plan);
     if (*ret_errno != 0) {
         fail_store(store, "fdatasync", *ret_errno);
         return RD_IO_ERROR;
@@ -219,7 +223,7 @@ static enum rd_status sync_if_overdue(struct rd_store *store, int *ret_errno)
 {
     if (!sync_is_overdue(store))
         return RD_OK;
-    *ret_errno = sync_now(store);
+    *ret_errno = sync_now(store, NULL);
     if (*ret_errno == 0)
         return RD_OK;
     fail_store(store, "fdatasync", *ret_errno);
@@ -282,7 +286,9 @@ static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct rd_plan_step *step = &plan->steps[i];
-        bool placed = step->count > 1 && plan->entries[step->first].in_place;
+        bool placed = false;
+        for (uint32_t at = step->first; at < step->first + step->count && !placed; at++)
+            placed = plan->entries[at].in_place;
         if (placed)
             rd_placement_commit(step->op->placement);
     }
@@ -293,7 +299,7 @@ static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
 static void record_progress(struct rd_store *store)
 {
     if (store->writer.synced_tail - store->meta.durable_tail >= RECORD_EVERY_BYTES && is_writable(store))
-        rd_store_record(store, store->writer.synced_tail, false);
+        rd_store_record(store, false);
 }
 
 /* Takes as many operations as one group holds; returns what is left. */
@@ -351,7 +357,7 @@ static void sync_late(struct rd_store *store)
 {
     if (!store->writer.unsynced || !is_writable(store))
         return;
-    int failed = sync_now(store);
+    int failed = sync_now(store, NULL);
     if (failed != 0)
         fail_store(store, "fdatasync", failed);
 }
@@ -402,7 +408,7 @@ bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op)
 enum rd_status rd_writer_start(struct rd_store *store)
 {
     struct rd_writer *writer = &store->writer;
-    enum rd_status status = rd_plan_init(&writer->plan);
+    enum rd_status status = rd_plan_init(&writer->plan, store->batch_marker);
     if (status == RD_OK)
         status = rd_encoder_init(&writer->encoder);
     if (status == RD_OK && pthread_create(&writer->thread, NULL, run, store) != 0)

@@ -175,7 +175,7 @@ static void append_json(const struct rd_request *request, const struct rd_respon
         rd_json_encode_last(response, out);
         break;
     case RD_OPCODE_ITERATE:
-        rd_json_encode_entries(response, request->limit, out);
+        rd_json_encode_entries(response, out);
         break;
     case RD_OPCODE_STORES:
         rd_json_encode_stores(response, out);

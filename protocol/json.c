@@ -182,7 +182,7 @@ void rd_json_encode_last(const struct rd_response *response, struct rd_buffer *o
     LITERAL(out, "}\n");
 }
 
-void rd_json_encode_entries(const struct rd_response *response, uint32_t limit, struct rd_buffer *out)
+void rd_json_encode_entries(const struct rd_response *response, struct rd_buffer *out)
 {
     const struct rd_response_item *item = response->items;
     LITERAL(out, "{\"entries\":[");
@@ -193,13 +193,11 @@ void rd_json_encode_entries(const struct rd_response *response, uint32_t limit, 
         append_hash(",\"crc32\":\"", item->crc32, 8, out);
         LITERAL(out, "\"}");
     }
-    bool is_full = response->item_count != 0 && response->item_count >= limit;
-    uint64_t next_offset = is_full ? response->items[response->item_count - 1].offset : 0;
-    if (next_offset == 0) { /* nothing lies below offset 0, and asking for it would begin anew */
+    if (!response->more) {
         LITERAL(out, "],\"next\":null}\n");
         return;
     }
-    append_number("],\"next\":", next_offset, out);
+    append_number("],\"next\":", response->items[response->item_count - 1].offset, out);
     LITERAL(out, "}\n");
 }
 

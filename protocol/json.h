@@ -54,9 +54,8 @@ void rd_json_encode_batch_deleted(const struct rd_response *response, struct rd_
 void rd_json_encode_batch_values(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_last(const struct rd_response *response, struct rd_buffer *out);
 
-/* limit: the most that was asked for; "next" is null where fewer came. 0: not known, "next" is null where none
- * came. */
-void rd_json_encode_entries(const struct rd_response *response, uint32_t limit, struct rd_buffer *out);
+/* "next" is null where response->more is false. */
+void rd_json_encode_entries(const struct rd_response *response, struct rd_buffer *out);
 
 /* response->stores[0], in full; and all of them, in short. */
 void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *out);

@@ -252,6 +252,7 @@ struct rd_response {
     struct rd_slice value;          /* read: the payload; not copied by encode, see codec.h */
     struct rd_response_item *items; /* batch_read, iterate */
     size_t item_count;
+    bool more;                        /* iterate: further entries lie below the last of items */
     struct rd_response_store *stores; /* stores: all; info and create: one */
     size_t store_count;
     struct rd_limits limits; /* hello: what the connection is held to */

@@ -175,6 +175,7 @@ static void walk(struct rd_call *call)
             .len = value.payload.len,
             .crc32 = value.crc32,
         };
+    response->more = response->item_count == call->request->limit && rd_cursor_next(cursor, &value);
     rd_cursor_close(cursor);
 }
 

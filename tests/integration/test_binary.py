@@ -55,11 +55,11 @@ def test_read_and_metadata_tell_where_the_entry_lies(wire):
 
 
 def test_delete_and_batches_tell_the_tail(wire):
-    assert wire.batch_write([(b"a", b"1"), (b"b", b"2")]) == {"offset": 64, "tail": 85, "count": 2, "durability": 1, "interval_ms": 0}
-    assert wire.delete(b"a") == {"tail": 106, "found": 1, "durability": 1, "interval_ms": 0}
+    assert wire.batch_write([(b"a", b"1"), (b"b", b"2")]) == {"offset": 128, "tail": 149, "count": 2, "durability": 1, "interval_ms": 0}
+    assert wire.delete(b"a") == {"tail": 170, "found": 1, "durability": 1, "interval_ms": 0}
     assert wire.delete(b"a")["found"] == 0
-    assert wire.batch_delete([b"a", b"b"]) == {"tail": 127, "count": 1, "durability": 1, "interval_ms": 0}
-    assert wire.info()["tail"] == 127
+    assert wire.batch_delete([b"a", b"b"]) == {"tail": 191, "count": 1, "durability": 1, "interval_ms": 0}
+    assert wire.info()["tail"] == 191
 
 
 @pytest.mark.parametrize("value", [b"", b"\0"])
@@ -128,7 +128,8 @@ def test_iterate_goes_on_below_an_offset(wire):
     assert wire.iterate(after=everything[2]["offset"], limit=3) == everything[3:6]
     assert wire.iterate(after=everything[8]["offset"]) == everything[9:]
     assert wire.iterate(after=1 << 63) == everything
-    assert wire.iterate(after=1, limit=10000) == everything[9:]
+    assert wire.iterate(after=everything[9]["offset"] + 1, limit=10000) == everything[9:]
+    assert wire.iterate(after=1, limit=10000) == [], "a batch's marker lies before its first entry"
     assert status_of(wire.iterate, 0, 10001) == 1
 
 

@@ -207,7 +207,7 @@ def test_entries_by_pages(curl):
     assert len(everything["entries"]) == 10
     assert everything["next"] is None
     assert curl.request("GET", "entries?limit=10").json()["next"] is None
-    assert curl.request("GET", "entries?limit=9").json()["next"] == 64
+    assert curl.request("GET", "entries?limit=9").json()["next"] == everything["entries"][8]["offset"]
     page = curl.request("GET", "entries?limit=4").json()
     assert page["entries"] == everything["entries"][:4]
     page = curl.request("GET", f"entries?limit=4&after={page['next']}").json()

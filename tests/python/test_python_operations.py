@@ -87,6 +87,13 @@ def test_metadata_last_and_len(face):
     assert face.len() == 2
 
 
+def test_iterate_ends_at_offset_0(face):
+    """An offset of 0 would begin anew."""
+    face.write("first", b"value")
+    face.write("second", b"value")
+    assert [entry.offset for entry in face.entries(page=1)] == [64, 0]
+
+
 def test_iterate_pages(face):
     assert face.entries() == []
     face.batch_write({f"key-{i}": b"value" for i in range(25)})
@@ -95,7 +102,6 @@ def test_iterate_pages(face):
     assert [entry.offset for entry in whole] == sorted((entry.offset for entry in whole), reverse=True)
     assert face.entries(whole[9].offset, page=4) == whole[10:]
     assert face.read(whole[0].key_hash) == b"value"
-    assert whole[-1].offset == 0, "iteration has to end at offset 0, not begin anew"
 
 
 def test_stores(face, daemon):

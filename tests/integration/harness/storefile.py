@@ -4,6 +4,10 @@ import struct
 import zlib
 
 
+RESERVED_KEY_HASH = 0x6472697665000001
+TOMBSTONE_CRC32 = zlib.crc32(b"\0")
+
+
 class Entry:
     def __init__(self, offset, payload, key_hash, prev_tail, crc32, end):
         self.offset = offset
@@ -14,12 +18,18 @@ class Entry:
         self.end = end
 
     @property
+    def is_marker(self):
+        """Of a batch: its checksum field holds how many entries follow that belong to it."""
+        return self.key_hash == RESERVED_KEY_HASH and self.payload == b"\0" and self.crc32 != TOMBSTONE_CRC32
+
+    @property
     def is_tombstone(self):
         return self.payload == b"\0"
 
 
 def read_chain(path):
-    """Every physical entry, oldest first. Asserts that the chain is whole: no gap, zero pads, checksums."""
+    """Every physical entry but for markers, oldest first. Asserts that the chain is whole: no gap, zero pads,
+    checksums, and as many entries behind each marker as it counts."""
     with open(path, "rb") as file:
         data = file.read()
     entries = []
@@ -33,8 +43,12 @@ def read_chain(path):
             start += -start % 64
             assert not any(data[prev_tail:start]), f"pad at {prev_tail} is not zero"
         payload = data[start:end - 20]
-        assert payload and zlib.crc32(payload) == crc32, f"checksum of the entry at {start}"
-        entries.append(Entry(start, payload, key_hash, prev_tail, crc32, end))
+        entry = Entry(start, payload, key_hash, prev_tail, crc32, end)
+        if entry.is_marker:
+            assert 2 <= crc32 <= len(entries), f"the marker at {start} counts {crc32} entries"
+        else:
+            assert payload and zlib.crc32(payload) == crc32, f"checksum of the entry at {start}"
+            entries.append(entry)
         end = prev_tail
     return entries[::-1]
 

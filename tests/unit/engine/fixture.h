@@ -130,6 +130,15 @@ UNUSED static enum rd_status status_of_open(const char *path, bool read_only)
     return status;
 }
 
+/* As if the store's file had come from elsewhere: what is torn then was never recorded as synced. */
+UNUSED static void remove_companion(const char *path)
+{
+    char *meta_path = NULL;
+    assert_true(asprintf(&meta_path, "%s.meta", path) > 0);
+    remove(meta_path);
+    free(meta_path);
+}
+
 /* ---- short forms ---- */
 
 UNUSED static struct rd_key key_named(const char *name)

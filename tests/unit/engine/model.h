@@ -137,8 +137,10 @@ UNUSED static void check_store(struct rd_store *store, const struct model *model
     assert_int_equal(rd_store_len(store), check_entries(store, model, count, corrupt));
 }
 
+/* The file alone. */
 UNUSED static void write_model(const char *path, const struct model *model, uint64_t len)
 {
+    remove_companion(path);
     rd_file_write(path, rd_slice(model->bytes.data, len));
 }
 

@@ -320,6 +320,7 @@ static void check_kept_nowhere(enum call call, unsigned skip, int os_errno, cons
     struct rd_buffer bytes = rd_file_read(scene.place.path);
     bytes.len -= 5;
     rd_file_write(scene.place.path, rd_buffer_slice(&bytes));
+    remove_companion(scene.place.path);
     scene.faults->open_filter = open_filter;
     faults_set(scene.faults, call, skip, 1, os_errno);
     scene.store = open_faulty(scene.faults, scene.place.path, RD_DURABILITY_SYNC, 0);

@@ -351,7 +351,7 @@ static void replay_transfer(struct replay *replay, const json_t *op)
 
 static void open_for_replay(struct replay *replay)
 {
-    struct rd_store_options options = {.create = true, .durability = RD_DURABILITY_NONE};
+    struct rd_store_options options = {.create = true, .durability = RD_DURABILITY_NONE, .batch_marker_off = true};
     assert_int_equal(rd_store_open(replay->path, &options, &replay->store, NULL), RD_OK);
 }
 
