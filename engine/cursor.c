@@ -140,6 +140,11 @@ bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value)
     return true;
 }
 
+enum rd_status rd_cursor_status(const struct rd_cursor *cursor)
+{
+    return rd_mapping_faulted(cursor->mapping) ? RD_IO_ERROR : RD_OK;
+}
+
 void rd_cursor_close(struct rd_cursor *cursor)
 {
     if (cursor == NULL)
@@ -156,6 +161,8 @@ static enum rd_status look_at_last(struct rd_store *store, struct rd_value *ret_
         return status;
     struct rd_value value;
     status = rd_cursor_next(cursor, &value) ? RD_OK : RD_KEY_NOT_FOUND;
+    if (status != RD_OK && rd_store_faulted(store))
+        status = RD_IO_ERROR;
     if (status == RD_OK) {
         value.pin = cursor->mapping;
         rd_mapping_ref(value.pin, 1);

@@ -250,6 +250,11 @@ void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint
 
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size)
 {
+    struct stat now;
+    if (file->io->fstat(file->io->self, file->fd, &now) != 0)
+        return errno;
+    if ((uint64_t)now.st_size < size)
+        return EIO;
     while (file->io->ftruncate(file->io->self, file->fd, (off_t)size) != 0)
         if (errno != EINTR)
             return errno;

@@ -49,7 +49,7 @@ void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint
 /* An unlinked file, read and written, in the store's folder. The descriptor, or -1 with errno. */
 int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;
 
-/* 0 or an errno value. */
+/* Never makes it longer: EIO where it is shorter already. 0 or an errno value. */
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size) RD_MUST_CHECK;
 int rd_datafile_sync(struct rd_datafile *file) RD_MUST_CHECK;
 

@@ -77,6 +77,11 @@ struct rd_store_options {
 enum rd_status rd_store_open(const char *path, const struct rd_store_options *options, struct rd_store **ret_store,
                              struct rd_error *ret_error) RD_MUST_CHECK;
 
+/* Has the process outlive a file that others cut while it is mapped, or a disk that does not give it back: reads
+ * that meet it end with RD_IO_ERROR, and the store becomes read-only. Without it such a read is SIGBUS. Takes over
+ * that signal for the whole process, but for addresses that are no store's. Once, before threads are started. */
+bool rd_guard_install(void);
+
 /* Completes what is queued, syncs, stops the thread, closes. NULL is fine. No other call may be under way. */
 void rd_store_close(struct rd_store *store);
 
@@ -91,14 +96,15 @@ struct rd_value {
     struct rd_mapping *pin; /* owned by the value; NULL after release */
 };
 
-/* RD_KEY_NOT_FOUND, or RD_CORRUPT where verification is on and the payload fails. The value must be released. */
+/* RD_KEY_NOT_FOUND, RD_CORRUPT where verification is on and the payload fails, RD_IO_ERROR where the file cannot
+ * be read (rd_guard_install). The value must be released. */
 enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value) RD_MUST_CHECK;
 
 /* As rd_store_read, but never touches the payload: for metadata, and for streams that verify as they go. */
 enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value) RD_MUST_CHECK;
 
-/* One consistent look at many keys: a batch is seen whole or not at all. ret_statuses[i] is RD_OK,
- * RD_KEY_NOT_FOUND or RD_CORRUPT; ret_values[i] has payload.data NULL unless RD_OK. All count values must be
+/* One consistent look at many keys: a batch is seen whole or not at all. ret_statuses[i] is what rd_store_read
+ * would have answered; ret_values[i] has payload.data NULL unless RD_OK. All count values must be
  * released. */
 void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
                          struct rd_value *ret_values, enum rd_status *ret_statuses);
@@ -108,8 +114,12 @@ enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value 
 
 bool rd_store_exists(struct rd_store *store, struct rd_key key);
 
-/* RD_CORRUPT where the payload does not match its checksum. */
+/* RD_CORRUPT where the payload does not match its checksum, RD_IO_ERROR where it cannot be read. */
 enum rd_status rd_value_verify(const struct rd_value *value) RD_MUST_CHECK;
+
+/* RD_IO_ERROR where some of these bytes of the payload cannot be read: for parts of a value, which no checksum
+ * covers. Touches each page. */
+enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint64_t len) RD_MUST_CHECK;
 
 /* One more handle on the same value, to be released like any other. */
 struct rd_value rd_value_share(const struct rd_value *value);
@@ -123,8 +133,10 @@ void rd_values_release(struct rd_value *values, size_t count);
 struct rd_cursor;
 enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, struct rd_cursor **ret_cursor)
     RD_MUST_CHECK; /* before_offset: only payloads below it; 0: from the newest */
-/* false: no more. *ret_value is valid, without a pin of its own, until the cursor is closed. */
+/* false: no more, or RD_IO_ERROR in rd_cursor_status. *ret_value is valid, without a pin of its own, until the
+ * cursor is closed. */
 bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value);
+enum rd_status rd_cursor_status(const struct rd_cursor *cursor) RD_MUST_CHECK;
 void rd_cursor_close(struct rd_cursor *cursor);
 
 enum rd_store_state {

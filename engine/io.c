@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/io.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -61,6 +62,14 @@ static int io_start_writeback(void *self, int fd, off_t offset, off_t len)
     return sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE);
 }
 
+static int io_drop_cache(void *self, int fd, off_t offset)
+{
+    (void)self;
+    int failed = posix_fadvise(fd, offset, 0, POSIX_FADV_DONTNEED);
+    errno = failed;
+    return failed == 0 ? 0 : -1;
+}
+
 static ssize_t io_copy_range(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset, size_t len)
 {
     (void)self;
@@ -114,6 +123,7 @@ const struct rd_io rd_io_system = {
     .pwritev = io_pwritev,
     .ftruncate = io_ftruncate,
     .start_writeback = io_start_writeback,
+    .drop_cache = io_drop_cache,
     .copy_range = io_copy_range,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,

@@ -22,7 +22,8 @@ struct rd_io {
     ssize_t (*pwritev)(void *self, int fd, const struct iovec *parts, int part_count, off_t offset);
     int (*ftruncate)(void *self, int fd, off_t len);
     int (*start_writeback)(void *self, int fd, off_t offset,
-                           off_t len); /* sync_file_range: write out, do not wait */
+                           off_t len);                   /* sync_file_range: write out, do not wait */
+    int (*drop_cache)(void *self, int fd, off_t offset); /* posix_fadvise DONTNEED, from offset on */
     ssize_t (*copy_range)(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset,
                           size_t len); /* copy_file_range */
     int (*fdatasync)(void *self, int fd);

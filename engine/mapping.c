@@ -29,6 +29,12 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
         return rd_error_set(ret_error, RD_NO_MEMORY, errno, "cannot map %llu bytes of the store",
                             (unsigned long long)room);
     }
+    mapping->guarded = rd_guard_add(base, room);
+    if (mapping->guarded == NULL) {
+        io->munmap(io->self, base, room);
+        free(mapping);
+        return rd_error_set(ret_error, RD_NO_MEMORY, ENOMEM, "cannot map the store");
+    }
     mapping->base = base;
     mapping->len = room;
     mapping->io = io;
@@ -54,6 +60,7 @@ void rd_mapping_unref(struct rd_mapping *mapping, uint64_t count)
         const void *readable;
         void *address;
     } base = {.readable = mapping->base};
+    rd_guard_remove(mapping->guarded);
     mapping->io->munmap(mapping->io->self, base.address, mapping->len);
     free(mapping);
 }

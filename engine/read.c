@@ -6,8 +6,9 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define LOOK_TRIES  4   /* of a look at several keys, before it holds publishing up */
-#define BLOCK_COUNT 64u /* keys whose cache misses overlap */
+#define LOOK_TRIES     4     /* of a look at several keys, before it holds publishing up */
+#define TOUCH_STEP_LEN 4096u /* no page is smaller */
+#define BLOCK_COUNT    64u   /* keys whose cache misses overlap */
 
 /* trailer_offset came from the index or a checked chain. Fails where others have changed the file under us. */
 static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, struct rd_value *ret_value)
@@ -26,6 +27,12 @@ static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, stru
     return true;
 }
 
+/* What it means that a key is not there, or its bytes are wrong: zeros stand where the file could not be read. */
+static enum rd_status unless_faulted(struct rd_store *store, enum rd_status status)
+{
+    return rd_store_faulted(store) ? RD_IO_ERROR : status;
+}
+
 enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
     struct rd_mapping *mapping = NULL;
@@ -37,16 +44,28 @@ enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct r
     }
     rd_epoch_exit(&store->epoch, slot);
     if (mapping == NULL)
-        return RD_KEY_NOT_FOUND;
+        return unless_faulted(store, RD_KEY_NOT_FOUND);
     if (fill_value(mapping, trailer_offset, ret_value))
         return RD_OK;
     rd_mapping_unref(mapping, 1);
-    return RD_CORRUPT;
+    return unless_faulted(store, RD_CORRUPT);
 }
 
 enum rd_status rd_value_verify(const struct rd_value *value)
 {
-    return rd_crc32(0, value->payload) == value->crc32 ? RD_OK : RD_CORRUPT;
+    if (rd_crc32(0, value->payload) == value->crc32)
+        return RD_OK;
+    return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_CORRUPT;
+}
+
+enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    const volatile uint8_t *payload = value->payload.data;
+    for (uint64_t at = first; at < first + len; at += TOUCH_STEP_LEN)
+        (void)payload[at];
+    if (len != 0)
+        (void)payload[first + len - 1];
+    return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_OK;
 }
 
 enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
@@ -57,7 +76,7 @@ enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct r
         return status;
     if (store->verify_reads && rd_value_verify(&value) != RD_OK) {
         rd_value_release(&value);
-        return RD_CORRUPT;
+        return unless_faulted(store, RD_CORRUPT);
     }
     *ret_value = value;
     return RD_OK;
@@ -162,13 +181,20 @@ void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size
     look_consistently(store, keys, count, ret_values);
     pin_all(ret_values, count);
     rd_epoch_exit(&store->epoch, slot);
+    bool all_found = true;
     for (size_t i = 0; i < count; i++) {
         struct rd_value *value = &ret_values[i];
         ret_statuses[i] = value->pin == NULL ? RD_KEY_NOT_FOUND : RD_OK;
-        if (value->pin == NULL || !store->verify_reads || rd_value_verify(value) == RD_OK)
-            continue;
-        ret_statuses[i] = RD_CORRUPT;
-        rd_value_release(value);
-        *value = (struct rd_value){.pin = NULL};
+        if (value->pin != NULL && store->verify_reads && rd_value_verify(value) != RD_OK) {
+            ret_statuses[i] = RD_CORRUPT;
+            rd_value_release(value);
+            *value = (struct rd_value){.pin = NULL};
+        }
+        all_found = all_found && ret_statuses[i] == RD_OK;
     }
+    if (all_found || !rd_store_faulted(store))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (ret_statuses[i] != RD_OK)
+            ret_statuses[i] = RD_IO_ERROR;
 }

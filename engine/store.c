@@ -33,6 +33,16 @@ void rd_store_make_read_only(struct rd_store *store, const char *format, ...)
     atomic_store_explicit(&store->state, RD_STORE_READ_ONLY, memory_order_release);
 }
 
+bool rd_store_faulted(struct rd_store *store)
+{
+    unsigned slot = rd_epoch_enter(&store->epoch);
+    bool faulted = rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_seq_cst));
+    rd_epoch_exit(&store->epoch, slot);
+    if (faulted && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
+        rd_store_make_read_only(store, "the file cannot be read: others cut it, or the disk fails");
+    return faulted;
+}
+
 static void give_back_mapping(struct rd_retired *retired)
 {
     rd_mapping_unref((struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired)), 1);
@@ -144,6 +154,14 @@ void rd_store_record(struct rd_store *store, bool clean)
         store->meta.durable_tail = 0; /* nothing is recorded */
 }
 
+/* Whether the file could be read while it was looked at. */
+static enum rd_status check_readable(const struct rd_store *store, struct rd_error *ret_error)
+{
+    if (!rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_relaxed)))
+        return RD_OK;
+    return rd_error_set(ret_error, RD_IO_ERROR, EIO, "%s cannot be read", store->file.path);
+}
+
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
@@ -158,8 +176,13 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
                                          .clean = store->meta.clean};
     else
         store->meta.generation = rd_meta_new_generation();
+    /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
+    if (!has_hint || !hint.clean)
+        (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail);
     enum rd_status status =
         rd_recovery_examine(rd_slice(file, store->file.size), has_hint ? &hint : NULL, &recovery);
+    if (check_readable(store, ret_error) != RD_OK)
+        return RD_IO_ERROR;
     if (status == RD_NOT_A_STORE)
         return rd_error_set(ret_error, status, 0,
                             "%s is not a store: no entry in it is whole; it was left as it is", store->file.path);
@@ -174,6 +197,8 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
+    if (check_readable(store, ret_error) != RD_OK)
+        return RD_IO_ERROR;
     int failed = store->opened_read_only ? 0 : rd_datafile_sync(&store->file);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);

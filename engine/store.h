@@ -73,6 +73,9 @@ enum rd_status rd_status_of_errno(int os_errno);
 /* Writes fail from now on, reads go on. */
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
 
+/* Whether the file could not be read somewhere; the store is read-only then. Any thread. */
+bool rd_store_faulted(struct rd_store *store);
+
 /* Commits the operation on this thread where nothing else is waiting or under way. False: it must be queued. */
 bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op);
 

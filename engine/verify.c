@@ -116,6 +116,10 @@ enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t b
             ret_verification->bytes = ret_verification->from - end;
         }
     }
+    if (rd_mapping_faulted(mapping))
+        status = RD_IO_ERROR;
     rd_mapping_unref(mapping, 1);
+    if (status == RD_IO_ERROR)
+        (void)rd_store_faulted(store); /* makes it read-only */
     return status;
 }

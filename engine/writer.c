@@ -173,8 +173,28 @@ static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
 
 /* ---- one group ---------------------------------------------------------------------------------------- */
 
+/* The file is not what it was: it is left alone. */
+static bool file_is_lost(struct rd_store *store)
+{
+    if (rd_store_faulted(store))
+        return true;
+    struct stat now;
+    if (store->io->fstat(store->io->self, store->file.fd, &now) != 0)
+        return false; /* what comes next will fail too */
+    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    bool shorter = (uint64_t)now.st_size < tail;
+    if (shorter)
+        rd_store_make_read_only(store, "others cut the file to %llu bytes, though it had %llu",
+                                (unsigned long long)now.st_size, (unsigned long long)tail);
+    else if (now.st_nlink == 0)
+        rd_store_make_read_only(store, "others removed the file");
+    return shorter || now.st_nlink == 0;
+}
+
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
+    if (file_is_lost(store))
+        return;
     uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
     if (cut == 0)
@@ -197,6 +217,12 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     status = rd_plan_reserve(plan, &store->index, file);
     if (status != RD_OK)
         return status;
+    /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is no longer there.
+     */
+    if (group_wants_sync(store, plan) ? file_is_lost(store) : rd_store_faulted(store)) {
+        *ret_errno = EIO;
+        return RD_IO_ERROR;
+    }
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0)

@@ -52,7 +52,8 @@ void rd_handler_complete_write(struct rd_call *call);
 /* Fails the call with what the op says. */
 void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
 
-void rd_handler_fail_not_found(struct rd_call *call);
-void rd_handler_fail_corrupt(struct rd_call *call, uint64_t offset);
+/* Fails the call with what the engine said of a read: RD_KEY_NOT_FOUND, RD_CORRUPT (of the value at offset) or
+ * RD_IO_ERROR. */
+void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset);
 
 #endif

@@ -55,7 +55,7 @@ static void submit_rename(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     if (call->error.status != RD_OK) {
-        rd_handler_fail_corrupt(call, call->value.offset);
+        rd_handler_fail_read(call, call->error.status, call->value.offset);
         return;
     }
     struct rd_op *op = &call->op;
@@ -174,7 +174,7 @@ static void complete_append(struct rd_call *call)
 static void append_to_target(struct rd_call *call)
 {
     if (call->error.status != RD_OK) {
-        rd_handler_fail_corrupt(call, call->value.offset);
+        rd_handler_fail_read(call, call->error.status, call->value.offset);
         return;
     }
     call->entries[0].payload = call->value.payload;
@@ -199,8 +199,9 @@ static void run_copy(struct rd_call *call)
         return;
     }
     call->entries[0] = (struct rd_entry){.key = rd_terms_key(&call->request->key)};
-    if (rd_store_find(call->hosted->store, call->entries[0].key, &call->value) != RD_OK)
-        rd_handler_fail_not_found(call);
+    enum rd_status status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
+    if (status != RD_OK)
+        rd_handler_fail_read(call, status, 0);
     else if (call->value.payload.len > VERIFY_HERE_MAX)
         rd_call_start_work(call, prepare, append_to_target);
     else {

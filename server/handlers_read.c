@@ -12,15 +12,16 @@
 #define ITERATE_LIMIT_MAX     10000u
 #define VERIFY_AT_ONCE_MAX    (1u << 20) /* longer values are verified while they are sent */
 
-void rd_handler_fail_not_found(struct rd_call *call)
+void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset)
 {
-    rd_call_fail(call, RD_KEY_NOT_FOUND, "store '%s' has no such key", call->hosted->name);
-}
-
-void rd_handler_fail_corrupt(struct rd_call *call, uint64_t offset)
-{
-    rd_call_fail(call, RD_CORRUPT, "store '%s': the value at offset %llu does not match its checksum",
-                 call->hosted->name, (unsigned long long)offset);
+    const char *name = call->hosted->name;
+    if (status == RD_KEY_NOT_FOUND)
+        rd_call_fail(call, status, "store '%s' has no such key", name);
+    else if (status == RD_CORRUPT)
+        rd_call_fail(call, status, "store '%s': the value at offset %llu does not match its checksum", name,
+                     (unsigned long long)offset);
+    else
+        rd_call_fail(call, status, "store '%s': its file cannot be read; others cut it, or the disk fails", name);
 }
 
 /* Judges the conditions of a read. False: the call has been answered. */
@@ -45,11 +46,12 @@ static bool find(struct rd_call *call)
     enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
     if (status == RD_OK)
         return passes_conditions(call);
-    if (call->request->condition.kind == RD_MESSAGE_IF_VERSION ||
-        call->request->condition.kind == RD_MESSAGE_IF_PRESENT)
+    bool conditional = call->request->condition.kind == RD_MESSAGE_IF_VERSION ||
+                       call->request->condition.kind == RD_MESSAGE_IF_PRESENT;
+    if (status == RD_KEY_NOT_FOUND && conditional)
         rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s' has no such key", call->hosted->name);
     else
-        rd_handler_fail_not_found(call);
+        rd_handler_fail_read(call, status, 0);
     return false;
 }
 
@@ -70,13 +72,19 @@ static bool cut_range(struct rd_call *call)
 /* A part of a value cannot be verified; a long one is verified while it is sent. */
 static bool verifies(struct rd_call *call)
 {
-    if (call->response.partial)
-        return true;
-    call->verify_while_sending = call->value.payload.len > VERIFY_AT_ONCE_MAX;
-    if (call->verify_while_sending || rd_value_verify(&call->value) == RD_OK)
-        return true;
-    rd_handler_fail_corrupt(call, call->value.offset);
-    return false;
+    const struct rd_response *response = &call->response;
+    enum rd_status status = RD_OK;
+    if (response->partial) {
+        uint64_t len = response->value.len < VERIFY_AT_ONCE_MAX ? response->value.len : VERIFY_AT_ONCE_MAX;
+        status = rd_value_touch(&call->value, response->range_first, len);
+    } else {
+        call->verify_while_sending = call->value.payload.len > VERIFY_AT_ONCE_MAX;
+        if (!call->verify_while_sending)
+            status = rd_value_verify(&call->value);
+    }
+    if (status != RD_OK)
+        rd_handler_fail_read(call, status, call->value.offset);
+    return status == RD_OK;
 }
 
 /* read, and read_stream, whose value leaves in parts (download.c) once the answer has been encoded. */
@@ -97,7 +105,12 @@ void rd_run_read(struct rd_call *call)
 
 void rd_run_exists(struct rd_call *call)
 {
-    call->response.found = rd_store_exists(call->hosted->store, rd_terms_key(&call->request->key));
+    enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
+    if (status != RD_OK && status != RD_KEY_NOT_FOUND) {
+        rd_handler_fail_read(call, status, 0);
+        return;
+    }
+    call->response.found = status == RD_OK;
     rd_call_finish(call);
 }
 
@@ -111,8 +124,12 @@ void rd_run_metadata(struct rd_call *call)
 
 void rd_run_last(struct rd_call *call)
 {
-    if (rd_store_read_last_entry(call->hosted->store, &call->value) != RD_OK) {
-        rd_call_fail(call, RD_KEY_NOT_FOUND, "store '%s' has no entries", call->hosted->name);
+    enum rd_status status = rd_store_read_last_entry(call->hosted->store, &call->value);
+    if (status != RD_OK) {
+        if (status == RD_KEY_NOT_FOUND)
+            rd_call_fail(call, status, "store '%s' has no entries", call->hosted->name);
+        else
+            rd_handler_fail_read(call, status, 0);
         return;
     }
     rd_terms_describe(&call->value, &call->response);
@@ -145,6 +162,10 @@ void rd_run_batch_read(struct rd_call *call)
     call->values = values;
     call->value_count = count;
     for (size_t i = 0; i < count; i++) {
+        if (statuses[i] == RD_IO_ERROR) {
+            rd_handler_fail_read(call, RD_IO_ERROR, 0);
+            return;
+        }
         items[i] = (struct rd_response_item){.status = statuses[i], .key_hash = keys[i].hash};
         if (statuses[i] != RD_OK)
             continue;
@@ -176,6 +197,9 @@ static void walk(struct rd_call *call)
             .crc32 = value.crc32,
         };
     response->more = response->item_count == call->request->limit && rd_cursor_next(cursor, &value);
+    call->error.status = rd_cursor_status(cursor);
+    if (call->error.status != RD_OK)
+        rd_error_set(&call->error, RD_IO_ERROR, 0, "store '%s': its file cannot be read", call->hosted->name);
     rd_cursor_close(cursor);
 }
 

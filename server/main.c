@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/engine.h"
 #include "server/config.h"
 #include "server/server.h"
 
@@ -35,5 +36,7 @@ int main(int argc, char **argv)
         break;
     }
     rd_log_set_level(config.log_level);
+    if (!rd_guard_install())
+        rd_log(RD_LOG_WARN, "cannot handle SIGBUS: a store's file that others cut would end the daemon");
     return rd_server_run(&config);
 }

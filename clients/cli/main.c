@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "clients/cli/commands.h"
+#include "engine/engine.h"
 
 static void print_help(void)
 {
@@ -67,6 +68,7 @@ static int flush_output(int code)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
+    (void)rd_guard_install(); /* without it a failing disk ends an offline command as it would any program */
     struct rd_options options;
     if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))
         return RD_EXIT_USAGE;

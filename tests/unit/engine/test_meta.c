@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/endian.h"
 #include "engine/engine.h"
 #include "engine/io.h"
 #include "engine/meta.h"
@@ -224,6 +225,76 @@ static void a_companion_that_does_not_fit_is_passed_over(void **state)
     place_remove(&place);
 }
 
+/* Values of one length lie at one distance, so that a flipped link may lead to another genuine entry. */
+static void a_link_to_another_genuine_entry_is_noticed(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = open_store(&place);
+    char value[101] = {0};
+    memset(value, 'v', 100);
+    char key[3] = "k0";
+    uint64_t tails[10];
+    for (int i = 0; i < 10; i++) {
+        key[1] = (char)('0' + i);
+        tails[i] = put(store, key, value);
+    }
+    rd_store_close(store);
+    struct rd_buffer file = rd_file_read(place.path);
+    for (int with_companion = 1; with_companion >= 0; with_companion--) {
+        struct rd_buffer flipped;
+        rd_buffer_init(&flipped, 0);
+        rd_buffer_append_slice(&flipped, rd_buffer_slice(&file));
+        flipped.data[tails[6] - 12] ^= 0x80; /* the seventh entry's link, from the sixth's end to the fifth's */
+        assert_int_equal(rd_load_u64le(flipped.data + tails[6] - 12), tails[4]);
+        rd_file_write(place.path, rd_buffer_slice(&flipped));
+        store = open_store(&place);
+        struct rd_store_info info;
+        rd_store_info(store, &info);
+        assert_int_equal(info.state, RD_STORE_READ_ONLY);
+        for (int i = 0; i < 10; i++) {
+            key[1] = (char)('0' + i);
+            assert_int_equal(rd_store_exists(store, key_named(key)), i != 6);
+        }
+        struct rd_verification found;
+        assert_int_equal(rd_store_verify(store, 0, UINT64_MAX, &found), RD_OK);
+        assert_int_equal(found.problem_count, 1);
+        assert_int_equal(found.problems[0].kind, RD_PROBLEM_CHAIN);
+        assert_int_equal(found.problems[0].offset, tails[5]);
+        assert_int_equal(found.problems[0].len, tails[6] - tails[5]);
+        rd_store_close(store);
+        rd_buffer_deinit(&flipped);
+        char *meta_path = rd_path(place.folder, "store.rdr.meta");
+        assert_int_equal(unlink(meta_path), with_companion ? 0 : -1);
+        free(meta_path);
+    }
+    rd_buffer_deinit(&file);
+    place_remove(&place);
+}
+
+/* Cut by others, in the middle of an entry, after it had been synced. */
+static void what_was_durable_is_not_cut_where_its_end_is_missing(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = open_store(&place);
+    put(store, "a", "value");
+    uint64_t tail = put(store, "b", "another");
+    rd_store_close(store);
+    assert_int_equal(truncate(place.path, (off_t)tail - 3), 0);
+    store = open_store(&place);
+    struct rd_store_info info;
+    rd_store_info(store, &info);
+    assert_int_equal(info.state, RD_STORE_READ_ONLY);
+    assert_non_null(strstr(info.reason, "damaged"));
+    assert_true(rd_store_exists(store, key_named("a")));
+    rd_store_close(store);
+    struct rd_buffer file = rd_file_read(place.path);
+    assert_int_equal(file.len, tail - 3);
+    rd_buffer_deinit(&file);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +304,8 @@ int main(void)
         cmocka_unit_test(at_or_below_it_nothing_is_cut),
         cmocka_unit_test(a_trailer_forged_inside_a_torn_value_is_not_believed),
         cmocka_unit_test(a_companion_that_does_not_fit_is_passed_over),
+        cmocka_unit_test(a_link_to_another_genuine_entry_is_noticed),
+        cmocka_unit_test(what_was_durable_is_not_cut_where_its_end_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard.h - what happens when a page of a store's map cannot be read: the file was cut by others, or the disk
+ * fails. The kernel then sends SIGBUS to the thread that touched it.
+ *
+ * The handler looks whether the address lies in a registered map; if so it puts a page of zeros there and notes
+ * the fault, and the thread goes on. It reads zeros, which match no checksum and no key hash, and whoever finds
+ * such a mismatch asks rd_guard_faulted before calling it damage: then it is RD_IO_ERROR. Any other address gets
+ * what SIGBUS did before.
+ *
+ * Registering: any thread, under a lock of its own. The handler takes no lock and allocates nothing; the places of
+ * the registry are never freed.
+ */
+#ifndef RD_ENGINE_GUARD_H
+#define RD_ENGINE_GUARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One map. begin is 0 while the place is free. */
+struct rd_guarded {
+    atomic_uintptr_t begin;
+    atomic_uintptr_t end;
+    atomic_bool faulted;
+};
+
+/* NULL: no memory. */
+struct rd_guarded *rd_guard_add(const void *base, size_t len);
+
+/* Before the map goes. NULL is fine. */
+void rd_guard_remove(struct rd_guarded *guarded);
+
+/* Whether a page of it could not be read since it was added. */
+static inline bool rd_guard_faulted(const struct rd_guarded *guarded)
+{
+    return atomic_load_explicit(&guarded->faulted, memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""A store's file that others cut under the running daemon: requests end with io_error, the daemon lives, other stores
+go on, and nothing is written behind the new end."""
+import os
+import socket
+
+import pytest
+
+from harness.curl import Curl
+from harness.wire import Wire, WireError
+
+
+@pytest.fixture
+def cut(launch):
+    """A daemon whose store `victim` has lost all but its first value."""
+    daemon = launch()
+    victim = Curl(daemon.http, "victim")
+    assert victim.create().status == 201
+    kept = victim.put("kept", b"value").json()["tail"]
+    for i in range(20):
+        assert victim.put(f"lost-{i}", os.urandom(50000)).status == 201
+    assert victim.put("long", os.urandom(5 << 20)).status == 201
+    assert Curl(daemon.http).put("other", b"store").status == 201
+    path = daemon.store_path("victim")
+    os.truncate(path, kept)
+    yield daemon, victim
+    daemon.assert_alive()
+    assert Curl(daemon.http).get("other").body == b"store"
+    assert Curl(daemon.http).put("further", b"write").status == 201
+    assert os.path.getsize(path) == kept
+
+
+def expect_io_error(answer):
+    assert answer.status == 500 and answer.error == "io_error", answer
+
+
+def test_reads_over_http(cut):
+    _, victim = cut
+    assert victim.get("kept").body == b"value"
+    for i in range(20):
+        expect_io_error(victim.get(f"lost-{i}"))
+    expect_io_error(victim.get("missing"))
+    expect_io_error(victim.request("GET", "keys/lost-1", options=("-r", "100-200")))
+    expect_io_error(victim.post("batch/read", {"keys": ["kept", "lost-1"]}))
+    expect_io_error(victim.request("GET", "last"))
+    assert victim.get("kept").body == b"value"
+    info = victim.info()
+    assert info["state"] == "read_only" and info["reason"]
+
+
+def test_a_download_under_way_is_cut_off(launch):
+    """A body that cannot be read whole must not look whole."""
+    daemon = launch()
+    length = 64 << 20
+    assert Curl(daemon.http).put("long", os.urandom(length)).status == 201
+    host, port = daemon.http.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = len(connection.recv(65536))
+        os.truncate(daemon.store_path("default"), 4096)
+        while chunk := connection.recv(1 << 20):
+            got += len(chunk)
+    assert got < length
+    daemon.assert_alive()
+    expect_io_error(Curl(daemon.http).get("long"))
+
+
+def test_reads_over_the_binary_protocol(cut):
+    daemon, _ = cut
+    with Wire(daemon.binary_address, "victim") as wire:
+        assert wire.read(b"kept") == b"value"
+        for name in (b"lost-1", b"missing", b"long"):
+            with pytest.raises(WireError, match="io_error|cannot be read"):
+                wire.read(name)
+
+
+@pytest.mark.parametrize("query", ["", "?durability=none"])
+def test_writes(cut, query):
+    _, victim = cut
+    if query:
+        expect_io_error(victim.get("lost-3"))  # without a sync only a read, or a judgement, finds it
+    expect_io_error(victim.request("PUT", "keys/new" + query, body=b"value"))
+    expect_io_error(victim.request("DELETE", "keys/kept" + query))
+    assert victim.info()["state"] == "read_only"

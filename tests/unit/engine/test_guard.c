@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A store's file that others cut or remove while it is open: reads and writes end with RD_IO_ERROR, nothing is
+ * written behind the new end, and what can still be read is.
+ */
+#include <unistd.h>
+
+#include "tests/unit/engine/fixture.h"
+
+#define LONG_LEN ((size_t)1 << 20)
+
+struct scene {
+    struct place place;
+    struct rd_store *store;
+    uint64_t kept_tail; /* below it lies "kept"; above it "lost", which is long, and "last" */
+};
+
+static struct scene scene_begin(enum rd_durability durability)
+{
+    assert_true(rd_guard_install()); /* in each test: the test runner takes the signal over before it */
+    struct scene scene = {.place = place_create()};
+    scene.store =
+        store_open_with(scene.place.path, (struct rd_store_options){.create = true, .durability = durability});
+    scene.kept_tail = put_text(scene.store, "kept", "value").tail;
+    uint8_t *long_value = malloc(LONG_LEN);
+    memset(long_value, 'L', LONG_LEN);
+    put(scene.store, key_named("lost"), long_value, LONG_LEN);
+    free(long_value);
+    put_text(scene.store, "last", "value");
+    return scene;
+}
+
+static void scene_end(struct scene *scene)
+{
+    rd_store_close(scene->store);
+    place_remove(&scene->place);
+}
+
+static void expect_read_only(struct scene *scene)
+{
+    struct rd_store_info info;
+    rd_store_info(scene->store, &info);
+    assert_int_equal(info.state, RD_STORE_READ_ONLY);
+    assert_true(info.reason[0] != '\0');
+    assert_int_equal(rd_store_write(scene->store, key_named("x"), rd_slice_of_string("y"), NULL), RD_IO_ERROR);
+}
+
+static uint64_t size_of(const struct scene *scene)
+{
+    struct stat found;
+    assert_int_equal(stat(scene->place.path, &found), 0);
+    return (uint64_t)found.st_size;
+}
+
+static void reads_of_what_was_cut_are_io_errors(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    assert_int_equal(truncate(scene.place.path, (off_t)scene.kept_tail), 0);
+    expect_status(scene.store, key_named("lost"), RD_IO_ERROR);
+    expect_status(scene.store, key_named("last"), RD_IO_ERROR);
+    expect_text(scene.store, "kept", "value");
+    struct rd_key keys[] = {key_named("kept"), key_named("lost"), key_named("missing")};
+    struct rd_value values[3];
+    enum rd_status statuses[3];
+    rd_store_batch_read(scene.store, keys, 3, values, statuses);
+    assert_int_equal(statuses[0], RD_OK);
+    assert_int_equal(statuses[1], RD_IO_ERROR);
+    assert_int_equal(statuses[2], RD_IO_ERROR); /* nobody can tell */
+    rd_values_release(values, 3);
+    struct rd_verification found;
+    assert_int_equal(rd_store_verify(scene.store, 0, UINT64_MAX, &found), RD_IO_ERROR);
+    expect_read_only(&scene);
+    assert_int_equal(size_of(&scene), scene.kept_tail);
+    scene_end(&scene);
+}
+
+static void a_walk_says_why_it_ends(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    struct rd_cursor *cursor;
+    struct rd_value value;
+    assert_int_equal(truncate(scene.place.path, (off_t)scene.kept_tail), 0);
+    assert_int_equal(rd_cursor_open(scene.store, 0, &cursor), RD_OK);
+    while (rd_cursor_next(cursor, &value))
+        ;
+    assert_int_equal(rd_cursor_status(cursor), RD_IO_ERROR);
+    rd_cursor_close(cursor);
+    assert_int_equal(rd_store_read_last_entry(scene.store, &value), RD_IO_ERROR);
+    expect_read_only(&scene);
+    scene_end(&scene);
+}
+
+static void a_pinned_value_outlives_the_cut(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    struct rd_value value;
+    assert_int_equal(rd_store_find(scene.store, key_named("lost"), &value), RD_OK);
+    assert_int_equal(rd_value_touch(&value, 0, LONG_LEN), RD_OK);
+    assert_int_equal(truncate(scene.place.path, (off_t)scene.kept_tail), 0);
+    assert_int_equal(rd_value_touch(&value, LONG_LEN / 2, 10), RD_IO_ERROR);
+    assert_int_equal(rd_value_verify(&value), RD_IO_ERROR);
+    rd_value_release(&value);
+    scene_end(&scene);
+}
+
+static void a_write_does_not_fill_the_hole(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    assert_int_equal(truncate(scene.place.path, (off_t)scene.kept_tail), 0);
+    assert_int_equal(rd_store_write(scene.store, key_named("new"), rd_slice_of_string("y"), NULL), RD_IO_ERROR);
+    assert_int_equal(size_of(&scene), scene.kept_tail);
+    expect_read_only(&scene);
+    scene_end(&scene);
+}
+
+static void a_judgement_on_what_was_cut_is_no_judgement(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_NONE);
+    assert_int_equal(truncate(scene.place.path, 0), 0);
+    struct rd_entry entry = {.key = key_named("last"), .payload = rd_slice_of_string("y")};
+    struct rd_op op = {
+        .kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1, .condition = {.kind = RD_IF_ABSENT}};
+    assert_int_equal(rd_store_execute(scene.store, &op), RD_IO_ERROR);
+    assert_int_equal(size_of(&scene), 0);
+    expect_read_only(&scene);
+    scene_end(&scene);
+}
+
+static void a_removed_file_takes_no_more_writes(void **state)
+{
+    (void)state;
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    assert_int_equal(unlink(scene.place.path), 0);
+    assert_int_equal(rd_store_write(scene.store, key_named("new"), rd_slice_of_string("y"), NULL), RD_IO_ERROR);
+    expect_read_only(&scene);
+    expect_text(scene.store, "kept", "value");
+    scene_end(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_of_what_was_cut_are_io_errors),
+        cmocka_unit_test(a_walk_says_why_it_ends),
+        cmocka_unit_test(a_pinned_value_outlives_the_cut),
+        cmocka_unit_test(a_write_does_not_fill_the_hole),
+        cmocka_unit_test(a_judgement_on_what_was_cut_is_no_judgement),
+        cmocka_unit_test(a_removed_file_takes_no_more_writes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
