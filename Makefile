@@ -212,26 +212,45 @@ run: ## install what is missing, build, serve ./data on the default ports
 
 PUBLIC_HEADERS := $(wildcard clients/c/rdrive*.h)
 
+LIBDIR     ?= lib
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+CONFIG     := $(SYSCONFDIR)/rdrive/rdrived.conf
+
 INSTALLED := bin/rdrived bin/rdrive $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)) \
-             $(addprefix lib/,librdrive-client.a $(notdir $(CLIENT_SO)) $(CLIENT_SONAME) librdrive-client.so \
-             pkgconfig/rdrive-client.pc) $(addprefix share/man/,man1/rdrive.1 man3/rdrive-client.3)
+             $(addprefix $(LIBDIR)/,librdrive-client.a $(notdir $(CLIENT_SO)) $(CLIENT_SONAME) librdrive-client.so \
+             pkgconfig/rdrive-client.pc) \
+             $(addprefix share/man/,man1/rdrive.1 man3/rdrive-client.3 man8/rdrived.8) \
+             $(addprefix lib/,systemd/system/rdrived.service systemd/system/rdrived.socket sysusers.d/rdrive.conf)
 
 .PHONY: install
-install: all ## copy programs, libraries, headers and manual pages below DESTDIR and PREFIX
+install: all ## copy programs, libraries, headers, manual pages and units below DESTDIR and PREFIX
 	install -d $(sort $(dir $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))))
 	install -m 755 $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SONAME)
-	ln -sf $(CLIENT_SONAME) $(DESTDIR)$(PREFIX)/lib/librdrive-client.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' packaging/rdrive-client.pc.in \
-	  > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rdrive-client.pc
+	install -m 644 $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) $(DESTDIR)$(PREFIX)/$(LIBDIR)/
+	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(PREFIX)/$(LIBDIR)/$(CLIENT_SONAME)
+	ln -sf $(CLIENT_SONAME) $(DESTDIR)$(PREFIX)/$(LIBDIR)/librdrive-client.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  packaging/rdrive-client.pc.in > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/rdrive-client.pc
 	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/
 	install -m 644 packaging/man/rdrive.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 packaging/man/rdrive-client.3 $(DESTDIR)$(PREFIX)/share/man/man3/
+	install -m 644 packaging/man/rdrived.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	sed -e 's|/usr/bin/rdrived|$(PREFIX)/bin/rdrived|' -e 's|/etc/rdrive/rdrived.conf|$(CONFIG)|' \
+	  packaging/systemd/rdrived.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/rdrived.service
+	install -m 644 packaging/systemd/rdrived.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 644 packaging/rdrive.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/rdrive.conf
+	@# One that is there already is the administrator's.
+	test -e $(DESTDIR)$(CONFIG) || install -D -m 644 packaging/rdrived.conf $(DESTDIR)$(CONFIG)
 
 .PHONY: uninstall
-uninstall: ## remove what install copied
+uninstall: ## remove what install copied, but for the configuration
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
+
+.PHONY: deb
+deb: ## a Debian package in BUILD: daemon, tools, library, systemd units
+	@scripts/deps.sh run deb
+	@$(SUBMAKE) all
+	@scripts/deb.sh $(BUILD) $(VERSION)
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 

@@ -72,6 +72,18 @@ static bool bound_address(int fd, struct sockaddr_storage *ret_storage, socklen_
     return true;
 }
 
+bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE])
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
+        return false;
+    if (storage.ss_family != AF_UNIX)
+        return bound_address(fd, &storage, &len, ret_text);
+    snprintf(ret_text, RD_ADDRESS_TEXT_SIZE, "%s", ((struct sockaddr_un *)&storage)->sun_path);
+    return ret_text[0] != '\0';
+}
+
 static void close_all(int *fds, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)

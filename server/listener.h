@@ -26,6 +26,9 @@ enum rd_status rd_socket_bind_tcp(const struct rd_address *address, unsigned cou
 /* Binds a Unix socket (0660). One that is left over and that nobody listens on is replaced. */
 enum rd_status rd_socket_bind_unix(const char *path, int *ret_fd, struct rd_error *ret_error) RD_MUST_CHECK;
 
+/* The address that a bound socket has: HOST:PORT, or a path. */
+bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE]);
+
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* ---- on a loop -------------------------------------------------------------------------------------------- */

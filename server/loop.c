@@ -10,6 +10,7 @@
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/stores.h"
+#include "server/systemd.h"
 
 #define SWEEP_MS          1000u
 #define SWEEP_STOPPING_MS 100u
@@ -59,6 +60,7 @@ static void close_handles(struct rd_loop *loop)
     uv_close((uv_handle_t *)&loop->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&loop->check, on_handle_closed);
     uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
+    uv_close((uv_handle_t *)&loop->alive, on_handle_closed);
     for (int i = 0; loop->on_signal != NULL && i < 2; i++)
         uv_close((uv_handle_t *)&loop->signals[i], on_handle_closed);
     uv_mutex_lock(&loop->inbox_lock);
@@ -114,6 +116,12 @@ static void on_sweep(uv_timer_t *timer)
         rd_conn_sweep(conn, &sweep);
         conn = next;
     }
+}
+
+static void on_alive(uv_timer_t *timer)
+{
+    (void)timer;
+    rd_systemd_notify("WATCHDOG=1");
 }
 
 /* ---- orders from other threads ---------------------------------------------------------------------------- */
@@ -199,6 +207,7 @@ static int start_handles(struct rd_loop *loop)
     status |= uv_prepare_init(&loop->uv, &loop->prepare);
     status |= uv_check_init(&loop->uv, &loop->check);
     status |= uv_timer_init(&loop->uv, &loop->sweep);
+    status |= uv_timer_init(&loop->uv, &loop->alive);
     status |= uv_async_init(&loop->uv, &loop->control, on_control);
     loop->prepare.data = loop;
     loop->check.data = loop;
@@ -209,6 +218,8 @@ static int start_handles(struct rd_loop *loop)
     status |= uv_prepare_start(&loop->prepare, on_prepare);
     status |= uv_check_start(&loop->check, on_check);
     status |= uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    if (loop->alive_ms != 0)
+        status |= uv_timer_start(&loop->alive, on_alive, 0, loop->alive_ms);
     for (int i = 0; loop->on_signal != NULL && i < 2; i++) {
         status |= uv_signal_init(&loop->uv, &loop->signals[i]);
         loop->signals[i].data = loop;

@@ -40,11 +40,13 @@ struct rd_loop {
     unsigned connections_max;      /* of all loops */
     uint64_t stall_ms;             /* after so long without progress a request or an answer is given up */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
+    uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
 
     struct rd_bridge bridge;
     uv_prepare_t prepare;   /* ends a turn: callbacks may also run between check and poll */
     uv_check_t check;       /* ends a turn */
     uv_timer_t sweep;       /* deadlines of connections */
+    uv_timer_t alive;       /* loop 0; signs of life */
     uv_async_t control;     /* something is in the inbox, or stop_requested is set; any thread */
     uv_signal_t signals[2]; /* loop 0 */
 
@@ -67,8 +69,8 @@ struct rd_loop {
     atomic_bool stop_requested; /* any thread */
 };
 
-/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max and on_signal
- * in an otherwise zeroed struct, which stays where it is. */
+/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max, on_signal and
+ * alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

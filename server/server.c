@@ -17,13 +17,15 @@
 #include "server/loop.h"
 #include "server/port_file.h"
 #include "server/stores.h"
+#include "server/systemd.h"
 
 #define CONNECTIONS_MAX 10000u
 
-/* One protocol's sockets: one for each loop. */
+/* One protocol's sockets: one for each loop, or one whose loop hands connections on to all. */
 struct endpoint {
-    int *fds; /* owned; -1 where there is none, or a listener has taken it */
+    int *fds; /* owned; room for one a loop; -1 where a listener has taken it */
     unsigned count;
+    bool shared;
     char text[RD_ADDRESS_TEXT_SIZE]; /* HOST:PORT as bound */
 };
 
@@ -37,8 +39,9 @@ struct server {
     atomic_uint connection_count;   /* any loop */
     struct endpoint binary;
     struct endpoint http;
-    struct endpoint unix_socket; /* one socket, on loop 0 */
-    struct stat unix_stat;       /* of the socket's file, to unlink no other */
+    struct endpoint unix_socket;
+    struct rd_systemd_sockets handed_over; /* owned, until they are claimed */
+    struct stat unix_stat;                 /* of the socket's file, to unlink no other */
     bool port_file_written;
     unsigned signal_count; /* loop 0 */
 };
@@ -66,21 +69,17 @@ static void on_signal(int number)
         _exit(1);
     }
     rd_log(RD_LOG_INFO, "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
+    rd_systemd_notify("STOPPING=1");
     for (unsigned i = 0; i < running->loops_ready; i++)
         rd_loop_request_stop(&running->loops[i]);
 }
 
 /* ---- sockets ---------------------------------------------------------------------------------------------- */
 
-static bool endpoint_init(struct endpoint *endpoint, unsigned count)
+static bool endpoint_init(struct endpoint *endpoint, unsigned count_max)
 {
-    endpoint->fds = malloc(count * sizeof *endpoint->fds);
-    if (endpoint->fds == NULL)
-        return false;
-    endpoint->count = count;
-    for (unsigned i = 0; i < count; i++)
-        endpoint->fds[i] = -1;
-    return true;
+    endpoint->fds = malloc(count_max * sizeof *endpoint->fds);
+    return endpoint->fds != NULL;
 }
 
 static void endpoint_deinit(struct endpoint *endpoint)
@@ -92,14 +91,29 @@ static void endpoint_deinit(struct endpoint *endpoint)
     *endpoint = (struct endpoint){.count = 0};
 }
 
-static enum rd_status bind_tcp(struct endpoint *endpoint, const struct rd_address *address, unsigned count,
-                               struct rd_error *ret_error)
+/* A socket that the service manager holds is one for all loops. False: it has none for this endpoint. */
+static bool use_handed_over(struct endpoint *endpoint, int fd)
 {
-    if (!endpoint_init(endpoint, count))
-        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
+    if (fd < 0)
+        return false;
+    endpoint->fds[0] = fd;
+    endpoint->count = 1;
+    endpoint->shared = true;
+    if (!rd_socket_name(fd, endpoint->text))
+        snprintf(endpoint->text, sizeof endpoint->text, "a socket of the service manager");
+    return true;
+}
+
+static enum rd_status bind_tcp(struct server *server, struct endpoint *endpoint, const char *name,
+                               const struct rd_address *address, struct rd_error *ret_error)
+{
+    unsigned port = (unsigned)strtoul(address->port, NULL, 10);
+    if (use_handed_over(endpoint, rd_systemd_claim(&server->handed_over, name, port)))
+        return RD_OK;
+    unsigned count = server->config->loops;
     enum rd_status status = rd_socket_bind_tcp(address, count, endpoint->fds, endpoint->text, ret_error);
-    if (status != RD_OK)
-        endpoint->count = 0; /* the failed call has closed what it opened */
+    if (status == RD_OK)
+        endpoint->count = count; /* a failed call has closed what it opened */
     return status;
 }
 
@@ -107,13 +121,13 @@ static enum rd_status bind_unix(struct server *server, struct rd_error *ret_erro
 {
     const char *path = server->config->unix_path;
     struct endpoint *endpoint = &server->unix_socket;
-    if (path[0] == '\0')
+    if (use_handed_over(endpoint, rd_systemd_claim_unix(&server->handed_over)) || path[0] == '\0')
         return RD_OK;
-    if (!endpoint_init(endpoint, 1))
-        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
     enum rd_status status = rd_socket_bind_unix(path, &endpoint->fds[0], ret_error);
     if (status != RD_OK)
         return status;
+    endpoint->count = 1;
+    endpoint->shared = true;
     snprintf(endpoint->text, sizeof endpoint->text, "%s", path);
     if (stat(path, &server->unix_stat) != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "%s", path);
@@ -157,6 +171,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->connections_max = CONNECTIONS_MAX;
         loop->stall_ms = server->config->stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
+        loop->alive_ms = i == 0 ? rd_systemd_watchdog_ms() : 0;
         if (rd_loop_init(loop) != RD_OK)
             return rd_error_set(ret_error, RD_IO_ERROR, 0, "event loop %u cannot be made", i);
         server->loops_ready++;
@@ -173,8 +188,8 @@ static enum rd_status add_listeners(struct server *server, struct endpoint *endp
             .fd = endpoint->fds[i],
             .is_unix = is_unix,
             .codec = codec,
-            .targets = is_unix ? server->loops : &server->loops[i],
-            .target_count = is_unix ? server->config->loops : 1,
+            .targets = endpoint->shared ? server->loops : &server->loops[i],
+            .target_count = endpoint->shared ? server->config->loops : 1,
         };
         endpoint->fds[i] = -1;
         if (rd_listener_add(&server->loops[i], &options) != RD_OK)
@@ -212,15 +227,33 @@ static enum rd_status write_port_file(struct server *server, struct rd_error *re
     return status;
 }
 
+static enum rd_status init_endpoints(struct server *server, struct rd_error *ret_error)
+{
+    unsigned loops = server->config->loops;
+    if (!endpoint_init(&server->binary, loops) || !endpoint_init(&server->http, loops) ||
+        !endpoint_init(&server->unix_socket, 1))
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the sockets");
+    return rd_systemd_take_sockets(&server->handed_over, ret_error);
+}
+
 /* Addresses first: one that is in use should not cost a recovery. Nobody can connect before listen. */
 static enum rd_status open_all(struct server *server, struct rd_error *ret_error)
 {
     const struct rd_config *config = server->config;
-    enum rd_status status = bind_tcp(&server->binary, &config->listen, config->loops, ret_error);
+    enum rd_status status = init_endpoints(server, ret_error);
     if (status == RD_OK)
-        status = bind_tcp(&server->http, &config->http, config->loops, ret_error);
+        status = bind_tcp(server, &server->binary, "binary", &config->listen, ret_error);
+    if (status == RD_OK)
+        status = bind_tcp(server, &server->http, "http", &config->http, ret_error);
     if (status == RD_OK)
         status = bind_unix(server, ret_error);
+    unsigned unclaimed = rd_systemd_close_unclaimed(&server->handed_over);
+    if (unclaimed != 0)
+        rd_log(
+            RD_LOG_WARN,
+            "%u sockets of the service manager are not used: neither their FileDescriptorName (binary, http) nor "
+            "their port is one of ours",
+            unclaimed);
     if (status == RD_OK)
         status = rd_stores_open(config->data_dir, &config->settings, &server->stores, ret_error);
     if (status == RD_OK)
@@ -283,6 +316,7 @@ int rd_server_run(const struct rd_config *config)
     if (status == RD_OK)
         status = start_serving(&server, &error);
     if (status == RD_OK) {
+        rd_systemd_notify("READY=1");
         rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s", RD_VERSION, config->data_dir,
                server.binary.text, server.http.text, server.unix_socket.text[0] != '\0' ? ", unix " : "",
                server.unix_socket.text);
