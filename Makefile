@@ -176,6 +176,16 @@ unit-built: $(UNIT_TESTS)
 check: ## all of it: test, asan, tsan, lint
 	@.ci/run
 
+.PHONY: container
+container: all ## build the image with podman, run it, stop it under load (as root)
+	@scripts/deps.sh run test
+	@$(PYTEST) -s tests/rigs/test_container.py
+
+.PHONY: service
+service: all ## install the Debian package in a booted systemd and try it there (as root)
+	@scripts/deps.sh run test deb
+	@$(PYTEST) -s tests/rigs/test_systemd.py
+
 # As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and a few minutes.
 .PHONY: rigs
 rigs: all ## values of 4 GiB in 256 MiB of memory, 50 stalled uploads, 200 kills during transfers

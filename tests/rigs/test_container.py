@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""The image: built without a registry from a debootstrapped base, run as its own user on a read-only root without
+capabilities and with little memory, reached from outside, stopped under load, started again on its volume."""
+import http.client
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+import bookworm
+from harness.daemon import REPOSITORY
+
+IMAGE = "localhost/rdrive-rig"
+BASE_IMAGE = "docker.io/library/debian:bookworm-slim"
+CONFIGURATION = """[containers]
+default_ulimits=["nofile=20000:20000","nproc=32768:32768"]
+[engine]
+runtime="runc"
+cgroup_manager="cgroupfs"
+events_logger="file"
+"""
+
+
+@pytest.fixture(scope="module")
+def podman():
+    bookworm.install(["podman", "buildah", "runc"])
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(CONFIGURATION)
+        file.flush()
+        environment = {**os.environ, "CONTAINERS_CONF": file.name}
+
+        def run(*command):
+            return bookworm.run("podman", *command, env=environment).strip()
+
+        if subprocess.run(["podman", "image", "exists", BASE_IMAGE], env=environment).returncode != 0:
+            base = bookworm.make_base()
+            with tempfile.NamedTemporaryFile(suffix=".tar") as tar:
+                bookworm.run("tar", "-C", base, "--numeric-owner", "-cf", tar.name, ".")
+                run("import", tar.name, BASE_IMAGE)
+        run("build", "--network", "host", "--format", "docker", "-f", "docker/Dockerfile", "-t", IMAGE, REPOSITORY)
+        yield run
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Container:
+    def __init__(self, podman, volume):
+        self.podman = podman
+        self.port = free_port()
+        self.id = podman("run", "-d", "--read-only", "--tmpfs", "/tmp", "--cap-drop=all", "--security-opt", "no-new-privileges",
+                         "--memory", "64m", "-v", f"{volume}:/data", "--network", "bridge", "-p", f"127.0.0.1:{self.port}:7480", IMAGE)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if self.request("GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < deadline, podman("logs", self.id)
+            time.sleep(0.05)
+
+    def request(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def put(self, key, value):
+        return self.request("PUT", f"/v1/stores/default/keys/{key}", value)[0]
+
+    def get(self, key):
+        status, body = self.request("GET", f"/v1/stores/default/keys/{key}")
+        return body if status == 200 else None
+
+    def state(self):
+        return json.loads(self.podman("inspect", self.id))[0]["State"]
+
+    def stop(self):
+        """How long it took, in seconds."""
+        begin = time.monotonic()
+        self.podman("stop", "-t", "10", self.id)
+        return time.monotonic() - begin
+
+    def remove(self):
+        self.podman("rm", "-f", "-t", "0", self.id)
+
+
+@pytest.fixture
+def volume(podman):
+    name = f"rdrive-rig-{os.getpid()}"
+    podman("volume", "create", name)
+    yield name
+    podman("volume", "rm", "-f", name)
+
+
+@pytest.fixture
+def start(podman, volume):
+    containers = []
+
+    def run():
+        containers.append(Container(podman, volume))
+        return containers[-1]
+
+    yield run
+    for container in containers:
+        container.remove()
+
+
+def test_what_is_in_the_image(podman):
+    inspected = json.loads(podman("inspect", IMAGE))[0]
+    assert inspected["Config"]["User"] not in ("", "0", "root")
+    assert inspected["Config"]["Entrypoint"] == ["/usr/bin/rdrived"]
+    for name in ("gcc", "make"):
+        with pytest.raises(AssertionError):
+            podman("run", "--rm", "--entrypoint", name, IMAGE, "--version")
+    assert podman("run", "--rm", IMAGE, "--version").startswith("rdrived ")
+
+
+def test_limited_in_everything_it_serves(start, podman):
+    container = start()
+    assert container.put("k", b"value") == 201
+    assert container.get("k") == b"value"
+    long_value = os.urandom(100 << 20)  # more than it has memory
+    assert container.put("long", long_value) == 201
+    assert container.get("long") == long_value
+    podman("healthcheck", "run", container.id)
+    assert podman("exec", container.id, "/usr/bin/rdrive", "len") == "2"
+    assert container.state()["OOMKilled"] is False
+    assert container.stop() < 5
+    assert container.state()["ExitCode"] == 0
+
+
+def test_stopped_under_load_it_loses_nothing_that_it_answered(start):
+    container = start()
+    answered = []
+    stop = threading.Event()
+
+    def load(number):
+        for i in range(100000):
+            if stop.is_set():
+                return
+            key = f"{number}-{i}"
+            try:
+                if container.put(key, key.encode()) == 201:
+                    answered.append(key)
+            except (OSError, http.client.HTTPException):
+                return  # it has stopped
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(2)
+    seconds = container.stop()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert seconds < 5 and container.state()["ExitCode"] == 0
+    assert len(answered) > 100
+    again = start()
+    assert [key for key in answered if again.get(key) != key.encode()] == []
+    print(f"stopped in {seconds:.2f} s; {len(answered)} answered writes, none lost")
