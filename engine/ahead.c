@@ -10,14 +10,15 @@
 #include "engine/spool.h"
 #include "engine/store.h"
 
-#define PLACED_LEN_MIN (UINT64_C(16) << 20) /* shorter values are appended at once: that holds nobody for long */
+#define PLACED_LEN_MIN (UINT64_C(16) << 20)
 #define GAP_LEN_MIN    (UINT64_C(4) << 20)
 #define GAP_SHARE      16u /* of the value's length, for what is written while it is copied */
 #define SLICE_LEN      (UINT64_C(8) << 20)
 
 void rd_ahead_init(struct rd_ahead *ahead)
 {
-    *ahead = (struct rd_ahead){.active = false};
+    *ahead =
+        (struct rd_ahead){.placed_len_min = PLACED_LEN_MIN, .gap_len_min = GAP_LEN_MIN, .slice_len = SLICE_LEN};
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->stopped, NULL);
 }
@@ -35,7 +36,7 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placemen
 {
     if (ahead->active)
         return RD_OVERLOADED;
-    uint64_t gap = len / GAP_SHARE < GAP_LEN_MIN ? GAP_LEN_MIN : len / GAP_SHARE;
+    uint64_t gap = len / GAP_SHARE < ahead->gap_len_min ? ahead->gap_len_min : len / GAP_SHARE;
     if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
         return RD_NO_SPACE;
     ahead->active = true;
@@ -140,8 +141,9 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
     if (file.fd < 0)
         return EIO;
     int failed = 0;
-    for (uint64_t done = 0; failed == 0 && done < payload.len; done += SLICE_LEN) {
-        uint64_t len = payload.len - done < SLICE_LEN ? payload.len - done : SLICE_LEN;
+    uint64_t slice_len = store->ahead.slice_len;
+    for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
+        uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
         uint64_t offset = placement->begin + done;
         if (rd_ahead_is_lost(&store->ahead))
             failed = ECANCELED;
@@ -159,7 +161,7 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
 
 static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, const struct rd_spool *spool)
 {
-    if (payload.len < PLACED_LEN_MIN)
+    if (payload.len < store->ahead.placed_len_min)
         return NULL;
     struct rd_placement *placement = calloc(1, sizeof *placement);
     if (placement == NULL)

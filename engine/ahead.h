@@ -53,6 +53,12 @@ struct rd_ahead {
     bool active;                      /* writer */
     uint64_t begin;                   /* writer; a multiple of 64 */
     uint64_t len;                     /* writer; of the value */
+
+    /* Constant, but that a test may make them smaller before the first operation, so that short values go the way
+     * of long ones. Bytes. */
+    uint64_t placed_len_min; /* shorter values are appended at once: that holds nobody for long */
+    uint64_t gap_len_min;    /* between the tail and a region */
+    uint64_t slice_len;      /* copied at a time; in between the region can be taken back */
 };
 
 void rd_ahead_init(struct rd_ahead *ahead);

@@ -36,6 +36,7 @@ struct rd_writer {
     bool unsynced;              /* bytes of published entries may not be on the disk yet */
     bool answered_unsynced;     /* of these, some were answered under RD_DURABILITY_INTERVAL */
     uint64_t answered_since_ms; /* since when; monotonic clock */
+    uint64_t record_every_len;  /* bytes between two records of the synced tail; constant, smaller in tests */
 };
 
 struct rd_store {

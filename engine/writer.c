@@ -19,9 +19,9 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define GROUP_BYTES_MAX    (UINT64_C(8) << 20)
-#define RECORD_EVERY_BYTES (UINT64_C(64) << 20)
-#define GROUP_ENTRIES_MAX  65536u
+#define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
+#define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
+#define GROUP_ENTRIES_MAX 65536u
 
 static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
 {
@@ -324,7 +324,8 @@ static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
 /* So that a look after a crash need not go back further. Nobody waits for it: the group has been answered. */
 static void record_progress(struct rd_store *store)
 {
-    if (store->writer.synced_tail - store->meta.durable_tail >= RECORD_EVERY_BYTES && is_writable(store))
+    if (store->writer.synced_tail - store->meta.durable_tail >= store->writer.record_every_len &&
+        is_writable(store))
         rd_store_record(store, false);
 }
 
@@ -434,6 +435,7 @@ bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op)
 enum rd_status rd_writer_start(struct rd_store *store)
 {
     struct rd_writer *writer = &store->writer;
+    writer->record_every_len = RECORD_EVERY_LEN;
     enum rd_status status = rd_plan_init(&writer->plan, store->batch_marker);
     if (status == RD_OK)
         status = rd_encoder_init(&writer->encoder);
