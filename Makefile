@@ -124,14 +124,15 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
 # ---- rigs: tests/crash/NAME.c makes $(BUILD)/tests/crash/NAME, with what the others in that folder share -----------
-CRASH_RIGS    := crash_states
+CRASH_RIGS    := crash_states every_call
 CRASH_PROGRAMS = $(CRASH_RIGS:%=$(BUILD)/tests/crash/%)
 CRASH_SHARED   = $(filter-out $(CRASH_RIGS:%=$(BUILD)/obj/tests/crash/%.o),$(call objects,tests/crash))
 
-# The clock that interval syncs are due by is the rig's own.
+# The clock that interval syncs are due by is the rigs' own, and so is the allocator, which may fail.
+CRASH_WRAPPED := rd_monotonic_ms malloc calloc realloc aligned_alloc strdup free pthread_create
 $(BUILD)/tests/crash/%: $(BUILD)/obj/tests/crash/%.o $(CRASH_SHARED) $(call archive,engine) $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,--wrap=rd_monotonic_ms $^ $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(CRASH_WRAPPED:%=-Wl,--wrap=%) $^ $(ENGINE_LIBS) -o $@
 
 # A second make, parallel unless the first one was told how parallel to be.
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)

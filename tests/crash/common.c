@@ -2,6 +2,7 @@
 #include "tests/crash/common.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,22 @@ void die(const char *format, ...)
     va_end(args);
     fputc('\n', stderr);
     abort();
+}
+
+static void on_alarm(int number)
+{
+    static const char text[] = "it hangs\n";
+    (void)number;
+    if (write(STDERR_FILENO, place, strlen(place)) < 0 || write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(4);
+    _exit(3);
+}
+
+void die_unless_within(unsigned seconds)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    alarm(seconds);
 }
 
 void *allocate(size_t count, size_t size)

@@ -39,6 +39,9 @@ void die(const char *format, ...) RD_PRINTF(1, 2) __attribute__((noreturn));
 /* What die says first from now on: where the program is, and how to get there again. */
 void die_names(const char *format, ...) RD_PRINTF(1, 2);
 
+/* Ends the program, as die does, unless it is called again within so many seconds: something waits for ever. */
+void die_unless_within(unsigned seconds);
+
 void *allocate(size_t count, size_t size);                            /* zeroed; never NULL */
 void *grow(void *items, size_t count, size_t *capacity, size_t size); /* room for one more than count */
 

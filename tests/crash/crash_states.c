@@ -21,6 +21,7 @@
 #define STATES_PER_WORKLOAD 50u
 #define STATES_SELF_TEST    2000u /* a planted bug must be found among so many */
 #define SHOWN_MAX           20u   /* violations that are printed */
+#define STATE_SECONDS_MAX   120u  /* of a state, or a workload, that takes some milliseconds */
 #define STREAM_OF_STATES    UINT64_C(0x5374617465730000)
 
 static const char *const planted_names[PLANTED_COUNT] = {"nothing",        "no-data-sync", "no-file-sync",
@@ -122,6 +123,7 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
     struct workload workload;
     die_names("crash_states --seed %llu, workload %llu: ", (unsigned long long)options->seed,
               (unsigned long long)number);
+    die_unless_within(STATE_SECONDS_MAX);
     workload_run(&workload, options->seed, number, options->planted);
     const struct log *log = &workload.recorder.log;
     counts->workloads++;
@@ -134,6 +136,7 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
         count_case(counts, &chosen);
         die_names("crash_states --seed %llu --state %llu: ", (unsigned long long)options->seed,
                   (unsigned long long)state);
+        die_unless_within(STATE_SECONDS_MAX);
         if (judge_state(judge, &workload, &chosen, random))
             continue;
         counts->violations++;

@@ -18,13 +18,14 @@ void hold_close(struct hold *hold)
 {
     pthread_mutex_lock(&hold->lock);
     hold->closed = true;
+    hold->missed = false;
     pthread_mutex_unlock(&hold->lock);
 }
 
 void hold_await(struct hold *hold)
 {
     pthread_mutex_lock(&hold->lock);
-    while (!hold->held)
+    while (!hold->held && !hold->missed)
         pthread_cond_wait(&hold->changed, &hold->lock);
     pthread_mutex_unlock(&hold->lock);
 }
@@ -45,5 +46,13 @@ void hold_pass(struct hold *hold)
     while (hold->closed)
         pthread_cond_wait(&hold->changed, &hold->lock);
     hold->held = false;
+    pthread_mutex_unlock(&hold->lock);
+}
+
+void hold_miss(struct hold *hold)
+{
+    pthread_mutex_lock(&hold->lock);
+    hold->missed = true;
+    pthread_cond_broadcast(&hold->changed);
     pthread_mutex_unlock(&hold->lock);
 }

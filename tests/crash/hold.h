@@ -14,17 +14,22 @@ struct hold {
     pthread_cond_t changed;
     bool closed; /* who passes waits */
     bool held;   /* somebody does */
+    bool missed; /* nobody will: what should have come was done without */
 };
 
 void hold_init(struct hold *hold);
 void hold_deinit(struct hold *hold);
 
-/* The test's thread: the next to pass waits, from close to open; await returns once it does. */
+/* The test's thread: the next to pass waits, from close to open; await returns once it does, or is known not to.
+ */
 void hold_close(struct hold *hold);
 void hold_await(struct hold *hold);
 void hold_open(struct hold *hold);
 
 /* The io table's call. */
 void hold_pass(struct hold *hold);
+
+/* Whoever sees that the call is not going to come. */
+void hold_miss(struct hold *hold);
 
 #endif
