@@ -52,12 +52,17 @@ static void complete(struct rd_store *store, struct rd_op *first)
     }
 }
 
+/* What failed a condition, or found no key, did so by what lies before it in the group: where that is not going to
+ * land, nobody knows what the operation would have met. */
 static void fail_all(struct rd_plan *plan, enum rd_status status, int os_errno)
 {
+    bool on_planned = false;
     for (uint32_t i = 0; i < plan->step_count; i++) {
         struct rd_op *op = plan->steps[i].op;
-        if (op->status != RD_OK)
-            continue; /* judged already, and it would have failed anyway */
+        bool judged_for_good = op->status == RD_INVALID_ARGUMENT || (op->status != RD_OK && !on_planned);
+        on_planned = on_planned || plan->steps[i].count != 0;
+        if (judged_for_good)
+            continue;
         op->status = status;
         op->os_errno = os_errno;
         op->count = 0;

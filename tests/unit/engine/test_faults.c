@@ -232,6 +232,45 @@ static void what_is_queued_behind_a_failed_write_fails_too(void **state)
     scene_end(&scene, tail, 1);
 }
 
+/* A condition that fails by a write of the same group, which then does not land, has not been judged. */
+static void what_was_judged_by_a_failed_write_fails_with_it(void **state)
+{
+    (void)state;
+    enum { FIRST, UNKNOWN_KEY, BY_FIRST, INVALID, COUNT };
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    uint64_t tail = rd_store_file_size(scene.store);
+    struct rd_entry entries[COUNT] = {
+        [FIRST] = {.key = key_named("x"), .payload = rd_slice(scene.large, LARGE_LEN)},
+        [UNKNOWN_KEY] = {.key = key_named("nobody"), .payload = rd_slice_of_string("1")},
+        [BY_FIRST] = {.key = key_named("x"), .payload = rd_slice_of_string("2")},
+        [INVALID] = {.key = key_named("x"), .payload = rd_slice(NULL, 0)},
+    };
+    struct rd_op ops[COUNT] = {{0}};
+    struct collector collector;
+    collector_init(&collector);
+    /* The condition on a key that nobody has comes first: what it is judged by is published. */
+    static const size_t order[COUNT] = {UNKNOWN_KEY, FIRST, BY_FIRST, INVALID};
+    for (size_t i = 0; i < COUNT; i++) {
+        struct rd_op *op = &ops[order[i]];
+        *op = (struct rd_op){
+            .kind = RD_OP_WRITE, .entries = &entries[order[i]], .entry_count = 1, .sink = &collector.sink};
+        op->condition.kind = order[i] == UNKNOWN_KEY ? RD_IF_PRESENT
+                             : order[i] == BY_FIRST  ? RD_IF_ABSENT
+                                                     : RD_IF_ANYTHING;
+        assert_int_equal(rd_store_submit(scene.store, op), RD_OK);
+    }
+    faults_set(scene.faults, CALL_PWRITEV, 0, 1, EIO);
+    rd_store_kick(scene.store);
+    collector_wait(&collector, COUNT);
+    assert_int_equal(ops[UNKNOWN_KEY].status, RD_PRECONDITION_FAILED);
+    assert_int_equal(ops[FIRST].status, RD_IO_ERROR);
+    assert_int_equal(ops[BY_FIRST].status, RD_IO_ERROR);
+    assert_int_equal(ops[INVALID].status, RD_INVALID_ARGUMENT);
+    expect_missing(scene.store, "x");
+    collector_deinit(&collector);
+    scene_end(&scene, tail, 1);
+}
+
 static void a_failed_sync_makes_the_store_read_only_and_is_not_repeated(void **state)
 {
     (void)state;
@@ -356,6 +395,7 @@ int main(void)
         cmocka_unit_test(short_and_interrupted_writes_are_invisible),
         cmocka_unit_test(a_failed_write_makes_the_store_read_only),
         cmocka_unit_test(what_is_queued_behind_a_failed_write_fails_too),
+        cmocka_unit_test(what_was_judged_by_a_failed_write_fails_with_it),
         cmocka_unit_test(a_failed_sync_makes_the_store_read_only_and_is_not_repeated),
         cmocka_unit_test(a_failed_cut_after_a_failed_sync_is_named),
         cmocka_unit_test(open_failures_leave_the_file_alone),
