@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "protocol/json_settings.h"
 
 #define CONFIG_FILE_LEN_MAX (1u << 20)
-#define INTERVAL_MS_MAX     3600000u
 #define STALL_MS_MIN        100u
 #define STALL_MS_MAX        (24u * 3600u * 1000u)
 #define LOOPS_MAX           256u
+
+static_assert((int)RD_DURABILITY_DEFAULT == (int)RD_MESSAGE_DURABILITY_DEFAULT, "the same numbers");
+static_assert((int)RD_DURABILITY_SYNC == (int)RD_MESSAGE_DURABILITY_SYNC, "the same numbers");
+static_assert((int)RD_DURABILITY_INTERVAL == (int)RD_MESSAGE_DURABILITY_INTERVAL, "the same numbers");
+static_assert((int)RD_DURABILITY_NONE == (int)RD_MESSAGE_DURABILITY_NONE, "the same numbers");
 
 /* ---- values ----------------------------------------------------------------------------------------------- */
 
@@ -22,26 +28,6 @@ static bool copy_text(const char *text, char *to, size_t to_size)
     if (len >= to_size)
         return false;
     memcpy(to, text, len + 1);
-    return true;
-}
-
-static bool parse_durability(const char *text, struct rd_settings *ret_settings)
-{
-    static const char interval[] = "interval:";
-    uint64_t interval_ms;
-
-    if (strcmp(text, "sync") == 0) {
-        *ret_settings = (struct rd_settings){.durability = RD_DURABILITY_SYNC};
-    } else if (strcmp(text, "none") == 0) {
-        *ret_settings = (struct rd_settings){.durability = RD_DURABILITY_NONE};
-    } else if (strncmp(text, interval, sizeof interval - 1) == 0 &&
-               rd_text_parse_u64(rd_slice_of_string(text + sizeof interval - 1), &interval_ms) &&
-               interval_ms > 0 && interval_ms <= INTERVAL_MS_MAX) {
-        *ret_settings = (struct rd_settings){.durability = RD_DURABILITY_INTERVAL,
-                                             .durability_interval_ms = (uint32_t)interval_ms};
-    } else {
-        return false;
-    }
     return true;
 }
 
@@ -105,7 +91,12 @@ static bool set_loops(struct rd_config *config, const char *text)
 
 static bool set_durability(struct rd_config *config, const char *text)
 {
-    return parse_durability(text, &config->settings);
+    struct rd_json_settings settings;
+    if (!rd_json_settings_parse_durability(text, &settings))
+        return false;
+    config->settings.durability = (enum rd_durability)settings.durability;
+    config->settings.durability_interval_ms = settings.durability_interval_ms;
+    return true;
 }
 
 static bool set_port_file(struct rd_config *config, const char *text)
@@ -422,48 +413,22 @@ void rd_config_help(struct rd_buffer *out)
 
 /* ---- settings of a store ---------------------------------------------------------------------------------- */
 
-static enum rd_status parse_members(const json_t *root, struct rd_settings *settings, struct rd_error *error)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)root, key, value)
-    {
-        if (strcmp(key, "durability") != 0)
-            return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: there is no field '%.60s'", key);
-        if (!json_is_string(value) || !parse_durability(json_string_value(value), settings))
-            return rd_error_set(error, RD_INVALID_ARGUMENT, 0,
-                                "settings: durability must be \"sync\", \"interval:MS\" or \"none\"");
-    }
-    return RD_OK;
-}
-
 enum rd_status rd_settings_parse(struct rd_slice json, struct rd_settings *ret_settings,
                                  struct rd_error *ret_error)
 {
-    struct rd_settings settings = {.durability = RD_DURABILITY_DEFAULT};
-    if (json.len != 0) {
-        json_error_t json_error;
-        json_t *root = json_loadb((const char *)json.data, json.len, JSON_REJECT_DUPLICATES, &json_error);
-        if (!json_is_object(root)) {
-            json_decref(root);
-            return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "settings: must be one JSON object");
-        }
-        enum rd_status status = parse_members(root, &settings, ret_error);
-        json_decref(root);
-        if (status != RD_OK)
-            return status;
-    }
-    *ret_settings = settings;
-    return RD_OK;
+    struct rd_json_settings settings;
+    enum rd_status status = rd_json_settings_parse(json, &settings, ret_error);
+    if (status == RD_OK)
+        *ret_settings = (struct rd_settings){.durability = (enum rd_durability)settings.durability,
+                                             .durability_interval_ms = settings.durability_interval_ms,
+                                             .batch_marker_off = settings.batch_marker_off};
+    return status;
 }
 
 void rd_settings_format(const struct rd_settings *settings, struct rd_buffer *out)
 {
-    if (settings->durability == RD_DURABILITY_INTERVAL)
-        rd_buffer_printf(out, "{\"durability\":\"interval:%u\"}\n", (unsigned)settings->durability_interval_ms);
-    else if (settings->durability == RD_DURABILITY_DEFAULT)
-        rd_buffer_append_string(out, "{}\n");
-    else
-        rd_buffer_printf(out, "{\"durability\":\"%s\"}\n",
-                         settings->durability == RD_DURABILITY_NONE ? "none" : "sync");
+    struct rd_json_settings json = {.durability = (enum rd_message_durability)settings->durability,
+                                    .durability_interval_ms = settings->durability_interval_ms,
+                                    .batch_marker_off = settings->batch_marker_off};
+    rd_json_settings_encode(&json, out);
 }

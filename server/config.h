@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * config.h - what the daemon is told at its start: flags over environment over the JSON file over defaults. One
- * table in config.c drives all of them and --help. Also the JSON settings of a store, since they share the parser.
+ * table in config.c drives all of them and --help. Also the settings of a store, in the engine's terms.
  *
  * Runs on the main thread before any loop; rd_settings_* run on any thread.
  */
@@ -22,6 +22,7 @@
 struct rd_settings {
     enum rd_durability durability;   /* DEFAULT: as the daemon's --durability says */
     uint32_t durability_interval_ms; /* with RD_DURABILITY_INTERVAL */
+    bool batch_marker_off;           /* of a store: batches get no marker */
 };
 
 struct rd_address {
@@ -55,8 +56,7 @@ enum rd_config_outcome rd_config_load(int argc, char *const *argv, char *(*geten
 /* Appends the text of --help. */
 void rd_config_help(struct rd_buffer *out);
 
-/* {"durability":"sync"|"interval:MS"|"none"}; no bytes at all are the defaults. RD_INVALID_ARGUMENT names the
- * field. */
+/* The settings of a store, in the engine's terms: see protocol/json_settings.h. */
 enum rd_status rd_settings_parse(struct rd_slice json, struct rd_settings *ret_settings,
                                  struct rd_error *ret_error) RD_MUST_CHECK;
 

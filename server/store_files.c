@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "protocol/json_settings.h"
 #include "server/log.h"
 
-#define SUFFIX           ".rdr"
-#define FILE_NAME_SIZE   160
-#define SETTINGS_LEN_MAX 4096
+#define SUFFIX         ".rdr"
+#define FILE_NAME_SIZE 160
 
 static void make_file_name(const char *name, const char *companion, char ret_file[FILE_NAME_SIZE])
 {
@@ -106,6 +106,19 @@ bool rd_store_files_exist(int folder_fd, const char *name)
     return fstatat(folder_fd, file, &stat, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
+enum rd_status rd_store_files_check(int folder_fd, const char *name, const char *data_dir,
+                                    struct rd_error *ret_error)
+{
+    char file[FILE_NAME_SIZE];
+    make_file_name(name, "", file);
+    struct stat stat;
+    if (fstatat(folder_fd, file, &stat, AT_SYMLINK_NOFOLLOW) != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot open %s/%s", data_dir, file);
+    if (!S_ISREG(stat.st_mode))
+        return rd_error_set(ret_error, RD_NOT_A_STORE, 0, "%s/%s is not a regular file", data_dir, file);
+    return RD_OK;
+}
+
 /* ---- settings --------------------------------------------------------------------------------------------- */
 
 static bool write_all(int fd, struct rd_slice bytes)
@@ -138,15 +151,15 @@ enum rd_status rd_store_files_save_settings(int folder_fd, const char *name, con
 {
     char file[FILE_NAME_SIZE];
     char temporary[FILE_NAME_SIZE];
-    make_file_name(name, ".settings.json", file);
-    make_file_name(name, ".settings.json.tmp", temporary);
+    make_file_name(name, RD_JSON_SETTINGS_SUFFIX, file);
+    make_file_name(name, RD_JSON_SETTINGS_SUFFIX ".tmp", temporary);
 
     bool good;
-    if (settings->durability == RD_DURABILITY_DEFAULT) {
+    if (settings->durability == RD_DURABILITY_DEFAULT && !settings->batch_marker_off) {
         good = unlinkat(folder_fd, file, 0) == 0 || errno == ENOENT;
     } else {
         struct rd_buffer text;
-        rd_buffer_init(&text, SETTINGS_LEN_MAX);
+        rd_buffer_init(&text, RD_JSON_SETTINGS_LEN_MAX);
         rd_settings_format(settings, &text);
         good = !text.failed && write_file(folder_fd, temporary, rd_buffer_slice(&text)) &&
                renameat(folder_fd, temporary, folder_fd, file) == 0;
@@ -163,12 +176,12 @@ struct rd_settings rd_store_files_load_settings(int folder_fd, const char *name)
 {
     struct rd_settings settings = {.durability = RD_DURABILITY_DEFAULT};
     char file[FILE_NAME_SIZE];
-    make_file_name(name, ".settings.json", file);
+    make_file_name(name, RD_JSON_SETTINGS_SUFFIX, file);
     int fd = openat(folder_fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return settings;
 
-    char text[SETTINGS_LEN_MAX];
+    char text[RD_JSON_SETTINGS_LEN_MAX];
     ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text);
     struct rd_error error = {.message = "cannot be read"};
     if (len <= 0 || rd_settings_parse(rd_slice(text, (size_t)len), &settings, &error) != RD_OK) {

@@ -24,6 +24,11 @@ enum rd_status rd_store_files_scan(int folder_fd, bool (*found)(void *context, c
 /* Is there anything of that name? */
 bool rd_store_files_exist(int folder_fd, const char *name);
 
+/* Whether it is a regular file: a symbolic link in its place must not be followed. RD_IO_ERROR: it is missing;
+ * RD_NOT_A_STORE: it is something else. data_dir is the folder's path, for the message. */
+enum rd_status rd_store_files_check(int folder_fd, const char *name, const char *data_dir,
+                                    struct rd_error *ret_error) RD_MUST_CHECK;
+
 /* Writes NAME.rdr.settings.json atomically and syncs it; removes it where all settings are defaults. */
 enum rd_status rd_store_files_save_settings(int folder_fd, const char *name, const struct rd_settings *settings,
                                             struct rd_error *ret_error) RD_MUST_CHECK;

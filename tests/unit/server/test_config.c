@@ -212,6 +212,12 @@ static void test_store_settings(void **state)
     assert_int_equal(settings.durability, RD_DURABILITY_DEFAULT);
     assert_int_equal(rd_settings_parse(rd_slice_of_string("{}"), &settings, &error), RD_OK);
     assert_int_equal(settings.durability, RD_DURABILITY_DEFAULT);
+    assert_false(settings.batch_marker_off);
+    assert_int_equal(rd_settings_parse(rd_slice_of_string("{\"batch_marker\":true}"), &settings, &error), RD_OK);
+    assert_false(settings.batch_marker_off);
+    assert_int_equal(rd_settings_parse(rd_slice_of_string("{\"batch_marker\":false}"), &settings, &error), RD_OK);
+    assert_true(settings.batch_marker_off);
+    assert_int_equal(settings.durability, RD_DURABILITY_DEFAULT);
 
     static const char *const bad[] = {"[]",
                                       "{",
@@ -219,7 +225,10 @@ static void test_store_settings(void **state)
                                       "{\"durability\":\"maybe\"}",
                                       "nul",
                                       "\"a\"",
-                                      "{\"durability\":\"none\",\"durability\":\"sync\"}"};
+                                      "{\"durability\":\"none\",\"durability\":\"sync\"}",
+                                      "{\"batch_marker\":0}",
+                                      "{\"batch_marker\":\"false\"}",
+                                      "{\"batch_marker\":null,\"durability\":\"none\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(rd_settings_parse(rd_slice_of_string(bad[i]), &settings, &error), RD_INVALID_ARGUMENT);
     assert_int_equal(rd_settings_parse(rd_slice_of_string("{\"colour\":\"red\"}"), &settings, &error),
@@ -235,6 +244,8 @@ static void test_store_settings_survive_a_round_trip(void **state)
         {.durability = RD_DURABILITY_SYNC},
         {.durability = RD_DURABILITY_NONE},
         {.durability = RD_DURABILITY_INTERVAL, .durability_interval_ms = 3600000},
+        {.durability = RD_DURABILITY_DEFAULT, .batch_marker_off = true},
+        {.durability = RD_DURABILITY_INTERVAL, .durability_interval_ms = 1, .batch_marker_off = true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rd_buffer text;
@@ -244,6 +255,7 @@ static void test_store_settings_survive_a_round_trip(void **state)
         assert_int_equal(rd_settings_parse(rd_buffer_slice(&text), &settings, NULL), RD_OK);
         assert_int_equal(settings.durability, rows[i].durability);
         assert_int_equal(settings.durability_interval_ms, rows[i].durability_interval_ms);
+        assert_int_equal(settings.batch_marker_off, rows[i].batch_marker_off);
         rd_buffer_deinit(&text);
     }
 }
