@@ -327,6 +327,31 @@ static size_t encode_stores(const struct rd_request *request, const struct rd_re
     return 0;
 }
 
+static size_t encode_verify(const struct rd_request *request, const struct rd_response *response,
+                            struct rd_buffer *out)
+{
+    const struct rd_response_verification *found = &response->verification;
+    uint64_t len = RD_WIRE_VERIFY_ANSWER_LEN + (uint64_t)found->listed_count * RD_WIRE_PROBLEM_ROW_LEN;
+    uint8_t *to = begin(request, len, 0, out);
+    if (to == NULL)
+        return 0;
+    to = rd_wire_put_u64(to, found->from);
+    to = rd_wire_put_u64(to, found->next);
+    to = rd_wire_put_u64(to, found->entries);
+    to = rd_wire_put_u64(to, found->bytes);
+    to = rd_wire_put_u64(to, found->problem_count);
+    to = rd_wire_put_u32(to, (uint32_t)found->listed_count);
+    for (size_t i = 0; i < found->listed_count; i++) {
+        const struct rd_response_problem *problem = &found->problems[i];
+        to = rd_wire_put_u8(to, (uint8_t)problem->kind);
+        to = rd_wire_put_u8(to, problem->live);
+        to = rd_wire_put_u64(to, problem->offset);
+        to = rd_wire_put_u64(to, problem->len);
+        to = rd_wire_put_u64(to, problem->key_hash);
+    }
+    return 0;
+}
+
 typedef size_t encode_function(const struct rd_request *request, const struct rd_response *response,
                                struct rd_buffer *out);
 static encode_function *const encoders[] = {
@@ -350,6 +375,8 @@ static encode_function *const encoders[] = {
     [RD_OPCODE_CREATE] = encode_stores,
     [RD_OPCODE_INFO] = encode_stores,
     [RD_OPCODE_DROP] = encode_nothing,
+    [RD_OPCODE_VERIFY] = encode_verify,
+    [RD_OPCODE_REOPEN] = encode_stores,
 };
 
 size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd_response *response,

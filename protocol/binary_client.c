@@ -192,6 +192,13 @@ static void put_drop(struct writer *writer, const struct rd_request *request)
     put_name(writer, request->confirm);
 }
 
+static void put_verify(struct writer *writer, const struct rd_request *request)
+{
+    put_store(writer, request);
+    rd_buffer_append_u64le(writer->out, request->verify_from);
+    rd_buffer_append_u64le(writer->out, request->verify_bytes_max);
+}
+
 typedef void put_function(struct writer *writer, const struct rd_request *request);
 static put_function *const putters[] = {
     [RD_OPCODE_PING] = put_nothing,
@@ -214,6 +221,8 @@ static put_function *const putters[] = {
     [RD_OPCODE_CREATE] = put_create,
     [RD_OPCODE_INFO] = put_store,
     [RD_OPCODE_DROP] = put_drop,
+    [RD_OPCODE_VERIFY] = put_verify,
+    [RD_OPCODE_REOPEN] = put_store,
 };
 
 /* The flags of the request's frame. False: it asks for what its operation cannot carry. */

@@ -55,14 +55,15 @@ struct rd_binary_reader {
     bool greeted; /* the hello was accepted: frames from here on */
     bool in_body;
     uint8_t head[RD_WIRE_HEADER_LEN];
-    size_t head_len;                  /* bytes of head that are there */
-    struct rd_wire_header header;     /* of the body under way; of a hello answer only body_len and status */
-    uint8_t *body;                    /* owned; NULL: taken, or none yet */
-    size_t body_got;                  /* bytes of body that are there */
-    struct rd_response_item *items;   /* owned */
-    struct rd_response_store *stores; /* owned */
-    uint32_t chunk_left;              /* bytes of a chunk under way */
-    struct rd_stream_part part;       /* the last one, or the one under way */
+    size_t head_len;                      /* bytes of head that are there */
+    struct rd_wire_header header;         /* of the body under way; of a hello answer only body_len and status */
+    uint8_t *body;                        /* owned; NULL: taken, or none yet */
+    size_t body_got;                      /* bytes of body that are there */
+    struct rd_response_item *items;       /* owned */
+    struct rd_response_store *stores;     /* owned */
+    struct rd_response_problem *problems; /* owned */
+    uint32_t chunk_left;                  /* bytes of a chunk under way */
+    struct rd_stream_part part;           /* the last one, or the one under way */
 };
 
 /* Allocates nothing yet. */

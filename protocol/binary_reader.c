@@ -239,6 +239,41 @@ static void take_one_store(struct parser *parser)
         fail(parser->reader, "an answer about one store has another number of rows");
 }
 
+static void take_problems(struct parser *parser, struct rd_response_verification *found)
+{
+    size_t count = 0;
+    if (!take_count(parser, RD_WIRE_PROBLEM_ROW_LEN, &count) || count == 0)
+        return;
+    struct rd_response_problem *problems = calloc(count, sizeof *problems);
+    parser->reader->problems = problems;
+    if (problems == NULL) {
+        fail(parser->reader, "no memory for an answer");
+        return;
+    }
+    found->problems = problems;
+    found->listed_count = count;
+    for (size_t i = 0; i < count; i++) {
+        problems[i].kind = (enum rd_message_problem_kind)rd_wire_take_u8(&parser->cursor);
+        problems[i].live = rd_wire_take_u8(&parser->cursor) != 0;
+        problems[i].offset = rd_wire_take_u64(&parser->cursor);
+        problems[i].len = rd_wire_take_u64(&parser->cursor);
+        problems[i].key_hash = rd_wire_take_u64(&parser->cursor);
+    }
+}
+
+static void take_verify(struct parser *parser)
+{
+    struct rd_response_verification *found = &parser->response->verification;
+    found->from = rd_wire_take_u64(&parser->cursor);
+    found->next = rd_wire_take_u64(&parser->cursor);
+    found->entries = rd_wire_take_u64(&parser->cursor);
+    found->bytes = rd_wire_take_u64(&parser->cursor);
+    found->problem_count = rd_wire_take_u64(&parser->cursor);
+    take_problems(parser, found);
+    if (found->next > found->from || found->listed_count > found->problem_count)
+        fail(parser->reader, "an answer about a step of a look that makes no sense");
+}
+
 static void take_limits(struct parser *parser)
 {
     struct rd_limits *limits = &parser->response->limits;
@@ -290,6 +325,8 @@ static take_function *const takers[] = {
     [RD_OPCODE_CREATE] = take_one_store,
     [RD_OPCODE_INFO] = take_one_store,
     [RD_OPCODE_DROP] = take_nothing,
+    [RD_OPCODE_VERIFY] = take_verify,
+    [RD_OPCODE_REOPEN] = take_one_store,
 };
 
 static bool parse_body(struct rd_binary_reader *reader, struct rd_response *ret_response)
@@ -373,9 +410,11 @@ static void forget(struct rd_binary_reader *reader)
 {
     free(reader->items);
     free(reader->stores);
+    free(reader->problems);
     free(reader->body);
     reader->items = NULL;
     reader->stores = NULL;
+    reader->problems = NULL;
     reader->body = NULL;
 }
 

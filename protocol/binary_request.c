@@ -235,6 +235,13 @@ static void parse_drop(struct parser *parser)
     parser->request->confirm = rd_wire_take_bytes(&parser->cursor, len);
 }
 
+static void parse_verify(struct parser *parser)
+{
+    parse_store(parser);
+    parser->request->verify_from = rd_wire_take_u64(&parser->cursor);
+    parser->request->verify_bytes_max = rd_wire_take_u64(&parser->cursor);
+}
+
 static void parse_ping(struct parser *parser)
 {
     size_t len = parser->cursor.left.len;
@@ -276,6 +283,8 @@ static const struct {
     [RD_OPCODE_CREATE] = {parse_create, 0},
     [RD_OPCODE_INFO] = {parse_store, 0},
     [RD_OPCODE_DROP] = {parse_drop, 0},
+    [RD_OPCODE_VERIFY] = {parse_verify, 0},
+    [RD_OPCODE_REOPEN] = {parse_store, 0},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 

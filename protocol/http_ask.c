@@ -80,6 +80,9 @@ void rd_http_ask_note(const struct rd_http_ask *ask, struct rd_request *request)
     request->durability = route->durability;
     request->after_offset = route->after_offset;
     request->limit = route->limit;
+    request->verify_from = route->verify_from;
+    request->verify_bytes_max = route->verify_bytes_max;
+    request->verify_whole = route->opcode == RD_OPCODE_VERIFY && !route->in_steps;
     request->condition = conditions->condition;
     request->target_condition = conditions->target_condition;
     request->range = conditions->range;

@@ -180,7 +180,11 @@ static void append_json(const struct rd_request *request, const struct rd_respon
     case RD_OPCODE_STORES:
         rd_json_encode_stores(response, out);
         break;
+    case RD_OPCODE_VERIFY:
+        rd_json_encode_verification(response, out);
+        break;
     case RD_OPCODE_CREATE:
+    case RD_OPCODE_REOPEN:
     case RD_OPCODE_INFO:
         rd_json_encode_store(response, out);
         break;
@@ -249,7 +253,7 @@ static void append_json_head(const struct rd_request *request, const struct rd_r
     append_header(out, "Content-Type", "application/json");
     if (response->status == RD_METHOD_NOT_ALLOWED)
         append_allow(request, out);
-    if (response->status == RD_OVERLOADED)
+    if (response->status == RD_OVERLOADED || response->status == RD_UNAVAILABLE)
         append_header(out, "Retry-After", "1");
     if (response->status == RD_RANGE_NOT_SATISFIABLE) {
         LITERAL(out, "Content-Range: bytes */");

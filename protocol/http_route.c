@@ -18,7 +18,9 @@ enum resource {
     RESOURCE_COPY,
     RESOURCE_TRANSFER,
     RESOURCE_LAST,
-    RESOURCE_ENTRIES
+    RESOURCE_ENTRIES,
+    RESOURCE_VERIFY,
+    RESOURCE_REOPEN
 };
 
 /* Query parameters, by their row in `parameters`. */
@@ -26,7 +28,9 @@ enum {
     PARAMETER_DURABILITY = 1u << 0,
     PARAMETER_CONFIRM = 1u << 1,
     PARAMETER_AFTER = 1u << 2,
-    PARAMETER_LIMIT = 1u << 3
+    PARAMETER_LIMIT = 1u << 3,
+    PARAMETER_FROM = 1u << 4,
+    PARAMETER_BYTES_MAX = 1u << 5
 };
 
 static const struct {
@@ -57,6 +61,8 @@ static const struct {
     {RESOURCE_TRANSFER, RD_HTTP_POST, RD_OPCODE_TRANSFER, 0},
     {RESOURCE_LAST, RD_HTTP_GET, RD_OPCODE_LAST, 0},
     {RESOURCE_ENTRIES, RD_HTTP_GET, RD_OPCODE_ITERATE, PARAMETER_AFTER | PARAMETER_LIMIT},
+    {RESOURCE_VERIFY, RD_HTTP_POST, RD_OPCODE_VERIFY, PARAMETER_FROM | PARAMETER_BYTES_MAX},
+    {RESOURCE_REOPEN, RD_HTTP_POST, RD_OPCODE_REOPEN, 0},
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 
@@ -73,6 +79,8 @@ static const struct {
     {"/rename", RESOURCE_RENAME},
     {"/copy", RESOURCE_COPY},
     {"/transfer", RESOURCE_TRANSFER},
+    {"/verify", RESOURCE_VERIFY},
+    {"/reopen", RESOURCE_REOPEN},
 };
 
 static bool skip(struct rd_slice *text, const char *prefix)
@@ -183,14 +191,29 @@ static bool take_limit(struct rd_slice value, struct rd_http_route *route, struc
     return true;
 }
 
+static bool take_from(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    route->in_steps = true;
+    if (!rd_text_parse_u64(value, &route->verify_from))
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "from must be 0 or the next of an answer");
+    return true;
+}
+
+static bool take_bytes_max(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    route->in_steps = true;
+    if (!rd_text_parse_u64(value, &route->verify_bytes_max) || route->verify_bytes_max == 0)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "limit must be a number of bytes from 1");
+    return true;
+}
+
+/* A name may stand for several: they are of different operations. */
 static const struct {
     const char *name;
     bool (*take)(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem);
 } parameters[] = {
-    {"durability", take_durability},
-    {"confirm", take_confirm},
-    {"after", take_after},
-    {"limit", take_limit},
+    {"durability", take_durability}, {"confirm", take_confirm}, {"after", take_after},
+    {"limit", take_limit},           {"from", take_from},       {"limit", take_bytes_max},
 };
 
 static bool take_parameter(struct rd_slice name, struct rd_slice value, unsigned allowed, unsigned *seen,

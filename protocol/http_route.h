@@ -27,6 +27,9 @@ struct rd_http_route {
     enum rd_message_durability durability;
     uint64_t after_offset;
     uint32_t limit;
+    bool in_steps; /* verify: one step of it */
+    uint64_t verify_from;
+    uint64_t verify_bytes_max;
 };
 
 /* False: *problem says why: unknown path, wrong method, bad escape, unknown parameter. */

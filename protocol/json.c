@@ -238,6 +238,29 @@ void rd_json_encode_stores(const struct rd_response *response, struct rd_buffer 
     LITERAL(out, "]}\n");
 }
 
+void rd_json_encode_verification(const struct rd_response *response, struct rd_buffer *out)
+{
+    const struct rd_response_verification *found = &response->verification;
+    rd_buffer_append_string(out, found->problem_count == 0 ? "{\"ok\":true" : "{\"ok\":false");
+    append_number(",\"entries\":", found->entries, out);
+    append_number(",\"bytes\":", found->bytes, out);
+    append_number(",\"from\":", found->from, out);
+    append_number(",\"next\":", found->next, out);
+    append_number(",\"problem_count\":", found->problem_count, out);
+    LITERAL(out, ",\"problems\":[");
+    for (size_t i = 0; i < found->listed_count && !out->failed; i++) {
+        const struct rd_response_problem *problem = &found->problems[i];
+        rd_buffer_append_string(out, i == 0 ? "{\"kind\":\"" : ",{\"kind\":\"");
+        rd_buffer_append_string(out, rd_message_problem_name(problem->kind));
+        rd_buffer_append_string(out, problem->live ? "\",\"live\":true" : "\",\"live\":false");
+        append_number(",\"offset\":", problem->offset, out);
+        append_number(",\"length\":", problem->len, out);
+        append_hash(",\"key_hash\":\"", problem->key_hash, 16, out);
+        LITERAL(out, "\"}");
+    }
+    LITERAL(out, "]}\n");
+}
+
 void rd_json_encode_error(const char *code, struct rd_slice message, struct rd_buffer *out)
 {
     LITERAL(out, "{\"error\":{\"code\":\"");

@@ -25,6 +25,8 @@ const struct rd_operation rd_operations[] = {
     {RD_OPCODE_CREATE, RD_CLASS_ADMIN, true, "create"},
     {RD_OPCODE_INFO, RD_CLASS_READ, true, "info"},
     {RD_OPCODE_DROP, RD_CLASS_ADMIN, true, "drop"},
+    {RD_OPCODE_VERIFY, RD_CLASS_READ, true, "verify"},
+    {RD_OPCODE_REOPEN, RD_CLASS_ADMIN, true, "reopen"},
     {RD_OPCODE_HEALTH, RD_CLASS_CONNECTION, false, "health"},
     {RD_OPCODE_READY, RD_CLASS_CONNECTION, false, "ready"},
     {RD_OPCODE_CONTINUE, RD_CLASS_CONNECTION, false, "continue"},
@@ -37,6 +39,18 @@ const struct rd_operation *rd_operation_find(enum rd_opcode opcode)
         if (rd_operations[i].opcode == opcode)
             return &rd_operations[i];
     return NULL;
+}
+
+const char *rd_message_problem_name(enum rd_message_problem_kind kind)
+{
+    static const char *const names[] = {
+        [RD_MESSAGE_PROBLEM_PAYLOAD] = "payload",
+        [RD_MESSAGE_PROBLEM_PAD] = "pad",
+        [RD_MESSAGE_PROBLEM_BATCH] = "batch",
+        [RD_MESSAGE_PROBLEM_CHAIN] = "chain",
+    };
+    size_t number = (size_t)kind;
+    return number < sizeof names / sizeof names[0] && names[number] != NULL ? names[number] : "unknown";
 }
 
 struct rd_request *rd_request_create(size_t body_len)

@@ -43,6 +43,8 @@ enum rd_opcode {
     RD_OPCODE_CREATE = 0x31,
     RD_OPCODE_INFO = 0x32,
     RD_OPCODE_DROP = 0x33,
+    RD_OPCODE_VERIFY = 0x34, /* a look at some of a store's entries: checksums, pads, links */
+    RD_OPCODE_REOPEN = 0x35, /* closes a store and opens it again, with full recovery */
 
     /* Never on the binary protocol's wire. */
     RD_OPCODE_HEALTH = 0x80,  /* the process lives */
@@ -166,6 +168,9 @@ struct rd_request {
     uint32_t limit;               /* iterate: entries at most; 0: the server's default */
     struct rd_slice confirm;      /* drop: must equal the store's name */
     struct rd_slice settings;     /* create: JSON text; len 0: defaults */
+    uint64_t verify_from;         /* verify: go on below this; 0: from the newest */
+    uint64_t verify_bytes_max;    /* verify: bytes of one step; 0: the server's default */
+    bool verify_whole;            /* HTTP verify: steps to the file's beginning, in one answer */
 
     uint32_t codec_flags; /* the codec's own notes for its encode */
     uint8_t *body;        /* owned; what the slices point into */
@@ -183,6 +188,35 @@ struct rd_response_item {
     uint64_t len; /* of the payload, bytes */
     uint32_t crc32;
     struct rd_slice value; /* batch_read; borrows */
+};
+
+/* Same numbers on the wire. */
+enum rd_message_problem_kind {
+    RD_MESSAGE_PROBLEM_PAYLOAD = 1, /* a value's bytes do not match their checksum */
+    RD_MESSAGE_PROBLEM_PAD = 2,     /* bytes between entries are not zeros; no value is lost by it */
+    RD_MESSAGE_PROBLEM_BATCH = 3,   /* a batch's marker counts entries that are not there */
+    RD_MESSAGE_PROBLEM_CHAIN = 4    /* these bytes cannot be told apart into entries */
+};
+
+/* "payload", "pad", "batch", "chain"; "unknown" for a newer server's. */
+const char *rd_message_problem_name(enum rd_message_problem_kind kind);
+
+struct rd_response_problem {
+    enum rd_message_problem_kind kind;
+    bool live;         /* a key's value */
+    uint64_t offset;   /* where the damaged bytes begin */
+    uint64_t len;      /* bytes */
+    uint64_t key_hash; /* 0: none can be told */
+};
+
+struct rd_response_verification {
+    uint64_t from;                        /* the end of the newest entry that was looked at */
+    uint64_t next;                        /* where to go on; 0: the file's beginning was reached */
+    uint64_t entries;                     /* looked at */
+    uint64_t bytes;                       /* of the file that was looked at */
+    uint64_t problem_count;               /* of which the first are listed */
+    struct rd_response_problem *problems; /* borrows */
+    size_t listed_count;
 };
 
 enum rd_message_store_state {
@@ -253,9 +287,10 @@ struct rd_response {
     struct rd_response_item *items; /* batch_read, iterate */
     size_t item_count;
     bool more;                        /* iterate: further entries lie below the last of items */
-    struct rd_response_store *stores; /* stores: all; info and create: one */
+    struct rd_response_store *stores; /* stores: all; info, create and reopen: one */
     size_t store_count;
-    struct rd_limits limits; /* hello: what the connection is held to */
+    struct rd_response_verification verification; /* verify */
+    struct rd_limits limits;                      /* hello: what the connection is held to */
 };
 
 #endif

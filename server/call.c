@@ -105,19 +105,20 @@ static void after_work(uv_work_t *work, int status)
     call->on_complete(call);
 }
 
-void rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
+bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call))
 {
     uv_work_t *request = malloc(sizeof *request);
     if (request == NULL) {
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the request");
-        return;
+        return false;
     }
     request->data = call;
     call->work = work;
     call->on_complete = on_complete;
-    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, request, run_work, after_work) != 0) {
-        free(request);
-        rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
-    }
+    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, request, run_work, after_work) == 0)
+        return true;
+    free(request);
+    rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
+    return false;
 }

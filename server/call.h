@@ -34,7 +34,7 @@ enum rd_call_mode {
     RD_CALL_FREE,      /* in no lane */
     RD_CALL_READ,      /* sees every write before it */
     RD_CALL_WRITE,     /* the engine keeps the order of submission */
-    RD_CALL_EXCLUSIVE, /* alone in its lane: create, drop, rename */
+    RD_CALL_EXCLUSIVE, /* alone in its lane: create, drop, reopen, rename */
     RD_CALL_UPLOAD,    /* in no lane while its parts come in, then a write */
     RD_CALL_BARRIER    /* alone on its connection, as it touches two stores: copy, transfer */
 };
@@ -86,8 +86,9 @@ void rd_call_fail(struct rd_call *call, enum rd_status status, const char *forma
 /* As rd_call_fail, from what a function below reported. */
 void rd_call_fail_error(struct rd_call *call, enum rd_status status, const struct rd_error *error);
 
-/* Runs work on a pool thread, then on_complete on the loop. */
-void rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
+/* Runs work on a pool thread, then on_complete on the loop. False: it could not be started, and the call has been
+ * answered. */
+bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call));
 
 /* Zeroed memory that goes with the call; NULL: none, or an absurd size. Once per call. */

@@ -3,7 +3,9 @@
  * conn.c - a connection from its opening to its end.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -54,6 +56,17 @@ void rd_conn_mark_dirty(struct rd_conn *conn)
 bool rd_conn_is_closing(const struct rd_conn *conn)
 {
     return conn->state == RD_CONN_CLOSING;
+}
+
+/* Where nothing more is to be read libuv does not watch the socket, so it is asked itself. */
+bool rd_conn_is_left(const struct rd_conn *conn)
+{
+    uv_os_fd_t fd;
+    uint8_t byte;
+    if (conn->state == RD_CONN_CLOSING || conn->peer_ended || uv_fileno(&conn->uv.handle, &fd) != 0)
+        return true;
+    ssize_t got = recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 bool rd_conn_mid_request(const struct rd_conn *conn)
@@ -265,12 +278,15 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     if (conn->state == RD_CONN_CLOSING)
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
+    bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
     if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->stall_ms))
         rd_conn_mark_dirty(conn);
     if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->stall_ms))
         reason = "it does not take its answers";
     else if (conn->reading && rd_conn_mid_request(conn) && sweep->now_ms - conn->input_ms >= conn->loop->stall_ms)
         reason = "its request does not arrive";
+    else if (withholds)
+        reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {
         rd_log(RD_LOG_INFO, "connection closed: %s", reason);
         rd_conn_close(conn);

@@ -78,6 +78,9 @@ void rd_conn_run_barrier(struct rd_conn *conn, bool finished);
 
 bool rd_conn_is_closing(const struct rd_conn *conn);
 
+/* Whether the peer has closed its side, or is gone: for work that nobody may be waiting for any more. */
+bool rd_conn_is_left(const struct rd_conn *conn);
+
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn);
 struct rd_lane **rd_conn_lanes(struct rd_conn *conn);
 struct rd_conn *rd_conn_next(const struct rd_conn *conn);

@@ -92,5 +92,8 @@ void rd_conn_forget_upload(struct rd_conn *conn, struct rd_call *call);
 void rd_conn_fail_uploads(struct rd_conn *conn, enum rd_status status, const char *message);
 void rd_conn_end_credit(struct rd_conn *conn);
 void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms);
+/* Ends streams of stores that somebody waits to close. True: a value of such a store does not leave, and only
+ * closing the connection would end that. */
+bool rd_conn_sweep_withdrawn(struct rd_conn *conn, uint64_t now_ms);
 
 #endif

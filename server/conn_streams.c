@@ -8,9 +8,11 @@
 #include "server/dispatch.h"
 #include "server/lane.h"
 #include "server/loop.h"
+#include "server/stores.h"
 #include "server/upload.h"
 
 #define ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
+#define WITHDRAWAL_MS  10000u       /* streams of a store that is to be closed have so long to end */
 #define STREAM_PART    4u           /* of the requests in flight so many may be uploads, and as many downloads */
 
 /* ---- uploads and barriers --------------------------------------------------------------------------------- */
@@ -155,4 +157,27 @@ void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
             rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
         call = next;
     }
+}
+
+/* As long as one that has stalled, but not so long that whoever waits would give up first. */
+static uint64_t withdrawal_grace_ms(const struct rd_conn *conn)
+{
+    return conn->loop->stall_ms < WITHDRAWAL_MS ? conn->loop->stall_ms : WITHDRAWAL_MS;
+}
+
+bool rd_conn_sweep_withdrawn(struct rd_conn *conn, uint64_t now_ms)
+{
+    uint64_t grace_ms = withdrawal_grace_ms(conn);
+    bool stuck = rd_outbox_is_overdue(&conn->out, now_ms, 2 * grace_ms);
+    for (struct rd_call *call = conn->calls_first; call != NULL; call = call->next) {
+        if (call->hosted == NULL || !rd_hosted_is_overdue(call->hosted, now_ms, grace_ms, true))
+            continue;
+        if (call->upload != NULL)
+            rd_upload_withdraw(call);
+        else if (call->state == RD_CALL_FINISHED) /* its answer does not leave either */
+            stuck = stuck || rd_hosted_is_overdue(call->hosted, now_ms, 2 * grace_ms, false);
+    }
+    if (rd_downloads_withdraw(&conn->downloads, now_ms, grace_ms))
+        rd_conn_mark_dirty(conn);
+    return stuck;
 }

@@ -22,7 +22,7 @@ enum rd_status rd_dispatch_use_store(struct rd_call *call, struct rd_error *ret_
 /* A call whose turn has come. */
 void rd_dispatch_run(struct rd_call *call);
 
-/* An operation is back from the engine, or a drop may go on; op->context is the call. */
+/* An operation is back from the engine, or a store's last use has ended; op->context is the call. */
 void rd_dispatch_complete(struct rd_op *op);
 
 #endif

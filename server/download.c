@@ -120,6 +120,18 @@ bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_
     return any;
 }
 
+bool rd_downloads_withdraw(struct rd_downloads *downloads, uint64_t now_ms, uint64_t grace_ms)
+{
+    bool any = false;
+    for (struct rd_download *download = downloads->first; download != NULL; download = download->next) {
+        if (rd_hosted_is_overdue(download->hosted, now_ms, grace_ms, false)) {
+            fail(download, RD_UNAVAILABLE, "the store is being reopened");
+            any = true;
+        }
+    }
+    return any;
+}
+
 /* Out of the list, the first that may send; it goes to its end again when it has. */
 static struct rd_download *take_next(struct rd_downloads *downloads)
 {

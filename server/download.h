@@ -39,6 +39,9 @@ void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status stat
 /* To be called now and then: ends downloads that have waited for credit for stall_ms. True: one was. */
 bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms);
 
+/* Likewise: ends those whose store somebody has waited to reopen for grace_ms. */
+bool rd_downloads_withdraw(struct rd_downloads *downloads, uint64_t now_ms, uint64_t grace_ms);
+
 void rd_downloads_destroy(struct rd_downloads *downloads);
 
 #endif

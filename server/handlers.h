@@ -17,6 +17,7 @@ void rd_run_stores(struct rd_call *call);
 void rd_run_info(struct rd_call *call);
 void rd_run_create(struct rd_call *call);
 void rd_run_drop(struct rd_call *call);
+void rd_run_reopen(struct rd_call *call);
 
 /* handlers_write.c */
 void rd_run_write(struct rd_call *call);
@@ -36,6 +37,9 @@ void rd_run_iterate(struct rd_call *call);
 void rd_run_rename(struct rd_call *call);
 void rd_run_copy(struct rd_call *call);
 void rd_run_transfer(struct rd_call *call);
+
+/* verifier.c */
+void rd_run_verify(struct rd_call *call);
 
 /* upload.c; a stream that is complete */
 void rd_run_write_stream(struct rd_call *call);

@@ -23,7 +23,7 @@ void rd_run_hello(struct rd_call *call)
 void rd_run_ready(struct rd_call *call)
 {
     char name[RD_STORE_NAME_LEN_MAX + 1];
-    if (rd_stores_find_failed(rd_call_stores(call), name))
+    if (rd_stores_find_unserved(rd_call_stores(call), name))
         rd_call_fail(call, RD_UNAVAILABLE, "store '%s' does not serve", name);
     else
         rd_call_finish(call);
@@ -31,20 +31,21 @@ void rd_run_ready(struct rd_call *call)
 
 /* ---- stores ----------------------------------------------------------------------------------------------- */
 
-/* One row of a listing; the reason is kept beside it, as the response only borrows. */
-struct listing {
-    struct rd_response_store row;
+/* What a row of a listing borrows. */
+struct described {
     struct rd_store_info info;
+    char reason[RD_HOSTED_REASON_SIZE];
 };
 
-static void describe_store(struct rd_hosted *hosted, struct rd_response_store *row, struct rd_store_info *info)
+static void describe_store(struct rd_hosted *hosted, struct rd_response_store *row, struct described *described)
 {
     *row = (struct rd_response_store){.name = rd_slice_of_string(hosted->name), .state = RD_MESSAGE_STORE_FAILED};
     if (rd_hosted_use(hosted, NULL) != RD_OK) {
-        bool failed = atomic_load(&hosted->state) == RD_HOSTED_FAILED;
-        row->reason = rd_slice_of_string(failed ? hosted->reason : "being dropped");
+        rd_hosted_reason(hosted, described->reason);
+        row->reason = rd_slice_of_string(described->reason);
         return;
     }
+    struct rd_store_info *info = &described->info;
     rd_store_info(hosted->store, info);
     rd_hosted_unuse(hosted);
     row->entries = info->entries;
@@ -56,18 +57,19 @@ static void describe_store(struct rd_hosted *hosted, struct rd_response_store *r
     row->state = info->state == RD_STORE_OPEN ? RD_MESSAGE_STORE_OPEN : RD_MESSAGE_STORE_READ_ONLY;
     row->reason = rd_slice_of_string(info->reason);
     row->generation = info->generation;
+    row->batch_marker = info->batch_marker;
 }
 
 static void answer_with_stores(struct rd_call *call, struct rd_hosted *const *list, size_t count)
 {
-    struct rd_response_store *rows = rd_call_allocate(call, count, sizeof(struct listing));
+    struct rd_response_store *rows = rd_call_allocate(call, count, sizeof *rows + sizeof(struct described));
     if (rows == NULL) {
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the listing");
         return;
     }
-    struct rd_store_info *infos = (struct rd_store_info *)(rows + count);
+    struct described *described = (struct described *)(rows + count);
     for (size_t i = 0; i < count; i++)
-        describe_store(list[i], &rows[i], &infos[i]);
+        describe_store(list[i], &rows[i], &described[i]);
     call->response.stores = rows;
     call->response.store_count = count;
     rd_call_finish(call);
@@ -98,9 +100,7 @@ void rd_run_info(struct rd_call *call)
     /* A reference of its own: the lane's may go before the answer is encoded. */
     call->listed[0] = rd_stores_find(rd_call_stores(call), rd_terms_store_name(call->request->store));
     call->listed_count = call->listed[0] != NULL;
-    enum rd_hosted_state state =
-        call->listed_count == 0 ? RD_HOSTED_GONE : (enum rd_hosted_state)atomic_load(&call->listed[0]->state);
-    if (state != RD_HOSTED_SERVING && state != RD_HOSTED_FAILED)
+    if (call->listed_count == 0 || !rd_hosted_is_listed(call->listed[0]))
         fail_no_store(call);
     else
         answer_with_stores(call, call->listed, 1);
@@ -129,6 +129,24 @@ void rd_run_create(struct rd_call *call)
     rd_call_start_work(call, create_store, complete_create);
 }
 
+/* ---- dropping and reopening ------------------------------------------------------------------------------- */
+
+typedef enum rd_status begin_function(struct rd_hosted *hosted, struct rd_stores *stores, struct rd_op *op,
+                                      uint64_t now_ms, struct rd_error *ret_error);
+
+/* Takes the store out of service; `go_on` runs once its last use has ended. */
+static void withdraw(struct rd_call *call, struct rd_hosted *hosted, begin_function *begin,
+                     void (*go_on)(struct rd_call *call))
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    call->op.sink = &loop->bridge.sink;
+    call->on_complete = go_on;
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = begin(hosted, loop->stores, &call->op, uv_now(&loop->uv), &error);
+    if (status != RD_OK)
+        rd_call_fail_error(call, status, &error);
+}
+
 /* On a pool thread. */
 static void drop_store(struct rd_call *call)
 {
@@ -143,7 +161,6 @@ static void complete_drop(struct rd_call *call)
         rd_call_finish(call);
 }
 
-/* The last use of the store has ended. */
 static void go_on_with_drop(struct rd_call *call)
 {
     rd_call_start_work(call, drop_store, complete_drop);
@@ -152,18 +169,38 @@ static void go_on_with_drop(struct rd_call *call)
 void rd_run_drop(struct rd_call *call)
 {
     struct rd_hosted *hosted = rd_lane_hosted(call->lane, rd_call_stores(call));
-    if (hosted == NULL) {
+    if (hosted == NULL)
         fail_no_store(call);
-        return;
-    }
-    if (!rd_slice_equal(call->request->confirm, rd_slice_of_string(hosted->name))) {
+    else if (!rd_slice_equal(call->request->confirm, rd_slice_of_string(hosted->name)))
         rd_call_fail(call, RD_INVALID_ARGUMENT, "confirm: must be the store's name, '%s'", hosted->name);
-        return;
-    }
-    call->op.sink = &rd_conn_loop(call->conn)->bridge.sink;
-    call->on_complete = go_on_with_drop;
-    struct rd_error error = {.status = RD_OK};
-    enum rd_status status = rd_stores_drop_begin(hosted, rd_call_stores(call), &call->op, &error);
-    if (status != RD_OK)
-        rd_call_fail_error(call, status, &error);
+    else
+        withdraw(call, hosted, rd_stores_drop_begin, go_on_with_drop);
+}
+
+/* On a pool thread. */
+static void reopen_store(struct rd_call *call)
+{
+    call->error.status = rd_stores_reopen_finish(call->lane->hosted, rd_call_stores(call), &call->error);
+}
+
+static void complete_reopen(struct rd_call *call)
+{
+    if (call->error.status != RD_OK)
+        rd_call_fail_error(call, call->error.status, &call->error);
+    else
+        rd_run_info(call);
+}
+
+static void go_on_with_reopen(struct rd_call *call)
+{
+    rd_call_start_work(call, reopen_store, complete_reopen);
+}
+
+void rd_run_reopen(struct rd_call *call)
+{
+    struct rd_hosted *hosted = rd_lane_hosted(call->lane, rd_call_stores(call));
+    if (hosted == NULL)
+        fail_no_store(call);
+    else
+        withdraw(call, hosted, rd_stores_reopen_begin, go_on_with_reopen);
 }

@@ -3,9 +3,9 @@
  * lane.h - the order of one connection's requests to one store.
  *
  * Writes follow one another into the store's queue, which keeps their order. A read that comes while writes before
- * it are unfinished waits for them; whatever comes while something waits, waits behind it. Creating and dropping
- * are done alone. So requests of one connection to one store take effect in the order sent, and requests to
- * different stores do not wait for each other.
+ * it are unfinished waits for them; whatever comes while something waits, waits behind it. Creating, dropping and
+ * reopening are done alone. So requests of one connection to one store take effect in the order sent, and requests
+ * to different stores do not wait for each other.
  *
  * A lane stands for a name, whether there is a store of that name or not, and remembers the registry's answer.
  *

@@ -16,6 +16,7 @@
 
 #include "protocol/codec.h"
 #include "server/bridge.h"
+#include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
 
@@ -58,6 +59,7 @@ struct rd_loop {
     size_t dirty_store_count;
     size_t dirty_store_capacity;
     struct rd_listener *listeners; /* owned */
+    struct rd_verifier verifier;
 
     bool stopping;
     bool closed;      /* the loop's own handles are closing */

@@ -104,6 +104,20 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
     return true;
 }
 
+static bool batch_is_overdue(const struct rd_outbox_batch *batch, uint64_t now_ms, uint64_t grace_ms)
+{
+    for (size_t i = batch->values_sent; i < batch->value_count; i++)
+        if (rd_hosted_is_overdue(batch->values[i].hosted, now_ms, grace_ms, false))
+            return true;
+    return false;
+}
+
+bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms)
+{
+    return batch_is_overdue(&outbox->sending, now_ms, grace_ms) ||
+           batch_is_overdue(&outbox->filling, now_ms, grace_ms);
+}
+
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
 /* Takes the checksum of one more slice where everything cleared has been sent. */

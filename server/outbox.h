@@ -54,6 +54,9 @@ void rd_outbox_rollback(struct rd_outbox *outbox);
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
                             bool verify);
 
+/* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */
+bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
+
 /* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next. Verifies at most one slice. RD_CORRUPT: a
  * value fails, and no more may be sent. May be called again without anything having been sent. */
 enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,

@@ -22,19 +22,20 @@ struct rd_stores {
 
 /* ---- references and uses ---------------------------------------------------------------------------------- */
 
-static struct rd_hosted *hosted_create(const char *name, enum rd_hosted_state state)
+static struct rd_hosted *hosted_create(const char *name)
 {
     struct rd_hosted *hosted = calloc(1, sizeof *hosted);
     if (hosted == NULL)
         return NULL;
     snprintf(hosted->name, sizeof hosted->name, "%s", name);
     atomic_init(&hosted->refs, 1);
-    atomic_init(&hosted->uses, 1);
-    atomic_init(&hosted->state, (int)state);
+    atomic_init(&hosted->uses, 0);
+    atomic_init(&hosted->state, RD_HOSTED_CREATING);
+    pthread_mutex_init(&hosted->reason_lock, NULL);
     return hosted;
 }
 
-static enum rd_hosted_state state_of(struct rd_hosted *hosted)
+static enum rd_hosted_state state_of(const struct rd_hosted *hosted)
 {
     return (enum rd_hosted_state)atomic_load(&hosted->state);
 }
@@ -46,28 +47,59 @@ static void hosted_ref(struct rd_hosted *hosted)
 
 void rd_hosted_unref(struct rd_hosted *hosted)
 {
-    if (hosted != NULL && atomic_fetch_sub(&hosted->refs, 1) == 1)
-        free(hosted);
+    if (hosted == NULL || atomic_fetch_sub(&hosted->refs, 1) != 1)
+        return;
+    pthread_mutex_destroy(&hosted->reason_lock);
+    free(hosted);
 }
 
+bool rd_hosted_is_listed(const struct rd_hosted *hosted)
+{
+    enum rd_hosted_state state = state_of(hosted);
+    return state == RD_HOSTED_SERVING || state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
+}
+
+void rd_hosted_reason(struct rd_hosted *hosted, char ret_reason[RD_HOSTED_REASON_SIZE])
+{
+    static const char *const states[] = {
+        [RD_HOSTED_CREATING] = "is being created",   [RD_HOSTED_SERVING] = "",
+        [RD_HOSTED_REOPENING] = "is being reopened", [RD_HOSTED_DROPPING] = "is being dropped",
+        [RD_HOSTED_GONE] = "has been dropped",
+    };
+    enum rd_hosted_state state = state_of(hosted);
+    if (state != RD_HOSTED_FAILED) {
+        snprintf(ret_reason, RD_HOSTED_REASON_SIZE, "%s", states[state]);
+        return;
+    }
+    pthread_mutex_lock(&hosted->reason_lock);
+    snprintf(ret_reason, RD_HOSTED_REASON_SIZE, "%s", hosted->reason);
+    pthread_mutex_unlock(&hosted->reason_lock);
+}
+
+static enum rd_status refuse_use(struct rd_hosted *hosted, enum rd_hosted_state state, struct rd_error *ret_error)
+{
+    char reason[RD_HOSTED_REASON_SIZE];
+    rd_hosted_reason(hosted, reason);
+    if (state == RD_HOSTED_FAILED)
+        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' does not serve: %.150s", hosted->name,
+                            reason);
+    bool comes = state == RD_HOSTED_CREATING || state == RD_HOSTED_REOPENING;
+    return rd_error_set(ret_error, comes ? RD_UNAVAILABLE : RD_STORE_NOT_FOUND, 0, "store '%s' %s", hosted->name,
+                        comes ? reason : "has been dropped");
+}
+
+/* A count of zero below SERVING means that it has just been withdrawn: then another state is there already. */
 enum rd_status rd_hosted_use(struct rd_hosted *hosted, struct rd_error *ret_error)
 {
-    switch (state_of(hosted)) {
-    case RD_HOSTED_CREATING:
-        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' is being created", hosted->name);
-    case RD_HOSTED_FAILED:
-        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' does not serve: %.150s", hosted->name,
-                            hosted->reason);
-    case RD_HOSTED_SERVING:
-    case RD_HOSTED_DROPPING:
-    case RD_HOSTED_GONE:
-        break;
+    for (;;) {
+        enum rd_hosted_state state = state_of(hosted);
+        if (state != RD_HOSTED_SERVING)
+            return refuse_use(hosted, state, ret_error);
+        unsigned uses = atomic_load(&hosted->uses);
+        while (uses != 0)
+            if (atomic_compare_exchange_weak(&hosted->uses, &uses, uses + 1))
+                return RD_OK;
     }
-    unsigned uses = state_of(hosted) == RD_HOSTED_SERVING ? atomic_load(&hosted->uses) : 0;
-    while (uses != 0)
-        if (atomic_compare_exchange_weak(&hosted->uses, &uses, uses + 1))
-            return RD_OK;
-    return rd_error_set(ret_error, RD_STORE_NOT_FOUND, 0, "store '%s' has been dropped", hosted->name);
 }
 
 void rd_hosted_use_again(struct rd_hosted *hosted)
@@ -75,10 +107,25 @@ void rd_hosted_use_again(struct rd_hosted *hosted)
     atomic_fetch_add(&hosted->uses, 1);
 }
 
+static void wake(struct rd_hosted *hosted)
+{
+    struct rd_op *op = hosted->wake_op;
+    op->sink->deliver(op->sink, op, op); /* the store may serve again before this returns */
+}
+
 void rd_hosted_unuse(struct rd_hosted *hosted)
 {
-    if (atomic_fetch_sub(&hosted->uses, 1) == 1 && hosted->drop_op != NULL)
-        hosted->drop_op->sink->deliver(hosted->drop_op->sink, hosted->drop_op, hosted->drop_op);
+    if (atomic_fetch_sub(&hosted->uses, 1) == 1)
+        wake(hosted);
+}
+
+bool rd_hosted_is_overdue(const struct rd_hosted *hosted, uint64_t now_ms, uint64_t grace_ms, bool with_drops)
+{
+    enum rd_hosted_state state = state_of(hosted);
+    if (state != RD_HOSTED_REOPENING && !(with_drops && state == RD_HOSTED_DROPPING))
+        return false;
+    uint64_t since_ms = atomic_load(&hosted->withdrawn_ms);
+    return now_ms > since_ms && now_ms - since_ms >= grace_ms;
 }
 
 /* ---- the sorted list; the lock is held -------------------------------------------------------------------- */
@@ -142,6 +189,22 @@ static void set_state(struct rd_stores *stores, struct rd_hosted *hosted, enum r
     pthread_mutex_unlock(&stores->lock);
 }
 
+/* In this order: who sees a use finds the store. */
+static void serve(struct rd_stores *stores, struct rd_hosted *hosted)
+{
+    atomic_store(&hosted->uses, 1);
+    set_state(stores, hosted, RD_HOSTED_SERVING);
+}
+
+static void set_failed(struct rd_stores *stores, struct rd_hosted *hosted, const struct rd_error *error)
+{
+    pthread_mutex_lock(&hosted->reason_lock);
+    snprintf(hosted->reason, sizeof hosted->reason, "%s",
+             error->message[0] != '\0' ? error->message : rd_status_name(error->status));
+    pthread_mutex_unlock(&hosted->reason_lock);
+    set_state(stores, hosted, RD_HOSTED_FAILED);
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
 static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
@@ -155,29 +218,34 @@ static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *ho
         .durability = settings->durability,
         .durability_interval_ms = settings->durability_interval_ms,
         .create = create,
+        .batch_marker_off = hosted->settings.batch_marker_off,
     };
     return rd_store_open(path, &options, &hosted->store, ret_error);
 }
 
-/* At start: one that cannot be opened stays in the list, as FAILED. */
-static void open_at_start(struct rd_stores *stores, struct rd_hosted *hosted, bool create)
+/* A file that is there (create: is to be made) begins to serve, or its store is FAILED. */
+static enum rd_status open_listed(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
+                                  struct rd_error *ret_error)
 {
     struct rd_error error = {.status = RD_OK};
     hosted->settings = rd_store_files_load_settings(stores->folder_fd, hosted->name);
-    enum rd_status status = open_engine(stores, hosted, create, &error);
-    if (status == RD_OK) {
-        struct rd_store_info info;
-        rd_store_info(hosted->store, &info);
-        rd_log(info.state == RD_STORE_OPEN ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s",
-               hosted->name, (unsigned long long)info.entries,
-               info.state == RD_STORE_OPEN ? "" : ", read-only: ", info.reason);
-        set_state(stores, hosted, RD_HOSTED_SERVING);
-        return;
+    enum rd_status status =
+        create ? RD_OK : rd_store_files_check(stores->folder_fd, hosted->name, stores->data_dir, &error);
+    if (status == RD_OK)
+        status = open_engine(stores, hosted, create, &error);
+    if (status != RD_OK) {
+        error.status = status;
+        rd_log(RD_LOG_ERROR, "store %s: cannot be opened: %s", hosted->name, error.message);
+        set_failed(stores, hosted, &error);
+        return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
-    snprintf(hosted->reason, sizeof hosted->reason, "%s",
-             error.message[0] != '\0' ? error.message : rd_status_name(status));
-    rd_log(RD_LOG_ERROR, "store %s: cannot be opened: %s", hosted->name, hosted->reason);
-    set_state(stores, hosted, RD_HOSTED_FAILED);
+    struct rd_store_info info;
+    rd_store_info(hosted->store, &info);
+    rd_log(info.state == RD_STORE_OPEN ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s",
+           hosted->name, (unsigned long long)info.entries,
+           info.state == RD_STORE_OPEN ? "" : ", read-only: ", info.reason);
+    serve(stores, hosted);
+    return RD_OK;
 }
 
 static bool add_found(void *context, const char *name)
@@ -187,7 +255,7 @@ static bool add_found(void *context, const char *name)
     size_t at = position_of(stores, name, &found);
     if (found)
         return true;
-    struct rd_hosted *hosted = hosted_create(name, RD_HOSTED_CREATING);
+    struct rd_hosted *hosted = hosted_create(name);
     if (hosted == NULL)
         return false;
     if (!list_insert(stores, at, hosted)) {
@@ -209,7 +277,7 @@ static enum rd_status open_all(struct rd_stores *stores, struct rd_error *ret_er
     bool default_listed;
     size_t default_at = position_of(stores, RD_STORE_NAME_DEFAULT, &default_listed);
     for (size_t i = 0; i < stores->count; i++)
-        open_at_start(stores, stores->list[i], create_default && i == default_at);
+        (void)open_listed(stores, stores->list[i], create_default && i == default_at, NULL); /* FAILED says why */
     return RD_OK;
 }
 
@@ -284,8 +352,7 @@ struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count)
     struct rd_hosted **list = malloc((stores->count + 1) * sizeof *list);
     size_t count = 0;
     for (size_t i = 0; list != NULL && i < stores->count; i++) {
-        enum rd_hosted_state state = state_of(stores->list[i]);
-        if (state != RD_HOSTED_SERVING && state != RD_HOSTED_FAILED)
+        if (!rd_hosted_is_listed(stores->list[i]))
             continue;
         hosted_ref(stores->list[i]);
         list[count++] = stores->list[i];
@@ -295,17 +362,18 @@ struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count)
     return list;
 }
 
-bool rd_stores_find_failed(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
+bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
 {
-    bool failed = false;
+    bool found = false;
     pthread_mutex_lock(&stores->lock);
-    for (size_t i = 0; i < stores->count && !failed; i++) {
-        failed = state_of(stores->list[i]) == RD_HOSTED_FAILED;
-        if (failed)
+    for (size_t i = 0; i < stores->count && !found; i++) {
+        enum rd_hosted_state state = state_of(stores->list[i]);
+        found = state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
+        if (found)
             snprintf(ret_name, RD_STORE_NAME_LEN_MAX + 1, "%s", stores->list[i]->name);
     }
     pthread_mutex_unlock(&stores->lock);
-    return failed;
+    return found;
 }
 
 /* ---- creating --------------------------------------------------------------------------------------------- */
@@ -314,7 +382,7 @@ bool rd_stores_find_failed(struct rd_stores *stores, char ret_name[RD_STORE_NAME
 static enum rd_status reserve(struct rd_stores *stores, const char *name, struct rd_hosted **ret_hosted,
                               struct rd_error *ret_error)
 {
-    struct rd_hosted *hosted = hosted_create(name, RD_HOSTED_CREATING);
+    struct rd_hosted *hosted = hosted_create(name);
     if (hosted == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "store '%s': no memory", name);
 
@@ -377,7 +445,7 @@ enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, 
     hosted->settings = *settings;
     status = make_files(stores, hosted, ret_error);
     if (status == RD_OK) {
-        set_state(stores, hosted, RD_HOSTED_SERVING);
+        serve(stores, hosted);
         rd_log(RD_LOG_INFO, "store %s: created", hosted->name);
     } else {
         list_remove(stores, hosted);
@@ -386,53 +454,86 @@ enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, 
     return status;
 }
 
-/* ---- dropping --------------------------------------------------------------------------------------------- */
+/* ---- dropping and reopening ------------------------------------------------------------------------------- */
+
+static enum rd_status check_withdrawal(struct rd_hosted *hosted, enum rd_hosted_state purpose,
+                                       struct rd_error *ret_error)
+{
+    enum rd_hosted_state state = state_of(hosted);
+    if (state == RD_HOSTED_SERVING || (state == RD_HOSTED_FAILED && purpose == RD_HOSTED_REOPENING))
+        return RD_OK;
+    if (state == RD_HOSTED_REOPENING)
+        return refuse_use(hosted, state, ret_error);
+    if (state != RD_HOSTED_FAILED)
+        return rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' is being created or dropped", hosted->name);
+    /* Its file may be in use by another process, or be no store at all: not ours to delete. */
+    char reason[RD_HOSTED_REASON_SIZE];
+    rd_hosted_reason(hosted, reason);
+    return rd_error_set(ret_error, RD_UNAVAILABLE, 0,
+                        "store '%s' cannot be dropped, as it cannot be opened: %.120s", hosted->name, reason);
+}
+
+static enum rd_status withdraw(struct rd_hosted *hosted, struct rd_stores *stores, enum rd_hosted_state purpose,
+                               struct rd_op *op, uint64_t now_ms, struct rd_error *ret_error)
+{
+    pthread_mutex_lock(&stores->lock);
+    bool served = state_of(hosted) == RD_HOSTED_SERVING;
+    enum rd_status status = check_withdrawal(hosted, purpose, ret_error);
+    if (status == RD_OK) {
+        hosted->wake_op = op;
+        atomic_store(&hosted->withdrawn_ms, now_ms);
+        atomic_store(&hosted->state, (int)purpose);
+    }
+    pthread_mutex_unlock(&stores->lock);
+    if (status == RD_OK && served)
+        rd_hosted_unuse(hosted);
+    else if (status == RD_OK)
+        wake(hosted);
+    return status;
+}
 
 enum rd_status rd_stores_drop_begin(struct rd_hosted *hosted, struct rd_stores *stores, struct rd_op *op,
-                                    struct rd_error *ret_error)
+                                    uint64_t now_ms, struct rd_error *ret_error)
 {
     if (strcmp(hosted->name, RD_STORE_NAME_DEFAULT) == 0)
         return rd_error_set(ret_error, RD_FORBIDDEN, 0, "the store 'default' cannot be dropped");
+    return withdraw(hosted, stores, RD_HOSTED_DROPPING, op, now_ms, ret_error);
+}
 
-    enum rd_status status = RD_OK;
-    pthread_mutex_lock(&stores->lock);
-    switch (state_of(hosted)) {
-    case RD_HOSTED_SERVING:
-        hosted->drop_op = op;
-        atomic_store(&hosted->state, RD_HOSTED_DROPPING);
-        break;
-    case RD_HOSTED_FAILED:
-        /* Its file may be in use by another process, or be no store at all: not ours to delete. */
-        status = rd_error_set(ret_error, RD_UNAVAILABLE, 0,
-                              "store '%s' cannot be dropped, as it cannot be opened: %.120s", hosted->name,
-                              hosted->reason);
-        break;
-    case RD_HOSTED_CREATING:
-    case RD_HOSTED_DROPPING:
-    case RD_HOSTED_GONE:
-        status = rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' is being created or dropped", hosted->name);
-        break;
-    }
-    pthread_mutex_unlock(&stores->lock);
-    if (status == RD_OK)
-        rd_hosted_unuse(hosted);
-    return status;
+enum rd_status rd_stores_reopen_begin(struct rd_hosted *hosted, struct rd_stores *stores, struct rd_op *op,
+                                      uint64_t now_ms, struct rd_error *ret_error)
+{
+    return withdraw(hosted, stores, RD_HOSTED_REOPENING, op, now_ms, ret_error);
+}
+
+static void close_engine(struct rd_hosted *hosted)
+{
+    rd_store_close(hosted->store);
+    hosted->store = NULL;
 }
 
 enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores *stores,
                                      struct rd_error *ret_error)
 {
-    rd_store_close(hosted->store);
-    hosted->store = NULL;
+    close_engine(hosted);
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = rd_store_files_remove(stores->folder_fd, hosted->name, &error);
     if (status != RD_OK) {
-        snprintf(hosted->reason, sizeof hosted->reason, "%s", error.message);
-        rd_log(RD_LOG_ERROR, "store %s: closed, but not dropped: %s", hosted->name, hosted->reason);
-        set_state(stores, hosted, RD_HOSTED_FAILED);
+        rd_log(RD_LOG_ERROR, "store %s: closed, but not dropped: %s", hosted->name, error.message);
+        set_failed(stores, hosted, &error);
         return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
     rd_log(RD_LOG_INFO, "store %s: dropped", hosted->name);
     list_remove(stores, hosted);
     return RD_OK;
+}
+
+enum rd_status rd_stores_reopen_finish(struct rd_hosted *hosted, struct rd_stores *stores,
+                                       struct rd_error *ret_error)
+{
+    close_engine(hosted);
+    enum rd_status status = open_listed(stores, hosted, false, ret_error);
+    if (status == RD_OK)
+        rd_log(RD_LOG_INFO, "store %s: reopened", hosted->name);
+    return status;
 }

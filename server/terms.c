@@ -63,6 +63,21 @@ struct rd_slice rd_terms_store_name(struct rd_slice name)
     return name.len != 0 ? name : rd_slice_of_string(RD_STORE_NAME_DEFAULT);
 }
 
+struct rd_response_problem rd_terms_problem(const struct rd_problem *problem)
+{
+    static const enum rd_message_problem_kind kinds[] = {
+        [RD_PROBLEM_PAYLOAD] = RD_MESSAGE_PROBLEM_PAYLOAD,
+        [RD_PROBLEM_PAD] = RD_MESSAGE_PROBLEM_PAD,
+        [RD_PROBLEM_BATCH] = RD_MESSAGE_PROBLEM_BATCH,
+        [RD_PROBLEM_CHAIN] = RD_MESSAGE_PROBLEM_CHAIN,
+    };
+    return (struct rd_response_problem){.kind = kinds[problem->kind],
+                                        .live = problem->live,
+                                        .offset = problem->offset,
+                                        .len = problem->len,
+                                        .key_hash = problem->key_hash};
+}
+
 void rd_terms_describe(const struct rd_value *value, struct rd_response *response)
 {
     response->offset = value->offset;

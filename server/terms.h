@@ -16,6 +16,8 @@ struct rd_condition rd_terms_condition(const struct rd_message_condition *condit
 /* The name that a request means: `default` where it gives none. */
 struct rd_slice rd_terms_store_name(struct rd_slice name);
 
+struct rd_response_problem rd_terms_problem(const struct rd_problem *problem);
+
 void rd_terms_describe(const struct rd_value *value, struct rd_response *response);
 
 /* Whether a reader's condition holds for the value. */

@@ -67,6 +67,24 @@ void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *mes
         fail(call, status, message);
 }
 
+/* One that waits in its lane may wait there for the very request that waits for its use of the store to end. */
+void rd_upload_withdraw(struct rd_call *call)
+{
+    static const char message[] = "the store is being reopened or dropped";
+    struct rd_upload *upload = call->upload;
+    if (upload->working || upload->has_turn)
+        return;
+    rd_upload_fail(call, RD_UNAVAILABLE, message);
+    if (!upload->ended)
+        return;
+    if (upload->status == RD_OK)
+        upload->status = rd_error_set(&call->error, RD_UNAVAILABLE, 0, "%s", message);
+    rd_spool_destroy(upload->spool);
+    upload->spool = NULL;
+    rd_hosted_unuse(call->hosted);
+    call->hosted = NULL;
+}
+
 void rd_upload_begin(struct rd_call *call)
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);

@@ -30,6 +30,10 @@ void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part
 /* Ends an UPLOADING call with an error; nothing of it stays. One whose last part is in goes on. */
 void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message);
 
+/* Ends an upload whose store somebody waits to close, also one that waits in its lane, and gives the store up.
+ * What a pool thread or the writer has goes on. */
+void rd_upload_withdraw(struct rd_call *call);
+
 /* Whether the pool holds it: the connection must not destroy the call. */
 bool rd_upload_is_working(const struct rd_call *call);
 

@@ -82,6 +82,13 @@ static bool fill_create(const struct rdrive_request *request, struct rd_request 
     return true;
 }
 
+static bool fill_verify(const struct rdrive_request *request, struct rd_request *message)
+{
+    message->verify_from = request->verify_from;
+    message->verify_bytes_max = request->verify_bytes_max;
+    return true;
+}
+
 /* Who asks for it in a program has made up their mind: the store's name is its own confirmation. */
 static bool fill_drop(const struct rdrive_request *request, struct rd_request *message)
 {
@@ -163,6 +170,13 @@ static bool take_stores(struct rd_binary_reader *reader, const struct rd_respons
     return rd_convert_to_stores(response, &request->result.stores);
 }
 
+static bool take_verification(struct rd_binary_reader *reader, const struct rd_response *response,
+                              struct rdrive_request *request)
+{
+    (void)reader;
+    return rd_convert_to_verification(response, &request->result.verification);
+}
+
 /* The reader has seen to it that there is one row. */
 static bool take_info(struct rd_binary_reader *reader, const struct rd_response *response,
                       struct rdrive_request *request)
@@ -195,6 +209,8 @@ static const struct rd_async_operation operations[] = {
     [RDRIVE_OP_CREATE] = {"create", fill_create, take_info},
     [RDRIVE_OP_INFO] = {"info", NULL, take_info},
     [RDRIVE_OP_DROP] = {"drop", fill_drop, NULL},
+    [RDRIVE_OP_VERIFY] = {"verify", fill_verify, take_verification},
+    [RDRIVE_OP_REOPEN] = {"reopen", NULL, take_info},
 };
 
 #define SAME(name) static_assert((int)RDRIVE_OP_##name == (int)RD_OPCODE_##name, "the protocol's numbers")
@@ -218,6 +234,8 @@ SAME(STORES);
 SAME(CREATE);
 SAME(INFO);
 SAME(DROP);
+SAME(VERIFY);
+SAME(REOPEN);
 
 const struct rd_async_operation *rd_async_operation_find(enum rdrive_operation operation)
 {
@@ -245,4 +263,6 @@ void rdrive_request_free_results(struct rdrive_request *request)
         rdrive_entries_free(&request->result.entries);
     else if (request->operation == RDRIVE_OP_STORES)
         rdrive_stores_free(&request->result.stores);
+    else if (request->operation == RDRIVE_OP_VERIFY)
+        rdrive_verification_free(&request->result.verification);
 }

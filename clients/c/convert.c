@@ -43,6 +43,10 @@ SAME(IF_VERSION, IF_VERSION);
 SAME(RANGE_ALL, RANGE_NONE);
 SAME(RANGE_FROM, RANGE_FROM);
 SAME(RANGE_SUFFIX, RANGE_SUFFIX);
+SAME(PROBLEM_PAYLOAD, PROBLEM_PAYLOAD);
+SAME(PROBLEM_PAD, PROBLEM_PAD);
+SAME(PROBLEM_BATCH, PROBLEM_BATCH);
+SAME(PROBLEM_CHAIN, PROBLEM_CHAIN);
 
 const char *rdrive_status_name(enum rdrive_status status)
 {
@@ -227,6 +231,33 @@ bool rd_convert_to_stores(const struct rd_response *response, struct rdrive_stor
     return true;
 }
 
+bool rd_convert_to_verification(const struct rd_response *response, struct rdrive_verification *ret_verification)
+{
+    const struct rd_response_verification *found = &response->verification;
+    size_t count = found->listed_count;
+    struct rdrive_problem *problems = calloc(count != 0 ? count : 1, sizeof *problems);
+    if (problems == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        problems[i] = (struct rdrive_problem){
+            .kind = (enum rdrive_problem_kind)found->problems[i].kind,
+            .live = found->problems[i].live,
+            .offset = found->problems[i].offset,
+            .len = found->problems[i].len,
+            .key_hash = found->problems[i].key_hash,
+        };
+    *ret_verification = (struct rdrive_verification){
+        .from = found->from,
+        .next = found->next,
+        .entries = found->entries,
+        .bytes = found->bytes,
+        .problem_count = found->problem_count,
+        .problems = problems,
+        .listed_count = count,
+    };
+    return true;
+}
+
 /* ---- freeing ---------------------------------------------------------------------------------------------- */
 
 void rdrive_value_free(struct rdrive_value *value)
@@ -252,4 +283,12 @@ void rdrive_stores_free(struct rdrive_stores *stores)
 {
     free(stores->items);
     *stores = (struct rdrive_stores){.items = NULL};
+}
+
+/* What was counted stays, so that a loop of steps can free first and then look where to go on. */
+void rdrive_verification_free(struct rdrive_verification *verification)
+{
+    free(verification->problems);
+    verification->problems = NULL;
+    verification->listed_count = 0;
 }

@@ -163,14 +163,37 @@ RDRIVE_API enum rdrive_status rdrive_iterate(struct rdrive_client *client, uint6
 RDRIVE_API enum rdrive_status rdrive_list_stores(struct rdrive_client *client,
                                                  struct rdrive_stores *ret_stores) RDRIVE_MUST_CHECK;
 
-/* Creates, tells about, drops the client's store. settings: JSON text, NULL: the defaults. ret_info may be NULL.
- * confirm must be the store's name. RDRIVE_CONFLICT: it exists. The store "default" cannot be dropped. */
+/* Creates, tells about, drops the client's store. settings: JSON text such as
+ * {"durability":"interval:200","batch_marker":false}, NULL: the defaults. ret_info may be NULL. confirm must be
+ * the store's name. RDRIVE_CONFLICT: it exists. The store "default" cannot be dropped. */
 RDRIVE_API enum rdrive_status rdrive_create_store(struct rdrive_client *client, const char *settings,
                                                   struct rdrive_store_info *ret_info) RDRIVE_MUST_CHECK;
 RDRIVE_API enum rdrive_status rdrive_info(struct rdrive_client *client,
                                           struct rdrive_store_info *ret_info) RDRIVE_MUST_CHECK;
 RDRIVE_API enum rdrive_status rdrive_drop_store(struct rdrive_client *client,
                                                 const char *confirm) RDRIVE_MUST_CHECK;
+
+/* Closes the store and opens it again, with all the recovery that a start of the server does: for one that has
+ * become read-only or could not be opened, once the cause is gone. Requests under way are waited for, and those
+ * that come meanwhile get RDRIVE_UNAVAILABLE, from everybody; so does a second one of these. Any other failure: it
+ * does not serve now, and rdrive_last_error() says why. ret_info may be NULL. */
+RDRIVE_API enum rdrive_status rdrive_reopen_store(struct rdrive_client *client,
+                                                  struct rdrive_store_info *ret_info) RDRIVE_MUST_CHECK;
+
+/* One step of a look at every entry of the store, newest first: checksums, and that entries follow one another.
+ * from: 0 to begin with, else the `next` of the step before; a step ends with the entry that makes it bytes_max or
+ * more (0: as many as the server likes). Damage is no failure: it is what the result tells. Nobody else waits. To
+ * be freed with rdrive_verification_free.
+ *
+ *     struct rdrive_verification step = {.next = 0};
+ *     do {
+ *         status = rdrive_verify(client, step.next, 0, &step);
+ *         ...step.problems...
+ *         rdrive_verification_free(&step);      leaves next as it is
+ *     } while (status == RDRIVE_OK && step.next != 0);
+ */
+RDRIVE_API enum rdrive_status rdrive_verify(struct rdrive_client *client, uint64_t from, uint64_t bytes_max,
+                                            struct rdrive_verification *ret_verification) RDRIVE_MUST_CHECK;
 
 /* Parts of rdrive_info: live keys; whether there are none; the store's tail in bytes. */
 RDRIVE_API enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len) RDRIVE_MUST_CHECK;

@@ -103,7 +103,9 @@ enum rdrive_operation {
     RDRIVE_OP_STORES = 0x30,
     RDRIVE_OP_CREATE = 0x31,
     RDRIVE_OP_INFO = 0x32,
-    RDRIVE_OP_DROP = 0x33
+    RDRIVE_OP_DROP = 0x33,
+    RDRIVE_OP_VERIFY = 0x34,
+    RDRIVE_OP_REOPEN = 0x35
 };
 
 /* Such as "batch_write"; NULL where this client has no such operation. */
@@ -136,6 +138,8 @@ struct rdrive_request {
     uint64_t after_offset;                    /* iterate: entries below this offset; 0: from the newest */
     uint32_t limit;                           /* iterate; 0: as many as the server gives at once */
     const char *settings;                     /* create: JSON text; NULL: the defaults */
+    uint64_t verify_from;                     /* verify: 0 to begin with, else the `next` of the step before */
+    uint64_t verify_bytes_max;                /* verify: of one step; 0: as many as the server likes */
     uint64_t stream_len;                      /* write_stream: bytes that will come, where they are known; or 0 */
     rdrive_request_cb *on_room;               /* write_stream: more can be pushed; may be NULL */
     rdrive_chunk_cb *on_chunk;                /* read_stream: bytes, which are gone when it returns */
@@ -144,16 +148,17 @@ struct rdrive_request {
     enum rdrive_status status;
     char message[192]; /* why it failed; "" otherwise */
     union {
-        struct rdrive_written written;   /* writes, deletes, rename */
-        struct rdrive_moved moved;       /* copy, transfer */
-        struct rdrive_value value;       /* read; owned */
-        struct rdrive_values values;     /* batch_read; owned */
-        bool exists;                     /* exists */
-        struct rdrive_metadata metadata; /* metadata, last */
-        struct rdrive_entries entries;   /* iterate; owned */
-        struct rdrive_part part;         /* read_stream; set before the first chunk */
-        struct rdrive_stores stores;     /* stores; owned */
-        struct rdrive_store_info info;   /* info, create */
+        struct rdrive_written written;           /* writes, deletes, rename */
+        struct rdrive_moved moved;               /* copy, transfer */
+        struct rdrive_value value;               /* read; owned */
+        struct rdrive_values values;             /* batch_read; owned */
+        bool exists;                             /* exists */
+        struct rdrive_metadata metadata;         /* metadata, last */
+        struct rdrive_entries entries;           /* iterate; owned */
+        struct rdrive_part part;                 /* read_stream; set before the first chunk */
+        struct rdrive_stores stores;             /* stores; owned */
+        struct rdrive_store_info info;           /* info, create, reopen */
+        struct rdrive_verification verification; /* verify: one step, as rdrive_verify tells of it; owned */
     } result;
 
     /* the library's */

@@ -193,16 +193,43 @@ struct rdrive_store_info {
     bool batch_marker;   /* a batch takes effect as a whole or not at all, over a crash too */
 };
 
+enum rdrive_problem_kind {
+    RDRIVE_PROBLEM_PAYLOAD = 1, /* a value's bytes do not match their checksum */
+    RDRIVE_PROBLEM_PAD = 2,     /* bytes between entries are not zeros; no value is lost by it */
+    RDRIVE_PROBLEM_BATCH = 3,   /* a batch's marker counts entries that are not there */
+    RDRIVE_PROBLEM_CHAIN = 4    /* these bytes cannot be told apart into entries */
+};                              /* a newer server may tell of others */
+
+struct rdrive_problem {
+    enum rdrive_problem_kind kind;
+    bool live;         /* a key's value */
+    uint64_t offset;   /* where the damaged bytes begin in the store's file */
+    uint64_t len;      /* bytes */
+    uint64_t key_hash; /* 0 with RDRIVE_PROBLEM_CHAIN */
+};
+
+/* One step of a look at a store's entries, newest first. */
+struct rdrive_verification {
+    uint64_t from;                   /* the end of the newest entry that was looked at */
+    uint64_t next;                   /* where the next step goes on; 0: the file's beginning was reached */
+    uint64_t entries;                /* looked at, those of deleted and replaced values included */
+    uint64_t bytes;                  /* of the file that was looked at */
+    uint64_t problem_count;          /* 0: nothing is wrong */
+    struct rdrive_problem *problems; /* owned; the first `listed_count` of them */
+    size_t listed_count;
+};
+
 struct rdrive_stores {
     struct rdrive_store_info *items; /* owned */
     size_t count;
 };
 
-/* Safe on zeroed and on freed results; they zero what they are given. */
+/* Safe on zeroed and on freed results; they zero what they are given, but for what a verification has counted. */
 RDRIVE_API void rdrive_value_free(struct rdrive_value *value);
 RDRIVE_API void rdrive_values_free(struct rdrive_values *values);
 RDRIVE_API void rdrive_entries_free(struct rdrive_entries *entries);
 RDRIVE_API void rdrive_stores_free(struct rdrive_stores *stores);
+RDRIVE_API void rdrive_verification_free(struct rdrive_verification *verification);
 
 #ifdef __cplusplus
 }

@@ -50,6 +50,25 @@ enum rdrive_status rdrive_drop_store(struct rdrive_client *client, const char *c
     return rd_exchange(client, &request, &response);
 }
 
+enum rdrive_status rdrive_reopen_store(struct rdrive_client *client, struct rdrive_store_info *ret_info)
+{
+    struct rd_request request = rd_exchange_request(client, RD_OPCODE_REOPEN);
+    return ask_about_store(client, &request, ret_info);
+}
+
+enum rdrive_status rdrive_verify(struct rdrive_client *client, uint64_t from, uint64_t bytes_max,
+                                 struct rdrive_verification *ret_verification)
+{
+    struct rd_request request = rd_exchange_request(client, RD_OPCODE_VERIFY);
+    request.verify_from = from;
+    request.verify_bytes_max = bytes_max;
+    struct rd_response response;
+    enum rdrive_status status = rd_exchange(client, &request, &response);
+    if (status == RDRIVE_OK && !rd_convert_to_verification(&response, ret_verification))
+        status = rd_exchange_fail(client, RD_NO_MEMORY, "no memory for the problems");
+    return status;
+}
+
 enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len)
 {
     struct rdrive_store_info info;

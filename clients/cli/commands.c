@@ -10,45 +10,55 @@
 
 #define JSON_LEN_MAX       (256u << 20) /* bytes */
 #define ITERATE_PAGE_COUNT 1000u
+#define LONG_TIMEOUT_MS    3600000u
+
+#define KEY_FORM   RD_OPTION_KEY_FORM
+#define CONDITION  RD_OPTION_CONDITION
+#define DURABILITY RD_OPTION_DURABILITY
+#define MARKER     RD_OPTION_NO_BATCH_MARKER
 
 const struct rd_command rd_commands[] = {
     {"read", RD_ARGS_KEY, "print a value's bytes, or a --range of them", RD_OPCODE_READ_STREAM, RD_BACKEND_READ,
-     NULL, rd_run_read},
+     KEY_FORM | RD_OPTION_RANGE, NULL, rd_run_read},
     {"write", RD_ARGS_KEY_VALUE, "store VALUE, else -f FILE, else standard input; print the tail", RD_OPCODE_WRITE,
-     RD_BACKEND_MAKE, rd_print_tail, rd_run_write},
+     RD_BACKEND_MAKE, KEY_FORM | RD_OPTION_INPUT | CONDITION | DURABILITY | MARKER, rd_print_tail, rd_run_write},
     {"delete", RD_ARGS_KEY, "delete; a key that is not there is no error", RD_OPCODE_DELETE, RD_BACKEND_CHANGE,
-     rd_print_deleted, NULL},
+     KEY_FORM | CONDITION | DURABILITY | MARKER, rd_print_deleted, NULL},
     {"rename", RD_ARGS_TWO_KEYS, "move a value to another key, at once; print the tail", RD_OPCODE_RENAME,
-     RD_BACKEND_CHANGE, rd_print_tail, NULL},
+     RD_BACKEND_CHANGE, KEY_FORM | CONDITION | DURABILITY | MARKER, rd_print_tail, NULL},
     {"copy", RD_ARGS_KEY_TARGET, "put a value into another store as well (with --file: --target FILE)",
-     RD_OPCODE_COPY, RD_BACKEND_READ, rd_print_copied, NULL},
+     RD_OPCODE_COPY, RD_BACKEND_READ, KEY_FORM | RD_OPTION_TARGET, rd_print_copied, NULL},
     {"transfer", RD_ARGS_KEY_TARGET, "put a value into another store instead (with --file: --target FILE)",
-     RD_OPCODE_TRANSFER, RD_BACKEND_CHANGE, rd_print_transferred, NULL},
+     RD_OPCODE_TRANSFER, RD_BACKEND_CHANGE, KEY_FORM | RD_OPTION_TARGET, rd_print_transferred, NULL},
     {"exists", RD_ARGS_KEY, "exit 0 where the key is there, 3 where not", RD_OPCODE_EXISTS, RD_BACKEND_READ,
-     rd_print_exists, rd_run_exists},
+     KEY_FORM, rd_print_exists, rd_run_exists},
     {"metadata", RD_ARGS_KEY, "print key_hash, offset, length, crc32", RD_OPCODE_METADATA, RD_BACKEND_READ,
+     KEY_FORM, rd_print_metadata, NULL},
+    {"info", RD_ARGS_NONE, "print what the store is and holds", RD_OPCODE_INFO, RD_BACKEND_READ, 0, rd_print_info,
+     NULL},
+    {"len", RD_ARGS_NONE, "print the number of keys", RD_OPCODE_INFO, RD_BACKEND_READ, 0, rd_print_len, NULL},
+    {"last", RD_ARGS_NONE, "print the newest entry's metadata", RD_OPCODE_LAST, RD_BACKEND_READ, 0,
      rd_print_metadata, NULL},
-    {"info", RD_ARGS_NONE, "print what the store is and holds", RD_OPCODE_INFO, RD_BACKEND_READ, rd_print_info,
-     NULL},
-    {"len", RD_ARGS_NONE, "print the number of keys", RD_OPCODE_INFO, RD_BACKEND_READ, rd_print_len, NULL},
-    {"last", RD_ARGS_NONE, "print the newest entry's metadata", RD_OPCODE_LAST, RD_BACKEND_READ, rd_print_metadata,
-     NULL},
     {"iterate", RD_ARGS_NONE, "print hash, offset, length, crc32 of each entry, newest first (--after, --limit)",
-     RD_OPCODE_ITERATE, RD_BACKEND_READ, NULL, rd_run_iterate},
+     RD_OPCODE_ITERATE, RD_BACKEND_READ, RD_OPTION_AFTER | RD_OPTION_LIMIT, NULL, rd_run_iterate},
     {"batch-write", RD_ARGS_NONE, "write the entries of a JSON text, all or none (-f FILE, else standard input)",
-     RD_OPCODE_BATCH_WRITE, RD_BACKEND_MAKE, rd_print_batch_written, NULL},
+     RD_OPCODE_BATCH_WRITE, RD_BACKEND_MAKE, RD_OPTION_INPUT | DURABILITY | MARKER, rd_print_batch_written, NULL},
     {"batch-read", RD_ARGS_NONE, "read the keys of a JSON text", RD_OPCODE_BATCH_READ, RD_BACKEND_READ,
-     rd_print_batch_values, NULL},
+     RD_OPTION_INPUT, rd_print_batch_values, NULL},
     {"batch-delete", RD_ARGS_NONE, "delete the keys of a JSON text", RD_OPCODE_BATCH_DELETE, RD_BACKEND_CHANGE,
-     rd_print_batch_deleted, NULL},
+     RD_OPTION_INPUT | DURABILITY | MARKER, rd_print_batch_deleted, NULL},
     {"import", RD_ARGS_FOLDER, "store every file below DIR under its relative path; goes on where it was ended",
-     RD_OPCODE_NONE, RD_BACKEND_MAKE, NULL, rd_run_import},
-    {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ,
+     RD_OPCODE_NONE, RD_BACKEND_MAKE, DURABILITY | MARKER, NULL, rd_run_import},
+    {"verify", RD_ARGS_NONE, "look at every entry; print each problem; exit 1 where there is one",
+     RD_OPCODE_VERIFY, RD_BACKEND_READ, 0, NULL, rd_run_verify},
+    {"reopen", RD_ARGS_STORE, "have the server close a store and open it again, with full recovery",
+     RD_OPCODE_REOPEN, RD_BACKEND_CHANGE, 0, rd_print_info, NULL},
+    {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
      rd_print_stores, NULL},
-    {"create", RD_ARGS_STORE, "create a store (--settings JSON), or with --file an empty file", RD_OPCODE_CREATE,
-     RD_BACKEND_MAKE_NEW, rd_print_created, NULL},
+    {"create", RD_ARGS_STORE, "create a store (--settings JSON, --no-batch-marker), or with --file an empty file",
+     RD_OPCODE_CREATE, RD_BACKEND_MAKE_NEW, RD_OPTION_SETTINGS | MARKER, rd_print_created, NULL},
     {"drop", RD_ARGS_STORE, "drop a store and all it holds (--confirm STORE)", RD_OPCODE_DROP, RD_BACKEND_CHANGE,
-     rd_print_dropped, NULL},
+     RD_OPTION_CONFIRM, rd_print_dropped, NULL},
 };
 const size_t rd_command_count = sizeof rd_commands / sizeof rd_commands[0];
 
@@ -170,15 +180,10 @@ static int take_drop(struct rd_run *run)
 static int take_conditions(struct rd_run *run)
 {
     const struct rd_options *options = run->options;
-    enum rd_opcode opcode = run->command->opcode;
     bool given = options->condition.kind != RD_MESSAGE_IF_ANYTHING;
     bool absent = options->target_condition.kind != RD_MESSAGE_IF_ANYTHING;
-    if (!given && !absent)
-        return RD_EXIT_DONE;
-    if (opcode != RD_OPCODE_WRITE && opcode != RD_OPCODE_DELETE && opcode != RD_OPCODE_RENAME)
-        return rd_run_fail_usage(run, "conditions go with write, delete and rename");
     run->request->condition = options->condition;
-    if (opcode == RD_OPCODE_RENAME)
+    if (run->command->opcode == RD_OPCODE_RENAME)
         run->request->target_condition = options->target_condition;
     else if (given && absent)
         return rd_run_fail_usage(run, "give one condition");
@@ -195,6 +200,8 @@ static int make_request(struct rd_run *run)
     run->request->range = options->range;
     if (options->settings != NULL)
         run->request->settings = rd_slice_of_string(options->settings);
+    else if (options->no_batch_marker)
+        run->request->settings = rd_slice_of_string("{\"batch_marker\":false}");
     if (options->target != NULL)
         run->request->target_store = rd_slice_of_string(options->target);
     int code = take_keys(run);
@@ -266,13 +273,20 @@ static int execute(struct rd_run *run, struct rd_backend *backend)
 /* NULL: they fit. Otherwise what is wrong. */
 static const char *check_options(const struct rd_command *command, const struct rd_options *options)
 {
+    static char text[64];
+    unsigned strange = options->given & ~command->takes;
+    if (strange != 0) {
+        snprintf(text, sizeof text, "%s not go with it", rd_options_text(strange));
+        return text;
+    }
     bool offline = options->file_path != NULL;
     bool moves = command->args == RD_ARGS_KEY_TARGET;
     if (options->arg_count < arg_forms[command->args].count_min)
         return arg_forms[command->args].missing;
     if (options->arg_count > arg_forms[command->args].count_max)
         return "too many arguments (quote what holds spaces)";
-    if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP))
+    if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP ||
+                    command->opcode == RD_OPCODE_REOPEN))
         return "it needs a server: --file does not go with it";
     if (offline && command->args == RD_ARGS_STORE && options->arg_count != 0)
         return "--file names the store already";
@@ -281,12 +295,12 @@ static const char *check_options(const struct rd_command *command, const struct 
     if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->store != NULL &&
         strcmp(options->args[0], options->store) != 0)
         return "--store and STORE name different stores";
-    if (!moves && options->target != NULL)
-        return "--target goes with copy and transfer";
     if (moves && (options->target != NULL) == (options->arg_count == 2))
         return offline ? "it needs the file to put the value into: --target FILE" : "it needs one TARGET store";
-    if (command->opcode != RD_OPCODE_READ_STREAM && options->range.kind != RD_MESSAGE_RANGE_NONE)
-        return "--range goes with read";
+    if (options->no_batch_marker && !offline && command->opcode != RD_OPCODE_CREATE)
+        return "--no-batch-marker goes with create, or with --file";
+    if (options->no_batch_marker && options->settings != NULL)
+        return "give --no-batch-marker or --settings, which may hold \"batch_marker\":false";
     return NULL;
 }
 
@@ -299,6 +313,21 @@ static void deinit(struct rd_run *run)
     rd_input_close(&run->input);
 }
 
+/* Of one request: a recovery, a step of a look or a move takes as long as its file or value is long. */
+static uint32_t timeout_ms_of(const struct rd_command *command)
+{
+    switch (command->opcode) {
+    case RD_OPCODE_REOPEN:
+    case RD_OPCODE_VERIFY:
+    case RD_OPCODE_RENAME:
+    case RD_OPCODE_COPY:
+    case RD_OPCODE_TRANSFER:
+        return LONG_TIMEOUT_MS;
+    default:
+        return 0;
+    }
+}
+
 int rd_command_run(const struct rd_command *command, const struct rd_options *options)
 {
     struct rd_options named = *options;
@@ -307,6 +336,7 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     const char *wrong = check_options(command, options);
     if (wrong != NULL)
         return rd_run_fail_usage(&run, wrong);
+    named.timeout_ms = timeout_ms_of(command);
     if (command->args == RD_ARGS_STORE && options->arg_count == 1)
         named.store = options->args[0];
     if (command->args == RD_ARGS_KEY_TARGET && options->arg_count == 2)

@@ -28,6 +28,7 @@ struct rd_command {
     const char *help; /* one line */
     enum rd_opcode opcode;
     enum rd_backend_access access;
+    unsigned takes;                                             /* RD_OPTION_*, beside those of every command */
     rd_print_function *print;                                   /* NULL where `run` prints */
     int (*run)(struct rd_run *run, struct rd_backend *backend); /* NULL: one request, one response */
 };

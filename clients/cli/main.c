@@ -40,6 +40,7 @@ static void print_help(void)
          "  --after OFFSET       iterate: entries below this offset\n"
          "  --limit N            iterate: so many entries at most\n"
          "  --settings JSON      create: such as '{\"durability\":\"interval:200\"}'\n"
+         "  --no-batch-marker    create: batches of this store get no marker; with --file also of any one write\n"
          "  --confirm STORE      drop: the store's name again\n"
          "  --json               print JSON, as the HTTP interface answers it\n"
          "  --help, --version\n"
@@ -52,7 +53,7 @@ static void print_help(void)
          "one\n"
          "zero byte) out and says so.\n"
          "\n"
-         "exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such key or store");
+         "exit codes: 0 done, 1 failed (of verify: something is damaged), 2 wrong usage, 3 no such key or store");
 }
 
 /* What was printed may still be in a buffer, and the disk or the pipe behind it full. */

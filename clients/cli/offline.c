@@ -4,13 +4,16 @@
  * the file read-only and change nothing about it.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "clients/cli/backend.h"
+#include "clients/cli/companion.h"
 #include "engine/engine.h"
 
 #define STEP_LEN      (64u << 10)
+#define VERIFY_BYTES  (UINT64_C(64) << 20)
 #define ITERATE_LIMIT 10000u /* rows at a time where the request names no number */
 
 static_assert((int)RD_DURABILITY_SYNC == (int)RD_MESSAGE_DURABILITY_SYNC, "the same numbers");
@@ -30,6 +33,8 @@ struct offline {
     struct rd_response_item *items;
     struct rd_store_info info;
     struct rd_response_store row;
+    struct rd_verification step;
+    struct rd_response_problem problems[RD_PROBLEMS_MAX];
 };
 
 static void forget(struct offline *offline)
@@ -270,9 +275,53 @@ static enum rd_status do_info(struct offline *offline, const struct rd_request *
         .state = is_open ? RD_MESSAGE_STORE_OPEN : RD_MESSAGE_STORE_READ_ONLY,
         .reason = rd_slice_of_string(info->reason),
         .generation = info->generation,
+        .batch_marker = info->batch_marker,
     };
     response->stores = &offline->row;
     response->store_count = 1;
+    return RD_OK;
+}
+
+static struct rd_response_problem problem_of(const struct rd_problem *problem)
+{
+    static const enum rd_message_problem_kind kinds[] = {
+        [RD_PROBLEM_PAYLOAD] = RD_MESSAGE_PROBLEM_PAYLOAD,
+        [RD_PROBLEM_PAD] = RD_MESSAGE_PROBLEM_PAD,
+        [RD_PROBLEM_BATCH] = RD_MESSAGE_PROBLEM_BATCH,
+        [RD_PROBLEM_CHAIN] = RD_MESSAGE_PROBLEM_CHAIN,
+    };
+    return (struct rd_response_problem){.kind = kinds[problem->kind],
+                                        .live = problem->live,
+                                        .offset = problem->offset,
+                                        .len = problem->len,
+                                        .key_hash = problem->key_hash};
+}
+
+/* Where a step finds more than it can list, a shorter one is made of it. */
+static enum rd_status do_verify(struct offline *offline, const struct rd_request *request,
+                                struct rd_response *response)
+{
+    struct rd_verification *step = &offline->step;
+    uint64_t bytes_max = request->verify_bytes_max != 0 ? request->verify_bytes_max : VERIFY_BYTES;
+    step->from = request->verify_from;
+    do {
+        enum rd_status status = rd_store_verify(offline->store, step->from, bytes_max, step);
+        if (status != RD_OK)
+            return status;
+        bytes_max /= 2;
+    } while (step->problem_count > RD_PROBLEMS_MAX && bytes_max != 0);
+    size_t count = step->problem_count < RD_PROBLEMS_MAX ? (size_t)step->problem_count : RD_PROBLEMS_MAX;
+    for (size_t i = 0; i < count; i++)
+        offline->problems[i] = problem_of(&step->problems[i]);
+    response->verification = (struct rd_response_verification){
+        .from = step->from,
+        .next = step->next,
+        .entries = step->entries,
+        .bytes = step->bytes,
+        .problem_count = step->problem_count,
+        .problems = offline->problems,
+        .listed_count = count,
+    };
     return RD_OK;
 }
 
@@ -287,6 +336,7 @@ static do_function *const doers[] = {
     [RD_OPCODE_EXISTS] = do_exists,      [RD_OPCODE_METADATA] = do_metadata,
     [RD_OPCODE_LAST] = do_last,          [RD_OPCODE_ITERATE] = do_iterate,
     [RD_OPCODE_CREATE] = do_info,        [RD_OPCODE_INFO] = do_info,
+    [RD_OPCODE_VERIFY] = do_verify,
 };
 
 /* What the engine's blocking calls tell by a status alone, in words. */
@@ -444,12 +494,28 @@ static struct rd_slice name_of(const char *path)
     return name;
 }
 
+/* The store's settings as its companion has them; for a new store the companion is written. */
+static enum rd_status settle(const struct rd_options *options, enum rd_backend_access access,
+                             struct rd_json_settings *ret_settings, struct rd_error *ret_error)
+{
+    struct rd_json_settings settings = {.durability = RD_MESSAGE_DURABILITY_DEFAULT};
+    if (access != RD_BACKEND_MAKE_NEW)
+        settings = rd_companion_load(options->file_path);
+    settings.batch_marker_off = settings.batch_marker_off || options->no_batch_marker;
+    *ret_settings = settings;
+    return access == RD_BACKEND_MAKE_NEW ? rd_companion_save(options->file_path, &settings, ret_error) : RD_OK;
+}
+
 enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access,
                                  struct rd_backend **ret_backend, struct rd_error *ret_error)
 {
     struct stat file;
     if (access == RD_BACKEND_MAKE_NEW && lstat(options->file_path, &file) == 0)
         return rd_error_set(ret_error, RD_CONFLICT, 0, "%s exists already", options->file_path);
+    struct rd_json_settings settings;
+    enum rd_status status = settle(options, access, &settings, ret_error);
+    if (status != RD_OK)
+        return status;
     struct offline *offline = calloc(1, sizeof *offline);
     if (offline == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
@@ -460,9 +526,13 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
         .durability = (enum rd_durability)options->durability,
         .create = access == RD_BACKEND_MAKE || access == RD_BACKEND_MAKE_NEW,
         .read_only = access == RD_BACKEND_READ,
+        .batch_marker_off = settings.batch_marker_off,
     };
-    enum rd_status status = rd_store_open(options->file_path, &store_options, &offline->store, ret_error);
+    status = rd_store_open(options->file_path, &store_options, &offline->store, ret_error);
     if (status != RD_OK) {
+        struct rd_json_settings none = {.durability = RD_MESSAGE_DURABILITY_DEFAULT};
+        if (access == RD_BACKEND_MAKE_NEW && rd_companion_save(options->file_path, &none, NULL) != RD_OK)
+            fprintf(stderr, "rdrive: %s" RD_JSON_SETTINGS_SUFFIX " is left\n", options->file_path);
         free(offline);
         return status;
     }

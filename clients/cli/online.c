@@ -17,8 +17,10 @@ struct online {
     struct rdrive_entries entries;
     struct rdrive_stores stores;
     struct rdrive_store_info info;
+    struct rdrive_verification verification;
     struct rd_response_item *items;
     struct rd_response_store *rows;
+    struct rd_response_problem *problems;
 };
 
 static void forget(struct online *online)
@@ -26,10 +28,13 @@ static void forget(struct online *online)
     rdrive_values_free(&online->values);
     rdrive_entries_free(&online->entries);
     rdrive_stores_free(&online->stores);
+    rdrive_verification_free(&online->verification);
     free(online->items);
     free(online->rows);
+    free(online->problems);
     online->items = NULL;
     online->rows = NULL;
+    online->problems = NULL;
 }
 
 static struct rdrive_key key_of(const struct rd_message_key *key)
@@ -288,6 +293,45 @@ static enum rdrive_status do_info(struct online *online, const struct rd_request
     return status != RDRIVE_OK ? status : set_rows(online, &online->info, 1, response);
 }
 
+static enum rdrive_status do_reopen(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    (void)request;
+    enum rdrive_status status = rdrive_reopen_store(online->client, &online->info);
+    return status != RDRIVE_OK ? status : set_rows(online, &online->info, 1, response);
+}
+
+static enum rdrive_status do_verify(struct online *online, const struct rd_request *request,
+                                    struct rd_response *response)
+{
+    struct rdrive_verification *step = &online->verification;
+    enum rdrive_status status =
+        rdrive_verify(online->client, request->verify_from, request->verify_bytes_max, step);
+    if (status != RDRIVE_OK)
+        return status;
+    online->problems = calloc(step->listed_count + 1, sizeof *online->problems);
+    if (online->problems == NULL)
+        return RDRIVE_NO_MEMORY;
+    for (size_t i = 0; i < step->listed_count; i++) {
+        const struct rdrive_problem *problem = &step->problems[i];
+        online->problems[i] = (struct rd_response_problem){.kind = (enum rd_message_problem_kind)problem->kind,
+                                                           .live = problem->live,
+                                                           .offset = problem->offset,
+                                                           .len = problem->len,
+                                                           .key_hash = problem->key_hash};
+    }
+    response->verification = (struct rd_response_verification){
+        .from = step->from,
+        .next = step->next,
+        .entries = step->entries,
+        .bytes = step->bytes,
+        .problem_count = step->problem_count,
+        .problems = online->problems,
+        .listed_count = step->listed_count,
+    };
+    return RDRIVE_OK;
+}
+
 /* As do_create about the NUL. */
 static enum rdrive_status do_drop(struct online *online, const struct rd_request *request,
                                   struct rd_response *response)
@@ -315,6 +359,8 @@ static do_function *const doers[] = {
     [RD_OPCODE_CREATE] = do_create,
     [RD_OPCODE_INFO] = do_info,
     [RD_OPCODE_DROP] = do_drop,
+    [RD_OPCODE_VERIFY] = do_verify,
+    [RD_OPCODE_REOPEN] = do_reopen,
 };
 
 static enum rd_status give_answer(const struct online *online, enum rdrive_status status,
@@ -404,7 +450,11 @@ enum rd_status rd_online_create(const struct rd_options *options, struct rd_back
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
     online->backend.calls = &calls;
     struct rdrive_options client_options = {
-        .server = options->server, .unix_path = options->unix_path, .store = options->store};
+        .server = options->server,
+        .unix_path = options->unix_path,
+        .store = options->store,
+        .request_timeout_ms = options->timeout_ms,
+    };
     enum rdrive_status status = rdrive_client_create(&client_options, &online->client);
     if (status != RDRIVE_OK) {
         free(online);

@@ -24,6 +24,7 @@ enum {
     OPTION_IF_ABSENT,
     OPTION_IF_PRESENT,
     OPTION_IF_VERSION,
+    OPTION_NO_BATCH_MARKER,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -46,10 +47,49 @@ static const struct option long_options[] = {
     {"if-absent", no_argument, NULL, OPTION_IF_ABSENT},
     {"if-present", no_argument, NULL, OPTION_IF_PRESENT},
     {"if-version", required_argument, NULL, OPTION_IF_VERSION},
+    {"no-batch-marker", no_argument, NULL, OPTION_NO_BATCH_MARKER},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
 };
+
+static const struct {
+    int option;
+    unsigned bit;
+    const char *text;
+} limited[] = {
+    {OPTION_KEY_HEX, RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
+    {OPTION_HASH, RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
+    {'f', RD_OPTION_INPUT, "-f does"},
+    {OPTION_CONFIRM, RD_OPTION_CONFIRM, "--confirm does"},
+    {OPTION_SETTINGS, RD_OPTION_SETTINGS, "--settings does"},
+    {OPTION_DURABILITY, RD_OPTION_DURABILITY, "--durability does"},
+    {OPTION_AFTER, RD_OPTION_AFTER, "--after does"},
+    {OPTION_LIMIT, RD_OPTION_LIMIT, "--limit does"},
+    {OPTION_TARGET, RD_OPTION_TARGET, "--target does"},
+    {OPTION_RANGE, RD_OPTION_RANGE, "--range does"},
+    {OPTION_IF_ABSENT, RD_OPTION_CONDITION, "conditions do"},
+    {OPTION_IF_PRESENT, RD_OPTION_CONDITION, "conditions do"},
+    {OPTION_IF_VERSION, RD_OPTION_CONDITION, "conditions do"},
+    {OPTION_NO_BATCH_MARKER, RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
+};
+#define LIMITED_COUNT (sizeof limited / sizeof limited[0])
+
+static unsigned bit_of(int option)
+{
+    for (size_t i = 0; i < LIMITED_COUNT; i++)
+        if (limited[i].option == option)
+            return limited[i].bit;
+    return 0;
+}
+
+const char *rd_options_text(unsigned bits)
+{
+    for (size_t i = 0; i < LIMITED_COUNT; i++)
+        if ((limited[i].bit & bits) != 0)
+            return limited[i].text;
+    return "";
+}
 
 static bool parse_number(const char *name, const char *text, uint64_t *ret_number)
 {
@@ -187,6 +227,9 @@ static bool set_option(int option, const char *value, struct rd_options *options
     case OPTION_IF_PRESENT:
     case OPTION_IF_VERSION:
         return set_condition(option, value, options);
+    case OPTION_NO_BATCH_MARKER:
+        options->no_batch_marker = true;
+        return true;
     case 'h':
     case OPTION_HELP:
         options->help = true;
@@ -222,6 +265,7 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
             break;
         if (!set_option(option, optarg, &options))
             return false;
+        options.given |= bit_of(option);
     }
     if (!fits_together(&options, options.server != NULL))
         return false;

@@ -11,6 +11,21 @@
 /* The program's exit codes. */
 enum { RD_EXIT_DONE = 0, RD_EXIT_FAILED = 1, RD_EXIT_USAGE = 2, RD_EXIT_NOT_FOUND = 3 };
 
+/* Options that go with some commands only. */
+enum {
+    RD_OPTION_KEY_FORM = 1u << 0, /* --key-hex, --hash */
+    RD_OPTION_INPUT = 1u << 1,
+    RD_OPTION_CONFIRM = 1u << 2,
+    RD_OPTION_SETTINGS = 1u << 3,
+    RD_OPTION_DURABILITY = 1u << 4,
+    RD_OPTION_AFTER = 1u << 5,
+    RD_OPTION_LIMIT = 1u << 6,
+    RD_OPTION_TARGET = 1u << 7,
+    RD_OPTION_RANGE = 1u << 8,
+    RD_OPTION_CONDITION = 1u << 9, /* --if-absent, --if-present, --if-version */
+    RD_OPTION_NO_BATCH_MARKER = 1u << 10
+};
+
 /* Borrows from argv and the environment. */
 struct rd_options {
     const char *server;                    /* NULL: the client's default */
@@ -26,12 +41,15 @@ struct rd_options {
     struct rd_message_condition target_condition; /* --if-absent, which rename takes for the new key */
     bool key_hex;                                 /* keys are given in hex */
     bool key_hash;                                /* a hash is given in place of a key */
+    bool no_batch_marker;                         /* create; with --file all that write */
     bool json;
     bool help;
     bool version;
     enum rd_message_durability durability;
     uint64_t after_offset; /* iterate */
     uint64_t limit;        /* iterate; 0: all */
+    uint32_t timeout_ms;   /* of one request to a server; 0: the client's default. Not on the command line */
+    unsigned given;        /* RD_OPTION_* that were */
     const char *command;   /* NULL: none given */
     char **args;           /* what follows the command */
     size_t arg_count;
@@ -40,5 +58,8 @@ struct rd_options {
 /* False: what is wrong has been said on standard error. server_default: the environment's, or NULL. argv is
  * reordered. */
 bool rd_options_parse(int argc, char **argv, const char *server_default, struct rd_options *ret_options);
+
+/* How the options of the lowest bit of RD_OPTION_* are written. */
+const char *rd_options_text(unsigned bits);
 
 #endif

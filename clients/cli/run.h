@@ -26,6 +26,7 @@ int rd_run_fail(const struct rd_run *run);
 /* Commands that are more than a request and its answer. Each returns the exit code. */
 int rd_run_write(struct rd_run *run, struct rd_backend *backend);   /* value.c */
 int rd_run_read(struct rd_run *run, struct rd_backend *backend);    /* value.c */
+int rd_run_verify(struct rd_run *run, struct rd_backend *backend);  /* verify.c */
 int rd_run_import(struct rd_run *run, struct rd_backend *backend);  /* import.c */
 int rd_run_iterate(struct rd_run *run, struct rd_backend *backend); /* commands.c */
 int rd_run_exists(struct rd_run *run, struct rd_backend *backend);  /* commands.c */

@@ -77,7 +77,7 @@ def test_forms_of_output(tool):
     assert re.fullmatch(rb"9555e8555c62dcfd 0 5 [0-9a-f]{8}\n", tool.ok("iterate"))
     info = tool.ok("info").decode()
     assert "entries 1\n" in info and "tail 25\n" in info and "\nstate " in info
-    assert re.search("\nbatch_marker false\ngeneration (?!0{16})[0-9a-f]{16}\n", info)
+    assert re.search("\nbatch_marker true\ngeneration (?!0{16})[0-9a-f]{16}\n", info)
     assert tool.ok("exists", "hello") == b""
     assert tool.ok("delete", "hello") == b""
     assert tool.ok("delete", "hello") == b""

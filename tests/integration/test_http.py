@@ -186,7 +186,7 @@ def test_info(curl):
     assert fresh["name"] == curl.store
     assert (fresh["entries"], fresh["tail"], fresh["dead_bytes"], fresh["state"]) == (0, 0, 0, "open")
     assert fresh["durability"] == "sync"
-    assert fresh["batch_marker"] is False
+    assert fresh["batch_marker"] is True
     assert re.fullmatch("[0-9a-f]{16}", fresh["generation"]) and int(fresh["generation"], 16) != 0
     curl.put("a", b"x" * 100)
     curl.put("b", b"x" * 100)

@@ -37,7 +37,7 @@ OPERATIONS = table()
 
 
 def test_the_table_is_read():
-    assert len(OPERATIONS) == 20 and OPERATIONS["write"] == 0x10
+    assert len(OPERATIONS) == 22 and OPERATIONS["write"] == 0x10
 
 
 # ---- the client library ---------------------------------------------------------------------------------------------
@@ -72,13 +72,15 @@ def test_client_library(outcomes, face):
 
 # ---- engine ---------------------------------------------------------------------------------------------------------
 
-# ping, stores, create and drop are the server's; a read in parts is a read, since its value is a map.
+# ping, stores, create and drop are the server's; a read in parts is a read, since its value is a map; a reopen is a
+# close and an open.
 BLOCKING_ENGINE = {
     "write": "rd_store_write", "write_stream": "rd_store_write_stream", "batch_write": "rd_store_batch_write",
     "rename": "rd_store_rename", "copy": "rd_store_copy", "transfer": "rd_store_transfer", "delete": "rd_store_delete",
     "batch_delete": "rd_store_batch_delete", "read": "rd_store_read", "batch_read": "rd_store_batch_read",
     "exists": "rd_store_exists", "metadata": "rd_store_find", "last": "rd_store_read_last_entry", "iterate": "rd_cursor_open",
     "read_stream": "rd_store_read", "info": "rd_store_info", "create": "rd_store_open",
+    "verify": "rd_store_verify", "reopen": "rd_store_close",
 }
 # Writers only, as reading never waits; copy and transfer are sequences of these.
 ASYNC_ENGINE = {"write": "RD_OP_WRITE", "write_stream": "RD_OP_STREAM", "batch_write": "RD_OP_BATCH_WRITE", "rename": "RD_OP_RENAME",
@@ -134,6 +136,8 @@ def test_http(daemon, key):
         "batch_delete": curl.post("batch/delete", {"keys": [form]}),
         "stores": curl.request("GET", "/v1/stores"),
         "info": curl.request("GET", "/v1/stores/parity-http"),
+        "verify": curl.request("POST", "verify"),
+        "reopen": curl.request("POST", "reopen"),
         "ping": curl.request("GET", "/healthz"),
         "drop": curl.drop(),
     }
@@ -172,6 +176,8 @@ def test_cli(daemon, by_hash):
         "batch_delete": tool.run("batch-delete", stdin=keys),
         "stores": tool.run("stores"),
         "info": tool.run("info"),
+        "verify": tool.run("verify"),
+        "reopen": tool.run("reopen"),
         "drop": tool.run("drop", "--confirm", "parity-cli"),
     }
     other.ok("drop", "--confirm", "parity-cli-other")

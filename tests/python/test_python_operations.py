@@ -113,7 +113,7 @@ def test_stores(face, daemon):
         other = face.client.store(name)
         assert other.name == name and face.client.info(name).state == rdrive.StoreState.OPEN
         assert face.client.info(name) == info and info.generation not in (0, face.info().generation)
-        assert not info.batch_marker
+        assert info.batch_marker
         with pytest.raises(rdrive.Conflict):
             face.client.create(name)
     finally:

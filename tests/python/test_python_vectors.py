@@ -9,8 +9,9 @@ import pytest
 
 import rdrive
 from harness.daemon import REPOSITORY
-from rdrive import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata, StoreInfo,
-                    StoreState, StreamHead, Transferred, Value, Version, Written, codec)
+from rdrive import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata, Problem,
+                    ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, VerifyStep, Version, Written,
+                    codec)
 
 VECTORS = [vector for path in sorted(glob.glob(os.path.join(REPOSITORY, "tests", "vectors", "*.json")))
            for vector in json.load(open(path, encoding="utf-8"))]
@@ -97,6 +98,18 @@ FRAMES = {
     "create of a store that exists": (codec.create("default"), Raises(rdrive.Conflict, "exists")),
     "info": (codec.info(""), DEFAULT_ROW),
     "drop": (codec.drop("old"), None),
+    "verify, a first step of at most 64 bytes": (codec.verify("", 0, 64), VerifyStep(145, 33, 2, 112, 0, [])),
+    "verify, the last step, with problems": (
+        codec.verify("photos", 256), VerifyStep(256, 0, 3, 256, 5, [
+            Problem(ProblemKind.PAYLOAD, True, 128, 40, BETA), Problem(ProblemKind.PAD, False, 33, 31, BETA),
+            Problem(ProblemKind.BATCH, False, 32, 1, ALPHA), Problem(ProblemKind.CHAIN, False, 0, 32, KeyHash(0))])),
+    "verify from behind the end": (codec.verify("", 1 << 63), Raises(rdrive.InvalidArgument, "behind")),
+    "verify whose body is cut": (Raw(codec.VERIFY, bytes(9)), Raises(rdrive.InvalidArgument, "middle of a field")),
+    "reopen": (codec.reopen(""), DEFAULT_ROW),
+    "reopen of a store that still cannot be written": (
+        codec.reopen("old"), StoreInfo("old", StoreState.READ_ONLY, "bytes 0 to 33 are damaged", 2, 124, 124, 0,
+                                       Durability.SYNC, 0, 7, False)),
+    "reopen twice at once": (codec.reopen(""), Raises(rdrive.Unavailable, "being reopened")),
     "ping with a flag": (Raw(codec.PING, b"", flags=1), Raises(rdrive.InvalidArgument, "flags")),
     "unknown operation": (Raw(0x7f, b"whatever"), Raises(rdrive.Unsupported, "does not know")),
     "read whose key is cut": (Raw(codec.READ, b"\0" + raw_key(b"alpha")[:-1]),

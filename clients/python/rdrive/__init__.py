@@ -13,16 +13,18 @@ from .errors import (Conflict, ConnectFailed, ConnectionLost, Corrupt, Forbidden
                      KeyCollision, KeyNotFound, NoMemory, NoSpace, NotAStore, Overloaded, PreconditionFailed,
                      ProtocolError, RangeNotSatisfiable, RdriveError, Status, StoreNotFound, Timeout, TooLarge,
                      Unauthorized, Unavailable, Unsupported)
-from .types import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata,
-                    StoreInfo, StoreState, StreamHead, Transferred, Value, Version, Written)
+from .types import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata, Problem,
+                    ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, Verification, VerifyStep, Version,
+                    Written)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "aio", "BatchDeleted", "BatchWritten", "Client", "Conflict", "ConnectFailed", "ConnectionLost", "Copied",
-    "Corrupt", "Deleted", "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision", "KeyHash",
-    "KeyNotFound", "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded", "PreconditionFailed",
-    "ProtocolError", "RangeNotSatisfiable", "RdriveError", "ReadStream", "Status", "Store", "StoreInfo",
-    "StoreNotFound", "StoreState", "StreamHead", "Timeout", "TooLarge", "Transferred", "Unauthorized", "Unavailable",
-    "Unsupported", "Value", "Version", "Written", "open",
+    "Corrupt", "Deleted", "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision",
+    "KeyHash", "KeyNotFound", "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded",
+    "PreconditionFailed", "Problem", "ProblemKind", "ProtocolError", "RangeNotSatisfiable", "RdriveError",
+    "ReadStream", "Status", "Store", "StoreInfo", "StoreNotFound", "StoreState", "StreamHead", "Timeout",
+    "TooLarge", "Transferred", "Unauthorized", "Unavailable", "Unsupported", "Value", "Verification", "VerifyStep",
+    "Version", "Written", "open",
 ]

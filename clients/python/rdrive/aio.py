@@ -24,7 +24,8 @@ from . import address, codec
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, ProtocolError, RdriveError, Timeout
 from .session import Download, Exchange, Session
 from .types import (BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted, Durability, Entry,
-                    Key, Limits, Metadata, StoreInfo, StreamHead, Transferred, Value, Version, Written)
+                    Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value, Verification, Version,
+                    Written)
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -226,7 +227,7 @@ class Client:
         return await self.call(codec.stores())
 
     async def create(self, name: str, settings: Optional[Mapping[str, object]] = None) -> StoreInfo:
-        """A new store; settings such as {"durability": "interval:500"}. Conflict: it exists."""
+        """A new store; settings such as {"durability": "interval:500", "batch_marker": False}. Conflict: it exists."""
         return await self.call(codec.create(name, settings))
 
     async def info(self, name: str = "default") -> StoreInfo:
@@ -236,6 +237,12 @@ class Client:
     async def drop(self, name: str) -> None:
         """Deletes a store and all that is in it. "default" cannot be dropped: Forbidden."""
         await self.call(codec.drop(name))
+
+    async def reopen(self, name: str = "default") -> StoreInfo:
+        """Has the server close a store and open it again, with all the recovery of a start: for one that has become
+        READ_ONLY or is FAILED, once the cause is gone. Meanwhile it is Unavailable to everybody. Any error but
+        StoreNotFound, Conflict and Unavailable says why it does not serve now."""
+        return await self.call(codec.reopen(name))
 
     async def call(self, request: codec.Request[T]) -> T:
         """Sends any request of rdrive.codec and waits for its answer."""
@@ -551,6 +558,26 @@ class Store:
 
     async def create(self, settings: Optional[Mapping[str, object]] = None) -> StoreInfo:
         return await self.client.create(self.name, settings)
+
+    async def reopen(self) -> StoreInfo:
+        """As Client.reopen."""
+        return await self.client.reopen(self.name)
+
+    async def verify(self, progress: Optional[Progress] = None, *, step: int = 0) -> Verification:
+        """Looks at every entry of the store, newest first, for damage, while it serves. progress: called behind each
+        step with the bytes done and those there are; what it raises ends the look. step: bytes of one (0: as many as
+        the server likes)."""
+        found = Verification()
+        start, total = 0, None
+        while True:
+            one = await self.client.call(codec.verify(self.name, start, step))
+            total = one.start if total is None else total
+            found.add(one)
+            if progress is not None:
+                progress(found.bytes, total)
+            start = one.next
+            if start == 0:
+                return found
 
     async def info(self) -> StoreInfo:
         return await self.client.info(self.name)

@@ -15,7 +15,8 @@ from typing import (Any, Callable, Generic, Iterable, List, Mapping, NamedTuple,
 from .errors import (Corrupt, InvalidArgument, ProtocolError, RdriveError, Status, TooLarge, Unsupported,
                      error_of)
 from .types import (BatchDeleted, BatchWritten, Bytes, Copied, Deleted, Durability, Entry, Key, KeyHash, Limits,
-                    Metadata, StoreInfo, StoreState, StreamHead, Transferred, Value, Version, Written)
+                    Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, VerifyStep,
+                    Version, Written)
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ WINDOW_LEN = 1 << 20
 PING = 0x02
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
-STORES, CREATE, INFO, DROP = range(0x30, 0x34)
+STORES, CREATE, INFO, DROP, VERIFY, REOPEN = range(0x30, 0x36)
 
 CHUNK, END, ABORT, CREDIT = range(0x40, 0x44)
 """The opcodes of a stream's parts."""
@@ -376,6 +377,18 @@ def drop(store: str, confirm: Optional[str] = None) -> Request[None]:
     return Request(DROP, [name_bytes(store) + name_bytes(store if confirm is None else confirm)], nothing)
 
 
+def reopen(store: str) -> Request[StoreInfo]:
+    return Request(REOPEN, [name_bytes(store)], store_row)
+
+
+def verify(store: str, start: int = 0, bytes_max: int = 0) -> Request[VerifyStep]:
+    """One step of a look at the entries that end at `start` and below it, which is 0 (from the newest) or the `next` of
+    the step before; it ends with the entry that makes it `bytes_max` (0: as many as the server likes) or more."""
+    unsigned("start", start, 64)
+    unsigned("bytes_max", bytes_max, 64)
+    return Request(VERIFY, [name_bytes(store) + struct.pack("<QQ", start, bytes_max)], verify_step)
+
+
 def unsigned(name: str, value: int, bits: int) -> None:
     if not 0 <= value < 1 << bits:
         raise InvalidArgument(f"{name} is a number from 0 to 2^{bits} - 1")
@@ -506,6 +519,25 @@ def entries_of(body: bytes) -> List[Entry]:
         key_hash, offset, length, crc32 = reader.take("<QQQI")
         entries.append(Entry(KeyHash(key_hash), offset, length, crc32))
     return entries
+
+
+def problem_kind_of(value: int) -> Union[ProblemKind, int]:
+    try:
+        return ProblemKind(value)
+    except ValueError:
+        return value
+
+
+def verify_step(body: bytes) -> VerifyStep:
+    reader = Reader(body)
+    start, following, entries, length, problem_count, listed = reader.take("<QQQQQI")
+    if following > start or listed > problem_count:
+        raise ProtocolError("an answer about a step of a look that makes no sense")
+    problems = []
+    for _ in range(listed):
+        kind, live, offset, damaged, key_hash = reader.take("<BBQQQ")
+        problems.append(Problem(problem_kind_of(kind), bool(live), offset, damaged, KeyHash(key_hash)))
+    return VerifyStep(start, following, entries, length, problem_count, problems)
 
 
 def store_rows(body: bytes) -> List[StoreInfo]:

@@ -2,8 +2,9 @@
 """What the operations take and answer. Offsets and tails are positions in the store's file, lengths are bytes."""
 from __future__ import annotations
 
+import dataclasses
 import enum
-from typing import Any, NamedTuple, Optional, Protocol, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Union
 
 
 class KeyHash(int):
@@ -204,6 +205,75 @@ class StoreInfo(NamedTuple):
     """random, new with the store's file; 0: it failed, or the server does not tell"""
     batch_marker: bool = False
     """a batch takes effect as a whole or not at all, over a crash too"""
+
+
+class ProblemKind(enum.IntEnum):
+    PAYLOAD = 1
+    """a value's bytes do not match their checksum"""
+    PAD = 2
+    """bytes between entries are not zeros; no value is lost by it"""
+    BATCH = 3
+    """a batch's marker counts entries that are not there"""
+    CHAIN = 4
+    """these bytes cannot be told apart into entries"""
+
+
+class Problem(NamedTuple):
+    """Damage that verify has found in a store's file."""
+
+    kind: Union[ProblemKind, int]
+    """a plain int where a newer server tells of one that is not known here"""
+    live: bool
+    """a key's value"""
+    offset: int
+    """where the damaged bytes begin"""
+    length: int
+    key_hash: KeyHash
+    """0 with CHAIN"""
+
+
+class VerifyStep(NamedTuple):
+    """One step of a look at a store's entries, newest first."""
+
+    start: int
+    """the end of the newest entry that was looked at"""
+    next: int
+    """where the next step goes on; 0: the file's beginning was reached"""
+    entries: int
+    bytes: int
+    problem_count: int
+    problems: List[Problem]
+    """the first of them"""
+
+
+Progress = Callable[[int, int], Any]
+"""Called with how many bytes are done, and of how many."""
+
+PROBLEMS_MAX = 1000
+"""How many a Verification lists."""
+
+
+@dataclasses.dataclass
+class Verification:
+    """What a look at all entries of a store has found."""
+
+    entries: int = 0
+    """looked at, those of deleted and replaced values included"""
+    bytes: int = 0
+    """of the file that was looked at"""
+    problem_count: int = 0
+    problems: List[Problem] = dataclasses.field(default_factory=list)
+    """the first 1,000, newest first"""
+
+    @property
+    def ok(self) -> bool:
+        return self.problem_count == 0
+
+    def add(self, step: VerifyStep) -> None:
+        self.entries += step.entries
+        self.bytes += step.bytes
+        self.problem_count += step.problem_count
+        self.problems += step.problems[:PROBLEMS_MAX - len(self.problems)]
 
 
 class Value(bytes):

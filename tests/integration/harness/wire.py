@@ -13,7 +13,7 @@ HELLO = MAGIC + struct.pack("<HHI", VERSION, 0, 0)
 PING, WRITE, BATCH_WRITE, DELETE, BATCH_DELETE = 0x02, 0x10, 0x12, 0x16, 0x17
 WRITE_STREAM, RENAME, COPY, TRANSFER = 0x11, 0x13, 0x14, 0x15
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26
-STORES, CREATE, INFO, DROP = 0x30, 0x31, 0x32, 0x33
+STORES, CREATE, INFO, DROP, VERIFY, REOPEN = 0x30, 0x31, 0x32, 0x33, 0x34, 0x35
 CHUNK, END, ABORT, CREDIT = 0x40, 0x41, 0x42, 0x43
 
 OK, INVALID_ARGUMENT, KEY_NOT_FOUND, STORE_NOT_FOUND = 0, 1, 4, 5
@@ -22,6 +22,7 @@ CORRUPT, UNAVAILABLE, NO_SPACE, UNSUPPORTED = 17, 18, 19, 20
 
 DEFAULT_DURABILITY, SYNC, INTERVAL, NONE = 0, 1, 2, 3
 STATES = ("open", "read_only", "failed")
+PROBLEMS = {1: "payload", 2: "pad", 3: "batch", 4: "chain"}
 ALL_ONES = 2 ** 64 - 1
 
 Condition = collections.namedtuple("Condition", "kind offset crc32")
@@ -171,6 +172,20 @@ def store_rows(body):
                      "generation": generation, "batch_marker": bool(batch_marker)})
     assert at == len(body)
     return rows
+
+
+def verify_answer(body):
+    """One step, its problems in HTTP's words."""
+    step = exactly("<QQQQQI", body[:44], "from", "next", "entries", "bytes", "problem_count", "listed")
+    assert len(body) == 44 + 26 * step["listed"]
+    problems = []
+    for at in range(44, len(body), 26):
+        kind, live, offset, length, key_hash = struct.unpack_from("<BBQQQ", body, at)
+        assert live in (0, 1)
+        problems.append({"kind": PROBLEMS[kind], "live": bool(live), "offset": offset, "length": length,
+                         "key_hash": f"{key_hash:016x}"})
+    assert step.pop("listed") == len(problems) <= step["problem_count"]
+    return {**step, "problems": problems}
 
 
 class Wire:
@@ -348,6 +363,14 @@ class Wire:
     def create(self, store, settings=b""):
         row, = store_rows(self.call(CREATE, store_bytes(store) + struct.pack("<I", len(settings)) + settings))
         return row
+
+    def reopen(self):
+        row, = store_rows(self.call(REOPEN, store_bytes(self.store)))
+        return row
+
+    def verify(self, start=0, bytes_max=0):
+        """One step."""
+        return verify_answer(self.call(VERIFY, store_bytes(self.store) + struct.pack("<QQ", start, bytes_max)))
 
     def drop(self, store, confirm=None):
         assert self.call(DROP, store_bytes(store) + store_bytes(store if confirm is None else confirm)) == b""

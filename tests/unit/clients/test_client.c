@@ -335,6 +335,53 @@ static void test_stores_and_what_is_made_of_info(void **state)
     finish(&fake);
 }
 
+static void test_steps_of_a_look_and_a_reopen(void **state)
+{
+    (void)state;
+    struct rd_response_problem problems[] = {
+        {.kind = RD_MESSAGE_PROBLEM_PAYLOAD, .live = true, .offset = 64, .len = 5, .key_hash = 9},
+        {.kind = (enum rd_message_problem_kind)77, .offset = 1, .len = 2, .key_hash = 3}, /* of a newer server */
+    };
+    struct rd_response_store row = {.name = {(const uint8_t *)"photos", 6}, .entries = 4};
+    struct fake fake = {.response = {.verification = {.from = 900,
+                                                      .next = 128,
+                                                      .entries = 7,
+                                                      .bytes = 772,
+                                                      .problem_count = 3,
+                                                      .problems = problems,
+                                                      .listed_count = 2},
+                                     .stores = &row,
+                                     .store_count = 1}};
+    start(&fake, NULL);
+    struct rdrive_client *client = connect_to(&fake, 10000);
+    struct rdrive_store_info info;
+    assert_int_equal(rdrive_reopen_store(client, NULL), RDRIVE_OK);
+    assert_int_equal(rdrive_reopen_store(client, &info), RDRIVE_OK);
+    assert_string_equal(info.name, "photos");
+    struct rdrive_verification step;
+    assert_int_equal(rdrive_verify(client, 900, 64, &step), RDRIVE_OK);
+    assert_int_equal(step.from, 900);
+    assert_int_equal(step.entries, 7);
+    assert_int_equal(step.bytes, 772);
+    assert_int_equal(step.problem_count, 3);
+    assert_int_equal(step.listed_count, 2);
+    assert_int_equal(step.problems[0].kind, RDRIVE_PROBLEM_PAYLOAD);
+    assert_true(step.problems[0].live);
+    assert_int_equal(step.problems[0].offset, 64);
+    assert_int_equal(step.problems[0].len, 5);
+    assert_int_equal(step.problems[0].key_hash, 9);
+    assert_int_equal(step.problems[1].kind, 77);
+    rdrive_verification_free(&step);
+    rdrive_verification_free(&step);
+    assert_int_equal(step.next, 128);
+    rdrive_client_destroy(client);
+    stop(&fake);
+    assert_int_equal(fake.last->opcode, RD_OPCODE_VERIFY);
+    assert_int_equal(fake.last->verify_from, 900);
+    assert_int_equal(fake.last->verify_bytes_max, 64);
+    finish(&fake);
+}
+
 static void test_a_refusal_keeps_the_connection_and_tells_why(void **state)
 {
     (void)state;
@@ -481,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_a_read_owns_its_value_beyond_the_next_call),
         cmocka_unit_test(test_batches_and_walks),
         cmocka_unit_test(test_stores_and_what_is_made_of_info),
+        cmocka_unit_test(test_steps_of_a_look_and_a_reopen),
         cmocka_unit_test(test_a_refusal_keeps_the_connection_and_tells_why),
         cmocka_unit_test(test_a_lost_connection_is_an_error_once),
         cmocka_unit_test(test_a_connection_that_was_closed_meanwhile_is_made_anew),

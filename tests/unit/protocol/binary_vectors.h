@@ -50,6 +50,20 @@ static struct rd_response_store store_rows[] = {
      .state = RD_MESSAGE_STORE_FAILED,
      .reason = TEXT("not a store")},
 };
+static struct rd_response_store damaged_row = {.name = TEXT("old"),
+                                               .entries = 2,
+                                               .tail = 124,
+                                               .file_size = 124,
+                                               SYNC,
+                                               .state = RD_MESSAGE_STORE_READ_ONLY,
+                                               .reason = TEXT("bytes 0 to 33 are damaged"),
+                                               .generation = 7};
+static struct rd_response_problem found_problems[] = {
+    {.kind = RD_MESSAGE_PROBLEM_PAYLOAD, .live = true, .offset = 128, .len = 40, .key_hash = BETA_HASH},
+    {.kind = RD_MESSAGE_PROBLEM_PAD, .offset = 33, .len = 31, .key_hash = BETA_HASH},
+    {.kind = RD_MESSAGE_PROBLEM_BATCH, .offset = 32, .len = 1, .key_hash = ALPHA_HASH},
+    {.kind = RD_MESSAGE_PROBLEM_CHAIN, .len = 32},
+};
 static struct rd_response_store new_row = {.name = TEXT("new"), INTERVAL(500), .generation = 7};
 
 #define CHUNK(text)                                                                                               \
@@ -129,6 +143,19 @@ static const struct answer answers[] = {
     {"create of a store that exists", {.status = RD_CONFLICT, .message = "the store exists"}},
     {"info", {.stores = store_rows, .store_count = 1}},
     {"drop", {.status = RD_OK}},
+    {"verify, a first step of at most 64 bytes",
+     {.verification = {.from = 145, .next = 33, .entries = 2, .bytes = 112}}},
+    {"verify, the last step, with problems",
+     {.verification = {.from = 256,
+                       .entries = 3,
+                       .bytes = 256,
+                       .problem_count = 5,
+                       .problems = found_problems,
+                       .listed_count = 4}}},
+    {"verify from behind the end", {.status = RD_INVALID_ARGUMENT, .message = "from lies behind the store's end"}},
+    {"reopen", {.stores = store_rows, .store_count = 1}},
+    {"reopen of a store that still cannot be written", {.stores = &damaged_row, .store_count = 1}},
+    {"reopen twice at once", {.status = RD_UNAVAILABLE, .message = "store 'default' is being reopened"}},
     {"write_stream, its length announced", {.tail = 33, ALPHA, SYNC}},
     {"write_stream of unknown length where the key is absent, with credit",
      {.offset = 64, .tail = 124, BETA, NONE}},

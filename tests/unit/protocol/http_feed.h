@@ -170,6 +170,12 @@ static void dump(struct rd_buffer *log, const struct rd_request *request, bool w
             rd_buffer_printf(log, " after=%llu", (unsigned long long)request->after_offset);
         if (request->limit != 0)
             rd_buffer_printf(log, " limit=%u", request->limit);
+        if (request->verify_from != 0)
+            dump_number(log, " from=", request->verify_from);
+        if (request->verify_bytes_max != 0)
+            dump_number(log, " bytes=", request->verify_bytes_max);
+        if (request->verify_whole)
+            rd_buffer_append_string(log, " whole");
     }
     rd_buffer_append_string(log, request->close_after ? " close\n" : "\n");
 }

@@ -80,6 +80,12 @@ static struct rd_request samples[] = {
     {.opcode = RD_OPCODE_CREATE, .store = TEXT("new"), .settings = TEXT("{\"durability\":\"none\"}")},
     {.opcode = RD_OPCODE_INFO},
     {.opcode = RD_OPCODE_DROP, .store = TEXT("old"), .confirm = TEXT("old")},
+    {.opcode = RD_OPCODE_VERIFY,
+     .store = TEXT("s"),
+     .verify_from = 0x123456789abc,
+     .verify_bytes_max = UINT64_C(1) << 40},
+    {.opcode = RD_OPCODE_VERIFY},
+    {.opcode = RD_OPCODE_REOPEN, .store = TEXT("s")},
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof samples[0])
 
@@ -134,6 +140,9 @@ static void assert_request(const struct rd_request *got, const struct rd_request
     assert_int_equal(got->stream_credit, wanted->stream_credit);
     assert_int_equal(got->after_offset, wanted->after_offset);
     assert_int_equal(got->limit, wanted->limit);
+    assert_int_equal(got->verify_from, wanted->verify_from);
+    assert_int_equal(got->verify_bytes_max, wanted->verify_bytes_max);
+    assert_int_equal(got->verify_whole, wanted->verify_whole);
     assert_slice(got->confirm, wanted->confirm);
     assert_slice(got->settings, wanted->settings);
 }

@@ -486,6 +486,16 @@ static void test_hostile_answers_break_the_reader(void **state)
     range[36] = 14;
     range[44] = 0;
     assert_int_equal(read_frame(RD_OPCODE_READ_STREAM, 0, range, sizeof range), RD_BINARY_READ_BROKEN);
+    enum { NEXT = 8, PROBLEM_COUNT = 32, LISTED = 40, VERIFY_LEN = RD_WIRE_VERIFY_ANSWER_LEN };
+    uint8_t step[VERIFY_LEN + RD_WIRE_PROBLEM_ROW_LEN] = {
+        [0] = 99, [NEXT] = 98, [PROBLEM_COUNT] = 1, [LISTED] = 1};
+    assert_int_equal(read_frame(RD_OPCODE_VERIFY, 0, step, sizeof step), RD_BINARY_READ_ANSWER);
+    assert_int_equal(read_frame(RD_OPCODE_VERIFY, 0, step, VERIFY_LEN), RD_BINARY_READ_BROKEN);
+    step[PROBLEM_COUNT] = 0; /* fewer than are listed */
+    assert_int_equal(read_frame(RD_OPCODE_VERIFY, 0, step, sizeof step), RD_BINARY_READ_BROKEN);
+    step[PROBLEM_COUNT] = 1;
+    step[NEXT] = 100; /* a step upwards: a client would never end */
+    assert_int_equal(read_frame(RD_OPCODE_VERIFY, 0, step, sizeof step), RD_BINARY_READ_BROKEN);
 }
 
 static void test_long_values_go_straight_to_their_place(void **state)

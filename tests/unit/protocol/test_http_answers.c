@@ -293,12 +293,47 @@ static void test_answers_about_stores(void **state)
         "{\"name\":\"x\",\"entries\":0,\"tail\":0,\"file_size\":0,"
         "\"dead_bytes\":0,\"durability\":\"none\",\"batch_marker\":false,\"generation\":\"0000000000000000\","
         "\"state\":\"read_only\",\"reason\":\"\\\"why\\\"\\n\"}\n");
+    request.opcode = RD_OPCODE_REOPEN;
+    expect_json(
+        &request, &response, OK_JSON,
+        "{\"name\":\"x\",\"entries\":0,\"tail\":0,\"file_size\":0,"
+        "\"dead_bytes\":0,\"durability\":\"none\",\"batch_marker\":false,\"generation\":\"0000000000000000\","
+        "\"state\":\"read_only\",\"reason\":\"\\\"why\\\"\\n\"}\n");
     request.opcode = RD_OPCODE_DROP;
     expect_json(&request, &response, OK_JSON, "{\"dropped\":true}\n");
     request.opcode = RD_OPCODE_HEALTH;
     expect_json(&request, &response, OK_JSON, "{\"status\":\"ok\"}\n");
     request.opcode = RD_OPCODE_CONTINUE;
     expect_answer(&request, &response, 0, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void test_answers_to_verify(void **state)
+{
+    (void)state;
+    struct rd_response_problem problems[] = {
+        {.kind = RD_MESSAGE_PROBLEM_PAYLOAD, .live = true, .offset = 64, .len = 5, .key_hash = 0xabc},
+        {.kind = RD_MESSAGE_PROBLEM_PAD, .offset = 33, .len = 31, .key_hash = 0xabc},
+        {.kind = RD_MESSAGE_PROBLEM_BATCH, .offset = 8, .len = 1, .key_hash = UINT64_MAX},
+        {.kind = RD_MESSAGE_PROBLEM_CHAIN, .len = 8},
+    };
+    struct rd_request request = {.opcode = RD_OPCODE_VERIFY};
+    struct rd_response response = {.verification = {.from = 900, .next = 128, .entries = 7, .bytes = 772}};
+    expect_json(&request, &response, OK_JSON,
+                "{\"ok\":true,\"entries\":7,\"bytes\":772,\"from\":900,\"next\":128,\"problem_count\":0,"
+                "\"problems\":[]}\n");
+    response.verification.problem_count = 1001;
+    response.verification.problems = problems;
+    response.verification.listed_count = 4;
+    expect_json(&request, &response, OK_JSON,
+                "{\"ok\":false,\"entries\":7,\"bytes\":772,\"from\":900,\"next\":128,\"problem_count\":1001,"
+                "\"problems\":[{\"kind\":\"payload\",\"live\":true,\"offset\":64,\"length\":5,"
+                "\"key_hash\":\"0000000000000abc\"},"
+                "{\"kind\":\"pad\",\"live\":false,\"offset\":33,\"length\":31,"
+                "\"key_hash\":\"0000000000000abc\"},"
+                "{\"kind\":\"batch\",\"live\":false,\"offset\":8,\"length\":1,"
+                "\"key_hash\":\"ffffffffffffffff\"},"
+                "{\"kind\":\"chain\",\"live\":false,\"offset\":0,\"length\":8,"
+                "\"key_hash\":\"0000000000000000\"}]}\n");
 }
 
 static void test_answers_of_errors(void **state)
@@ -350,20 +385,20 @@ static void test_answers_of_errors(void **state)
     expect_json(&request, &response,
                 "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
                 "{\"error\":{\"code\":\"overloaded\",\"message\":\"\"}}\n");
+    response = (struct rd_response){.status = RD_UNAVAILABLE, .message = "is being reopened"};
+    expect_json(&request, &response,
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
+                "{\"error\":{\"code\":\"unavailable\",\"message\":\"is being reopened\"}}\n");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_to_values),
-        cmocka_unit_test(test_answers_to_writes),
-        cmocka_unit_test(test_answers_to_reads),
-        cmocka_unit_test(test_answers_about_stores),
-        cmocka_unit_test(test_answers_of_errors),
-        cmocka_unit_test(test_answers_to_ranges),
-        cmocka_unit_test(test_answers_that_nothing_changed),
-        cmocka_unit_test(test_answers_to_moves),
-        cmocka_unit_test(test_answers_to_streams),
+        cmocka_unit_test(test_answers_to_values), cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),  cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_to_verify), cmocka_unit_test(test_answers_of_errors),
+        cmocka_unit_test(test_answers_to_ranges), cmocka_unit_test(test_answers_that_nothing_changed),
+        cmocka_unit_test(test_answers_to_moves),  cmocka_unit_test(test_answers_to_streams),
     };
     return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
 }
