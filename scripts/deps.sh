@@ -14,7 +14,7 @@ packages_of() {
     case $1 in
     # gcc only recommends libc6-dev, and recommendations are not followed here.
     run) echo "gcc libc6-dev make pkg-config libuv1-dev libxxhash-dev libdeflate-dev libjansson-dev curl" ;;
-    test) echo "libcmocka-dev python3 python3-pytest mypy" ;;
+    test) echo "libcmocka-dev python3 python3-pytest mypy strace" ;;
     lint) echo "clang clang-format git shellcheck" ;;
     deb) echo "dpkg-dev gzip" ;;
     *)

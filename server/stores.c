@@ -223,6 +223,18 @@ static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *ho
     return rd_store_open(path, &options, &hosted->store, ret_error);
 }
 
+static void log_opened(struct rd_hosted *hosted)
+{
+    struct rd_store_info info;
+    rd_store_info(hosted->store, &info);
+    bool open = info.state == RD_STORE_OPEN;
+    rd_log(open ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s", hosted->name,
+           (unsigned long long)info.entries, open ? "" : ", read-only: ", info.reason);
+    if (info.tail < hosted->closed_tail)
+        rd_log(RD_LOG_WARN, "store %s: has %llu bytes and had %llu before it was reopened", hosted->name,
+               (unsigned long long)info.tail, (unsigned long long)hosted->closed_tail);
+}
+
 /* A file that is there (create: is to be made) begins to serve, or its store is FAILED. */
 static enum rd_status open_listed(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
                                   struct rd_error *ret_error)
@@ -239,11 +251,7 @@ static enum rd_status open_listed(struct rd_stores *stores, struct rd_hosted *ho
         set_failed(stores, hosted, &error);
         return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
-    struct rd_store_info info;
-    rd_store_info(hosted->store, &info);
-    rd_log(info.state == RD_STORE_OPEN ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s",
-           hosted->name, (unsigned long long)info.entries,
-           info.state == RD_STORE_OPEN ? "" : ", read-only: ", info.reason);
+    log_opened(hosted);
     serve(stores, hosted);
     return RD_OK;
 }
@@ -508,6 +516,8 @@ enum rd_status rd_stores_reopen_begin(struct rd_hosted *hosted, struct rd_stores
 
 static void close_engine(struct rd_hosted *hosted)
 {
+    if (hosted->store != NULL)
+        hosted->closed_tail = rd_store_file_size(hosted->store);
     rd_store_close(hosted->store);
     hosted->store = NULL;
 }

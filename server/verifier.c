@@ -101,7 +101,7 @@ static void complete_step(struct rd_call *call)
     if (call->error.status == RD_INVALID_ARGUMENT)
         rd_call_fail(call, RD_INVALID_ARGUMENT, "from: lies behind the end of store '%s'", call->hosted->name);
     else if (call->error.status != RD_OK)
-        rd_call_fail(call, call->error.status, "store '%s': its file cannot be read", call->hosted->name);
+        rd_handler_fail_read(call, call->error.status, 0);
     else if (call->request->verify_whole && call->response.verification.next != 0)
         enqueue(verifier, call);
     else

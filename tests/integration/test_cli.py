@@ -14,18 +14,24 @@ import pytest
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import RDRIVE, clean_environment
-from harness.storefile import live_entries
+from harness.storefile import live_entries, physical_entries, read_chain
 
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
-            "batch-delete", "stores", "create", "drop")
+            "batch-delete", "rename", "copy", "transfer", "import", "verify", "reopen", "stores", "create", "drop")
+OPTIONS = ("--server", "--unix", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
+           "--if-present", "--if-version", "--durability", "--after", "--limit", "--settings", "--no-batch-marker",
+           "--confirm", "--json", "--help", "--version")
 
 
 def test_help_and_version():
     cli = Cli(())
     help_text = cli.ok("--help").decode()
-    for word in (*COMMANDS, "--server", "--unix", "--store", "--file", "--key-hex", "--hash", "--json"):
+    listed = re.findall(r"^  ([a-z][a-z-]*) ", help_text, re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+    for word in OPTIONS:
         assert word in help_text
+    assert all(len(line) <= 120 for line in help_text.splitlines())
     assert re.fullmatch(rb"rdrive \d+\.\d+\.\d+\n", cli.ok("--version"))
 
 
@@ -35,12 +41,39 @@ def test_help_and_version():
     ["--hash", "--key-hex", "read", "00"], ["--server", "a:1", "--file", "b", "len"], ["--file", "x", "--store", "y", "len"],
     ["--durability", "perhaps", "write", "a", "b"], ["--limit", "x", "iterate"], ["write", "a", "b", "-f", "c"],
     ["drop", "some"], ["--file", "x", "stores"], ["--server", "nowhere", "len"], ["--store"],
+    ["--file", "x", "reopen"], ["--file", "x", "drop", "--confirm", "x"], ["verify", "extra"], ["reopen", "a", "b"],
+    ["--store", "a", "reopen", "b"], ["write", "a", "b", "--no-batch-marker"], ["batch-write", "--no-batch-marker"],
+    ["create", "--no-batch-marker", "--settings", "{}"], ["--file", "x", "create", "--settings", "{}"],
 ], ids=" ".join)
 def test_wrong_usage(arguments, folder):
     done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
                           env=clean_environment(RDRIVE_SERVER="127.0.0.1:1"))
     assert (done.returncode, done.stdout) == (USAGE, b""), done
     assert done.stderr.startswith((b"rdrive", RDRIVE.encode())) and len(done.stderr.splitlines()) <= 3
+    assert os.listdir(folder) == []
+
+
+# Options that go with some commands only, a value for each that takes one, and the commands.
+KEYED = {"read", "write", "delete", "rename", "copy", "transfer", "exists", "metadata"}
+WRITING = {"write", "delete", "rename", "batch-write", "batch-delete", "import"}
+LIMITED = {
+    ("--key-hex",): KEYED, ("--hash",): KEYED, ("-f", "file"): {"write", "batch-write", "batch-read", "batch-delete"},
+    ("--target", "x"): {"copy", "transfer"}, ("--range", "0-1"): {"read"}, ("--if-absent",): {"write", "delete", "rename"},
+    ("--if-present",): {"write", "delete", "rename"}, ("--if-version", "0-0"): {"write", "delete", "rename"},
+    ("--durability", "none"): WRITING, ("--after", "1"): {"iterate"}, ("--limit", "1"): {"iterate"},
+    ("--settings", "{}"): {"create"}, ("--confirm", "x"): {"drop"}, ("--no-batch-marker",): WRITING | {"create"},
+}
+ARGUMENTS = {"rename": ["00", "01"], "import": ["folder"], **{name: ["00"] for name in KEYED - {"rename"}}}
+
+
+@pytest.mark.parametrize("option", LIMITED, ids=lambda option: option[0])
+def test_options_that_do_not_go_with_a_command(option, folder):
+    """They are refused and not passed over: who gives one expects something of it."""
+    for command in set(COMMANDS) - LIMITED[option]:
+        done = subprocess.run([RDRIVE, command, *ARGUMENTS.get(command, []), *option], capture_output=True, cwd=folder,
+                              stdin=subprocess.DEVNULL, env=clean_environment(RDRIVE_SERVER="127.0.0.1:1"))
+        assert (done.returncode, done.stdout) == (USAGE, b""), (command, done)
+        assert b"not go with it" in done.stderr
     assert os.listdir(folder) == []
 
 
@@ -101,6 +134,19 @@ def test_what_is_not_there_exits_3(tool):
         assert (done.code, done.out) == (NOT_FOUND, b"")
     assert tool.run("last").code == NOT_FOUND
     assert tool.run("read", "missing").err.startswith("rdrive: ")
+
+
+def test_every_command_on_a_store_that_is_not_there_exits_3(daemon, folder):
+    with open(os.path.join(folder, "file"), "wb") as file:
+        file.write(b"value")
+    tool = Cli(("--server", daemon.binary), "no-such-store")
+    stdin = {"batch-write": b'{"entries":[{"key":"k","value":"v"}]}', "batch-read": b'{"keys":["k"]}',
+             "batch-delete": b'{"keys":["k"]}', "write": b"value"}
+    arguments = {**dict.fromkeys(KEYED, ["k"]), "rename": ["k", "n"], "copy": ["k", "default"],
+                 "transfer": ["k", "default"], "import": [folder], "drop": ["--confirm", "no-such-store"]}
+    for command in set(COMMANDS) - {"stores", "create"}:
+        done = tool.run(command, *arguments.get(command, []), stdin=stdin.get(command, b""))
+        assert done.code == NOT_FOUND and "store_not_found" in done.err, (command, done)
 
 
 @pytest.mark.parametrize("value", [b"", b"\0"])
@@ -179,6 +225,26 @@ def test_standard_output_that_is_full(cli):
     assert done.returncode == FAILED and done.stderr
 
 
+def test_create_without_batch_markers(daemon):
+    for name, settings in (("unmarked", ["--no-batch-marker"]), ("quick", ["--settings", '{"durability":"none","batch_marker":false}'])):
+        tool = Cli(("--server", daemon.binary), name)
+        assert json.loads(tool.ok("--json", "create", *settings))["batch_marker"] is False
+        assert b"\nbatch_marker false\n" in tool.ok("info")
+        assert Curl(daemon.http, name).info()["batch_marker"] is False
+        tool.ok("drop", "--confirm", name)
+
+
+def test_reopen(daemon, cli, store):
+    cli.ok("write", "k", "value")
+    for arguments in (["reopen"], ["reopen", store]):
+        assert cli.ok(*arguments) == cli.ok("info")
+    assert json.loads(cli.ok("--json", "reopen")) == json.loads(cli.ok("--json", "info"))
+    assert cli.ok("read", "k") == b"value"
+    done = Cli(("--server", daemon.binary)).run("reopen", "no-such-store")
+    assert (done.code, done.out) == (NOT_FOUND, b"") and "store_not_found" in done.err
+    assert Cli(("--server", daemon.binary), "no-such-store").run("verify").code == NOT_FOUND
+
+
 # ---- offline --------------------------------------------------------------------------------------------------------
 
 def test_offline_and_daemon_take_turns(launch, folder):
@@ -245,3 +311,66 @@ def test_create_does_not_touch_what_is_there(folder):
     done = tool.run("create")
     assert done.code == FAILED and "conflict" in done.err
     assert tool.ok("read", "k") == b"v"
+
+
+BATCH = json.dumps({"entries": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}).encode()
+
+
+def markers(path):
+    """How many entries are not the user's."""
+    return len(physical_entries(path)) - len(read_chain(path))
+
+
+def test_offline_batches_have_their_marker_unless_told_otherwise(folder):
+    path = os.path.join(folder, "some.rdr")
+    tool = Cli(("--file", path))
+    tool.ok("create")
+    tool.ok("batch-write", stdin=BATCH)
+    assert markers(path) == 1 and b"\nbatch_marker true\n" in tool.ok("info")
+    tool.ok("batch-write", "--no-batch-marker", stdin=BATCH)
+    tool.ok("rename", "a", "c", "--no-batch-marker")
+    assert markers(path) == 1
+    tool.ok("batch-write", stdin=BATCH)
+    assert markers(path) == 2
+    with open(path + ".settings.json", "w", encoding="utf-8") as file:
+        json.dump({"batch_marker": False}, file)
+    tool.ok("batch-write", stdin=BATCH)
+    tool.ok("rename", "c", "d")
+    assert markers(path) == 2 and b"\nbatch_marker false\n" in tool.ok("info")
+    with open(path + ".settings.json", "w", encoding="utf-8") as file:
+        file.write('{"batch_marker":')
+    done = tool.run("batch-write", stdin=BATCH)
+    assert done.code == DONE and path + ".settings.json" in done.err
+    assert markers(path) == 3
+    assert tool.ok("verify").endswith(b", 0 problems\n")
+
+
+def test_offline_create_without_batch_markers(folder, launch):
+    """The daemon that takes the file over goes on in the same way, and the other way round."""
+    path = os.path.join(folder, "data", "some.rdr")
+    os.mkdir(os.path.dirname(path), 0o700)
+    tool = Cli(("--file", path))
+    assert json.loads(tool.ok("--json", "create", "--no-batch-marker"))["batch_marker"] is False
+    assert os.stat(path + ".settings.json").st_mode & 0o777 == 0o600
+    tool.ok("batch-write", stdin=BATCH)
+    daemon = launch()
+    assert Curl(daemon.http, "some").info()["batch_marker"] is False
+    assert Curl(daemon.http, "some").post("batch/write", json.loads(BATCH)).status == 200
+    Curl(daemon.http, "other").create({"batch_marker": False})
+    daemon.stop()
+    other = Cli(("--file", daemon.store_path("other")))
+    other.ok("batch-write", stdin=BATCH)
+    assert markers(path) == 0 and markers(daemon.store_path("other")) == 0
+    # What an earlier store has left does not rule a new one.
+    os.unlink(path)
+    tool.ok("create")
+    assert not os.path.exists(path + ".settings.json") and b"\nbatch_marker true\n" in tool.ok("info")
+
+
+def test_offline_create_that_fails_leaves_nothing(folder):
+    done = Cli(("--file", os.path.join(folder, "no-folder", "some.rdr"))).run("create", "--no-batch-marker")
+    assert done.code == FAILED and "no-folder" in done.err
+    os.mkdir(os.path.join(folder, "x"), 0o700)
+    done = Cli(("--file", os.path.join(folder, "x", "n" * 252 + ".rdr"))).run("create", "--no-batch-marker")
+    assert done.code == FAILED
+    assert os.listdir(os.path.join(folder, "x")) == []

@@ -9,6 +9,7 @@ import pytest
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import Daemon, run_to_end
+from harness.storefile import physical_entries, read_chain
 from harness.wire import Wire, WireError
 
 
@@ -99,6 +100,48 @@ def test_settings_outlive_a_restart(launch):
     daemon = launch("--durability", "interval:20")
     assert Curl(daemon.http, "quick").info()["durability"] == "none"
     assert Curl(daemon.http).info()["durability"] == "interval:20"
+
+
+def batch(curl, *keys):
+    answer = curl.post("batch/write", {"entries": [{"key": key, "value": "value of " + key} for key in keys]})
+    assert answer.status == 200, answer
+
+
+def test_a_store_without_batch_markers(launch):
+    """Its file is what the reference would have written, byte for byte, also after a restart and a reopen."""
+    daemon = launch()
+    plain, marked = Curl(daemon.http, "plain"), Curl(daemon.http, "marked")
+    answer = plain.create({"batch_marker": False})
+    assert (answer.status, answer.json()["batch_marker"], answer.json()["durability"]) == (201, False, "sync")
+    assert marked.create({"batch_marker": True}).json()["batch_marker"] is True
+    assert not os.path.exists(daemon.store_path("marked") + ".settings.json"), "defaults need no companion"
+    for curl in (plain, marked):
+        batch(curl, "a", "b")
+    daemon.stop()
+    daemon = launch()
+    plain, marked = Curl(daemon.http, "plain"), Curl(daemon.http, "marked")
+    for curl in (plain, marked):
+        batch(curl, "c", "d")
+        assert curl.request("POST", "reopen").status == 200
+        assert curl.post("rename", {"from": "a", "to": "e"}).status == 200
+    assert plain.info()["batch_marker"] is False and marked.info()["batch_marker"] is True
+    with Wire(daemon.binary_address) as wire:
+        rows = {row["name"]: row["batch_marker"] for row in wire.stores()}
+        assert rows == {"default": True, "plain": False, "marked": True}
+    daemon.stop()
+    paths = [daemon.store_path(name) for name in ("plain", "marked")]
+    counts = [len(read_chain(path)) for path in paths]
+    with_markers = [len(physical_entries(path)) for path in paths]
+    assert (counts, with_markers) == ([6, 6], [6, 9])
+
+
+@pytest.mark.parametrize("settings", [{"batch_marker": 0}, {"batch_marker": "false"}, {"batch_marker": None},
+                                      {"batch_markers": False}, {"durability": "none", "batch_marker": []}], ids=str)
+def test_settings_that_make_no_sense(daemon, settings):
+    answer = Curl(daemon.http, "senseless").create(settings)
+    assert (answer.status, answer.error) == (400, "invalid_argument")
+    assert "batch_marker" in answer.json()["error"]["message"]
+    assert not os.path.exists(daemon.store_path("senseless") + ".settings.json")
 
 
 def generations(daemon):

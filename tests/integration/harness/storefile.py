@@ -53,6 +53,18 @@ def read_chain(path):
     return entries[::-1]
 
 
+def physical_entries(path):
+    """Where every entry ends, markers included, newest first."""
+    with open(path, "rb") as file:
+        data = file.read()
+    ends = []
+    end = len(data)
+    while end:
+        ends.append(end)
+        end, = struct.unpack_from("<Q", data, end - 12)
+    return ends
+
+
 def live_entries(path):
     """What lives, by key hash."""
     live = {}
