@@ -209,7 +209,8 @@ static void append_error(const struct rd_request *request, const struct rd_respo
 static void append_allow(const struct rd_request *request, struct rd_buffer *out)
 {
     uint32_t allow = request->codec_flags >> RD_HTTP_FLAG_ALLOW_SHIFT;
-    const char *before = "Allow: ";
+    const char *before = "";
+    LITERAL(out, "Allow: ");
     for (size_t i = 0; i < RD_HTTP_METHOD_COUNT; i++) {
         if ((allow >> i & 1) == 0)
             continue;

@@ -389,6 +389,10 @@ static void test_answers_of_errors(void **state)
     expect_json(&request, &response,
                 "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
                 "{\"error\":{\"code\":\"unavailable\",\"message\":\"is being reopened\"}}\n");
+    response = (struct rd_response){.status = RD_METHOD_NOT_ALLOWED, .message = "m"};
+    expect_json(&request, &response,
+                "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: application/json\r\nAllow: \r\n",
+                "{\"error\":{\"code\":\"method_not_allowed\",\"message\":\"m\"}}\n");
 }
 
 int main(void)
