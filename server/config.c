@@ -50,7 +50,8 @@ static bool parse_address(const char *text, struct rd_address *ret_address)
     uint64_t port;
     if (!rd_text_parse_u64(rd_slice_of_string(colon + 1), &port) || port > 65535)
         return false;
-    if (host_len == 0 || host_len >= sizeof ret_address->host)
+    if (host_len == 0 || host_len >= sizeof ret_address->host || memchr(host, '[', host_len) != NULL ||
+        memchr(host, ']', host_len) != NULL)
         return false;
     memcpy(ret_address->host, host, host_len);
     ret_address->host[host_len] = '\0';

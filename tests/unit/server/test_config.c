@@ -103,9 +103,10 @@ static void test_addresses(void **state)
     assert_string_equal(config.listen.host, "::1");
     assert_string_equal(config.listen.port, "0");
 
-    static const char *const bad[] = {"",        "7401",     "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                                      "::1:80",  "[::1]",    "[]:80",     ":80",        "host:-1",
-                                      "host:1 ", "host:1x2", "[::1:7401", "host:+1"};
+    static const char *const bad[] = {"",        "7401",      "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                                      "::1:80",  "[::1]",     "[]:80",     ":80",        "host:-1",
+                                      "host:1 ", "host:1x2",  "[::1:7401", "host:+1",    "h]:0",
+                                      "h[:0",    "[[::1]]:0", "a[::1]:0"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(LOAD(&config, &error, "--listen", bad[i]), RD_CONFIG_BAD);
         assert_non_null(strstr(error.message, "--listen"));
