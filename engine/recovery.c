@@ -204,9 +204,12 @@ static enum rd_status step_over_payloads(struct rd_slice file, uint64_t *ret_tru
 
 static enum rd_status examine_alone(struct rd_slice whole_file, struct rd_recovery *recovery)
 {
+    recovery->tail = whole_file.len;
+    if (all_are_whole(whole_file, whole_file.len, 0))
+        return RD_OK; /* before rule 6: a checksum may end in 0xff */
     struct rd_slice file = without_extension(whole_file);
     recovery->tail = file.len;
-    if (all_are_whole(file, file.len, 0))
+    if (file.len != whole_file.len && all_are_whole(file, file.len, 0))
         return RD_OK;
     uint64_t trusted;
     bool believed;

@@ -246,6 +246,20 @@ static void ones_behind_the_end_are_cut_and_not_kept(void **state)
     check_filled_open(ONES, 100000, false);
 }
 
+/* Found by fuzzing: the checksum ends in three bytes 0xff, and without two of them the file is one entry as well.
+ */
+static void ones_at_the_end_of_a_checksum_belong_to_it(void **state)
+{
+    (void)state;
+    struct model model;
+    model_init(&model);
+    model_add(&model, 0x01ff, rd_slice("\xff\xff\xff", 3), false);
+    assert_int_equal(rd_crc32(0, rd_slice("\xff\xff\xff", 3)), 0xffffff00);
+    assert_int_equal(rd_crc32(0, rd_slice("\xff", 1)), 0xff000000);
+    examine_copy_to(rd_slice(model.bytes.data, 23), 23, "a checksum of ones", 23);
+    model_deinit(&model);
+}
+
 static void garbage_behind_the_end_is_cut_and_kept(void **state)
 {
     (void)state;
@@ -472,6 +486,7 @@ int main(void)
         cmocka_unit_test(filled_tails),
         cmocka_unit_test(zeros_behind_the_end_are_cut_and_kept),
         cmocka_unit_test(ones_behind_the_end_are_cut_and_not_kept),
+        cmocka_unit_test(ones_at_the_end_of_a_checksum_belong_to_it),
         cmocka_unit_test(garbage_behind_the_end_is_cut_and_kept),
         cmocka_unit_test(other_files_are_refused_and_left_alone),
         cmocka_unit_test(zeros_and_small_files_are_empty_stores),
