@@ -134,6 +134,19 @@ $(BUILD)/tests/crash/%: $(BUILD)/obj/tests/crash/%.o $(CRASH_SHARED) $(call arch
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $(CRASH_WRAPPED:%=-Wl,--wrap=%) $^ $(ENGINE_LIBS) -o $@
 
+# ---- fuzz targets: tests/fuzz/fuzz_NAME.c makes $(BUILD)/bin/fuzz-NAME, which replays files, or with FUZZER=libfuzzer
+# (and clang, and SANITIZE with fuzzer-no-link in it) searches for inputs that break an invariant. ------------------
+FUZZER       :=
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_PROGRAMS = $(FUZZ_TARGETS:%=$(BUILD)/bin/fuzz-%)
+FUZZ_SHARED  := $(filter-out $(BUILD)/obj/tests/fuzz/fuzz_% $(if $(FUZZER),%/replay.o),$(call objects,tests/fuzz))
+
+$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call archive,server) $(call archive,protocol) \
+                  $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) \
+	  $(ENGINE_LIBS) -o $@
+
 # A second make, parallel unless the first one was told how parallel to be.
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
@@ -144,9 +157,15 @@ SANITIZER_ENV = ASAN_OPTIONS=abort_on_error=0:exitcode=86:detect_leaks=1:detect_
                 TSAN_OPTIONS=halt_on_error=1:exitcode=86:second_deadlock_stack=1
 PYTEST = RDRIVE_BUILD=$(abspath $(BUILD)) $(SANITIZER_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider
 
+# What says which file it was is only wanted where one fails.
+RUN_UNIT = for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done; \
+           for name in $(FUZZ_TARGETS); do \
+             $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name tests/fuzz/corpus/$$name || \
+             { $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name -v tests/fuzz/corpus/$$name; exit 1; }; done
+
 .PHONY: unit
-unit: $(UNIT_TESTS) ## build and run the unit tests alone
-	@for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done
+unit: $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## build and run the unit tests alone, the fuzz corpora among them
+	@$(RUN_UNIT)
 
 .PHONY: integration
 integration: all ## build, and test the programs from outside alone
@@ -154,8 +173,8 @@ integration: all ## build, and test the programs from outside alone
 
 # One recipe, not two prerequisites: under -j the suites would run at once and share the processors.
 .PHONY: suite
-suite: all $(UNIT_TESTS)
-	@for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$test || exit 1; done
+suite: all $(UNIT_TESTS) $(FUZZ_PROGRAMS)
+	@$(RUN_UNIT)
 	@$(PYTEST) tests/integration tests/python
 
 .PHONY: test
@@ -181,7 +200,7 @@ lint: ## warnings under clang, who includes whom, layout
 	@$(PYTEST) tests/lint
 
 .PHONY: unit-built
-unit-built: $(UNIT_TESTS)
+unit-built: $(UNIT_TESTS) $(FUZZ_PROGRAMS)
 
 .PHONY: check
 check: ## all of it: test, asan, tsan, lint
@@ -203,9 +222,25 @@ rigs: all ## values of 4 GiB in 256 MiB of memory, 50 stalled uploads, 200 kills
 	@scripts/deps.sh run test
 	@$(PYTEST) -s tests/rigs
 
+# A second each in CI's test part would find nothing: the corpora are replayed there. FUZZ_SECONDS and FUZZ_TARGETS
+# (a list) may be given; what is found lies in $(BUILD)/fuzz/found.
+FUZZ_SECONDS ?=
+FUZZ_BUILD = BUILD=$(BUILD)/fuzz CC=clang FUZZER=libfuzzer SANITIZE=address,undefined,fuzzer-no-link
+
+.PHONY: fuzz fuzz-short fuzz-built
+fuzz-built: $(FUZZ_PROGRAMS)
+fuzz: ## let libFuzzer search, five minutes for each target (FUZZ_SECONDS=300, FUZZ_TARGETS='http store')
+	@scripts/deps.sh run test fuzz
+	@$(SUBMAKE) $(FUZZ_BUILD) fuzz-built
+	@scripts/fuzz.sh $(BUILD)/fuzz $(or $(FUZZ_SECONDS),300) $(FUZZ_TARGETS)
+
+fuzz-short: ## the same, ten seconds for each target
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),10)
+
 .PHONY: coverage
-coverage: ## how much of the code the tests reach, file by file
+coverage: ## how much of the code the tests reach, by file and layer; fails under 90 % of engine or protocol
 	@scripts/deps.sh run test
+	@find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null || true
 	@$(SUBMAKE) BUILD=$(BUILD)/coverage CFLAGS='-O1 -g --coverage' LDFLAGS=--coverage suite
 	@$(PYTHON) scripts/coverage.py $(BUILD)/coverage
 

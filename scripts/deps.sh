@@ -4,6 +4,7 @@
 #   run   to build and run the daemon and the command line tool
 #   test  to run the tests, sanitizers included (their runtimes come with gcc)
 #   lint  a second compiler and the layout tool
+#   fuzz  the second compiler and what it links fuzz targets and sanitizers with
 #   deb   to make a Debian package
 #
 # On Debian and Ubuntu through apt-get, elsewhere it names the packages and gives up. Where all is there it does
@@ -16,9 +17,10 @@ packages_of() {
     run) echo "gcc libc6-dev make pkg-config libuv1-dev libxxhash-dev libdeflate-dev libjansson-dev curl" ;;
     test) echo "libcmocka-dev python3 python3-pytest mypy strace" ;;
     lint) echo "clang clang-format git shellcheck" ;;
+    fuzz) echo "clang libclang-rt-dev" ;;
     deb) echo "dpkg-dev gzip" ;;
     *)
-        echo "deps.sh: no such set: $1 (run, test, lint, deb)" >&2
+        echo "deps.sh: no such set: $1 (run, test, lint, fuzz, deb)" >&2
         exit 2
         ;;
     esac
@@ -29,7 +31,7 @@ for set_name in "$@"; do
     packages="$packages $(packages_of "$set_name")"
 done
 [ -n "$packages" ] || {
-    echo "usage: scripts/deps.sh SET... (run, test, lint, deb)" >&2
+    echo "usage: scripts/deps.sh SET... (run, test, lint, fuzz, deb)" >&2
     exit 2
 }
 

@@ -39,7 +39,7 @@ def tracked():
 
 TRACKED = tracked()
 C_FILES = [path for path in TRACKED if path.endswith((".c", ".h"))]
-TEXTS = [path for path in TRACKED if not path.startswith("tests/golden/")]
+TEXTS = [path for path in TRACKED if not path.startswith(("tests/golden/", "tests/fuzz/corpus/"))]
 
 
 def read(path):

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/fuzz/dump.h"
+
+#include "base/text.h"
+
+static bool is_plain(uint8_t c)
+{
+    return c > 0x20 && c < 0x7f && c != '\\';
+}
+
+void fuzz_dump_slice(const char *name, struct rd_slice bytes, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " %s=%zu:", name, bytes.len);
+    while (bytes.len != 0) {
+        size_t plain = 0;
+        while (plain < bytes.len && is_plain(bytes.data[plain]))
+            plain++;
+        rd_buffer_append_slice(out, rd_slice_take(&bytes, plain));
+        if (bytes.len != 0) {
+            rd_buffer_append_u8(out, '\\');
+            rd_text_hex_encode(rd_slice_take(&bytes, 1), out);
+        }
+    }
+}
+
+static void dump_number(const char *name, uint64_t number, struct rd_buffer *out)
+{
+    if (number != 0)
+        rd_buffer_printf(out, " %s=%llu", name, (unsigned long long)number);
+}
+
+static void dump_key(const char *name, const struct rd_message_key *key, struct rd_buffer *out)
+{
+    if (key->bytes.data != NULL)
+        fuzz_dump_slice(name, key->bytes, out);
+    else if (key->hash != 0)
+        rd_buffer_printf(out, " %s=#%016llx", name, (unsigned long long)key->hash);
+}
+
+static void dump_condition(const char *name, const struct rd_message_condition *condition, struct rd_buffer *out)
+{
+    if (condition->kind != RD_MESSAGE_IF_ANYTHING)
+        rd_buffer_printf(out, " %s=%d:%llx-%08x", name, (int)condition->kind,
+                         (unsigned long long)condition->offset, condition->crc32);
+}
+
+static void dump_range(const struct rd_message_range *range, struct rd_buffer *out)
+{
+    if (range->kind != RD_MESSAGE_RANGE_NONE)
+        rd_buffer_printf(out, " range=%d:%llu+%llu", (int)range->kind, (unsigned long long)range->first,
+                         (unsigned long long)range->len);
+}
+
+static void dump_if_any(const char *name, struct rd_slice bytes, struct rd_buffer *out)
+{
+    if (bytes.len != 0)
+        fuzz_dump_slice(name, bytes, out);
+}
+
+static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
+{
+    dump_if_any("store", request->store, out);
+    dump_key("key", &request->key, out);
+    dump_key("target_key", &request->target_key, out);
+    dump_if_any("value", request->value, out);
+    dump_if_any("target", request->target_store, out);
+    dump_if_any("confirm", request->confirm, out);
+    dump_if_any("settings", request->settings, out);
+    dump_if_any("not", request->not_versions, out);
+    dump_number("durability", (uint64_t)request->durability, out);
+    dump_number("allow_null_bytes", request->allow_null_bytes, out);
+    dump_condition("if", &request->condition, out);
+    dump_condition("target_if", &request->target_condition, out);
+    dump_range(&request->range, out);
+    dump_condition("range_if", &request->range_condition, out);
+    dump_number("streamed", request->streamed, out);
+    dump_number("stream_len", request->stream_len, out);
+    dump_number("credit", request->stream_credit, out);
+    dump_number("after", request->after_offset, out);
+    dump_number("limit", request->limit, out);
+    for (size_t i = 0; i < request->item_count; i++) {
+        rd_buffer_append_string(out, " [");
+        dump_key("key", &request->items[i].key, out);
+        dump_if_any("value", request->items[i].value, out);
+        rd_buffer_append_string(out, " ]");
+    }
+}
+
+void fuzz_dump_request(const struct rd_request *request, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, "%02x %llu", (unsigned)request->opcode, (unsigned long long)request->id);
+    if (request->status == RD_OK)
+        dump_asked(request, out);
+    else
+        rd_buffer_printf(out, " %s (%s)", rd_status_name(request->status), request->message);
+    rd_buffer_printf(out, " flags=%x%s\n", request->codec_flags, request->close_after ? " close" : "");
+}
+
+/* ---- responses -------------------------------------------------------------------------------------------- */
+
+static void dump_written(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " tail=%llu durability=%d:%u", (unsigned long long)response->tail,
+                     (int)response->durability, response->durability_interval_ms);
+}
+
+static void dump_version(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " offset=%llu crc=%08x hash=%016llx", (unsigned long long)response->offset,
+                     response->crc32, (unsigned long long)response->key_hash);
+}
+
+static void dump_limits(const struct rd_limits *limits, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " %u %u %u %u %u %u", limits->body_len_max, limits->key_len_max, limits->batch_count_max,
+                     limits->in_flight_max, limits->stream_window, limits->chunk_len_max);
+}
+
+static void dump_values(const struct rd_response *response, struct rd_buffer *out)
+{
+    for (size_t i = 0; i < response->item_count; i++) {
+        const struct rd_response_item *item = &response->items[i];
+        rd_buffer_printf(out, " [%d", (int)item->status);
+        if (item->status == RD_OK) {
+            rd_buffer_printf(out, " %llu %08x", (unsigned long long)item->offset, item->crc32);
+            fuzz_dump_slice("value", item->value, out);
+        }
+        rd_buffer_append_string(out, "]");
+    }
+}
+
+static void dump_entries(const struct rd_response *response, struct rd_buffer *out)
+{
+    for (size_t i = 0; i < response->item_count; i++) {
+        const struct rd_response_item *item = &response->items[i];
+        rd_buffer_printf(out, " [%016llx %llu %llu %08x]", (unsigned long long)item->key_hash,
+                         (unsigned long long)item->offset, (unsigned long long)item->len, item->crc32);
+    }
+}
+
+static void dump_stores(const struct rd_response *response, struct rd_buffer *out)
+{
+    for (size_t i = 0; i < response->store_count; i++) {
+        const struct rd_response_store *store = &response->stores[i];
+        rd_buffer_append_string(out, " [");
+        fuzz_dump_slice("name", store->name, out);
+        rd_buffer_printf(out, " %llu %llu %llu %llu %d:%u state=%d generation=%016llx marker=%d",
+                         (unsigned long long)store->entries, (unsigned long long)store->tail,
+                         (unsigned long long)store->file_size, (unsigned long long)store->dead_bytes,
+                         (int)store->durability, store->durability_interval_ms, (int)store->state,
+                         (unsigned long long)store->generation, store->batch_marker);
+        fuzz_dump_slice("reason", store->reason, out);
+        rd_buffer_append_string(out, "]");
+    }
+}
+
+static void dump_streamed(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_version(response, out);
+    rd_buffer_printf(out, " prev_tail=%llu of=%llu from=%llu len=%zu", (unsigned long long)response->prev_tail,
+                     (unsigned long long)response->value_len, (unsigned long long)response->range_first,
+                     response->value.len);
+}
+
+static void dump_told(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)
+{
+    switch (opcode) {
+    case RD_OPCODE_HELLO:
+        dump_limits(&response->limits, out);
+        break;
+    case RD_OPCODE_WRITE:
+    case RD_OPCODE_WRITE_STREAM:
+    case RD_OPCODE_RENAME:
+        dump_version(response, out);
+        dump_written(response, out);
+        rd_buffer_printf(out, " replaced=%d", response->replaced);
+        break;
+    case RD_OPCODE_BATCH_WRITE:
+        rd_buffer_printf(out, " offset=%llu", (unsigned long long)response->offset);
+        dump_written(response, out);
+        rd_buffer_printf(out, " count=%llu", (unsigned long long)response->count);
+        break;
+    case RD_OPCODE_BATCH_DELETE:
+        dump_written(response, out);
+        rd_buffer_printf(out, " count=%llu", (unsigned long long)response->count);
+        break;
+    case RD_OPCODE_DELETE:
+        dump_written(response, out);
+        rd_buffer_printf(out, " found=%d", response->found);
+        break;
+    case RD_OPCODE_COPY:
+    case RD_OPCODE_TRANSFER:
+        rd_buffer_printf(out, " target=%llu %llu source=%llu", (unsigned long long)response->target_offset,
+                         (unsigned long long)response->target_tail,
+                         (unsigned long long)(opcode == RD_OPCODE_COPY ? 0 : response->source_tail));
+        break;
+    case RD_OPCODE_READ:
+        dump_version(response, out);
+        rd_buffer_printf(out, " prev_tail=%llu", (unsigned long long)response->prev_tail);
+        fuzz_dump_slice("value", response->value, out);
+        break;
+    case RD_OPCODE_READ_STREAM:
+        dump_streamed(response, out);
+        break;
+    case RD_OPCODE_BATCH_READ:
+        dump_values(response, out);
+        break;
+    case RD_OPCODE_EXISTS:
+        rd_buffer_printf(out, " found=%d", response->found);
+        break;
+    case RD_OPCODE_METADATA:
+    case RD_OPCODE_LAST:
+        dump_version(response, out);
+        rd_buffer_printf(out, " prev_tail=%llu len=%llu", (unsigned long long)response->prev_tail,
+                         (unsigned long long)response->value_len);
+        break;
+    case RD_OPCODE_ITERATE:
+        dump_entries(response, out);
+        break;
+    case RD_OPCODE_STORES:
+    case RD_OPCODE_CREATE:
+    case RD_OPCODE_INFO:
+        dump_stores(response, out);
+        break;
+    default: /* ping, drop: that it succeeded is all */
+        break;
+    }
+}
+
+void fuzz_dump_response(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, "%02x status=%d", (unsigned)opcode, (int)response->status);
+    if (response->status == RD_OK)
+        dump_told(opcode, response, out);
+    else
+        rd_buffer_printf(out, " (%s)", response->message);
+    rd_buffer_append_string(out, "\n");
+}

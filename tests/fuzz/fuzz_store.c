@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opening a file: its bytes, and those of its companion, are whatever they are.
+ *
+ *   input   | choices u8 | [companion] | a file's bytes, or how to make one (store_model.h) |
+ *
+ * choices: 1 the file is made; 2 there is a companion; 4 its bytes are given (64, else 14 bytes say what it
+ * records: tail u32, clean u8, the key and checksum that it expects there: one u8 that is even for the right ones,
+ * else 8 bytes of a key follow).
+ *
+ *  1. Looking changes nothing: a store opened read-only leaves its folder as it was, and one that cannot be opened
+ *     leaves its file.
+ *  2. What is cut off is kept aside, byte for byte, or is 0xff. What is left shows what a plain walk over it
+ * shows.
+ *  3. Nothing is cut of a chain that the companion records, nor of whole entries below the first damage.
+ *  4. What was readable stays so: a second opening shows the same, after a clean stop, after a crash, and without
+ *     the companion. So it is after writes, which show as well. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/endian.h"
+#include "engine/engine.h"
+#include "engine/io.h"
+#include "engine/meta.h"
+#include "engine/recovery.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/store_model.h"
+#include "tests/fuzz/store_shown.h"
+
+enum { CHOICE_MADE = 1, CHOICE_COMPANION = 2, CHOICE_COMPANION_BYTES = 4, CHOICE_CLEAN = 8 };
+
+#define META_LEN     64u
+#define META_SAYS    16u
+#define RESERVED_KEY UINT64_C(0x6472697665000001)
+
+static char folder[64]; /* of all runs; emptied after each */
+static struct rd_io io; /* the system's, but for waiting for the disk */
+
+/* ---- files ------------------------------------------------------------------------------------------------- */
+
+static int no_sync(void *self, int fd)
+{
+    (void)self;
+    (void)fd;
+    return 0;
+}
+
+static void remove_folder(void)
+{
+    rmdir(folder);
+}
+
+static void prepare(void)
+{
+    if (folder[0] != '\0')
+        return;
+    bool in_memory = access("/dev/shm", W_OK) == 0;
+    snprintf(folder, sizeof folder, "%s/rdrive-fuzz-XXXXXX", in_memory ? "/dev/shm" : "/tmp");
+    FUZZ_CHECK(mkdtemp(folder) != NULL);
+    atexit(remove_folder);
+    io = rd_io_system;
+    io.fdatasync = no_sync;
+    io.fsync = no_sync;
+}
+
+static const char *path_of(const char *ending)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/s.rdr%s", folder, ending);
+    return path;
+}
+
+static const char *store_path(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/s.rdr", folder);
+    return path;
+}
+
+static void write_file(const char *ending, struct rd_slice bytes)
+{
+    int fd = open(path_of(ending), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FUZZ_CHECK(fd >= 0 && write(fd, bytes.data, bytes.len) == (ssize_t)bytes.len);
+    close(fd);
+}
+
+/* False: there is none. */
+static bool read_file(const char *ending, struct rd_buffer *out)
+{
+    struct stat found;
+    int fd = open(path_of(ending), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    FUZZ_CHECK(fstat(fd, &found) == 0);
+    uint8_t *to = rd_buffer_reserve(out, (size_t)found.st_size + 1);
+    FUZZ_CHECK(to != NULL && read(fd, to, (size_t)found.st_size) == (ssize_t)found.st_size);
+    rd_buffer_commit(out, (size_t)found.st_size);
+    close(fd);
+    return true;
+}
+
+static bool is_dot(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* How many files there are. */
+static unsigned count_files(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(folder);
+    FUZZ_CHECK(dir != NULL);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        count += !is_dot(entry->d_name);
+    closedir(dir);
+    return count;
+}
+
+static void empty_folder(void)
+{
+    DIR *dir = opendir(folder);
+    FUZZ_CHECK(dir != NULL);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (!is_dot(entry->d_name))
+            FUZZ_CHECK(unlinkat(dirfd(dir), entry->d_name, 0) == 0);
+    closedir(dir);
+}
+
+static void expect_file(const char *ending, struct rd_slice expected)
+{
+    struct rd_buffer bytes;
+    rd_buffer_init(&bytes, 0);
+    FUZZ_CHECK(read_file(ending, &bytes));
+    FUZZ_CHECK(rd_slice_equal(rd_buffer_slice(&bytes), expected));
+    rd_buffer_deinit(&bytes);
+}
+
+/* ---- the companion ----------------------------------------------------------------------------------------- */
+
+struct companion {
+    bool there;
+    struct rd_meta meta; /* as the engine reads it */
+};
+
+/* The trailer of the entry that would end at `end`. */
+static void note_trailer(struct rd_slice file, uint64_t end, struct rd_meta *meta)
+{
+    if (end < 21 || end > file.len)
+        return;
+    meta->last_key = rd_load_u64le(file.data + end - 20);
+    meta->last_crc = rd_load_u32le(file.data + end - 4);
+}
+
+static struct rd_meta take_meta(struct rd_slice *input, struct rd_slice file)
+{
+    struct rd_meta meta = {.generation = 1};
+    meta.durable_tail = fuzz_take_u32(input);
+    meta.entry_count = fuzz_take_u16(input);
+    meta.clean = fuzz_take_u8(input) % 2 == 1;
+    if (fuzz_take_u8(input) % 2 == 0)
+        note_trailer(file, meta.durable_tail, &meta);
+    else
+        meta.last_key = fuzz_take_u64(input);
+    return meta;
+}
+
+/* Of the file before it was damaged. */
+static struct rd_meta meta_of_model(const struct fuzz_model *model, bool clean)
+{
+    struct rd_meta meta = {.generation = 1,
+                           .durable_tail = fuzz_model_recorded_tail(model),
+                           .entry_count = model->recorded,
+                           .clean = clean};
+    note_trailer(rd_buffer_slice(&model->whole), meta.durable_tail, &meta);
+    return meta;
+}
+
+/* Writes what the choices say; model NULL: the file's bytes were given. */
+static void make_companion(uint8_t choices, struct rd_slice given, const struct fuzz_model *model,
+                           struct rd_slice file)
+{
+    if ((choices & CHOICE_COMPANION_BYTES) != 0) {
+        write_file(".meta", given);
+        return;
+    }
+    bool clean = (choices & CHOICE_CLEAN) != 0;
+    struct rd_meta meta = model != NULL ? meta_of_model(model, clean) : take_meta(&given, file);
+    FUZZ_CHECK(rd_meta_write(&io, store_path(), &meta) == 0);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------- */
+
+static enum rd_status open_store(bool read_only, struct rd_store **ret_store)
+{
+    struct rd_store_options options = {.read_only = read_only, .durability = RD_DURABILITY_NONE, .io = &io};
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = rd_store_open(store_path(), &options, ret_store, &error);
+    FUZZ_CHECK(status == RD_OK || (error.status == status && error.message[0] != '\0'));
+    FUZZ_CHECK(status == RD_OK || status == RD_NOT_A_STORE);
+    return status;
+}
+
+/* Opens, and holds what is shown against `expected`. */
+static void expect_shown(bool read_only, const struct rd_buffer *expected)
+{
+    struct rd_store *store;
+    struct rd_buffer shown;
+    rd_buffer_init(&shown, 0);
+    FUZZ_CHECK(open_store(read_only, &store) == RD_OK);
+    fuzz_store_show(store, &shown);
+    rd_store_close(store);
+    fuzz_check_same("another opening shows something else", expected, &shown);
+    rd_buffer_deinit(&shown);
+}
+
+static bool all_ones(struct rd_slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.data[i] != 0xff)
+            return false;
+    return true;
+}
+
+/* Rule 2: `before` is what the file was. */
+static void check_cut(struct rd_slice before, uint64_t tail)
+{
+    char ending[40];
+    struct rd_buffer aside;
+    struct rd_slice rest = rd_slice(before.data + tail, before.len - tail);
+    FUZZ_CHECK(tail <= before.len);
+    expect_file("", rd_slice(before.data, tail));
+    rd_buffer_init(&aside, 0);
+    snprintf(ending, sizeof ending, ".torn-%llu", (unsigned long long)tail);
+    if (read_file(ending, &aside))
+        FUZZ_CHECK(rest.len != 0 && rd_slice_equal(rd_buffer_slice(&aside), rest));
+    else
+        FUZZ_CHECK(all_ones(rest));
+    rd_buffer_deinit(&aside);
+}
+
+/* Rule 3, of a chain that leads from where the companion says to the beginning. */
+static uint64_t recorded_chain(struct rd_slice file, const struct companion *companion)
+{
+    struct rd_meta found = {.generation = 0};
+    uint64_t end = companion->meta.durable_tail;
+    note_trailer(file, end, &found);
+    if (!companion->there || end > file.len || found.last_key != companion->meta.last_key ||
+        found.last_crc != companion->meta.last_crc)
+        return 0;
+    uint64_t links = 0;
+    for (; end != 0; links++) {
+        uint64_t prev_tail = end < 21 ? end : rd_load_u64le(file.data + end - 12);
+        uint64_t payload = end - prev_tail == 21 ? prev_tail : (prev_tail + 63) / 64 * 64;
+        if (prev_tail >= end || payload + 20 >= end)
+            return 0;
+        end = prev_tail;
+    }
+    return links == companion->meta.entry_count ? companion->meta.durable_tail : 0;
+}
+
+static void check_kept(struct rd_slice file, const struct fuzz_model *model, const struct companion *companion,
+                       uint64_t kept)
+{
+    FUZZ_CHECK(kept >= recorded_chain(file, companion));
+    if (model == NULL)
+        return;
+    uint64_t untouched = fuzz_model_untouched(model);
+    uint64_t recorded = fuzz_model_recorded_tail(model);
+    bool believed = companion->there && recorded <= untouched;
+    FUZZ_CHECK(kept >= fuzz_model_whole_below(model, untouched, believed ? model->recorded : 0));
+    if (companion->there && recorded <= file.len)
+        FUZZ_CHECK(kept >= recorded);
+}
+
+/* ---- recovery alone, on a block whose bounds are watched --------------------------------------------------- */
+
+static void check_recovery(struct rd_slice file, const struct companion *companion)
+{
+    struct rd_recovery first = {.tail = UINT64_MAX};
+    struct rd_recovery again = {.tail = UINT64_MAX};
+    struct rd_recovery_hint hint = {.durable_tail = companion->meta.durable_tail,
+                                    .entry_count = companion->meta.entry_count,
+                                    .last_key = companion->meta.last_key,
+                                    .last_crc = companion->meta.last_crc,
+                                    .clean = companion->meta.clean};
+    const struct rd_recovery_hint *used = companion->there ? &hint : NULL;
+    if (rd_recovery_examine(file, used, &first) != RD_OK) {
+        FUZZ_CHECK(first.tail == UINT64_MAX);
+        return;
+    }
+    FUZZ_CHECK(first.tail <= file.len);
+    if (first.damaged) {
+        FUZZ_CHECK(first.damage_begin < first.damage_end && first.damage_end <= file.len);
+        return;
+    }
+    FUZZ_CHECK(first.rest_is_extension == all_ones(rd_slice(file.data + first.tail, file.len - first.tail)));
+    uint8_t *copy = fuzz_copy(rd_slice(file.data, first.tail));
+    FUZZ_CHECK(rd_recovery_examine(rd_slice(copy, first.tail), used, &again) == RD_OK);
+    FUZZ_CHECK(again.tail == first.tail && !again.damaged);
+    free(copy);
+}
+
+/* ---- writing to what was found (4) -------------------------------------------------------------------------- */
+
+static void write_some(struct rd_store *store)
+{
+    struct rd_key key = rd_key_of_bytes(rd_slice_of_string("fuzz"));
+    struct rd_key other = rd_key_of_bytes(rd_slice_of_string("other"));
+    struct rd_entry entries[] = {{.key = other, .payload = rd_slice_of_string("one")},
+                                 {.key = key, .payload = rd_slice_of_string("two")}};
+    struct rd_value value;
+    FUZZ_CHECK(rd_store_write(store, key, rd_slice_of_string("first"), NULL) == RD_OK);
+    FUZZ_CHECK(rd_store_batch_write(store, entries, 2, false, NULL) == RD_OK);
+    FUZZ_CHECK(rd_store_read(store, key, &value) == RD_OK);
+    FUZZ_CHECK(rd_slice_equal(value.payload, entries[1].payload));
+    rd_value_release(&value);
+    FUZZ_CHECK(rd_store_delete(store, other, NULL) == RD_OK);
+    FUZZ_CHECK(!rd_store_exists(store, other));
+}
+
+/* All that was shown but for the one key is shown below what is new. */
+static void check_only_added(const struct rd_buffer *before, const struct rd_buffer *after)
+{
+    struct rd_slice old = rd_buffer_slice(before);
+    char own[20];
+    snprintf(own, sizeof own, "%016llx ", (unsigned long long)rd_key_of_bytes(rd_slice_of_string("fuzz")).hash);
+    const uint8_t *end = after->len == 0 ? NULL : memchr(after->data, '\n', after->len);
+    FUZZ_CHECK(end != NULL && memcmp(after->data, own, strlen(own)) == 0);
+    struct rd_slice rest = rd_slice(end + 1, (size_t)(after->data + after->len - end - 1));
+    FUZZ_CHECK(rd_slice_equal(old, rest));
+}
+
+static void reopen(struct rd_store *store, const struct rd_buffer *shown)
+{
+    struct rd_buffer meta;
+    struct rd_buffer after;
+    struct rd_buffer walked;
+    struct rd_buffer file;
+    rd_buffer_init(&meta, 0);
+    rd_buffer_init(&after, 0);
+    rd_buffer_init(&walked, 0);
+    rd_buffer_init(&file, 0);
+    FUZZ_CHECK(read_file(".meta", &meta));
+    write_some(store);
+    fuzz_store_show(store, &after);
+    check_only_added(shown, &after);
+    rd_store_close(store);
+    expect_shown(false, &after); /* after a clean stop */
+    write_file(".meta", rd_buffer_slice(&meta));
+    expect_shown(false, &after); /* after a crash */
+    FUZZ_CHECK(unlink(path_of(".meta")) == 0);
+    expect_shown(true, &after);
+    expect_shown(false, &after);
+    FUZZ_CHECK(read_file("", &file));
+    fuzz_file_show(rd_buffer_slice(&file), &walked);
+    fuzz_check_same("the file is not in good order", &after, &walked);
+    rd_buffer_deinit(&file);
+    rd_buffer_deinit(&walked);
+    rd_buffer_deinit(&after);
+    rd_buffer_deinit(&meta);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------- */
+
+/* True: it opened, and what it shows is in *out. */
+static bool look(struct rd_slice file, struct rd_buffer *out)
+{
+    struct rd_store *store;
+    unsigned file_count = count_files();
+    bool opened = open_store(true, &store) == RD_OK;
+    if (opened) {
+        fuzz_store_show(store, out);
+        rd_store_close(store);
+    }
+    expect_file("", file);
+    FUZZ_CHECK(count_files() == file_count);
+    return opened;
+}
+
+static void run(struct rd_slice file, const struct fuzz_model *model, const struct companion *companion)
+{
+    struct rd_store *store;
+    struct rd_store_info info;
+    struct rd_buffer looked;
+    struct rd_buffer shown;
+    rd_buffer_init(&looked, 0);
+    rd_buffer_init(&shown, 0);
+    bool opened = look(file, &looked);
+    FUZZ_CHECK((open_store(false, &store) == RD_OK) == opened);
+    if (!opened) {
+        expect_file("", file);
+    } else {
+        fuzz_store_show(store, &shown);
+        fuzz_check_same("opened read-only it shows something else", &looked, &shown);
+        rd_store_info(store, &info);
+        if (info.state == RD_STORE_OPEN) {
+            struct rd_buffer walked;
+            rd_buffer_init(&walked, 0);
+            check_cut(file, info.tail);
+            check_kept(file, model, companion, info.tail);
+            fuzz_file_show(rd_slice(file.data, info.tail), &walked);
+            fuzz_check_same("a plain walk shows something else", &shown, &walked);
+            rd_buffer_deinit(&walked);
+            reopen(store, &shown);
+        } else {
+            FUZZ_CHECK(info.reason[0] != '\0');
+            rd_store_close(store);
+            expect_file("", file);
+            expect_shown(false, &shown);
+        }
+    }
+    rd_buffer_deinit(&shown);
+    rd_buffer_deinit(&looked);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct rd_slice input = rd_slice(data, len);
+    struct companion companion = {.there = false};
+    struct fuzz_model model;
+    prepare();
+    uint8_t choices = fuzz_take_u8(&input);
+    bool made = (choices & CHOICE_MADE) != 0;
+    size_t given_len = (choices & CHOICE_COMPANION_BYTES) != 0 ? META_LEN : META_SAYS;
+    struct rd_slice given = {0};
+    if ((choices & CHOICE_COMPANION) != 0 && (!made || (choices & CHOICE_COMPANION_BYTES) != 0))
+        given = rd_slice_take(&input, given_len);
+    if (made) {
+        fuzz_model_take(&input, &model);
+        input = rd_buffer_slice(&model.damaged);
+    }
+    uint8_t *copy = fuzz_copy(input);
+    struct rd_slice file = rd_slice(copy, input.len);
+    write_file("", file);
+    if ((choices & CHOICE_COMPANION) != 0)
+        make_companion(choices, given, made ? &model : NULL, file);
+    companion.there = rd_meta_read(&io, store_path(), &companion.meta);
+    check_recovery(file, &companion);
+    bool of_model = made && (choices & CHOICE_COMPANION_BYTES) == 0;
+    run(file, of_model ? &model : NULL, &companion);
+    empty_folder();
+    free(copy);
+    if (made)
+        fuzz_model_deinit(&model);
+    return 0;
+}

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes the seeds in tests/fuzz/corpus anew from the protocol's vectors, the golden files and what is written here.
+
+Files there whose names begin with `found-` are what fuzzing found; they stay.
+"""
+import json
+import os
+import struct
+import zlib
+
+TESTS = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+CORPUS = os.path.join(TESTS, "fuzz", "corpus")
+
+LOW_LIMITS, SECOND, THIRD = 1, 2, 4
+
+
+def head(choices, cuts=b""):
+    """What binary and HTTP inputs begin with."""
+    return bytes([choices, len(cuts)]) + cuts
+
+
+# ---- the binary protocol ---------------------------------------------------------------------------------------------
+
+HELLO = bytes.fromhex("d25244524956450a0100000000000000")
+GREETED, REPEAT, REQUEST = SECOND, THIRD, 8
+
+
+def frame(opcode, body=b"", request=1, flags=0, status=0):
+    return struct.pack("<IBBHQ", len(body), opcode, flags, status, request) + body
+
+
+def vectors():
+    with open(os.path.join(TESTS, "vectors", "binary.json"), encoding="utf-8") as file:
+        rows = json.load(file)
+    hellos = [row for row in rows if row["name"].startswith("hello")]
+    rest = rows[len(hellos):]
+    last = 3  # they end the connection
+    groups = [rest[at:at + 6] for at in range(0, len(rest) - last, 6)] + [[row] for row in rest[-last:]]
+    return hellos, groups
+
+
+def binary_server():
+    hellos, groups = vectors()
+    for number, row in enumerate(hellos):
+        yield f"hello-{number}", head(0) + bytes.fromhex(row["request_hex"])
+    for number, group in enumerate(groups):
+        choices = SECOND | (LOW_LIMITS if number % 4 == 3 else 0)
+        yield f"vectors-{number:02}", head(choices, bytes([1 + number, 3])) + b"".join(bytes.fromhex(row["request_hex"]) for row in group)
+    yield "hello-again", head(0) + HELLO[:8] + b"\2\0" + HELLO[10:] + HELLO + frame(0x02)
+    yield "long-value", head(SECOND | THIRD, b"\xff\0") + struct.pack("<IBBHQ", 18000, 0x10, 0, 0, 1) + b"\0\0\0\1\0\0\0k" + b"v" * 200
+    yield "skipped-body", head(SECOND | LOW_LIMITS) + frame(0x10, b"x" * 1001) + frame(0x02, request=2)
+    yield "opcode-hello-in-a-frame", head(SECOND) + frame(1) + frame(0xee, b"abc", 2) + frame(0x02, request=3)
+    yield "parts-without-a-stream", head(SECOND) + frame(0x40, b"abc", 7) + frame(0x43, bytes(8), 7) + frame(0x42, b"", 7)
+
+
+def binary_client():
+    hellos, groups = vectors()
+    for number, row in enumerate(hellos):
+        yield f"hello-{number}", head(0) + bytes.fromhex(row["response_hex"])
+    for number, group in enumerate(groups):
+        choices = GREETED | (LOW_LIMITS if number % 4 == 3 else 0)
+        yield f"vectors-{number:02}", head(choices, bytes([number, 1])) + b"".join(bytes.fromhex(row["response_hex"]) for row in group)
+    yield "old-hello", head(0) + HELLO[:10] + struct.pack("<HI4I", 0, 16, 1 << 20, 99, 9, 3) + frame(0x02)
+    yield "long-value", head(GREETED | REPEAT, b"\x40") + struct.pack("<IBBHQ", 20000, 0x20, 0, 0, 1) + bytes(28) + b"v" * 200
+    yield "long-message", head(GREETED) + frame(0x20, struct.pack("<H", 400) + "\u00fc".encode() * 200, status=17)
+    row = struct.pack("<HBBIQQQQB", 52, 0, 1, 0, 1, 2, 3, 4, 1) + b"s" + struct.pack("<H", 0)
+    yield "store-row-of-an-older-server", head(GREETED) + frame(0x33 - 1, struct.pack("<I", 1) + struct.pack("<H", 42) + row[2:44])
+    key = lambda text: b"\1" + struct.pack("<H", len(text)) + text
+    fields = b"\0\0\0" + struct.pack("<H", 1) + b"s" + key(b"key") + b"\0" + struct.pack("<Q", 5) + (struct.pack("<H", 1) + b"t") * 3
+    fields += b"\1" + struct.pack("<QQQQQI", 1, 2, 3, 4, 5, 6) + b"\1\2" + key(b"a") + struct.pack("<H", 2) + b"v1"
+    fields += key(b"b") + struct.pack("<H", 2) + b"v2"
+    for opcode in (0x02, 0x11, 0x14, 0x20, 0x25, 0x26, 0x31):
+        yield f"request-{opcode:02x}", head(REQUEST) + bytes([opcode]) + struct.pack("<Q", 9) + fields + b"the value"
+    no_range = fields.replace(b"\1" + struct.pack("<Q", 1), b"\0" + struct.pack("<Q", 1))
+    for opcode in (0x10, 0x12, 0x13, 0x17):
+        yield f"request-{opcode:02x}", head(REQUEST) + bytes([opcode]) + struct.pack("<Q", 9) + no_range + b"the value"
+
+
+# ---- HTTP ------------------------------------------------------------------------------------------------------------
+
+FOLLOWED = THIRD
+HOST = b"Host: h\r\n"
+PUT = b"PUT /v1/stores/s/keys/k HTTP/1.1\r\n" + HOST
+GET = b"GET /v1/stores/s/keys/k HTTP/1.1\r\n" + HOST
+CHUNKED = PUT + b"Transfer-Encoding: chunked\r\n\r\n"
+JSON = b"Content-Type: application/json\r\n"
+
+HTTP_RAW = {
+    "health": b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "blank-lines": b"\r\n\r\nGET /readyz HTTP/1.1\r\nHost:\r\n\r\n",
+    "put": PUT + b"Content-Length: 3\r\n\r\nabc",
+    "put-expect": PUT + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
+    "put-chunked": CHUNKED + b"3\r\nabc\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\nT: trailer\r\n\r\n",
+    "put-1.0": b"PUT /v1/stores/s/keys/k HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nv",
+    "put-hash-none": b"PUT /v1/stores/s/hashes/0123456789abcdef?durability=none HTTP/1.1\r\n" + HOST + b"\r\n",
+    "get-part": GET + b"Range: bytes=1-2\r\nIf-Range: \"1f40-00abcdef\"\r\n\r\n",
+    "get-if-none": GET + b"If-None-Match: \"1f40-00abcdef\", W/\"0-ffffffff\"\r\n\r\n",
+    "head": b"HEAD /v1/stores/s/keys/%00%fF+%25 HTTP/1.1\r\n" + HOST + b"If-None-Match: *\r\n\r\n",
+    "delete-if": b"DELETE /v1/stores/s/keys/k HTTP/1.1\r\n" + HOST + b"If-Match: \"1f40-00abcdef\"\r\n\r\n",
+    "drop": b"DELETE /v1/stores/n?confirm=%6e HTTP/1.1\r\n" + HOST + b"\r\n",
+    "create": b"PUT /v1/stores/n HTTP/1.1\r\n" + HOST + JSON + b"Content-Length: 21\r\n\r\n{\"durability\":\"none\"}",
+    "entries": b"GET /v1/stores/s/entries?after=64&limit=3 HTTP/1.1\r\n" + HOST + b"\r\nGET /v1/stores HTTP/1.1\r\n" + HOST + b"\r\n",
+    "absolute": b"GET http://H/v1/stores/s/last HTTP/1.1\r\n" + HOST + b"Origin: http://h\r\nConnection: x, Close\r\n\r\n",
+    "options": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\nBREW / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "refused-body": b"POST /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\nbody",
+    "not-http": b"\x16\x03\x01\x02\x00\x01\x00",
+    "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "two-lengths": PUT + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    "length-and-chunked": PUT + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "bare-lf": b"GET /healthz HTTP/1.1\n" + HOST + b"\r\n",
+    "folded": GET + b"A: b\r\n c\r\n\r\n",
+    "space-before-colon": GET + b"A : b\r\n\r\n",
+}
+
+HTTP_FRAMED = [
+    (1, b"3\r\nabc\r\n0\r\nA: b\r\n\r\n"), (1, b"0\n\r\n"), (1, b"fffffffffffffff;a\r\n"), (2, b"Upgrade: h2c\r\nConnection: Upgrade"),
+    (3, b"Content-length : 3\r\n"), (3, b"Expect: 100-continue\r\nOrigin: null"), (4, b"/v1/stores/s/keys/a%2Fb%4?x=1"),
+    (4, b"http://h/v1/stores/%41/entries?limit=0"), (5, b"bytes=7-12"), (5, b"bytes=-18446744073709551615,1-"), (6, b"\"1f40-00abcdef\",*"),
+    (7, b", \"a\"\t,W/\"b\""), (8, b'{"entries":[{"key":"a","value":"t"},{"key_base64":"AA==","value_base64":"AP8="}]}'),
+    (9, b'{"keys":["",{"key_hash":"0000000000000001"}]}'), (10, b'{"from":"a","to_base64":"Yg=="}'), (11, b'{"key":"a","target":"other"}'),
+]
+
+
+def http():
+    for name, text in HTTP_RAW.items():
+        yield name, head(FOLLOWED if len(name) % 2 else 0, bytes([len(name), 2, 0])) + text
+    for number, (where, text) in enumerate(HTTP_FRAMED):
+        yield f"framed-{number:02}", head(where << 3 | FOLLOWED | (number & LOW_LIMITS), bytes([5, number])) + text
+    yield "pipelined", head(LOW_LIMITS, b"\7") + b"".join(list(HTTP_RAW.values())[:6])
+    yield "long-body", head(SECOND, b"\xfe\3") + PUT + b"Content-Length: 19000\r\n\r\n" + b"v" * 100
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------------
+
+def json_bodies():
+    batches = [b'{"allow_null_bytes":true,"entries":[{"value":"\\u0000\\u00fc\\ud83d\\ude00\\"","key":""},{"key_base64":"/wA=","value_base64":""}]}',
+               b'{"entries":[{"key_hash":"FEDCBA9876543210","value":"{[,"}]} \r\n', b'{"entries":[]}', b'{"entries":[{"key":"k"}]}']
+    keys = [b'{"keys":["a","",{"key":"b"},{"key_base64":"AA=="},{"key_hash":"0123456789abcdef"}]}', b'{"keys":[1]}', b'{"keys":["a","a"],"x":0}']
+    bad = [b"", b"{", b"[[[[[[", b"{\"keys\":" + b"[" * 3 + b",,,,,,,,,,,,,,,,,,", b"\xff\xfe{}", b'{"keys":[],"keys":[]}', b"nul"]
+    for which, bodies in ((0, batches), (1, keys), (2, keys[:1]), (3, [b'{"from":"a","to":"b"}', b'{"from_hash":"00000000000000aa","to_base64":"AA=="}',
+                          b'{"from":"a","from_hash":"1","to":"b"}']), (4, [b'{"key":"a","target":"other"}', b'{"key_base64":"AA==","target":""}'])):
+        for number, body in enumerate(bodies):
+            yield f"body-{which}-{number}", bytes([which]) + body
+    for number, body in enumerate(bad):
+        yield f"bad-{number}", bytes([number % 5 | 0x80]) + body
+    yield "not-utf-8", b"\0" + bytes(range(256))
+
+
+# ---- config ----------------------------------------------------------------------------------------------------------
+
+def config():
+    files = [b'{"data_dir":"/srv/x","loops":4,"listen":"[::1]:0","http":"localhost:80","durability":"interval:50"}',
+             b'{\n "unix":"/run/s",\n "port_file":"p","stall_timeout_ms":"100","log_level":"debug"\n}', b'{"loops":257}', b'{"what":{"loops":1}}', b"[]", b"{\"a\\u0000\":1}",
+             b'{"durability":"interval:0"}', b'{"data_dir":["x"]}', b""]
+    settings = [b"", b"{}", b'{"durability":"sync"}', b'{"durability":"interval:3600000"}', b'{"durability":1}', b'{"x":1}', b"nul"]
+    words = [[b"--data-dir", b"d", b"--loops=2", b"--http", b"h:1"], [b"--help"], [b"--version"], [b"--version=1"], [b"--loops"], [b"-x"], [b"--nope=1"],
+             [b"--listen=[::]:65535", b"--unix=", b"--durability=none", b"", b"dir", b"h:1", b"", b"sock", b"3", b"sync"],
+             [b"--config", b"/nonexistent"], [b"", b"", b"", b"", b"", b"0"]]
+    for number, text in enumerate(files):
+        yield f"file-{number}", b"\0" + text
+    for number, text in enumerate(settings):
+        yield f"settings-{number}", b"\1" + text
+    for number, row in enumerate(words):
+        yield f"words-{number}", b"\2" + b"".join(word + b"\0" for word in row)
+
+
+# ---- store files -----------------------------------------------------------------------------------------------------
+
+MADE, COMPANION, COMPANION_BYTES, CLEAN = 1, 2, 4, 8
+GOLDEN = ("single", "deletes", "flip_payload", "garbagetail", "keys", "rename", "tornnest_02546", "tornnest_base", "torn_00184",
+          "zerotail_00184_64", "compact_then_write")
+VALUE, NESTED, TOMBSTONE, DAMAGED, MARKER, RECORD, END = 0, 3, 4, 5, 6, 7, 255
+OVERWRITE, CUT, FLIP, ZEROS, ONES, APPEND = range(6)
+
+
+def value(key, length, first=0x21, scale=0):
+    return bytes([VALUE | scale << 3, key, length, first])
+
+
+THREE = value(0, 13) + value(1, 40, 0x35) + value(2, 100, scale=1)
+PROGRAMS = {
+    "intact": THREE + bytes([TOMBSTONE, 0]),
+    "empty": b"",
+    "recorded-then-cut": THREE + bytes([RECORD]) + value(3, 77) + bytes([END, CUT, 0xff, 1]),
+    "cut": THREE + bytes([END, CUT, 200, 0]),
+    "zeros-behind": THREE + bytes([RECORD, END, ZEROS, 9]),
+    "ones-behind": THREE + bytes([RECORD, END, ONES, 99]),
+    "ones-behind-a-torn-one": THREE + bytes([END, CUT, 0x30, 1, ONES, 64]),
+    "garbage-behind": THREE + bytes([RECORD, END, APPEND, 30]) + bytes(range(30)),
+    "long-and-torn": value(0, 255, 0x33, 2) + value(1, 255, 0x13, 3) + bytes([END, CUT, 0, 0x20]),
+    "flip-in-a-payload": THREE + bytes([END, FLIP, 64, 0, 3]),
+    "flip-in-a-pad": THREE + bytes([END, FLIP, 40, 0, 1]),
+    "flip-in-the-first-link": THREE + bytes([END, FLIP, 22, 0, 1]),
+    "flip-in-a-middle-link": THREE + bytes([RECORD]) + value(4, 9) + bytes([END, FLIP, 113, 0, 2]),
+    "flip-in-the-last-trailer": THREE + bytes([RECORD, END, FLIP, 0x4f, 2, 2]),
+    "flip-in-the-last-recorded-trailer": THREE + bytes([RECORD]) + value(4, 9) + bytes([END, FLIP, 0x4f, 2, 2]),
+    "damaged-value": value(0, 20) + bytes([DAMAGED, 1, 30, 0x22]) + value(2, 20) + bytes([RECORD]),
+    "damaged-value-last": value(0, 20) + bytes([DAMAGED, 1, 30, 0x22]),
+    "nested": THREE + bytes([NESTED, 5]) + value(1, 3) + bytes([RECORD]),
+    "nested-and-torn": THREE + bytes([RECORD, NESTED, 5, END, CUT, 0xff, 3]),
+    "batch": THREE + bytes([RECORD, MARKER, 0]) + value(0, 3) + value(1, 4),
+    "batch-torn": THREE + bytes([RECORD, MARKER, 0]) + value(0, 3) + value(1, 64) + bytes([END, CUT, 0xd0, 2]),
+    "batch-whose-last-is-flipped": THREE + bytes([MARKER, 0]) + value(0, 3) + value(1, 64) + bytes([END, FLIP, 0xc0, 2, 5]),
+    "batch-of-tombstones": THREE + bytes([MARKER, 1, TOMBSTONE, 0, TOMBSTONE, 1, TOMBSTONE, 2]) + value(2, 2),
+    "one-byte-values": value(0, 1, 1) + value(1, 1, 9) + bytes([TOMBSTONE, 0, END, FLIP, 64, 0, 0]),
+}
+
+
+def count_entries(data):
+    count = 0
+    end = len(data)
+    while end:
+        end = struct.unpack_from("<Q", data, end - 12)[0]
+        count += 1
+    return count
+
+
+def store():
+    for name in GOLDEN:
+        with open(os.path.join(TESTS, "golden", name + ".bin"), "rb") as file:
+            yield f"golden-{name}", b"\0" + file.read()
+    with open(os.path.join(TESTS, "golden", "deletes.bin"), "rb") as file:
+        data = file.read()
+    yield "golden-recorded", bytes([COMPANION]) + struct.pack("<IHBBQ", len(data), count_entries(data), 0, 0, 0) + data
+    yield "golden-closed", bytes([COMPANION]) + struct.pack("<IHBBQ", len(data), count_entries(data), 1, 0, 0) + data
+    yield "golden-of-another-file", bytes([COMPANION]) + struct.pack("<IHBBQ", len(data), count_entries(data), 1, 1, 77) + data
+    meta = b"RDRMETA\n" + struct.pack("<IIQQQIQ", 2, 1, 7, 0, 0, 0, 0) + bytes(8)
+    yield "companion-bytes", bytes([COMPANION | COMPANION_BYTES]) + meta + struct.pack("<I", zlib.crc32(meta)) + data[:200]
+    for name, program in PROGRAMS.items():
+        yield f"made-{name}", bytes([MADE]) + program
+        if bytes([RECORD]) in program:
+            yield f"recorded-{name}", bytes([MADE | COMPANION | (CLEAN if name.startswith("flip") else 0)]) + program
+
+
+def write(target, seeds):
+    folder = os.path.join(CORPUS, target)
+    os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(folder):
+        if not name.startswith("found-"):
+            os.unlink(os.path.join(folder, name))
+    for name, data in seeds:
+        with open(os.path.join(folder, name), "xb") as file:
+            file.write(data)
+
+
+if __name__ == "__main__":
+    for target_name, make in (("binary_server", binary_server), ("binary_client", binary_client), ("http", http), ("json", json_bodies),
+                              ("config", config), ("store", store)):
+        write(target_name, make())
