@@ -228,11 +228,11 @@ static enum rd_status examine_alone(struct rd_slice whole_file, struct rd_recove
     return RD_OK;
 }
 
-/* Rule 7: what was recorded as durable is not cut, whatever has become of it. */
+/* Rule 7: what was recorded as durable is not cut, whatever has become of it, ones included. */
 static void keep_what_was_durable(struct rd_slice file, const struct rd_recovery_hint *hint,
                                   struct rd_recovery *recovery)
 {
-    if (recovery->damaged || recovery->rest_is_extension || recovery->tail >= hint->durable_tail)
+    if (recovery->damaged || recovery->tail == file.len || recovery->tail >= hint->durable_tail)
         return;
     recovery->damaged = true;
     recovery->damage_begin = recovery->tail;
