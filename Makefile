@@ -141,6 +141,9 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fu
 FUZZ_PROGRAMS = $(FUZZ_TARGETS:%=$(BUILD)/bin/fuzz-%)
 FUZZ_SHARED  := $(filter-out $(BUILD)/obj/tests/fuzz/fuzz_% $(if $(FUZZER),%/replay.o),$(call objects,tests/fuzz))
 
+# What is to be covered is the product.
+$(BUILD)/obj/tests/fuzz/%.o: ALL_CFLAGS += $(if $(FUZZER),-fno-sanitize=fuzzer-no-link)
+
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call archive,server) $(call archive,protocol) \
                   $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)

@@ -6,6 +6,10 @@
 #include "tests/fuzz/dump.h"
 #include "tests/fuzz/fuzz.h"
 
+/* Byte by byte takes long: what lies further back is cut in larger pieces. */
+#define BYTES_MAX       2048u
+#define BYTES_PIECE_LEN 61u
+
 struct feeding {
     const struct fuzz_feed *feed;
     struct rd_decoder *decoder;
@@ -13,7 +17,7 @@ struct feeding {
     bool in_chunks; /* the log's last line is a run of chunks and has no end yet */
     uint64_t chunks_id;
     bool last_taken; /* a request with close_after was handed out */
-    size_t cut_at;
+    size_t cut_at;   /* pieces so far */
 };
 
 struct rd_limits fuzz_limits(bool low)
@@ -146,7 +150,9 @@ static void drain(struct feeding *feeding, struct rd_slice piece)
 static size_t next_len(struct feeding *feeding, size_t left)
 {
     const struct fuzz_feed *feed = feeding->feed;
-    size_t len = feed->cut == FUZZ_CUT_BYTES ? 1 : left;
+    size_t len = left;
+    if (feed->cut == FUZZ_CUT_BYTES)
+        len = feeding->cut_at++ < BYTES_MAX ? 1 : BYTES_PIECE_LEN;
     if (feed->cut == FUZZ_CUT_CHOSEN && feed->cut_lens.len != 0) {
         len = feed->cut_lens.data[feeding->cut_at++ % feed->cut_lens.len];
         len = len == 0 ? left : len < 128 ? len : (len - 127) * 64;

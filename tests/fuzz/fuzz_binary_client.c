@@ -22,8 +22,10 @@
 
 enum { CHOICE_LOW_LIMITS = 1, CHOICE_GREETED = 2, CHOICE_REPEAT = 4, CHOICE_REQUEST = 8 };
 
-#define REPEATED_LEN (20u << 10)
-#define ITEMS_MAX    4
+#define REPEATED_LEN    (20u << 10)
+#define BYTES_MAX       2048u /* as in feed.c */
+#define BYTES_PIECE_LEN 61u
+#define ITEMS_MAX       4
 
 /* ---- answers ----------------------------------------------------------------------------------------------- */
 
@@ -150,7 +152,9 @@ static void drain(struct reading *reading, struct rd_slice piece)
 static void read_piece(struct reading *reading, struct rd_slice *bytes)
 {
     size_t room = 0;
-    size_t len = reading->cut == FUZZ_CUT_BYTES ? 1 : bytes->len;
+    size_t len = bytes->len;
+    if (reading->cut == FUZZ_CUT_BYTES)
+        len = reading->cut_at++ < BYTES_MAX ? 1 : BYTES_PIECE_LEN;
     if (reading->cut == FUZZ_CUT_CHOSEN && reading->cut_lens.len != 0)
         len = 1 + 8u * reading->cut_lens.data[reading->cut_at++ % reading->cut_lens.len];
     uint8_t *target = rd_binary_reader_fill_target(&reading->reader, &room);

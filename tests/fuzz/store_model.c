@@ -6,7 +6,7 @@
 #include "engine/engine.h"
 #include "tests/fuzz/fuzz.h"
 
-#define FILE_LEN_MAX  (64u << 10)
+#define FILE_LEN_MAX  (32u << 10)
 #define KEY_COUNT     8u
 #define KEY_BASE      UINT64_C(0xa1b2c3d400000000)
 #define RESERVED_KEY  UINT64_C(0x6472697665000001)
@@ -167,8 +167,8 @@ static void take_damage(struct rd_slice *input, struct rd_buffer *file)
 void fuzz_model_take(struct rd_slice *input, struct fuzz_model *ret_model)
 {
     *ret_model = (struct fuzz_model){.entry_count = 0};
-    rd_buffer_init(&ret_model->whole, 2 * FILE_LEN_MAX);
-    rd_buffer_init(&ret_model->damaged, 2 * FILE_LEN_MAX);
+    rd_buffer_init(&ret_model->whole, 3 * FILE_LEN_MAX);
+    rd_buffer_init(&ret_model->damaged, 3 * FILE_LEN_MAX);
     take_entries(input, ret_model);
     rd_buffer_append_slice(&ret_model->damaged, rd_buffer_slice(&ret_model->whole));
     for (int i = 0; i < DAMAGE_COUNT && input->len != 0; i++)
