@@ -9,12 +9,14 @@ PREFIX = "/opt/rdrive"
 COMPILER = os.environ.get("CC", "cc").split()
 
 
-def sanitizer_flags():
-    """What a program that links sanitized code needs itself."""
+def instrumentation_flags():
+    """What a program that links code with sanitizers or coverage in it needs itself."""
     with open(RDRIVE, "rb") as file:
         program = file.read()
     if b"__asan_init" in program:
         return ["-fsanitize=address,undefined"]
+    if b"__gcov_init" in program or b"__gcov_dump" in program:
+        return ["--coverage"]
     return ["-fsanitize=thread"] if b"__tsan_init" in program else []
 
 
@@ -38,7 +40,7 @@ class Installed:
         """libraries: in place of what pkg-config says."""
         if libraries is None:
             libraries = self.pkg_config("--libs")
-        subprocess.run([*COMPILER, "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *sanitizer_flags(), source,
+        subprocess.run([*COMPILER, "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *instrumentation_flags(), source,
                         *self.pkg_config("--cflags"), *libraries, "-o", program], check=True, timeout=DEADLINE_S)
 
     def run(self, program, *arguments):
