@@ -20,8 +20,8 @@ gzip -9nc CHANGELOG.md > "$root/usr/share/doc/rdrive/changelog.gz"
 # dpkg-shlibdeps wants a source package around it.
 mkdir -p "$stage/debian"
 printf 'Source: rdrive\n\nPackage: rdrive\nArchitecture: any\n' > "$stage/debian/control"
-depends=$(cd "$stage" && dpkg-shlibdeps -O --ignore-missing-info -lroot/usr/lib/"$multiarch" \
-              $(find root/usr/bin root/usr/lib -type f \( -perm -u+x -o -name '*.so.*' \)) 2>/dev/null |
+depends=$(cd "$stage" && find root/usr/bin root/usr/lib -type f \( -perm -u+x -o -name '*.so.*' \) -print0 |
+          xargs -0 dpkg-shlibdeps -O --ignore-missing-info -lroot/usr/lib/"$multiarch" 2>/dev/null |
           sed -n 's/^shlibs:Depends=//p')
 
 mkdir -p "$root/DEBIAN"
