@@ -119,15 +119,21 @@ static struct rd_slice without_extension(struct rd_slice file)
 
 /* ---- beside a companion: rule 0 ----------------------------------------------------------------------- */
 
+/* The entry that was recorded as the last durable one ends where it did. */
+static bool hint_names_entry(struct rd_slice file, const struct rd_recovery_hint *hint)
+{
+    struct rd_record last;
+    return hint->durable_tail <= file.len && rd_record_parse(file.data, hint->durable_tail, &last) &&
+           last.trailer.key_hash == hint->last_key && last.trailer.crc32 == hint->last_crc;
+}
+
 /* The file is the one that was recorded, and its links up to the durable tail are what they were. */
 static bool hint_fits(struct rd_slice file, const struct rd_recovery_hint *hint)
 {
     uint64_t durable = hint->durable_tail;
-    struct rd_record last;
     if (durable == 0)
         return true;
-    if (durable > file.len || !rd_record_parse(file.data, durable, &last) ||
-        last.trailer.key_hash != hint->last_key || last.trailer.crc32 != hint->last_crc)
+    if (!hint_names_entry(file, hint))
         return false;
     struct walk walk = walk_down(file, durable, 0);
     return walk.lowest == 0 && walk.links == hint->entry_count;
@@ -152,8 +158,10 @@ static enum rd_status examine_above(struct rd_slice file, const struct rd_recove
 
 /* ---- without one: rules 1 to 5 ------------------------------------------------------------------------ */
 
-/* Rule 3: the highest whole entry above the trusted tail, and where its chain leads. */
-static bool find_island(struct rd_slice file, uint64_t trusted, uint64_t *ret_end, struct walk *ret_walk)
+/* Rule 3: the highest whole entry above the trusted tail, and where its chain leads. recorded: where an entry ends
+ * for certain; 0: nowhere. */
+static bool find_island(struct rd_slice file, uint64_t trusted, uint64_t recorded, uint64_t *ret_end,
+                        struct walk *ret_walk)
 {
     uint64_t work_left = (file.len - trusted) * ISLAND_WORK_FACTOR;
     for (uint64_t end = file.len; end >= trusted + RD_TOMBSTONE_LEN; end--) {
@@ -169,8 +177,10 @@ static bool find_island(struct rd_slice file, uint64_t trusted, uint64_t *ret_en
         if (!rd_record_is_sound(file.data, &record))
             continue;
         struct walk walk = walk_down(file, end, trusted);
-        /* A tombstone's checksum is the same for all, so its link must be borne out by a further entry. */
-        bool borne_out = walk.passed || (walk.lowest > trusted && walk.links > (record.tombstone ? 1 : 0));
+        /* A tombstone's checksum is the same for all, so its link must be borne out by a further entry, or by the
+         * companion. */
+        bool lone = record.tombstone && walk.links == 1 && end != recorded;
+        bool borne_out = walk.passed || (walk.lowest > trusted && !lone);
         if (borne_out) {
             *ret_end = end;
             *ret_walk = walk;
@@ -202,7 +212,7 @@ static enum rd_status step_over_payloads(struct rd_slice file, uint64_t *ret_tru
     return RD_OK;
 }
 
-static enum rd_status examine_alone(struct rd_slice whole_file, struct rd_recovery *recovery)
+static enum rd_status examine_alone(struct rd_slice whole_file, uint64_t recorded, struct rd_recovery *recovery)
 {
     recovery->tail = whole_file.len;
     if (all_are_whole(whole_file, whole_file.len, 0))
@@ -218,7 +228,7 @@ static enum rd_status examine_alone(struct rd_slice whole_file, struct rd_recove
     if (status != RD_OK || believed)
         return status;
     recovery->tail = trusted;
-    if (!find_island(file, trusted, &recovery->tail, &walk)) {
+    if (!find_island(file, trusted, recorded, &recovery->tail, &walk)) {
         recovery->tail = cut_torn_batches(file, trusted, 0);
         return RD_OK;
     }
@@ -244,7 +254,9 @@ enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recover
 {
     struct rd_recovery recovery = {.tail = 0};
     bool fits = hint != NULL && hint_fits(file, hint);
-    enum rd_status status = fits ? examine_above(file, hint, &recovery.tail) : examine_alone(file, &recovery);
+    uint64_t recorded = hint != NULL && hint_names_entry(file, hint) ? hint->durable_tail : 0;
+    enum rd_status status =
+        fits ? examine_above(file, hint, &recovery.tail) : examine_alone(file, recorded, &recovery);
     if (status != RD_OK)
         return status;
     recovery.rest_is_extension =
