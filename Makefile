@@ -124,7 +124,7 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
 # ---- rigs: tests/crash/NAME.c makes $(BUILD)/tests/crash/NAME, with what the others in that folder share -----------
-CRASH_RIGS    := crash_states every_call
+CRASH_RIGS    := crash_states every_call bit_flips
 CRASH_PROGRAMS = $(CRASH_RIGS:%=$(BUILD)/tests/crash/%)
 CRASH_SHARED   = $(filter-out $(CRASH_RIGS:%=$(BUILD)/obj/tests/crash/%.o),$(call objects,tests/crash))
 
