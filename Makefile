@@ -219,6 +219,23 @@ service: all ## install the Debian package in a booted systemd and try it there 
 	@scripts/deps.sh run test deb
 	@$(PYTEST) -s tests/rigs/test_systemd.py
 
+# Seeds are printed; RD_TEST_SEED=N repeats a run. Each rig first shows that it can find something.
+RIG = $(SANITIZER_ENV) $(BUILD)/tests/crash
+
+.PHONY: crash-short
+crash-short: $(CRASH_PROGRAMS) ## crash states, failing calls, flipped bits: as much as CI takes
+	@$(RIG)/crash_states --self-test
+	@$(RIG)/crash_states --states $(or $(STATES),2000)
+	@$(RIG)/every_call --self-test
+	@$(RIG)/every_call --stride $(or $(STRIDE),3)
+	@$(RIG)/bit_flips --self-test
+	@$(RIG)/bit_flips --flips $(or $(FLIPS),1000)
+
+.PHONY: crash
+crash: ## the same at length: 50,000 crash states, every call, 20,000 flipped bits
+	@scripts/deps.sh run test
+	@$(SUBMAKE) STATES=50000 STRIDE=1 FLIPS=20000 crash-short
+
 # As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and a few minutes.
 .PHONY: rigs
 rigs: all ## values of 4 GiB in 256 MiB of memory, 50 stalled uploads, 200 kills during transfers

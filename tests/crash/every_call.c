@@ -7,6 +7,8 @@
  *   every_call [--stride N] [--seed N]    every Nth call and allocation; 1: all of them
  *   every_call --call N --failure KIND    that run alone; KIND: ENOSPC, EIO, EINTR, short
  *   every_call --allocation N             that run alone
+ *   every_call --self-test                hides failures from the engine, and fails where the script does not
+ * notice
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #include "tests/crash/script.h"
 
 #define SEED            4u
+#define SELF_TEST_RUNS  40u
 #define SHOWN_MAX       20u
 #define RUN_SECONDS_MAX 60u /* of a run that takes some 20 ms */
 
@@ -26,6 +29,7 @@ struct options {
     size_t call; /* SIZE_MAX: all */
     size_t allocation;
     enum failure failure; /* NONE: all */
+    bool self_test;
 };
 
 struct totals {
@@ -34,6 +38,7 @@ struct totals {
     size_t refused;
     size_t read_only;
     char *folder;
+    bool silent;
 };
 
 /* One run; which of its calls fails is in failing and in the allocator. */
@@ -49,7 +54,7 @@ static void run(const struct options *options, struct totals *totals, struct fai
     if (fine)
         return;
     totals->findings++;
-    if (totals->findings <= SHOWN_MAX)
+    if (totals->findings <= SHOWN_MAX && !totals->silent)
         printf("FINDING %s (%s %s): %s\n", what, failing->failed ? call_names[failing->failed_call] : "-",
                failing->failed_name, script.finding);
 }
@@ -95,6 +100,36 @@ static size_t run_unharmed(const struct options *options, struct totals *totals,
     return allocations_count();
 }
 
+/* Runs in which calls of one kind fail and the engine is told that they did not. Returns how many were noticed. */
+static size_t run_hidden(const struct options *options, const struct failing_io *unharmed, enum call call)
+{
+    static struct failing_io failing;
+    struct totals totals = {.folder = scratch_create(), .silent = true};
+    size_t runs = 0;
+    for (size_t i = 0; i < unharmed->count; i++) {
+        if (unharmed->seen[i] != call || runs == SELF_TEST_RUNS)
+            continue;
+        failing_io_init(&failing, i, FAILURE_EIO);
+        failing.hidden = true;
+        allocations_begin(SIZE_MAX);
+        run(options, &totals, &failing, "--self-test");
+        failing_io_deinit(&failing);
+        runs++;
+    }
+    printf("every_call --self-test: %zu hidden failures of %s, %zu noticed\n", runs, call_names[call],
+           totals.findings);
+    scratch_remove(totals.folder);
+    return totals.findings;
+}
+
+/* A rig that finds nothing may be one that cannot. */
+static int self_test(const struct options *options, const struct failing_io *unharmed)
+{
+    size_t writes = run_hidden(options, unharmed, CALL_PWRITEV);
+    size_t syncs = run_hidden(options, unharmed, CALL_FDATASYNC);
+    return writes != 0 && syncs != 0 ? 0 : 1;
+}
+
 static bool is_chosen(const struct options *options, size_t number, size_t only)
 {
     bool all = options->call == SIZE_MAX && options->allocation == SIZE_MAX;
@@ -103,11 +138,15 @@ static bool is_chosen(const struct options *options, size_t number, size_t only)
 
 static struct options parse(int argc, char **argv)
 {
-    enum { OPTION_SEED = 1, STRIDE, CALL, ALLOCATION, FAILURE };
+    enum { OPTION_SEED = 1, STRIDE, CALL, ALLOCATION, FAILURE, SELF_TEST };
     static const struct option known[] = {
-        {"seed", required_argument, NULL, OPTION_SEED}, {"stride", required_argument, NULL, STRIDE},
-        {"call", required_argument, NULL, CALL},        {"allocation", required_argument, NULL, ALLOCATION},
-        {"failure", required_argument, NULL, FAILURE},  {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, OPTION_SEED},
+        {"stride", required_argument, NULL, STRIDE},
+        {"call", required_argument, NULL, CALL},
+        {"allocation", required_argument, NULL, ALLOCATION},
+        {"failure", required_argument, NULL, FAILURE},
+        {"self-test", no_argument, NULL, SELF_TEST},
+        {NULL, 0, NULL, 0},
     };
     struct options options = {.seed = SEED, .stride = 1, .call = SIZE_MAX, .allocation = SIZE_MAX};
     for (int found; (found = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -119,6 +158,8 @@ static struct options parse(int argc, char **argv)
             options.call = strtoull(optarg, NULL, 10);
         else if (found == ALLOCATION)
             options.allocation = strtoull(optarg, NULL, 10);
+        else if (found == SELF_TEST)
+            options.self_test = true;
         else if (found != FAILURE)
             exit(2);
         for (int i = 0; found == FAILURE && i < FAILURE_COUNT; i++)
@@ -140,6 +181,10 @@ int main(int argc, char **argv)
     size_t allocation_count = run_unharmed(&options, &totals, &unharmed);
     printf("every_call: 200 operations make %zu system calls and %zu allocations\n", unharmed.count,
            allocation_count);
+    if (options.self_test) {
+        scratch_remove(totals.folder);
+        return self_test(&options, &unharmed);
+    }
     for (size_t i = 0; i < unharmed.count; i++)
         for (int failure = FAILURE_NONE + 1; failure < FAILURE_COUNT; failure++)
             if (is_chosen(&options, i, options.call) && failure_fits((enum failure)failure, unharmed.seen[i]) &&

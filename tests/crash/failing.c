@@ -147,6 +147,14 @@ static ssize_t failing_pread(void *self, int fd, void *to, size_t len, off_t off
     return rd_io_system.pread(NULL, fd, to, failure == FAILURE_SHORT ? half(len) : len, offset);
 }
 
+static size_t len_of(const struct iovec *parts, int part_count)
+{
+    size_t len = 0;
+    for (int i = 0; i < part_count; i++)
+        len += parts[i].iov_len;
+    return len;
+}
+
 /* Short: half of the first part that has anything in it. */
 static ssize_t failing_pwritev(void *self, int fd, const struct iovec *parts, int part_count, off_t offset)
 {
@@ -156,7 +164,7 @@ static ssize_t failing_pwritev(void *self, int fd, const struct iovec *parts, in
     if (failure == FAILURE_NONE)
         return rd_io_system.pwritev(NULL, fd, parts, part_count, offset);
     if (failure != FAILURE_SHORT)
-        return -1;
+        return failing->hidden ? (ssize_t)len_of(parts, part_count) : -1;
     int first = 0;
     while (first + 1 < part_count && parts[first].iov_len == 0)
         first++;
@@ -194,7 +202,8 @@ static ssize_t failing_copy_range(void *self, int from_fd, off_t from_offset, in
 /* Nobody will cut this machine's power: a sync that does not fail does nothing. */
 static int failing_fdatasync(void *self, int fd)
 {
-    return next(self, CALL_FDATASYNC, fd, NULL) != FAILURE_NONE ? -1 : 0;
+    struct failing_io *failing = self;
+    return next(failing, CALL_FDATASYNC, fd, NULL) != FAILURE_NONE && !failing->hidden ? -1 : 0;
 }
 
 static int failing_fsync(void *self, int fd)

@@ -64,6 +64,7 @@ struct failing_io {
     size_t count;         /* calls so far */
     size_t fail_at;       /* the number of the one that fails */
     enum failure failure; /* how; NONE: none does */
+    bool hidden;          /* the engine is told that it went well: a bug that the rig must find */
     bool failed;          /* it has */
     enum call failed_call;
     enum file_kind failed_file;
