@@ -150,6 +150,18 @@ $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call arch
 	$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) \
 	  $(ENGINE_LIBS) -o $@
 
+# The programs of tests/rigs: loads that a daemon is cut off under, and their judges.
+RIG_PROGRAMS := $(BUILD)/tests/rigs/storm
+RIG_LOAD      = $(addprefix $(BUILD)/obj/tests/rigs/load/,door.o http_door.o http_text.o) \
+                $(addprefix $(BUILD)/obj/tests/support/,stamp.o ledger.o linear.o) $(call archive,clients/c) \
+                $(call archive,protocol) $(call archive,base)
+
+$(BUILD)/tests/rigs/storm: $(addprefix $(BUILD)/obj/tests/rigs/load/,storm.o inspect.o client.o errand.o)
+
+$(RIG_PROGRAMS): $(RIG_LOAD)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(UV_LIBS) $(ENGINE_LIBS) -o $@
+
 # A second make, parallel unless the first one was told how parallel to be.
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))

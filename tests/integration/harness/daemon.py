@@ -54,8 +54,10 @@ def run_to_end(*arguments, environment=None, folder=None):
 class Daemon:
     """One run of rdrived. `folder` outlives it: another Daemon on the same folder is a restart."""
 
-    def __init__(self, folder, *flags, environment=None, unix=False, data_dir=None, name_data_dir=True):
-        """name_data_dir=False: without --data-dir, for tests of where else that setting comes from."""
+    def __init__(self, folder, *flags, environment=None, unix=False, data_dir=None, name_data_dir=True,
+                 wait=True):
+        """name_data_dir=False: without --data-dir, for tests of where else that setting comes from. wait=False: does
+        not wait until it serves; is_ready() tells."""
         self.folder = str(folder)
         self.data_dir = str(data_dir or os.path.join(self.folder, "data"))
         self.port_file = os.path.join(self.folder, "ports.json")
@@ -72,13 +74,16 @@ class Daemon:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             env=clean_environment(**(environment or {})))
+        if not wait:
+            return
         try:
-            wait_until(self._has_ports, "the port file")
+            wait_until(self.is_ready, "the port file")
         except BaseException:
             self.kill()
             raise
 
-    def _has_ports(self):
+    def is_ready(self):
+        """Whether every store is recovered and every socket listens; from then on binary and http are set."""
         if self.process.poll() is not None:
             raise AssertionError(f"rdrived ended with {self.process.returncode}: {self.log()}")
         try:
