@@ -151,12 +151,17 @@ $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call arch
 	  $(ENGINE_LIBS) -o $@
 
 # The programs of tests/rigs: loads that a daemon is cut off under, and their judges.
-RIG_PROGRAMS := $(BUILD)/tests/rigs/storm
+RIG_PROGRAMS := $(BUILD)/tests/rigs/storm $(BUILD)/tests/rigs/contest
 RIG_LOAD      = $(addprefix $(BUILD)/obj/tests/rigs/load/,door.o http_door.o http_text.o) \
                 $(addprefix $(BUILD)/obj/tests/support/,stamp.o ledger.o linear.o) $(call archive,clients/c) \
                 $(call archive,protocol) $(call archive,base)
 
-$(BUILD)/tests/rigs/storm: $(addprefix $(BUILD)/obj/tests/rigs/load/,storm.o inspect.o client.o errand.o)
+$(BUILD)/tests/rigs/storm: $(addprefix $(BUILD)/obj/tests/rigs/load/,storm.o inspect.o founder.o client.o errand.o)
+$(BUILD)/tests/rigs/contest: $(addprefix $(BUILD)/obj/tests/rigs/load/,contest.o history.o)
+
+$(BUILD)/tests/rigs/lying_disk.so: $(BUILD)/obj/tests/rigs/load/lying_disk.o
+	@mkdir -p $(@D)
+	$(CC) -shared $^ -o $@
 
 $(RIG_PROGRAMS): $(RIG_LOAD)
 	@mkdir -p $(@D)

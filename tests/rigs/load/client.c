@@ -16,6 +16,7 @@ static void send_next(struct client *client, struct errand *errand);
 
 static void complain(struct client *client, const char *what, const struct rdrive_request *request)
 {
+    client->complaint_ns = client_now_ns();
     if (client->complaint[0] == '\0')
         snprintf(client->complaint, sizeof client->complaint, "client %u, %s: %s: %s, %s", client->keeper.number,
                  rdrive_operation_name(request->operation), what, rdrive_status_name(request->status),
@@ -49,7 +50,8 @@ static void on_complete(struct rdrive_request *request)
         note_trouble(client, request);
     } else if (client->complaint[0] == '\0') {
         client->answered++;
-        if (!errand_judge(errand, client_now_ns(), client->complaint, sizeof client->complaint))
+        client->complaint_ns = client_now_ns();
+        if (!errand_judge(errand, client->complaint_ns, client->complaint, sizeof client->complaint))
             client->over = true;
     }
     errand_clear(errand);

@@ -21,6 +21,7 @@ struct client {
     uint64_t answered;
     uint64_t trouble_ns; /* when the daemon first said that its disk does not do as it should; 0: never */
     char trouble[256];
+    uint64_t complaint_ns;          /* when */
     char complaint[512];            /* the first answer that was wrong; "": none */
     void (*on_lost)(void *context); /* the connection */
     void *context;

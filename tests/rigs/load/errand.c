@@ -325,8 +325,8 @@ void errand_choose(struct errand *errand, bool large)
     errand->request.operation = large ? RDRIVE_OP_WRITE_STREAM : random_operation(errand);
     errand->request.store = store_names[errand->store];
     errand->request.key = key_of(keeper, errand->keys[0]);
-    if (errand->request.operation < RDRIVE_OP_READ && chance(errand, 20))
-        errand->request.durability = chance(errand, 50) ? RDRIVE_DURABILITY_SYNC : RDRIVE_DURABILITY_NONE;
+    if (errand->request.operation < RDRIVE_OP_READ && chance(errand, 12))
+        errand->request.durability = chance(errand, 25) ? RDRIVE_DURABILITY_SYNC : RDRIVE_DURABILITY_NONE;
     choose_rest(errand, large);
 }
 

@@ -21,7 +21,7 @@ struct look {
 };
 
 struct inspection {
-    struct door *door; /* NULL: closed */
+    struct door *door;  /* NULL: closed */
     struct look *looks; /* owned */
     size_t left;        /* not answered */
     struct rdrive_store_info infos[STORE_COUNT];
@@ -170,7 +170,7 @@ static void settle_all(struct client *clients, unsigned client_count, const stru
 }
 
 /* What is left is a prefix of the file, whoever wrote it; and what an interval lets go is no longer than that. */
-static void judge_edges(const struct edges *edges, unsigned store, uint64_t interval_and_slack_ns,
+static void judge_edges(const struct edges *edges, unsigned store, const struct ledger_cut *cut,
                         struct findings *findings)
 {
     char text[160];
@@ -179,7 +179,7 @@ static void judge_edges(const struct edges *edges, unsigned store, uint64_t inte
                  edges->kept_tail_max, edges->lost_tail_min);
         find(findings, "not a prefix", store_names[store], text);
     }
-    if (edges->lost_last_ns > edges->lost_first_ns + interval_and_slack_ns) {
+    if (edges->lost_last_ns > edges->lost_first_ns + cut->allowed_ns) {
         snprintf(text, sizeof text, "%" PRIu64 " ms of answered writes are lost",
                  (edges->lost_last_ns - edges->lost_first_ns) / 1000000);
         find(findings, "the interval", store_names[store], text);
@@ -200,34 +200,33 @@ static void judge_store(const struct inspection *inspection, unsigned store)
     findings->entries += info->entries;
 }
 
-static void judge_troubles(const struct client *clients, unsigned client_count, const struct ledger_cut *cut,
-                           struct findings *findings)
+/* A disk that is gone fails writes, and reads show that they failed, maybe before that is answered. */
+static void judge_troubles(struct client *client, const struct ledger_cut *cut, struct findings *findings)
 {
-    for (unsigned i = 0; i < client_count; i++) {
-        const struct client *client = &clients[i];
-        if (client->complaint[0] != '\0')
-            find(findings, "an answer", NULL, client->complaint);
-        if (client->trouble_ns != 0 && (!cut->power || client->trouble_ns < cut->at_ns))
-            find(findings, "trouble", NULL, client->trouble);
-    }
+    uint64_t allowed_from_ns = cut->power ? cut->at_ns : UINT64_MAX;
+    if (client->complaint[0] != '\0' && client->complaint_ns < allowed_from_ns)
+        find(findings, "an answer", NULL, client->complaint);
+    if (client->trouble_ns != 0 && client->trouble_ns < allowed_from_ns)
+        find(findings, "trouble", NULL, client->trouble);
+    client->complaint[0] = '\0';
+    client->trouble_ns = 0;
 }
 
 bool inspect(uv_loop_t *loop, const char *address, struct client *clients, unsigned client_count,
-             const struct ledger_cut *cut, uint64_t interval_and_slack_ns, struct findings *ret_findings)
+             const struct ledger_cut *cut, struct findings *ret_findings)
 {
     struct inspection inspection = {.findings = ret_findings};
     struct edges edges[STORE_COUNT];
     *ret_findings = (struct findings){.kept = 0};
     for (unsigned store = 0; store < STORE_COUNT; store++)
         edges[store] = (struct edges){.lost_tail_min = UINT64_MAX, .lost_first_ns = UINT64_MAX / 2};
-    judge_troubles(clients, client_count, cut, ret_findings);
+    for (unsigned i = 0; i < client_count; i++)
+        judge_troubles(&clients[i], cut, ret_findings);
     look_at_all(loop, address, clients, client_count, &inspection);
     settle_all(clients, client_count, cut, edges, ret_findings);
     for (unsigned store = 0; store < STORE_COUNT; store++) {
-        judge_edges(&edges[store], store, interval_and_slack_ns, ret_findings);
+        judge_edges(&edges[store], store, cut, ret_findings);
         judge_store(&inspection, store);
     }
-    for (unsigned i = 0; i < client_count; i++)
-        clients[i].trouble_ns = 0;
     return ret_findings->text[0] == '\0';
 }

@@ -15,8 +15,8 @@ struct findings {
     char text[1024];        /* what is wrong */
 };
 
-/* False: something is wrong. allowed_ns of the cut is the interval and the slack on it; slack_ns is the latter. */
+/* False: something is wrong. */
 bool inspect(uv_loop_t *loop, const char *address, struct client *clients, unsigned client_count,
-             const struct ledger_cut *cut, uint64_t slack_ns, struct findings *ret_findings);
+             const struct ledger_cut *cut, struct findings *ret_findings);
 
 #endif

@@ -5,12 +5,12 @@
  *
  *   new SEED                                   all stores are new and empty
  *   load BINARY HTTP [large]                   "loading" at once, then work until every connection is lost, then
- *                                              "lost SENT ANSWERED"; large: one of the clients uploads 17 MiB
- *   check BINARY kill                          "ok ..." or "fail WHY"
- *   check BINARY power AT_NS INTERVAL_MS SLACK_MS
- *                                              the same after a power cut at that time (CLOCK_MONOTONIC)
+ *                                              "lost SENT ANSWERED STORES_MADE"; large: one of the clients uploads
+ * 17 MiB check BINARY kill                          "ok ..." or "fail WHY" check BINARY power AT_NS INTERVAL_MS
+ * SLACK_MS the same after a power cut at that time (CLOCK_MONOTONIC)
  *
- * 16 clients, of which four speak HTTP, in three stores: synced, timed (interval) and unsynced (none).
+ * 16 clients, of which four speak HTTP, in three stores: synced, timed (interval) and unsynced (none). One more
+ * makes stores and drops them.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/rigs/load/founder.h"
 #include "tests/rigs/load/inspect.h"
 
 #define CLIENT_COUNT      16u
@@ -29,6 +30,7 @@
 struct storm {
     uv_loop_t loop;
     struct client clients[CLIENT_COUNT];
+    struct founder founder;
     unsigned connected; /* clients with a connection that is not lost */
     uint64_t stamp_number;
     struct dice dice;
@@ -53,6 +55,7 @@ static void start_anew(uint64_t seed)
         keeper_init(&client->keeper, i, http, &storm.stamp_number);
         client->keeper.dice.state = dice_next(&storm.dice);
     }
+    founder_forget(&storm.founder);
     say("ok");
 }
 
@@ -65,6 +68,7 @@ static void on_lost(void *context)
         return;
     for (unsigned i = 0; i < CLIENT_COUNT; i++)
         client_stop(&storm.clients[i]);
+    founder_stop(&storm.founder);
 }
 
 static void load(const char *binary, const char *http, bool large)
@@ -73,7 +77,9 @@ static void load(const char *binary, const char *http, bool large)
     uint64_t answered = 0;
     unsigned chosen = (unsigned)dice_below(&storm.dice, CLIENT_COUNT);
     say("loading");
-    storm.connected = CLIENT_COUNT;
+    storm.connected = CLIENT_COUNT + 1;
+    storm.founder.on_lost = on_lost;
+    founder_start(&storm.founder, &storm.loop, binary);
     for (unsigned i = 0; i < CLIENT_COUNT; i++) {
         struct client *client = &storm.clients[i];
         client->on_lost = on_lost;
@@ -85,7 +91,8 @@ static void load(const char *binary, const char *http, bool large)
         answered += storm.clients[i].answered;
     }
     char line[80];
-    snprintf(line, sizeof line, "lost %" PRIu64 " %" PRIu64, sent, answered);
+    snprintf(line, sizeof line, "lost %" PRIu64 " %" PRIu64 " %" PRIu64, sent, answered, storm.founder.made_count);
+    storm.founder.made_count = 0;
     say(line);
 }
 
@@ -95,7 +102,10 @@ static void check(const char *binary, const struct ledger_cut *cut)
 {
     struct findings findings;
     char line[1200];
-    if (inspect(&storm.loop, binary, storm.clients, CLIENT_COUNT, cut, cut->allowed_ns, &findings))
+    bool good = inspect(&storm.loop, binary, storm.clients, CLIENT_COUNT, cut, &findings);
+    if (!founder_check(&storm.founder, &storm.loop, binary))
+        snprintf(line, sizeof line, "fail %s", storm.founder.text);
+    else if (good)
         snprintf(line, sizeof line, "ok %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, findings.kept,
                  findings.gone, findings.answered_gone, findings.entries);
     else
@@ -144,5 +154,6 @@ int main(void)
     }
     for (unsigned i = 0; i < CLIENT_COUNT; i++)
         ledger_deinit(&storm.clients[i].keeper.ledger);
+    founder_forget(&storm.founder);
     return uv_loop_close(&storm.loop) != 0;
 }

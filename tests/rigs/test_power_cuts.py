@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Power cuts under mixed load, on real file systems: what was answered under `sync` is there, under `interval` all
+but the last milliseconds, under `none` whatever was synced by chance; what is there is a prefix of what was written,
+batches and renames whole, transfers in at least one store (rules 1 and 3 of docs/ARCHITECTURE.md).
+
+RDRIVE_RIG_CUTS is how many on each file system (50). RD_TEST_SEED repeats the load and the moments, as far as clocks
+allow. Needs root.
+"""
+import os
+import random
+import time
+
+import pytest
+
+from harness.daemon import BUILD
+
+from disk import Disk, leave_mount_namespace
+from host import Host
+from loads import Storm, create_stores
+
+CUTS = int(os.environ.get("RDRIVE_RIG_CUTS", 50))
+SEED = int(os.environ.get("RD_TEST_SEED", random.randrange(1 << 32)))
+CUTS_PER_DISK = 10
+LOAD_S_MAX = 0.5
+
+# On top of the interval: what a busy machine adds until the client sees the answers that left before.
+SLACK_MS = 150
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace():
+    leave_mount_namespace()
+
+
+def kill_and_check(host, storm, dice):
+    storm.load(host.daemon)
+    time.sleep(dice.uniform(0, 0.1))
+    host.kill()
+    storm.lost()
+    host.start()
+    storm.check_after_kill(host.daemon)
+
+
+def cut_and_check(host, storm, dice, disk):
+    storm.load(host.daemon)
+    time.sleep(dice.uniform(0, LOAD_S_MAX))
+    at_ns = disk.cut()
+    host.kill()
+    storm.lost()
+    disk.replug()
+    host.start()
+    storm.check_after_power_cut(host.daemon, at_ns, SLACK_MS)
+
+
+def use_one_disk(kind, folder, storm, dice, count, environment=None):
+    """In some of the cycles the daemon is killed and started again between the last cut and the next one."""
+    with Disk(kind, folder) as disk, \
+            Host(folder, "--log-level", "error", data_dir=disk.data_dir, environment=environment) as host:
+        host.start()
+        create_stores(host.daemon)
+        storm.begin(dice.getrandbits(63))
+        for _ in range(count):
+            if dice.random() < 0.2:
+                kill_and_check(host, storm, dice)
+            cut_and_check(host, storm, dice, disk)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_power_cuts_under_load(folder, kind):
+    print(f"\n  RD_TEST_SEED={SEED}")
+    dice = random.Random(f"{SEED} {kind}")
+    began = time.monotonic()
+    with Storm() as storm:
+        for left in range(CUTS, 0, -CUTS_PER_DISK):
+            use_one_disk(kind, folder, storm, dice, min(left, CUTS_PER_DISK))
+        storm.end()
+    print(f"  {kind}: {CUTS} power cuts in {time.monotonic() - began:.0f} s; {storm.sent} operations sent, "
+          f"{storm.answered} answered, of which {storm.answered_gone} were lost as their durability allows; of those "
+          f"without an answer {storm.kept} took effect, whole, and {storm.gone} did not")
+    assert storm.answered > 20 * CUTS and storm.made > 0 and storm.answered_gone > 0
+
+
+def test_a_disk_that_lies_is_found(folder):
+    """Were a sync left out, these cuts would tell: with one that does nothing they do."""
+    lying = {"LD_PRELOAD": os.path.join(BUILD, "tests", "rigs", "lying_disk.so"),
+             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    with Storm() as storm, pytest.raises(AssertionError, match="fail "):
+        use_one_disk("ext4", folder, storm, random.Random(SEED), CUTS_PER_DISK, lying)
