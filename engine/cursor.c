@@ -24,9 +24,9 @@ struct rd_cursor {
 
 static bool is_live(struct rd_store *store, const struct rd_record *record)
 {
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     bool live = rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset);
-    rd_epoch_exit(&store->epoch, slot);
+    rd_epoch_exit(place);
     return live;
 }
 
@@ -85,11 +85,11 @@ enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, st
     if (cursor == NULL)
         return RD_NO_MEMORY;
     cursor->store = store;
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     uint64_t tail = atomic_load_explicit(&store->tail, memory_order_acquire);
     cursor->mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
-    rd_mapping_ref(cursor->mapping, 1);
-    rd_epoch_exit(&store->epoch, slot);
+    rd_mapping_pin(cursor->mapping, place, 1);
+    rd_epoch_exit(place);
     cursor->end = find_start(store, cursor->mapping->base, tail, before_offset);
     *ret_cursor = cursor;
     return RD_OK;
@@ -100,7 +100,7 @@ static bool fill_block(struct rd_cursor *cursor)
 {
     struct rd_store *store = cursor->store;
     const uint8_t *file = cursor->mapping->base;
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     unsigned count = 0;
     while (count < BLOCK_COUNT && cursor->end != 0) {
         struct rd_record *record = &cursor->block[count];
@@ -118,7 +118,7 @@ static bool fill_block(struct rd_cursor *cursor)
         if (rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset))
             cursor->block[live++] = *record;
     }
-    rd_epoch_exit(&store->epoch, slot);
+    rd_epoch_exit(place);
     cursor->block_count = live;
     cursor->block_next = 0;
     return count != 0;
@@ -149,7 +149,7 @@ void rd_cursor_close(struct rd_cursor *cursor)
 {
     if (cursor == NULL)
         return;
-    rd_mapping_unref(cursor->mapping, 1);
+    rd_mapping_unpin(cursor->mapping, 1);
     free(cursor);
 }
 
@@ -165,7 +165,7 @@ static enum rd_status look_at_last(struct rd_store *store, struct rd_value *ret_
         status = RD_IO_ERROR;
     if (status == RD_OK) {
         value.pin = cursor->mapping;
-        rd_mapping_ref(value.pin, 1);
+        rd_mapping_pin(value.pin, rd_seat(), 1);
         *ret_value = value;
     }
     rd_cursor_close(cursor);

@@ -2,60 +2,61 @@
 #include "engine/epoch.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <stddef.h>
+
+struct rd_epoch_place rd_epoch_places[RD_SEATS + RD_EPOCH_STANDING];
+alignas(64) atomic_uint_fast64_t rd_epoch_now = 1; /* alone on its line: every reader looks at it */
 
 void rd_epoch_init(struct rd_epoch *epoch)
 {
-    for (unsigned i = 0; i < RD_EPOCH_SLOTS; i++)
-        atomic_init(&epoch->slots[i].epoch, 0);
-    atomic_init(&epoch->now, 1);
-    epoch->oldest = NULL;
-    epoch->newest = NULL;
+    rd_barrier_prepare();
+    *epoch = (struct rd_epoch){0};
 }
 
-static void destroy_oldest(struct rd_epoch *epoch)
+/* Of those retired before `earliest`, in order. */
+static void destroy_before(struct rd_epoch *epoch, uint64_t earliest)
 {
-    struct rd_retired *retired = epoch->oldest;
-    epoch->oldest = retired->next;
-    if (epoch->oldest == NULL)
-        epoch->newest = NULL;
-    retired->destroy(retired);
+    struct rd_retired *kept = NULL;
+    struct rd_retired **link = &epoch->oldest;
+    while (*link != NULL && (*link)->epoch < earliest) {
+        struct rd_retired *retired = *link;
+        struct rd_retired *next = retired->next;
+        if (retired->destroy(retired)) {
+            *link = next;
+        } else {
+            kept = retired;
+            link = &retired->next;
+        }
+    }
+    if (*link == NULL)
+        epoch->newest = kept;
 }
 
 void rd_epoch_deinit(struct rd_epoch *epoch)
 {
-    while (epoch->oldest != NULL)
-        destroy_oldest(epoch);
+    destroy_before(epoch, UINT64_MAX);
+    assert(epoch->oldest == NULL);
 }
 
-/* Each thread starts at the slot that it used last, so that threads spread out and stay apart. */
-unsigned rd_epoch_enter(struct rd_epoch *epoch)
+unsigned rd_epoch_enter_standing(void)
 {
-    static atomic_uint threads;
-    static _Thread_local unsigned preferred = UINT32_MAX;
-
-    if (preferred == UINT32_MAX)
-        preferred = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % RD_EPOCH_SLOTS;
     for (unsigned tried = 0;; tried++) {
-        unsigned slot = (preferred + tried) % RD_EPOCH_SLOTS;
-        uint_fast64_t free_slot = 0;
-        uint_fast64_t now = atomic_load_explicit(&epoch->now, memory_order_seq_cst);
-        if (atomic_compare_exchange_strong_explicit(&epoch->slots[slot].epoch, &free_slot, now,
-                                                    memory_order_seq_cst, memory_order_relaxed)) {
-            preferred = slot;
-            return slot;
-        }
-        if (tried % RD_EPOCH_SLOTS == RD_EPOCH_SLOTS - 1)
+        unsigned place = RD_SEATS + tried % RD_EPOCH_STANDING;
+        uint_fast64_t nobody = 0;
+        uint_fast64_t now = atomic_load_explicit(&rd_epoch_now, memory_order_acquire);
+        if (atomic_compare_exchange_strong_explicit(&rd_epoch_places[place].epoch, &nobody, now,
+                                                    memory_order_seq_cst, memory_order_relaxed))
+            return place;
+        if (tried % RD_EPOCH_STANDING == RD_EPOCH_STANDING - 1)
             sched_yield();
     }
 }
 
-void rd_epoch_retire(struct rd_epoch *epoch, struct rd_retired *retired, void (*destroy)(struct rd_retired *))
+void rd_epoch_retire(struct rd_epoch *epoch, struct rd_retired *retired, bool (*destroy)(struct rd_retired *))
 {
     retired->next = NULL;
     retired->destroy = destroy;
-    retired->epoch = atomic_fetch_add_explicit(&epoch->now, 1, memory_order_seq_cst);
+    retired->epoch = atomic_fetch_add_explicit(&rd_epoch_now, 1, memory_order_seq_cst);
     if (epoch->newest == NULL)
         epoch->oldest = retired;
     else
@@ -63,16 +64,27 @@ void rd_epoch_retire(struct rd_epoch *epoch, struct rd_retired *retired, void (*
     epoch->newest = retired;
 }
 
+/* The epoch of the reader that has been inside longest. */
+static uint64_t earliest_inside(void)
+{
+    uint64_t earliest = UINT64_MAX;
+    for (unsigned i = 0; i < RD_SEATS + RD_EPOCH_STANDING; i++) {
+        uint64_t entered = atomic_load_explicit(&rd_epoch_places[i].epoch, memory_order_seq_cst);
+        if (entered != 0 && entered < earliest)
+            earliest = entered;
+    }
+    return earliest;
+}
+
 void rd_epoch_collect(struct rd_epoch *epoch)
 {
     if (epoch->oldest == NULL)
         return;
-    uint_fast64_t earliest = UINT64_MAX;
-    for (unsigned i = 0; i < RD_EPOCH_SLOTS; i++) {
-        uint_fast64_t entered = atomic_load_explicit(&epoch->slots[i].epoch, memory_order_seq_cst);
-        if (entered != 0 && entered < earliest)
-            earliest = entered;
+    if (epoch->newest->epoch > epoch->left_by_all) { /* else what is left only refuses to go */
+        if (!rd_barrier_run())
+            return;
+        uint64_t earliest = earliest_inside();
+        epoch->left_by_all = earliest <= epoch->newest->epoch ? earliest - 1 : epoch->newest->epoch;
     }
-    while (epoch->oldest != NULL && epoch->oldest->epoch < earliest)
-        destroy_oldest(epoch);
+    destroy_before(epoch, epoch->left_by_all + 1);
 }

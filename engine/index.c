@@ -119,9 +119,10 @@ static struct segment *segment_create(struct rd_index *index, uint64_t slot_coun
     return segment;
 }
 
-static void segment_destroy(struct rd_retired *retired)
+static bool segment_destroy(struct rd_retired *retired)
 {
     free((void *)((char *)retired - offsetof(struct segment, retired)));
+    return true;
 }
 
 static void segment_retire(struct rd_index *index, struct segment *segment)
@@ -131,9 +132,10 @@ static void segment_retire(struct rd_index *index, struct segment *segment)
     rd_epoch_retire(index->epoch, &segment->retired, segment_destroy);
 }
 
-static void directory_destroy(struct rd_retired *retired)
+static bool directory_destroy(struct rd_retired *retired)
 {
     free((void *)((char *)retired - offsetof(struct rd_index_directory, retired)));
+    return true;
 }
 
 static struct rd_index_directory *directory_create(struct rd_index *index, uint32_t depth)

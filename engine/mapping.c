@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /* 10,000 stores of this size fit into a 47-bit address space a dozen times over. */
@@ -16,7 +17,7 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
     uint64_t room = LEN_MIN;
     while (room < len)
         room *= GROWTH;
-    struct rd_mapping *mapping = calloc(1, sizeof *mapping);
+    struct rd_mapping *mapping = aligned_alloc(alignof(struct rd_mapping), sizeof *mapping);
     if (mapping == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, ENOMEM, "cannot map the store");
     void *base = io->mmap(io->self, room, fd);
@@ -29,6 +30,7 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
         return rd_error_set(ret_error, RD_NO_MEMORY, errno, "cannot map %llu bytes of the store",
                             (unsigned long long)room);
     }
+    memset((void *)mapping, 0, sizeof *mapping);
     mapping->guarded = rd_guard_add(base, room);
     if (mapping->guarded == NULL) {
         io->munmap(io->self, base, room);
@@ -38,24 +40,27 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
     mapping->base = base;
     mapping->len = room;
     mapping->io = io;
-    atomic_init(&mapping->refs, 1);
     *ret_mapping = mapping;
     return RD_OK;
 }
 
-void rd_mapping_ref(struct rd_mapping *mapping, uint64_t count)
+/* In this order; see mapping.h. */
+static bool is_pinned(const struct rd_mapping *mapping)
 {
-    atomic_fetch_add_explicit(&mapping->refs, count, memory_order_relaxed);
+    uint64_t released = 0;
+    uint64_t taken = 0;
+    for (unsigned seat = 0; seat <= RD_SEATS; seat++)
+        released += atomic_load_explicit(&mapping->pins[seat].released, memory_order_acquire);
+    for (unsigned seat = 0; seat <= RD_SEATS; seat++)
+        taken += atomic_load_explicit(&mapping->pins[seat].taken, memory_order_acquire);
+    return taken != released;
 }
 
-void rd_mapping_unref(struct rd_mapping *mapping, uint64_t count)
+void rd_mapping_destroy(struct rd_mapping *mapping)
 {
-    if (mapping == NULL || count == 0)
+    if (mapping == NULL)
         return;
-    uint_fast64_t before = atomic_fetch_sub_explicit(&mapping->refs, count, memory_order_acq_rel);
-    assert(before >= count);
-    if (before != count)
-        return;
+    assert(!is_pinned(mapping)); /* values are released before their store is closed */
     union {
         const void *readable;
         void *address;
@@ -63,4 +68,18 @@ void rd_mapping_unref(struct rd_mapping *mapping, uint64_t count)
     rd_guard_remove(mapping->guarded);
     mapping->io->munmap(mapping->io->self, base.address, mapping->len);
     free(mapping);
+}
+
+static bool destroy_unpinned(struct rd_retired *retired)
+{
+    struct rd_mapping *mapping = (struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired));
+    if (is_pinned(mapping))
+        return false;
+    rd_mapping_destroy(mapping);
+    return true;
+}
+
+void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch)
+{
+    rd_epoch_retire(epoch, &mapping->retired, destroy_unpinned);
 }

@@ -7,12 +7,25 @@
  * larger mapping made, and the old one lives on until its last pin is gone. Bytes behind the published tail must
  * not be touched; a page of the file that cannot be read reads as zeros (guard.h).
  *
- * Reference-counted: the store holds one reference, each pinned value one. Any thread.
+ * Pinned by values: the store retires a mapping that it has replaced (epoch.h), and it lives on until no pin is
+ * left. Pins are counted where no other thread writes (seat.h), taken and released apart, since a value may be
+ * released by another thread than the one that read it. Whether a mapping is pinned is asked rarely, and only once
+ * no reader can come to it any more but by sharing a pin that is there. Then it is told rightly by first summing
+ * what was released and then what was taken:
+ *
+ *   Were a pin left, follow whom it was shared from up to the first whose taking the sum has seen; there is one,
+ *   since those that were no shares were all taken before the question. With equal sums its release was seen too,
+ *   by an acquiring load, and so was all that came before the release, the sharing from it included, by the sum
+ *   that came later. So the next one's taking was seen as well: a contradiction.
+ *
+ * (The same two sums tell the end of a grace period in Linux's sleepable RCU: P. McKenney, kernel/rcu/srcutree.c.)
  */
 #ifndef RD_ENGINE_MAPPING_H
 #define RD_ENGINE_MAPPING_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,19 +33,32 @@
 #include "engine/epoch.h"
 #include "engine/guard.h"
 #include "engine/io.h"
+#include "engine/seat.h"
+
+/* Written by the thread whose seat it is; the last one by all that stand. Both only grow. */
+struct rd_pins {
+    alignas(64) atomic_uint_fast64_t taken;
+    atomic_uint_fast64_t released;
+};
 
 struct rd_mapping {
     const uint8_t *base;
     size_t len;                 /* bytes of address space, at least the file's size */
     const struct rd_io *io;     /* borrows */
     struct rd_guarded *guarded; /* owned */
-    atomic_uint_fast64_t refs;
-    struct rd_retired retired; /* the store's reference, given back when no reader can be about to pin */
+    struct rd_retired retired;
+    struct rd_pins pins[RD_SEATS + 1];
 };
 
-/* Maps fd with room for at least len bytes and some growth. The caller owns the one reference. */
+/* Maps fd with room for at least len bytes and some growth. */
 enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, struct rd_mapping **ret_mapping,
                                  struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Not pinned, and nobody can come to it. NULL is fine. */
+void rd_mapping_destroy(struct rd_mapping *mapping);
+
+/* Has it destroyed once no reader and no pin holds it. The writer; the store no longer leads to it. */
+void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch);
 
 /* Whether some page of it could not be read, so that zeros are there now. */
 static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
@@ -40,7 +66,29 @@ static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
     return rd_guard_faulted(mapping->guarded);
 }
 
-void rd_mapping_ref(struct rd_mapping *mapping, uint64_t count);
-void rd_mapping_unref(struct rd_mapping *mapping, uint64_t count);
+/* seat: the caller's (rd_epoch_enter's place or rd_seat()). Inside the epoch, or of a value that is pinned. */
+static inline void rd_mapping_pin(struct rd_mapping *mapping, unsigned seat, uint64_t count)
+{
+    if (__builtin_expect(seat >= RD_SEATS, 0)) {
+        atomic_fetch_add_explicit(&mapping->pins[RD_SEATS].taken, count, memory_order_relaxed);
+        return;
+    }
+    atomic_uint_fast64_t *taken = &mapping->pins[seat].taken;
+    atomic_store_explicit(taken, atomic_load_explicit(taken, memory_order_relaxed) + count, memory_order_relaxed);
+}
+
+/* Any thread. mapping NULL is fine. */
+static inline void rd_mapping_unpin(struct rd_mapping *mapping, uint64_t count)
+{
+    if (mapping == NULL)
+        return;
+    unsigned seat = rd_seat();
+    atomic_uint_fast64_t *released = &mapping->pins[seat].released;
+    if (__builtin_expect(seat >= RD_SEATS, 0))
+        atomic_fetch_add_explicit(released, count, memory_order_release);
+    else
+        atomic_store_explicit(released, atomic_load_explicit(released, memory_order_relaxed) + count,
+                              memory_order_release);
+}
 
 #endif

@@ -36,18 +36,18 @@ static enum rd_status unless_faulted(struct rd_store *store, enum rd_status stat
 enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
     struct rd_mapping *mapping = NULL;
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     uint64_t trailer_offset = rd_index_find(&store->index, &store->mapping, key.hash);
     if (trailer_offset != 0) {
         mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
-        rd_mapping_ref(mapping, 1);
+        rd_mapping_pin(mapping, place, 1);
     }
-    rd_epoch_exit(&store->epoch, slot);
+    rd_epoch_exit(place);
     if (mapping == NULL)
         return unless_faulted(store, RD_KEY_NOT_FOUND);
     if (fill_value(mapping, trailer_offset, ret_value))
         return RD_OK;
-    rd_mapping_unref(mapping, 1);
+    rd_mapping_unpin(mapping, 1);
     return unless_faulted(store, RD_CORRUPT);
 }
 
@@ -84,21 +84,21 @@ enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct r
 
 bool rd_store_exists(struct rd_store *store, struct rd_key key)
 {
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     bool found = rd_index_find(&store->index, &store->mapping, key.hash) != 0;
-    rd_epoch_exit(&store->epoch, slot);
+    rd_epoch_exit(place);
     return found;
 }
 
 struct rd_value rd_value_share(const struct rd_value *value)
 {
-    rd_mapping_ref(value->pin, 1);
+    rd_mapping_pin(value->pin, rd_seat(), 1);
     return *value;
 }
 
 void rd_value_release(struct rd_value *value)
 {
-    rd_mapping_unref(value->pin, 1);
+    rd_mapping_unpin(value->pin, 1);
     value->pin = NULL;
 }
 
@@ -112,7 +112,7 @@ void rd_values_release(struct rd_value *values, size_t count)
             values[i].pin = NULL;
             refs++;
         }
-        rd_mapping_unref(mapping, refs);
+        rd_mapping_unpin(mapping, refs);
     }
 }
 
@@ -144,7 +144,7 @@ static void look(struct rd_store *store, const struct rd_key *keys, size_t count
     }
 }
 
-static void pin_all(struct rd_value *values, size_t count)
+static void pin_all(struct rd_value *values, size_t count, unsigned place)
 {
     size_t i = 0;
     while (i < count) {
@@ -153,7 +153,7 @@ static void pin_all(struct rd_value *values, size_t count)
         for (; i < count && values[i].pin == mapping; i++)
             refs++;
         if (mapping != NULL)
-            rd_mapping_ref(mapping, refs);
+            rd_mapping_pin(mapping, place, refs);
     }
 }
 
@@ -177,10 +177,10 @@ static void look_consistently(struct rd_store *store, const struct rd_key *keys,
 void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
                          struct rd_value *ret_values, enum rd_status *ret_statuses)
 {
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     look_consistently(store, keys, count, ret_values);
-    pin_all(ret_values, count);
-    rd_epoch_exit(&store->epoch, slot);
+    pin_all(ret_values, count, place);
+    rd_epoch_exit(place);
     bool all_found = true;
     for (size_t i = 0; i < count; i++) {
         struct rd_value *value = &ret_values[i];

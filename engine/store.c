@@ -33,19 +33,24 @@ void rd_store_make_read_only(struct rd_store *store, const char *format, ...)
     atomic_store_explicit(&store->state, RD_STORE_READ_ONLY, memory_order_release);
 }
 
-bool rd_store_faulted(struct rd_store *store)
+static bool note_fault(struct rd_store *store, bool faulted)
 {
-    unsigned slot = rd_epoch_enter(&store->epoch);
-    bool faulted = rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_seq_cst));
-    rd_epoch_exit(&store->epoch, slot);
     if (faulted && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
         rd_store_make_read_only(store, "the file cannot be read: others cut it, or the disk fails");
     return faulted;
 }
 
-static void give_back_mapping(struct rd_retired *retired)
+bool rd_store_faulted(struct rd_store *store)
 {
-    rd_mapping_unref((struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired)), 1);
+    unsigned place = rd_epoch_enter();
+    bool faulted = rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_seq_cst));
+    rd_epoch_exit(place);
+    return note_fault(store, faulted);
+}
+
+bool rd_store_faulted_for_writer(struct rd_store *store)
+{
+    return note_fault(store, rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_relaxed)));
 }
 
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error)
@@ -59,7 +64,7 @@ enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_err
         return status;
     atomic_store_explicit(&store->mapping, mapping, memory_order_seq_cst);
     if (old != NULL)
-        rd_epoch_retire(&store->epoch, &old->retired, give_back_mapping);
+        rd_mapping_retire(old, &store->epoch);
     return RD_OK;
 }
 
@@ -98,7 +103,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
 static void deinit(struct rd_store *store)
 {
     rd_index_deinit(&store->index);
-    rd_mapping_unref(atomic_load_explicit(&store->mapping, memory_order_relaxed), 1);
+    rd_mapping_destroy(atomic_load_explicit(&store->mapping, memory_order_relaxed));
     rd_epoch_deinit(&store->epoch);
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);

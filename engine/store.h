@@ -77,6 +77,9 @@ void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD
 /* Whether the file could not be read somewhere; the store is read-only then. Any thread. */
 bool rd_store_faulted(struct rd_store *store);
 
+/* The same for the writer, who replaces the mapping and so needs no epoch: stores may be many, seats are few. */
+bool rd_store_faulted_for_writer(struct rd_store *store);
+
 /* Commits the operation on this thread where nothing else is waiting or under way. False: it must be queued. */
 bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op);
 

@@ -18,9 +18,9 @@ struct step {
 
 static bool is_live(const struct step *step, const struct rd_record *record)
 {
-    unsigned slot = rd_epoch_enter(&step->store->epoch);
+    unsigned place = rd_epoch_enter();
     bool live = rd_index_holds(&step->store->index, record->trailer.key_hash, record->trailer_offset);
-    rd_epoch_exit(&step->store->epoch, slot);
+    rd_epoch_exit(place);
     return live;
 }
 
@@ -92,11 +92,11 @@ static uint64_t check_entry(struct step *step, uint64_t end)
 
 static struct rd_mapping *pin_mapping(struct rd_store *store, uint64_t *ret_tail)
 {
-    unsigned slot = rd_epoch_enter(&store->epoch);
+    unsigned place = rd_epoch_enter();
     *ret_tail = atomic_load_explicit(&store->tail, memory_order_acquire);
     struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
-    rd_mapping_ref(mapping, 1);
-    rd_epoch_exit(&store->epoch, slot);
+    rd_mapping_pin(mapping, place, 1);
+    rd_epoch_exit(place);
     return mapping;
 }
 
@@ -118,7 +118,7 @@ enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t b
     }
     if (rd_mapping_faulted(mapping))
         status = RD_IO_ERROR;
-    rd_mapping_unref(mapping, 1);
+    rd_mapping_unpin(mapping, 1);
     if (status == RD_IO_ERROR)
         (void)rd_store_faulted(store); /* makes it read-only */
     return status;

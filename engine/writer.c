@@ -22,6 +22,7 @@
 #define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
 #define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
 #define GROUP_ENTRIES_MAX 65536u
+#define COLLECT_EVERY_MS  100u /* memory that readers hold is looked at so often where nothing is written */
 
 static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
 {
@@ -181,7 +182,7 @@ static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
 /* The file is not what it was: it is left alone. */
 static bool file_is_lost(struct rd_store *store)
 {
-    if (rd_store_faulted(store))
+    if (rd_store_faulted_for_writer(store))
         return true;
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0)
@@ -224,7 +225,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         return status;
     /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is no longer there.
      */
-    if (group_wants_sync(store, plan) ? file_is_lost(store) : rd_store_faulted(store)) {
+    if (group_wants_sync(store, plan) ? file_is_lost(store) : rd_store_faulted_for_writer(store)) {
         *ret_errno = EIO;
         return RD_IO_ERROR;
     }
@@ -394,6 +395,18 @@ static void sync_late(struct rd_store *store)
         fail_store(store, "fdatasync", failed);
 }
 
+/* When the thread must look again though nothing is queued; 0: never. */
+static uint64_t next_deadline_ms(const struct rd_store *store)
+{
+    const struct rd_writer *writer = &store->writer;
+    uint64_t deadline_ms =
+        writer->answered_unsynced ? writer->answered_since_ms + store->durability_interval_ms : 0;
+    if (!rd_epoch_has_retired(&store->epoch))
+        return deadline_ms;
+    uint64_t collect_ms = rd_monotonic_ms() + COLLECT_EVERY_MS;
+    return deadline_ms == 0 || collect_ms < deadline_ms ? collect_ms : deadline_ms;
+}
+
 static void *run(void *context)
 {
     struct rd_store *store = context;
@@ -401,16 +414,18 @@ static void *run(void *context)
     bool closing = false;
     pthread_mutex_lock(&writer->role);
     for (;;) {
-        uint64_t deadline_ms =
-            writer->answered_unsynced ? writer->answered_since_ms + store->durability_interval_ms : 0;
+        uint64_t deadline_ms = next_deadline_ms(store);
         pthread_mutex_unlock(&writer->role);
         struct rd_op *first = rd_queue_take(&store->queue, deadline_ms, &closing);
         pthread_mutex_lock(&writer->role);
         if (first != NULL) {
             commit_all(store, first);
-        } else if (closing || sync_is_overdue(store)) {
-            sync_late(store);
-            writer->answered_unsynced = false;
+        } else {
+            if (closing || sync_is_overdue(store)) {
+                sync_late(store);
+                writer->answered_unsynced = false;
+            }
+            rd_epoch_collect(&store->epoch);
         }
         if (first == NULL && closing)
             break;
@@ -427,10 +442,10 @@ bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op)
         return false;
     bool passes = rd_queue_pass(&store->queue, op);
     if (passes) {
-        bool had_deadline = writer->answered_unsynced;
+        bool had_deadline = next_deadline_ms(store) != 0;
         op->next = NULL;
         commit_all(store, op);
-        if (!had_deadline && writer->answered_unsynced)
+        if (!had_deadline && next_deadline_ms(store) != 0)
             rd_queue_nudge(&store->queue);
     }
     pthread_mutex_unlock(&writer->role);
