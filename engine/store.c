@@ -146,6 +146,9 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 void rd_store_record(struct rd_store *store, bool clean)
 {
     uint64_t durable_tail = store->writer.synced_tail;
+    struct stat now;
+    if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
+        return; /* cut by others: what was recorded before still holds, as far as anything does */
     struct rd_record last = {.trailer_offset = 0};
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
     if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
