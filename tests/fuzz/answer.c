@@ -87,6 +87,25 @@ static void fill_stores(struct fuzz_answer *answer, size_t count)
     }
 }
 
+static void fill_verification(struct fuzz_answer *answer)
+{
+    struct rd_response_verification *found = &answer->response.verification;
+    found->from = next_number(answer);
+    found->next = found->from - (found->from == 0 ? 0 : next_random(answer) % found->from);
+    found->entries = next_number(answer);
+    found->bytes = next_number(answer);
+    found->listed_count = next_random(answer) % (FUZZ_ANSWER_PROBLEMS + 1);
+    found->problem_count = found->listed_count + next_random(answer) % 3;
+    found->problems = answer->problems;
+    for (size_t i = 0; i < found->listed_count; i++)
+        answer->problems[i] =
+            (struct rd_response_problem){.kind = (enum rd_message_problem_kind)(1 + next_random(answer) % 5),
+                                         .live = next_random(answer) % 2 == 0,
+                                         .offset = next_number(answer),
+                                         .len = next_number(answer),
+                                         .key_hash = next_number(answer)};
+}
+
 /* A value, and the part of it that was asked for. */
 static void fill_value(const struct rd_request *request, struct fuzz_answer *answer)
 {
@@ -130,7 +149,10 @@ static void fill(const struct rd_request *request, struct fuzz_answer *answer)
         fill_items(answer, request->limit == 0 ? FUZZ_ANSWER_ITEMS_MAX : request->limit);
     else if (request->opcode == RD_OPCODE_STORES)
         fill_stores(answer, next_random(answer) % (FUZZ_ANSWER_STORES_MAX + 1));
-    else if (request->opcode == RD_OPCODE_INFO || request->opcode == RD_OPCODE_CREATE)
+    else if (request->opcode == RD_OPCODE_VERIFY)
+        fill_verification(answer);
+    else if (request->opcode == RD_OPCODE_INFO || request->opcode == RD_OPCODE_CREATE ||
+             request->opcode == RD_OPCODE_REOPEN)
         fill_stores(answer, 1);
 }
 

@@ -9,11 +9,13 @@
 
 #define FUZZ_ANSWER_ITEMS_MAX  5
 #define FUZZ_ANSWER_STORES_MAX 3
+#define FUZZ_ANSWER_PROBLEMS   4
 
 struct fuzz_answer {
-    struct rd_response response; /* its lists are the two below */
+    struct rd_response response; /* its lists are those below */
     struct rd_response_item items[FUZZ_ANSWER_ITEMS_MAX];
     struct rd_response_store stores[FUZZ_ANSWER_STORES_MAX];
+    struct rd_response_problem problems[FUZZ_ANSWER_PROBLEMS];
     uint64_t random_state;
 };
 

@@ -78,6 +78,9 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
     dump_number("credit", request->stream_credit, out);
     dump_number("after", request->after_offset, out);
     dump_number("limit", request->limit, out);
+    dump_number("verify_from", request->verify_from, out);
+    dump_number("verify_bytes_max", request->verify_bytes_max, out);
+    dump_number("verify_whole", request->verify_whole, out);
     for (size_t i = 0; i < request->item_count; i++) {
         rd_buffer_append_string(out, " [");
         dump_key("key", &request->items[i].key, out);
@@ -154,6 +157,19 @@ static void dump_stores(const struct rd_response *response, struct rd_buffer *ou
     }
 }
 
+static void dump_verification(const struct rd_response_verification *found, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " %llu..%llu %llu %llu problems=%llu", (unsigned long long)found->from,
+                     (unsigned long long)found->next, (unsigned long long)found->entries,
+                     (unsigned long long)found->bytes, (unsigned long long)found->problem_count);
+    for (size_t i = 0; i < found->listed_count; i++) {
+        const struct rd_response_problem *problem = &found->problems[i];
+        rd_buffer_printf(out, " [%d %d %llu+%llu %016llx]", (int)problem->kind, problem->live,
+                         (unsigned long long)problem->offset, (unsigned long long)problem->len,
+                         (unsigned long long)problem->key_hash);
+    }
+}
+
 static void dump_streamed(const struct rd_response *response, struct rd_buffer *out)
 {
     dump_version(response, out);
@@ -220,7 +236,11 @@ static void dump_told(enum rd_opcode opcode, const struct rd_response *response,
     case RD_OPCODE_STORES:
     case RD_OPCODE_CREATE:
     case RD_OPCODE_INFO:
+    case RD_OPCODE_REOPEN:
         dump_stores(response, out);
+        break;
+    case RD_OPCODE_VERIFY:
+        dump_verification(&response->verification, out);
         break;
     default: /* ping, drop: that it succeeded is all */
         break;

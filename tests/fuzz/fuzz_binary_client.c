@@ -53,6 +53,7 @@ static void check_answer(const struct rd_binary_reader *reader, const struct rd_
     FUZZ_CHECK(memchr(response->message, 0, sizeof response->message) != NULL);
     FUZZ_CHECK(response->value.data == NULL || fuzz_is_inside(response->value, body));
     FUZZ_CHECK(response->item_count <= reader->item_count_max && response->store_count <= reader->item_count_max);
+    FUZZ_CHECK(response->verification.listed_count <= reader->item_count_max);
     for (size_t i = 0; i < response->item_count; i++)
         FUZZ_CHECK(fuzz_is_inside(response->items[i].value, body));
     for (size_t i = 0; i < response->store_count; i++)
@@ -253,6 +254,8 @@ static void take_fields(struct rd_slice *input, struct rd_message_item items[ITE
     request->stream_credit = fuzz_take_u64(input);
     request->after_offset = fuzz_take_u64(input);
     request->limit = fuzz_take_u32(input);
+    request->verify_from = fuzz_take_u64(input);
+    request->verify_bytes_max = fuzz_take_u64(input);
     request->allow_null_bytes = fuzz_take_u8(input) % 2 == 1;
     request->items = items;
     request->item_count = fuzz_take_u8(input) % (ITEMS_MAX + 1);

@@ -148,7 +148,8 @@ static void run_settings(struct rd_slice text)
     rd_settings_format(&settings, &written);
     FUZZ_CHECK(rd_settings_parse(rd_buffer_slice(&written), &again, &error) == RD_OK);
     FUZZ_CHECK(again.durability == settings.durability &&
-               again.durability_interval_ms == settings.durability_interval_ms);
+               again.durability_interval_ms == settings.durability_interval_ms &&
+               again.batch_marker_off == settings.batch_marker_off);
     rd_buffer_deinit(&written);
 }
 

@@ -43,7 +43,8 @@ static void (*const encoders[])(const struct rd_response *response, struct rd_bu
     rd_json_encode_written,      rd_json_encode_copied,        rd_json_encode_transferred,
     rd_json_encode_deleted,      rd_json_encode_batch_written, rd_json_encode_batch_deleted,
     rd_json_encode_batch_values, rd_json_encode_last,          rd_json_encode_store,
-    rd_json_encode_stores,       rd_json_encode_entries,       rd_json_encode_entries,
+    rd_json_encode_stores,       rd_json_encode_entries,       rd_json_encode_verification,
+    rd_json_encode_entries,
 };
 
 /* ---- bodies ------------------------------------------------------------------------------------------------ */
@@ -202,10 +203,14 @@ static void run_encoders(struct rd_slice text, struct rd_buffer *out)
 {
     struct rd_request request = {.opcode = RD_OPCODE_BATCH_READ, .item_count = FUZZ_ANSWER_ITEMS_MAX};
     struct rd_request stores = {.opcode = RD_OPCODE_INFO};
+    struct rd_request verify = {.opcode = RD_OPCODE_VERIFY};
     struct fuzz_answer answer;
     struct fuzz_answer about;
+    struct fuzz_answer found;
     fuzz_answer_make(&request, fuzz_seed_of(text), false, &answer);
     fuzz_answer_make(&stores, fuzz_seed_of(text), false, &about);
+    fuzz_answer_make(&verify, fuzz_seed_of(text), false, &found);
+    answer.response.verification = found.response.verification;
     answer.response.stores = about.response.stores;
     answer.response.store_count = about.response.store_count;
     about.stores[0].name = text;

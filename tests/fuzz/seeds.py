@@ -36,7 +36,7 @@ def vectors():
     hellos = [row for row in rows if row["name"].startswith("hello")]
     rest = rows[len(hellos):]
     last = 3  # they end the connection
-    groups = [rest[at:at + 6] for at in range(0, len(rest) - last, 6)] + [[row] for row in rest[-last:]]
+    groups = [rest[at:at + 8] for at in range(0, len(rest) - last, 8)] + [[row] for row in rest[-last:]]
     return hellos, groups
 
 
@@ -68,9 +68,9 @@ def binary_client():
     yield "store-row-of-an-older-server", head(GREETED) + frame(0x33 - 1, struct.pack("<I", 1) + struct.pack("<H", 42) + row[2:44])
     key = lambda text: b"\1" + struct.pack("<H", len(text)) + text
     fields = b"\0\0\0" + struct.pack("<H", 1) + b"s" + key(b"key") + b"\0" + struct.pack("<Q", 5) + (struct.pack("<H", 1) + b"t") * 3
-    fields += b"\1" + struct.pack("<QQQQQI", 1, 2, 3, 4, 5, 6) + b"\1\2" + key(b"a") + struct.pack("<H", 2) + b"v1"
+    fields += b"\1" + struct.pack("<QQQQQIQQ", 1, 2, 3, 4, 5, 6, 7, 8) + b"\1\2" + key(b"a") + struct.pack("<H", 2) + b"v1"
     fields += key(b"b") + struct.pack("<H", 2) + b"v2"
-    for opcode in (0x02, 0x11, 0x14, 0x20, 0x25, 0x26, 0x31):
+    for opcode in (0x02, 0x11, 0x14, 0x20, 0x25, 0x26, 0x31, 0x34):
         yield f"request-{opcode:02x}", head(REQUEST) + bytes([opcode]) + struct.pack("<Q", 9) + fields + b"the value"
     no_range = fields.replace(b"\1" + struct.pack("<Q", 1), b"\0" + struct.pack("<Q", 1))
     for opcode in (0x10, 0x12, 0x13, 0x17):
@@ -101,6 +101,7 @@ HTTP_RAW = {
     "drop": b"DELETE /v1/stores/n?confirm=%6e HTTP/1.1\r\n" + HOST + b"\r\n",
     "create": b"PUT /v1/stores/n HTTP/1.1\r\n" + HOST + JSON + b"Content-Length: 21\r\n\r\n{\"durability\":\"none\"}",
     "entries": b"GET /v1/stores/s/entries?after=64&limit=3 HTTP/1.1\r\n" + HOST + b"\r\nGET /v1/stores HTTP/1.1\r\n" + HOST + b"\r\n",
+    "verify": b"POST /v1/stores/s/verify?from=640&limit=100 HTTP/1.1\r\n" + HOST + b"\r\nPOST /v1/stores/s/reopen HTTP/1.1\r\n" + HOST + b"\r\n",
     "absolute": b"GET http://H/v1/stores/s/last HTTP/1.1\r\n" + HOST + b"Origin: http://h\r\nConnection: x, Close\r\n\r\n",
     "options": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\nBREW / HTTP/1.1\r\n" + HOST + b"\r\n",
     "refused-body": b"POST /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\nbody",
@@ -153,7 +154,7 @@ def config():
     files = [b'{"data_dir":"/srv/x","loops":4,"listen":"[::1]:0","http":"localhost:80","durability":"interval:50"}',
              b'{\n "unix":"/run/s",\n "port_file":"p","stall_timeout_ms":"100","log_level":"debug"\n}', b'{"loops":257}', b'{"what":{"loops":1}}', b"[]", b"{\"a\\u0000\":1}",
              b'{"durability":"interval:0"}', b'{"data_dir":["x"]}', b""]
-    settings = [b"", b"{}", b'{"durability":"sync"}', b'{"durability":"interval:3600000"}', b'{"durability":1}', b'{"x":1}', b"nul"]
+    settings = [b"", b"{}", b'{"durability":"sync"}', b'{"durability":"interval:3600000"}', b'{"durability":1}', b'{"batch_marker":false}', b"nul"]
     words = [[b"--data-dir", b"d", b"--loops=2", b"--http", b"h:1"], [b"--help"], [b"--version"], [b"--version=1"], [b"--loops"], [b"-x"], [b"--nope=1"],
              [b"--listen=[::]:65535", b"--unix=", b"--durability=none", b"", b"dir", b"h:1", b"", b"sock", b"3", b"sync"],
              [b"--config", b"/nonexistent"], [b"", b"", b"", b"", b"", b"0"]]
