@@ -118,6 +118,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
+# Where allocations are to fail, that test's own functions are asked first.
+$(BUILD)/tests/protocol/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call archive,server) \
                   $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)

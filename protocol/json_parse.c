@@ -261,6 +261,8 @@ static enum rd_status load(struct parse *parse, struct rd_slice text, json_t **r
     if (text.len == 0)
         return fail(parse, RD_INVALID_ARGUMENT, "the body is empty, JSON is needed");
     json_t *root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (root == NULL && error.text[0] == '\0') /* of whatever else is wrong jansson says what it is */
+        return fail(parse, RD_NO_MEMORY, "no memory for the body");
     if (root == NULL)
         return fail(parse, RD_INVALID_ARGUMENT, "JSON, line %d, column %d: %.80s", error.line, error.column,
                     error.text);
