@@ -113,8 +113,9 @@ static void dump_version(const struct rd_response *response, struct rd_buffer *o
                      response->crc32, (unsigned long long)response->key_hash);
 }
 
-static void dump_limits(const struct rd_limits *limits, struct rd_buffer *out)
+static void dump_limits(const struct rd_response *response, struct rd_buffer *out)
 {
+    const struct rd_limits *limits = &response->limits;
     rd_buffer_printf(out, " %u %u %u %u %u %u", limits->body_len_max, limits->key_len_max, limits->batch_count_max,
                      limits->in_flight_max, limits->stream_window, limits->chunk_len_max);
 }
@@ -157,8 +158,9 @@ static void dump_stores(const struct rd_response *response, struct rd_buffer *ou
     }
 }
 
-static void dump_verification(const struct rd_response_verification *found, struct rd_buffer *out)
+static void dump_verification(const struct rd_response *response, struct rd_buffer *out)
 {
+    const struct rd_response_verification *found = &response->verification;
     rd_buffer_printf(out, " %llu..%llu %llu %llu problems=%llu", (unsigned long long)found->from,
                      (unsigned long long)found->next, (unsigned long long)found->entries,
                      (unsigned long long)found->bytes, (unsigned long long)found->problem_count);
@@ -178,73 +180,95 @@ static void dump_streamed(const struct rd_response *response, struct rd_buffer *
                      response->value.len);
 }
 
+static void dump_write(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_version(response, out);
+    dump_written(response, out);
+    rd_buffer_printf(out, " replaced=%d", response->replaced);
+}
+
+static void dump_counted(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_written(response, out);
+    rd_buffer_printf(out, " count=%llu", (unsigned long long)response->count);
+}
+
+static void dump_batch_write(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " offset=%llu", (unsigned long long)response->offset);
+    dump_counted(response, out);
+}
+
+static void dump_found(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " found=%d", response->found);
+}
+
+static void dump_delete(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_written(response, out);
+    dump_found(response, out);
+}
+
+static void dump_copy(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " target=%llu %llu", (unsigned long long)response->target_offset,
+                     (unsigned long long)response->target_tail);
+}
+
+static void dump_transfer(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_copy(response, out);
+    rd_buffer_printf(out, " source=%llu", (unsigned long long)response->source_tail);
+}
+
+static void dump_read(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_version(response, out);
+    rd_buffer_printf(out, " prev_tail=%llu", (unsigned long long)response->prev_tail);
+    fuzz_dump_slice("value", response->value, out);
+}
+
+static void dump_metadata(const struct rd_response *response, struct rd_buffer *out)
+{
+    dump_version(response, out);
+    rd_buffer_printf(out, " prev_tail=%llu len=%llu", (unsigned long long)response->prev_tail,
+                     (unsigned long long)response->value_len);
+}
+
+/* Of ping and drop, that they succeeded is all. */
+static const struct {
+    enum rd_opcode opcode;
+    void (*dump)(const struct rd_response *response, struct rd_buffer *out);
+} rows[] = {
+    {RD_OPCODE_HELLO, dump_limits},
+    {RD_OPCODE_WRITE, dump_write},
+    {RD_OPCODE_WRITE_STREAM, dump_write},
+    {RD_OPCODE_RENAME, dump_write},
+    {RD_OPCODE_BATCH_WRITE, dump_batch_write},
+    {RD_OPCODE_BATCH_DELETE, dump_counted},
+    {RD_OPCODE_DELETE, dump_delete},
+    {RD_OPCODE_COPY, dump_copy},
+    {RD_OPCODE_TRANSFER, dump_transfer},
+    {RD_OPCODE_READ, dump_read},
+    {RD_OPCODE_READ_STREAM, dump_streamed},
+    {RD_OPCODE_BATCH_READ, dump_values},
+    {RD_OPCODE_EXISTS, dump_found},
+    {RD_OPCODE_METADATA, dump_metadata},
+    {RD_OPCODE_LAST, dump_metadata},
+    {RD_OPCODE_ITERATE, dump_entries},
+    {RD_OPCODE_STORES, dump_stores},
+    {RD_OPCODE_CREATE, dump_stores},
+    {RD_OPCODE_INFO, dump_stores},
+    {RD_OPCODE_REOPEN, dump_stores},
+    {RD_OPCODE_VERIFY, dump_verification},
+};
+
 static void dump_told(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)
 {
-    switch (opcode) {
-    case RD_OPCODE_HELLO:
-        dump_limits(&response->limits, out);
-        break;
-    case RD_OPCODE_WRITE:
-    case RD_OPCODE_WRITE_STREAM:
-    case RD_OPCODE_RENAME:
-        dump_version(response, out);
-        dump_written(response, out);
-        rd_buffer_printf(out, " replaced=%d", response->replaced);
-        break;
-    case RD_OPCODE_BATCH_WRITE:
-        rd_buffer_printf(out, " offset=%llu", (unsigned long long)response->offset);
-        dump_written(response, out);
-        rd_buffer_printf(out, " count=%llu", (unsigned long long)response->count);
-        break;
-    case RD_OPCODE_BATCH_DELETE:
-        dump_written(response, out);
-        rd_buffer_printf(out, " count=%llu", (unsigned long long)response->count);
-        break;
-    case RD_OPCODE_DELETE:
-        dump_written(response, out);
-        rd_buffer_printf(out, " found=%d", response->found);
-        break;
-    case RD_OPCODE_COPY:
-    case RD_OPCODE_TRANSFER:
-        rd_buffer_printf(out, " target=%llu %llu source=%llu", (unsigned long long)response->target_offset,
-                         (unsigned long long)response->target_tail,
-                         (unsigned long long)(opcode == RD_OPCODE_COPY ? 0 : response->source_tail));
-        break;
-    case RD_OPCODE_READ:
-        dump_version(response, out);
-        rd_buffer_printf(out, " prev_tail=%llu", (unsigned long long)response->prev_tail);
-        fuzz_dump_slice("value", response->value, out);
-        break;
-    case RD_OPCODE_READ_STREAM:
-        dump_streamed(response, out);
-        break;
-    case RD_OPCODE_BATCH_READ:
-        dump_values(response, out);
-        break;
-    case RD_OPCODE_EXISTS:
-        rd_buffer_printf(out, " found=%d", response->found);
-        break;
-    case RD_OPCODE_METADATA:
-    case RD_OPCODE_LAST:
-        dump_version(response, out);
-        rd_buffer_printf(out, " prev_tail=%llu len=%llu", (unsigned long long)response->prev_tail,
-                         (unsigned long long)response->value_len);
-        break;
-    case RD_OPCODE_ITERATE:
-        dump_entries(response, out);
-        break;
-    case RD_OPCODE_STORES:
-    case RD_OPCODE_CREATE:
-    case RD_OPCODE_INFO:
-    case RD_OPCODE_REOPEN:
-        dump_stores(response, out);
-        break;
-    case RD_OPCODE_VERIFY:
-        dump_verification(&response->verification, out);
-        break;
-    default: /* ping, drop: that it succeeded is all */
-        break;
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].opcode == opcode)
+            rows[i].dump(response, out);
 }
 
 void fuzz_dump_response(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)
