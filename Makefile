@@ -108,9 +108,7 @@ $(CLIENT_SO): $(CLIENT_OBJECTS) clients/c/rdrive-client.map
 
 # ---- tests: tests/unit/LAYER/test_NAME.c makes $(BUILD)/tests/LAYER/test_NAME --------------------------------------
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
-UNIT_SKIPPED :=
-UNIT_TESTS   := $(filter-out $(addprefix $(BUILD)/tests/,$(UNIT_SKIPPED)),$(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%))
-SINGLE_THREADED := protocol/% engine/test_recovery engine/test_damage engine/test_digest engine/test_simd_copy
+UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 SUPPORT      := $(call objects,tests/support)
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,protocol) \
@@ -211,9 +209,9 @@ asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(SUBMAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined suite
 
 .PHONY: tsan
-tsan: ## the same with ThreadSanitizer, without what knows no threads
+tsan: ## the same with ThreadSanitizer
 	@scripts/deps.sh run test
-	@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread UNIT_SKIPPED='$(SINGLE_THREADED)' suite
+	@$(SUBMAKE) BUILD=$(BUILD)/tsan SANITIZE=thread suite
 
 # A build of its own, thrown away, so that every warning is seen and the normal objects stay.
 .PHONY: lint
