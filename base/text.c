@@ -166,3 +166,23 @@ bool rd_text_is_store_name(struct rd_slice name)
     }
     return true;
 }
+
+bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port)
+{
+    size_t colon = address.len;
+    while (colon > 0 && address.data[colon - 1] != ':')
+        colon--;
+    if (colon == 0)
+        return false;
+    struct rd_slice host = rd_slice(address.data, colon - 1);
+    struct rd_slice port = rd_slice(address.data + colon, address.len - colon);
+    if (host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
+        host = rd_slice(host.data + 1, host.len - 2);
+    else if (memchr(host.data, ':', host.len) != NULL)
+        return false; /* an IPv6 address wants its brackets: which colon is the port's cannot be told */
+    if (host.len == 0 || host.len > RD_TEXT_HOST_LEN_MAX || port.len == 0 || port.len > RD_TEXT_PORT_LEN_MAX)
+        return false;
+    *ret_host = host;
+    *ret_port = port;
+    return true;
+}

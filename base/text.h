@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.h - bytes written as text: hexadecimal, base64 (RFC 4648, padded), decimal numbers, store names.
- * Decoders are strict: anything but the exact form is refused.
+ * text.h - bytes written as text: hexadecimal, base64 (RFC 4648, padded), decimal numbers, store names and
+ * addresses. Decoders are strict: anything but the exact form is refused.
  */
 #ifndef RD_BASE_TEXT_H
 #define RD_BASE_TEXT_H
@@ -34,5 +34,11 @@ bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len);
 
 /* [A-Za-z0-9._-]{1,64} without a leading dot: what a store may be called. */
 bool rd_text_is_store_name(struct rd_slice name);
+
+#define RD_TEXT_HOST_LEN_MAX 255u
+#define RD_TEXT_PORT_LEN_MAX 32u
+
+/* "HOST:PORT" or "[IPV6]:PORT", in two parts of `address`; neither is empty. */
+bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port);
 
 #endif

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "clients/c/socket.h"
+#include "base/text.h"
 
 #define SERVER_DEFAULT   "127.0.0.1:7401"
 #define UNSENT_BYTES_MAX (1u << 30)
@@ -300,7 +300,7 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
     struct rd_slice port;
     struct sockaddr_un unix_address;
     if (options->unix_path != NULL ? strlen(options->unix_path) >= sizeof unix_address.sun_path
-                                   : !rd_socket_split_address(rd_slice_of_string(server), &host, &port))
+                                   : !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
     struct rdrive_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)

@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "clients/c/convert.h"
 #include "clients/c/exchange.h"
-#include "clients/c/socket.h"
 
 #define SERVER_DEFAULT             "127.0.0.1:7401"
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000u
@@ -45,7 +44,7 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
     const char *server = options->server != NULL ? options->server : SERVER_DEFAULT;
     struct rd_slice host;
     struct rd_slice port;
-    if (options->unix_path == NULL && !rd_socket_split_address(rd_slice_of_string(server), &host, &port))
+    if (options->unix_path == NULL && !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
     struct rdrive_client *client = calloc(1, sizeof *client);
     if (client == NULL)

@@ -210,7 +210,7 @@ static void start_tcp(struct rd_link *link)
     struct rd_slice port_part = {.len = 0};
     char host[NAME_LEN_MAX + 1];
     char port[NAME_LEN_MAX + 1];
-    if (!rd_socket_split_address(rd_slice_of_string(link->server), &host_part, &port_part)) {
+    if (!rd_text_split_address(rd_slice_of_string(link->server), &host_part, &port_part)) {
         rd_error_set(&link->error, RD_INVALID_ARGUMENT, 0, "\"%s\" is not HOST:PORT", link->server);
         go_down(link);
         return;

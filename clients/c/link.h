@@ -52,7 +52,7 @@ struct rd_link {
     struct rd_error error;
 };
 
-/* server is HOST:PORT as rd_socket_split_address takes it. */
+/* server is HOST:PORT as rd_text_split_address takes it. */
 void rd_link_init(struct rd_link *link, uv_loop_t *loop, const struct rd_link_events *events, const char *server,
                   const char *unix_path);
 

@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOST_LEN_MAX 255u
-#define PORT_LEN_MAX 32u
+#include "base/text.h"
 
 int64_t rd_socket_now_ms(void)
 {
@@ -43,26 +42,6 @@ static enum rd_status wait_for(int fd, short events, int64_t deadline_ms, struct
         if (ready < 0 && errno != EINTR)
             return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot wait for the connection");
     }
-}
-
-bool rd_socket_split_address(struct rd_slice server, struct rd_slice *ret_host, struct rd_slice *ret_port)
-{
-    size_t colon = server.len;
-    while (colon > 0 && server.data[colon - 1] != ':')
-        colon--;
-    if (colon == 0)
-        return false;
-    struct rd_slice host = rd_slice(server.data, colon - 1);
-    struct rd_slice port = rd_slice(server.data + colon, server.len - colon);
-    if (host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
-        host = rd_slice(host.data + 1, host.len - 2);
-    else if (memchr(host.data, ':', host.len) != NULL)
-        return false; /* an IPv6 address wants its brackets: which colon is the port's cannot be told */
-    if (host.len == 0 || host.len > HOST_LEN_MAX || port.len == 0 || port.len > PORT_LEN_MAX)
-        return false;
-    *ret_host = host;
-    *ret_port = port;
-    return true;
 }
 
 /* Connects one socket. On failure errno tells; ETIMEDOUT also where the deadline passed. */
@@ -97,11 +76,11 @@ enum rd_status rd_socket_connect_tcp(const char *server, int64_t deadline_ms, in
 {
     struct rd_slice host_part;
     struct rd_slice port_part;
-    if (!rd_socket_split_address(rd_slice_of_string(server), &host_part, &port_part))
+    if (!rd_text_split_address(rd_slice_of_string(server), &host_part, &port_part))
         return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0,
                             "\"%s\" is not a server's address: give HOST:PORT or [IPV6]:PORT", server);
-    char host[HOST_LEN_MAX + 1];
-    char port[PORT_LEN_MAX + 1];
+    char host[RD_TEXT_HOST_LEN_MAX + 1];
+    char port[RD_TEXT_PORT_LEN_MAX + 1];
     snprintf(host, sizeof host, "%.*s", (int)host_part.len, (const char *)host_part.data);
     snprintf(port, sizeof port, "%.*s", (int)port_part.len, (const char *)port_part.data);
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};

@@ -13,9 +13,6 @@
 
 int64_t rd_socket_now_ms(void);
 
-/* "HOST:PORT" or "[IPV6]:PORT", in two parts of `server`; neither is empty. */
-bool rd_socket_split_address(struct rd_slice server, struct rd_slice *ret_host, struct rd_slice *ret_port);
-
 /* Tries each address of the name in turn. *ret_fd is owned by the caller. RD_UNAVAILABLE (nobody listens, no such
  * name), RD_TIMEOUT, RD_INVALID_ARGUMENT. */
 enum rd_status rd_socket_connect_tcp(const char *server, int64_t deadline_ms, int *ret_fd,
