@@ -44,7 +44,7 @@ PROTOCOL_CFLAGS := $(LLHTTP_CFLAGS)
 
 sources  = $(sort $(wildcard $(1)/*.c))
 objects  = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
-LAYERS  := base engine protocol server clients/c
+LAYERS  := base engine protocol server clients/c clients/bench
 archive  = $(BUILD)/lib/librd-$(subst /,-,$(1)).a
 
 # The client's shared library: its first number changes with whatever breaks programs that are linked already.
@@ -52,12 +52,12 @@ CLIENT_SONAME := librdrive-client.so.0
 CLIENT_SO     := $(BUILD)/lib/librdrive-client.so.$(VERSION)
 
 .PHONY: all
-all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) ## build the programs and the client library
+all: $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(BUILD)/bin/rdrive-bench $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) ## build the programs and the client library
 
 .SECONDARY: # objects of tests stay, so that a second run links nothing anew
 
 define layer_rule
-$(call archive,$(1)): $(filter-out $(BUILD)/obj/server/main.o,$(call objects,$(1)))
+$(call archive,$(1)): $(filter-out %/main.o,$(call objects,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
@@ -89,6 +89,12 @@ $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(cal
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
+# The load generator: of protocol the binary half, so neither llhttp nor jansson.
+$(BUILD)/bin/rdrive-bench: $(BUILD)/obj/clients/bench/main.o $(call archive,clients/bench) $(call archive,protocol) \
+                           $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@
+
 # What a client program links: its own layer, base, and the binary half of protocol.
 CLIENT_OBJECTS = $(call objects,clients/c) $(call objects,base) \
                  $(filter-out $(BUILD)/obj/protocol/http% $(BUILD)/obj/protocol/json%,$(call objects,protocol))
@@ -111,8 +117,8 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 SUPPORT      := $(call objects,tests/support)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,protocol) \
-                  $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,clients/bench) \
+                  $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
@@ -283,7 +289,9 @@ coverage: ## how much of the code the tests reach, by file and layer; fails unde
 	@$(PYTHON) scripts/coverage.py $(BUILD)/coverage
 
 # ---- figures -------------------------------------------------------------------------------------------------------
-$(BUILD)/bin/bench-engine: $(BUILD)/obj/bench/engine.o $(call archive,engine) $(call archive,base)
+BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bin/bench-%,$(wildcard bench/*.c))
+
+$(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,engine) $(call archive,base)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
@@ -310,23 +318,23 @@ LIBDIR     ?= lib
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 CONFIG     := $(SYSCONFDIR)/rdrive/rdrived.conf
 
-INSTALLED := bin/rdrived bin/rdrive $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)) \
+INSTALLED := bin/rdrived bin/rdrive bin/rdrive-bench $(patsubst clients/c/%,include/%,$(PUBLIC_HEADERS)) \
              $(addprefix $(LIBDIR)/,librdrive-client.a $(notdir $(CLIENT_SO)) $(CLIENT_SONAME) librdrive-client.so \
              pkgconfig/rdrive-client.pc) \
-             $(addprefix share/man/,man1/rdrive.1 man3/rdrive-client.3 man8/rdrived.8) \
+             $(addprefix share/man/,man1/rdrive.1 man1/rdrive-bench.1 man3/rdrive-client.3 man8/rdrived.8) \
              $(addprefix lib/,systemd/system/rdrived.service systemd/system/rdrived.socket sysusers.d/rdrive.conf)
 
 .PHONY: install
 install: all ## copy programs, libraries, headers, manual pages and units below DESTDIR and PREFIX
 	install -d $(sort $(dir $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))))
-	install -m 755 $(BUILD)/bin/rdrived $(BUILD)/bin/rdrive $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(addprefix $(BUILD)/bin/,rdrived rdrive rdrive-bench) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(BUILD)/lib/librdrive-client.a $(CLIENT_SO) $(DESTDIR)$(PREFIX)/$(LIBDIR)/
 	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(PREFIX)/$(LIBDIR)/$(CLIENT_SONAME)
 	ln -sf $(CLIENT_SONAME) $(DESTDIR)$(PREFIX)/$(LIBDIR)/librdrive-client.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 	  packaging/rdrive-client.pc.in > $(DESTDIR)$(PREFIX)/$(LIBDIR)/pkgconfig/rdrive-client.pc
 	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(PREFIX)/include/
-	install -m 644 packaging/man/rdrive.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 packaging/man/rdrive.1 packaging/man/rdrive-bench.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 packaging/man/rdrive-client.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	install -m 644 packaging/man/rdrived.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	sed -e 's|/usr/bin/rdrived|$(PREFIX)/bin/rdrived|' -e 's|/etc/rdrive/rdrived.conf|$(CONFIG)|' \

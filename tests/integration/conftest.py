@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from harness.bench import RDRIVE_BENCH
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import RDRIVE, RDRIVED, Daemon
@@ -16,7 +17,7 @@ store_numbers = itertools.count(1)
 
 
 def pytest_sessionstart(session):
-    for program in (RDRIVED, RDRIVE):
+    for program in (RDRIVED, RDRIVE, RDRIVE_BENCH):
         if not os.path.exists(program) and not session.config.option.collectonly:
             pytest.exit(f"{program} is not built; RDRIVE_BUILD names the build folder", returncode=1)
 
