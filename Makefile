@@ -295,6 +295,12 @@ $(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,engine) $(call archi
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
+# Keeps its figures in the load generator's histogram.
+$(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/bench) $(call archive,engine) \
+                           $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+
 .PHONY: bench
 bench: $(BUILD)/bin/bench-engine ## figures of the storage engine, in a temporary folder below BUILD
 	@folder=$$(mktemp -d $(abspath $(BUILD))/bench.XXXXXX) && $< $$folder; status=$$?; rm -rf $$folder; exit $$status

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bench.h - what the parts of the engine's benchmark share: a store to work on, keys, time, and the rows that
+ * figures go to. Whatever fails ends the program. One thread, but where a part starts its own.
+ */
+#ifndef RD_BENCH_ENGINE_BENCH_H
+#define RD_BENCH_ENGINE_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+
+#define BENCH_ENTRY_COUNT 1000000u
+#define BENCH_BATCH_COUNT 1024u
+
+_Noreturn void bench_die(const char *what);
+
+uint64_t bench_now_ns(void);
+double bench_seconds_since(uint64_t began_ns);
+
+/* In the folder that the command line names; name is the file's. The text is good until the next call. */
+const char *bench_path(const char *name);
+
+/* Sixteen bytes around the number, hashed: keys cost what they cost a caller. */
+struct rd_key bench_key(uint64_t number);
+
+/* Nothing is synced and reads are not verified, since the reference does neither. */
+struct rd_store *bench_open(bool fresh);
+
+/* Removes the store and its companions. */
+void bench_clean(void);
+
+/* `count` entries of 8 bytes, in batches of BENCH_BATCH_COUNT, behind the `first` that are there. */
+void bench_fill(struct rd_store *store, uint64_t first, uint64_t count);
+
+/* xorshift64: never 0. */
+uint64_t bench_random(uint64_t *state);
+#define BENCH_RANDOM_SEED UINT64_C(88172645463325252)
+
+/* Keeps the compiler from dropping what was read. */
+void bench_use(uint64_t sum);
+
+/* One more figure of a row, which main.c's table must have. */
+void bench_result(const char *row, double value);
+
+/* ---- the parts; each adds one figure to each of its rows ---- */
+
+void bench_operations(void);
+void bench_opening(void);
+void bench_stream(void);
+void bench_memory(void);
+void bench_growth(void);
+
+#endif

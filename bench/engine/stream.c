@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stream.c - one value of 1 GiB that comes in piece by piece: spooled, then put into the store. Page cache only.
+ * The reference writes it in one pass and lets nobody else in meanwhile; here short writes go on beside it, and
+ * the longest of them tells how long they are held. cp of a file of the same length is the yardstick.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/engine/bench.h"
+#include "clients/bench/histogram.h"
+
+#define VALUE_LEN  (UINT64_C(1) << 30)
+#define PIECE_LEN  (64u << 10) /* as write_stream takes them */
+#define SOURCE_LEN (4u << 20)
+#define PROBE_LEN  100u
+#define GIB        ((double)(UINT64_C(1) << 30))
+
+static uint8_t source[SOURCE_LEN];
+
+static void fill_source(void)
+{
+    uint64_t state = BENCH_RANDOM_SEED;
+    for (size_t at = 0; at < SOURCE_LEN; at += sizeof state) {
+        (void)bench_random(&state);
+        memcpy(source + at, &state, sizeof state);
+    }
+}
+
+/* ---- the yardstick ---------------------------------------------------------------------------------------- */
+
+static void write_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (uint64_t at = 0; at < VALUE_LEN; at += SOURCE_LEN)
+        if (fd < 0 || write(fd, source, SOURCE_LEN) != SOURCE_LEN)
+            bench_die("writing the file to copy");
+    close(fd);
+}
+
+static void time_cp(void)
+{
+    char from[4096];
+    char to[4096];
+    snprintf(from, sizeof from, "%s", bench_path("bench-cp-from"));
+    snprintf(to, sizeof to, "%s", bench_path("bench-cp-to"));
+    write_file(from);
+    sync();
+    uint64_t began = bench_now_ns();
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("cp", "cp", "--reflink=never", from, to, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        bench_die("cp");
+    bench_result("cp", VALUE_LEN / GIB / bench_seconds_since(began));
+    unlink(from);
+    unlink(to);
+}
+
+/* ---- others meanwhile ------------------------------------------------------------------------------------- */
+
+struct prober {
+    struct rd_store *store;
+    atomic_bool stop;
+    struct rd_histogram latency_ns; /* the thread's until it is joined */
+};
+
+/* One short write after another, with a pause so that they do not keep a processor to themselves. */
+static void *probe(void *argument)
+{
+    struct prober *prober = argument;
+    uint8_t payload[PROBE_LEN];
+    memset(payload, 'p', sizeof payload);
+    for (uint64_t number = 1; !atomic_load(&prober->stop); number++) {
+        uint64_t began = bench_now_ns();
+        if (rd_store_write(prober->store, bench_key(number), rd_slice(payload, sizeof payload), NULL) != RD_OK)
+            bench_die("write");
+        rd_histogram_record(&prober->latency_ns, bench_now_ns() - began);
+        usleep(200);
+    }
+    return NULL;
+}
+
+/* ---- the stream ------------------------------------------------------------------------------------------- */
+
+static struct rd_spool *spool_all(struct rd_store *store)
+{
+    struct rd_spool *spool;
+    if (rd_spool_create(store, &spool) != RD_OK)
+        bench_die("spool");
+    for (uint64_t at = 0; at < VALUE_LEN; at += PIECE_LEN)
+        if (rd_spool_append(spool, rd_slice(source + at % SOURCE_LEN, PIECE_LEN)) != RD_OK)
+            bench_die("spool");
+    return spool;
+}
+
+/* As the daemon does it: placed ahead, then committed. */
+static void append(struct rd_store *store, struct rd_spool *spool)
+{
+    struct rd_entry entry = {.key = bench_key(0)};
+    struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
+    op.placement = rd_spool_place(spool);
+    if (rd_store_execute(store, &op) != RD_OK)
+        bench_die("stream");
+    rd_placement_destroy(op.placement);
+}
+
+static void stream_alone(void)
+{
+    struct rd_store *store = bench_open(true);
+    sync();
+    uint64_t began = bench_now_ns();
+    struct rd_spool *spool = spool_all(store);
+    double spooled = bench_seconds_since(began);
+    append(store, spool);
+    double both = bench_seconds_since(began);
+    rd_spool_destroy(spool);
+    rd_store_close(store);
+    bench_result("stream", VALUE_LEN / GIB / both);
+    bench_result("stream_spool", VALUE_LEN / GIB / spooled);
+    bench_result("stream_append", VALUE_LEN / GIB / (both - spooled));
+}
+
+static void stream_beside_others(void)
+{
+    static struct prober prober;
+    memset(&prober, 0, sizeof prober);
+    prober.store = bench_open(true);
+    sync();
+    struct rd_spool *spool = spool_all(prober.store);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, probe, &prober) != 0)
+        bench_die("thread");
+    append(prober.store, spool);
+    atomic_store(&prober.stop, true);
+    pthread_join(thread, NULL);
+    rd_spool_destroy(spool);
+    rd_store_close(prober.store);
+    bench_result("stream_held_p50", (double)rd_histogram_quantile(&prober.latency_ns, 0.5) / 1e9);
+    bench_result("stream_held_p99", (double)rd_histogram_quantile(&prober.latency_ns, 0.99) / 1e9);
+    bench_result("stream_held_max", (double)prober.latency_ns.max / 1e9);
+}
+
+void bench_stream(void)
+{
+    fill_source();
+    time_cp();
+    stream_alone();
+    stream_beside_others();
+}
