@@ -223,7 +223,7 @@ tsan: ## the same with ThreadSanitizer
 .PHONY: lint
 lint: ## warnings under clang, who includes whom, layout
 	@scripts/deps.sh run test lint
-	@$(SUBMAKE) BUILD=$(BUILD)/clang CC=clang all unit-built
+	@$(SUBMAKE) BUILD=$(BUILD)/clang CC=clang all unit-built bench-tools
 	@$(PYTEST) tests/lint
 
 .PHONY: unit-built
@@ -291,7 +291,7 @@ coverage: ## how much of the code the tests reach, by file and layer; fails unde
 # ---- figures -------------------------------------------------------------------------------------------------------
 BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bin/bench-%,$(wildcard bench/*.c))
 
-$(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,engine) $(call archive,base)
+$(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,clients/bench) $(call archive,engine) $(call archive,base)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
@@ -301,9 +301,16 @@ $(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/b
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
+.PHONY: bench-tools
+bench-tools: $(BENCH_TOOLS) $(BUILD)/bin/bench-engine
+
 .PHONY: bench
 bench: $(BUILD)/bin/bench-engine ## figures of the storage engine, in a temporary folder below BUILD
 	@folder=$$(mktemp -d $(abspath $(BUILD))/bench.XXXXXX) && $< $$folder; status=$$?; rm -rf $$folder; exit $$status
+
+.PHONY: compare
+compare: all bench-tools ## rdrive beside redis, memcached and nginx; installs them; half an hour
+	@RDRIVE_BUILD=$(abspath $(BUILD)) bench/compare --no-build
 
 # ---- running and installing ----------------------------------------------------------------------------------------
 .PHONY: deps

@@ -24,7 +24,7 @@ LIBRARIES = {
     "uv.h": "(server|clients|tests)/.*",
     "llhttp.h": "protocol/http.*",
     "jansson.h": "protocol/json.*|server/(config|log)\\.c|tests/.*",
-    "xxhash.h": "engine/.*|tests/.*",
+    "xxhash.h": "engine/.*|bench/.*|tests/.*",
     "libdeflate.h": "engine/.*|tests/.*",
     "cmocka.h": "tests/.*",
 }

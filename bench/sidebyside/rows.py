@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""The table of what is compared. A row has sides, each of which gives a figure a round, and comparisons between them with
+the mark that is to be reached. One column of it, `key`, is what --only looks at."""
+import dataclasses
+from typing import Callable, Optional
+
+from . import fill, tools
+from .peers import Memcached, Nginx, Rdrive, Redis
+
+MIB = 1 << 20
+CLIENTS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    root: str       # where servers make their folders
+    seconds: float  # of one measurement
+    keys: int       # of rows with short values
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    ours: str
+    peer: Optional[str]            # a side; None: the mark is a figure
+    mark: Optional[float] = None   # ours / peer, or a figure in the row's unit; None: told, not judged
+    lower: bool = False            # less is better: ours must not be above the mark; with a peer the ratio is peer / ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    key: str
+    title: str
+    unit: str
+    scale: float                                     # from a side's figure to the unit
+    sides: dict[str, Callable[[Context], float]]     # in the order of the first round
+    comparisons: tuple[Comparison, ...]
+    programs: tuple[str, ...] = ()                   # that must be installed
+    long: bool = False                               # twice the seconds: what is synced in intervals needs several of them
+
+
+# ---- sides -------------------------------------------------------------------------------------------------------------
+
+def put_redis(appendfsync, depth, value_len, clients, keys=None):
+    def side(context):
+        with Redis(context.root, appendfsync) as server:
+            return tools.redis_benchmark(server.port, context.seconds, "set", clients, depth, value_len, keys or context.keys)
+    return side
+
+
+def put_redis_face(durability, depth, value_len, clients, keys=None):
+    def side(context):
+        with Rdrive(context.root, durability, redis_face=True) as server:
+            return tools.redis_benchmark(server.port, context.seconds, "set", clients, depth, value_len, keys or context.keys)
+    return side
+
+
+def put_binary(durability, depth, value_len, clients, keys=None):
+    def side(context):
+        with Rdrive(context.root, durability) as server:
+            return tools.rdrive_bench(("--server", server.binary), context.seconds, "put", clients=clients, depth=depth,
+                                      value_size=value_len, keys=keys or context.keys)
+    return side
+
+
+def get_redis(depth, value_len, clients, keys=None):
+    def side(context):
+        with Redis(context.root) as server:
+            fill.fill_redis(server.port, keys or context.keys, value_len)
+            return tools.redis_benchmark(server.port, context.seconds, "get", clients, depth, value_len, keys or context.keys)
+    return side
+
+
+def get_redis_face(depth, value_len, clients, keys=None):
+    def side(context):
+        with Rdrive(context.root, redis_face=True) as server:
+            fill.fill_rdrive(server.binary, keys or context.keys, value_len)
+            return tools.redis_benchmark(server.port, context.seconds, "get", clients, depth, value_len, keys or context.keys)
+    return side
+
+
+def get_binary(depth, value_len, clients, keys=None):
+    def side(context):
+        with Rdrive(context.root) as server:
+            fill.fill_rdrive(server.binary, keys or context.keys, value_len)
+            return tools.rdrive_bench(("--server", server.binary), context.seconds, "get", clients=clients, depth=depth,
+                                      value_size=value_len, keys=keys or context.keys)
+    return side
+
+
+def get_memcached(depth, value_len, clients):
+    """Through rdrive-bench's generator, so that the tool makes no difference."""
+    def side(context):
+        with Memcached(context.root) as server:
+            fill.fill_memcached(server.port, context.keys, value_len)
+            return tools.rdrive_bench(("--server", f"127.0.0.1:{server.port}"), context.seconds, "get",
+                                      program="bench-memcached", clients=clients, depth=depth, value_size=value_len,
+                                      keys=context.keys)
+    return side
+
+
+def get_memcaslap(value_len, clients):
+    def side(context):
+        with Memcached(context.root) as server:
+            return tools.memcaslap(server.port, context.seconds, clients, value_len)
+    return side
+
+
+def http_nginx(value_len, clients):
+    def side(context):
+        with Nginx(context.root) as server:
+            server.put("key:000000000000", fill.value_of(value_len))
+            return tools.wrk(server.url("key:000000000000"), context.seconds, clients)
+    return side
+
+
+def http_rdrive(value_len, clients):
+    def side(context):
+        with Rdrive(context.root) as server:
+            fill.fill_rdrive(server.binary, 1, value_len)
+            return tools.wrk(server.url("key:000000000000"), context.seconds, clients)
+    return side
+
+
+def batch(op, durability, clients=10):
+    def side(context):
+        with Rdrive(context.root, durability) as server:
+            if op == "batch-get":
+                fill.fill_rdrive(server.binary, context.keys, 100)
+            return tools.rdrive_bench(("--server", server.binary), context.seconds, op, clients=clients, batch=1000,
+                                      value_size=100, keys=context.keys)
+    return side
+
+
+def raw_disk(piece_len, piece_count):
+    return lambda context: tools.rawdisk(context.root, context.seconds, piece_len, piece_count)
+
+
+def redis_memory(keys, value_len):
+    """Bytes a key, value included."""
+    def side(context):
+        with Redis(context.root) as server:
+            before = server.used_memory()
+            fill.fill_redis(server.port, keys, value_len)
+            return (server.used_memory() - before) / keys
+    return side
+
+
+# ---- rows over the network -----------------------------------------------------------------------------------------------
+
+REDIS, FACE, BINARY = "redis", "rdrive, Redis face", "rdrive, binary"
+MEMCACHED, MEMCASLAP, NGINX, HTTP, DISK = "memcached", "memcached, memcaslap", "nginx", "rdrive, HTTP", "by hand"
+REDIS_PROGRAMS = ("redis-server", "redis-benchmark")
+
+
+def against_redis(mark):
+    return Comparison(FACE, REDIS, mark), Comparison(BINARY, REDIS, mark)
+
+
+def put_row(key, title, appendfsync, durability, depth, mark, value_len=100, long=False):
+    return Row(key, title, "k/s", 1e-3,
+               {REDIS: put_redis(appendfsync, depth, value_len, CLIENTS),
+                FACE: put_redis_face(durability, depth, value_len, CLIENTS),
+                BINARY: put_binary(durability, depth, value_len, CLIENTS)},
+               against_redis(mark), REDIS_PROGRAMS, long)
+
+
+NETWORK = (
+    put_row("put-sync-1", "PUT 100 B, sync, depth 1", "always", "sync", 1, 1.2),
+    put_row("put-sync-16", "PUT 100 B, sync, depth 16", "always", "sync", 16, 1.5),
+    put_row("put-interval-16", "PUT 100 B, interval:1000, depth 16", "everysec", "interval:1000", 16, 1.5, long=True),
+    put_row("put-interval-64", "PUT 100 B, interval:1000, depth 64", "everysec", "interval:1000", 64, 2, long=True),
+    put_row("put-4k-interval-16", "PUT 4 KiB, interval:1000, depth 16", "everysec", "interval:1000", 16, 4, 4096, long=True),
+    Row("put-1m-sync", "PUT 1 MiB, sync, 4 connections", "MiB/s", 1,
+        {REDIS: put_redis("always", 1, MIB, 4, keys=100), FACE: put_redis_face("sync", 1, MIB, 4, keys=100),
+         BINARY: put_binary("sync", 1, MIB, 4, keys=100), DISK: raw_disk(MIB, 4)},
+        (*against_redis(1.5), Comparison(FACE, DISK, 0.7), Comparison(BINARY, DISK, 0.7)), REDIS_PROGRAMS),
+    put_row("put-none-16", "PUT 100 B, none, depth 16; redis appendfsync no", "no", "none", 16, None),
+    put_row("put-memory-16", "PUT 100 B, none, depth 16; redis without a file", None, "none", 16, None),
+    Row("get-1", "GET 100 B, depth 1", "k/s", 1e-3,
+        {MEMCACHED: get_memcached(1, 100, CLIENTS), MEMCASLAP: get_memcaslap(100, CLIENTS),
+         BINARY: get_binary(1, 100, CLIENTS), REDIS: get_redis(1, 100, CLIENTS), FACE: get_redis_face(1, 100, CLIENTS)},
+        (Comparison(BINARY, MEMCACHED, 1), Comparison(BINARY, MEMCASLAP, 1), *against_redis(None)),
+        (*REDIS_PROGRAMS, "memcached", "memcaslap")),
+    Row("get-16", "GET 100 B, depth 16", "k/s", 1e-3,
+        {REDIS: get_redis(16, 100, CLIENTS), FACE: get_redis_face(16, 100, CLIENTS), BINARY: get_binary(16, 100, CLIENTS)},
+        against_redis(1.2), REDIS_PROGRAMS),
+    Row("get-1m", "GET 1 MiB, 4 connections", "MiB/s", 1,
+        {REDIS: get_redis(1, MIB, 4, keys=100), FACE: get_redis_face(1, MIB, 4, keys=100), BINARY: get_binary(1, MIB, 4, keys=100)},
+        against_redis(1.3), REDIS_PROGRAMS),
+    Row("http-1k", "HTTP GET 1 KiB, 50 connections", "k/s", 1e-3,
+        {NGINX: http_nginx(1024, CLIENTS), HTTP: http_rdrive(1024, CLIENTS)}, (Comparison(HTTP, NGINX, 0.9),), ("nginx", "wrk")),
+    Row("http-1m", "HTTP GET 1 MiB, 4 connections", "MiB/s", 1,
+        {NGINX: http_nginx(MIB, 4), HTTP: http_rdrive(MIB, 4)}, (Comparison(HTTP, NGINX, 1),), ("nginx", "wrk")),
+    Row("http-64m", "HTTP GET 64 MiB, 4 connections", "MiB/s", 64,
+        {NGINX: http_nginx(64 * MIB, 4), HTTP: http_rdrive(64 * MIB, 4)}, (Comparison(HTTP, NGINX, 1),), ("nginx", "wrk")),
+    Row("batch-put", "batches of 1,000 PUTs of 100 B, entries, sync", "M/s", 1e-6, {BINARY: batch("batch-put", "sync")},
+        (Comparison(BINARY, None, 2),)),
+    Row("batch-put-none", "batches of 1,000 PUTs of 100 B, entries, none", "M/s", 1e-6, {BINARY: batch("batch-put", "none")},
+        (Comparison(BINARY, None),)),
+    Row("batch-get", "batches of 1,000 GETs of 100 B, entries", "M/s", 1e-6, {BINARY: batch("batch-get", "sync")},
+        (Comparison(BINARY, None, 2),)),
+)
+
+# ---- rows of the engine --------------------------------------------------------------------------------------------------
+# The reference library's figures are its own storage benchmark's, recorded on a machine of this kind (bench/README.md).
+
+ENGINE, REFERENCE, COPY = "rdrive", "reference, recorded", "cp"
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineRow:
+    key: str             # without "engine-" a row of bench-engine
+    title: str
+    part: str            # of bench-engine
+    recorded: Optional[float]
+    comparisons: tuple[Comparison, ...]
+    beside: Optional[str] = None   # another row of bench-engine, measured in the same round: the side `cp`
+
+
+def engine_row(key, title, part, recorded, mark, lower=False):
+    return EngineRow(key, title, part, recorded, (Comparison(ENGINE, REFERENCE if recorded else None, mark, lower),))
+
+
+ENGINE_ROWS = (
+    engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "operations", 4.0, 3),
+    engine_row("random_read", "engine: random single reads", "operations", 2.3, 2),
+    engine_row("batch_read", "engine: batch reads of 1,024", "operations", 6.1, 3.5),
+    engine_row("iterate", "engine: iteration", "operations", 12, 3),
+    engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "operations", 117, 1),
+    engine_row("single_in_flight", "engine: 100 bytes, none, 64 in flight", "operations", 117, 4),
+    engine_row("open_1m", "engine: open after a clean stop, 1 M", "opening", 0.15, None, lower=True),
+    engine_row("open_5m", "engine: open after a clean stop, 5 M", "opening", 0.95, 10, lower=True),
+    EngineRow("stream", "engine: stream of 1 GiB, both passes", "stream", 2.2,
+              # The reference reached 0.52 of cp's speed where both were recorded, and 0.8 of that is 0.42.
+              (Comparison(ENGINE, REFERENCE, 0.8), Comparison(ENGINE, COPY, 0.42)), beside="cp"),
+    engine_row("stream_spool", "engine: stream, first pass (spooling)", "stream", None, None),
+    engine_row("stream_append", "engine: stream, second pass (appending)", "stream", None, None),
+    engine_row("stream_held_max", "engine: longest write beside the append", "stream", None, None, lower=True),
+    engine_row("memory_growing_max", "engine: index memory a key, growing, worst", "memory", None, 40, lower=True),
+    engine_row("memory_rest_1m", "engine: index memory a key, at rest, 1 M", "memory", None, 24, lower=True),
+    engine_row("memory_rest_5m", "engine: index memory a key, at rest, 5 M", "memory", None, 24, lower=True),
+    engine_row("growth_max", "engine: longest put while growing to 20 M keys", "growth", None, 5, lower=True),
+    engine_row("growth_own_max", "engine: the same, its processor time alone", "growth", None, None, lower=True),
+)
+
+MEMORY = Row("memory-redis", "memory a key, 1 M keys, values of 8 bytes (redis: value included)", "B", 1,
+             {REDIS: redis_memory(1000000, 8)}, (Comparison(REDIS, None),), ("redis-server",))

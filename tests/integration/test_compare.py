@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""bench/compare: what it reads out of its tools, how it judges, what it draws; and a run of it that needs no peer."""
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from harness.daemon import BUILD, DEADLINE_S, REPOSITORY, clean_environment
+
+sys.path.insert(0, os.path.join(REPOSITORY, "bench"))
+from sidebyside import chart, report, rows, tools  # noqa: E402 - found by the line above
+from sidebyside.peers import NotMeasured  # noqa: E402
+
+MEASURED = {"date": "2025-01-01T00:00:00Z", "commit": "abc", "seconds": 5, "rounds": 3, "busy": 0.1}
+
+
+def test_redis_benchmark_is_read():
+    text = ('"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n'
+            '"SET","412371.12","1.234","0.200","1.111","2.000","3.000","9.000"\n')
+    assert tools.parse_redis_csv(text) == 412371.12
+    with pytest.raises(NotMeasured):
+        tools.parse_redis_csv("")
+
+
+def test_wrk_is_read():
+    text = "Running 5s test\n  1 threads and 50 connections\nRequests/sec:  93012.55\nTransfer/sec:    100.20MB\n"
+    assert tools.parse_wrk(text) == 93012.55
+    for bad in ("  Non-2xx or 3xx responses: 17\n" + text, text + "  Socket errors: connect 0, read 9, write 0, timeout 0\n", "oops"):
+        with pytest.raises(NotMeasured):
+            tools.parse_wrk(bad)
+
+
+def test_memcaslap_is_read():
+    assert tools.parse_memcaslap("get_misses: 0\n\nRun time: 4.0s Ops: 409209 TPS: 102270 Net_rate: 15.0M/s\n") == 102270
+    with pytest.raises(NotMeasured):
+        tools.parse_memcaslap("memaslap v1.0")
+
+
+def judged(ours, peer, mark, lower=False):
+    values = {"ours": ours, "peer": peer}
+    comparison = rows.Comparison("ours", "peer" if peer is not None else None, mark, lower)
+    row = report.result("k", "t", "k/s", {name: figures for name, figures in values.items() if figures is not None}, {},
+                        [comparison], MEASURED)
+    return row["comparisons"][0]
+
+
+@pytest.mark.parametrize("ours, peer, mark, lower, ratio, met", (
+    ([30, 10, 20], [5, 10, 40], 2, False, 2, True),         # medians, not means
+    ([19], [10], 2, False, 1.9, False),
+    ([10], [20], None, False, 0.5, None),
+    ([], [20], 1, False, None, None),                       # not measured is not met, and not missed
+    ([20], [], 1, False, None, None),
+    ([0.1], [0.95], 10, True, 9.5, False),                  # times: how much shorter ours is
+    ([0.09], [0.95], 10, True, 10.5556, True),
+    ([2.1], None, 2, False, 2.1, True),                     # a mark that is a figure
+    ([1.9], None, 2, False, 1.9, False),
+    ([24], None, 24, True, 24, True),
+    ([25], None, 24, True, 25, False),
+))
+def test_marks(ours, peer, mark, lower, ratio, met):
+    comparison = judged(ours, peer, mark, lower)
+    assert comparison["ratio"] == (None if ratio is None else pytest.approx(ratio, rel=1e-3))
+    assert comparison["met"] is met
+
+
+def test_the_text_says_what_is_met():
+    assert report.verdict(judged([20], [10], 1.5), "k/s") == "2.00x peer, mark at least 1.5x: met"
+    assert report.verdict(judged([10], [10], 1.5), "k/s") == "1.00x peer, mark at least 1.5x: NOT met"
+    assert report.verdict(judged([25], None, 24, True), "B") == "25.0 B, mark at most 24 B: NOT met"
+    assert report.verdict(judged([], [10], 1.5), "k/s").startswith("not measured")
+
+
+def test_a_part_of_the_rows_replaces_its_own():
+    def row(key, figure):
+        return report.result(key, key, "k/s", {"ours": [figure]}, {}, [], MEASURED)
+    merged = report.merge([row("a", 1), row("b", 1)], [row("b", 2), row("c", 2)])
+    assert [(entry["key"], entry["sides"]["ours"]["median"]) for entry in merged] == [("a", 1), ("b", 2), ("c", 2)]
+
+
+def everything():
+    """A result for each row of the table, none measured twice alike."""
+    results = []
+    for number, row in enumerate((*rows.NETWORK, rows.MEMORY)):
+        values = {name: [1.0 + number + place] for place, name in enumerate(row.sides)}
+        results.append(report.result(row.key, row.title, row.unit, values, {}, row.comparisons, MEASURED))
+    for number, row in enumerate(rows.ENGINE_ROWS):
+        values = {rows.ENGINE: [1.0 + number], rows.REFERENCE: [2.0], rows.COPY: [3.0]}
+        results.append(report.result("engine-" + row.key, row.title, "M/s", values, {}, row.comparisons, MEASURED))
+    return results
+
+
+def test_the_picture():
+    """Well-formed, and one bar for each mark."""
+    results = everything()
+    root = xml.etree.ElementTree.fromstring(chart.draw(results, {"processor": "A < B & C", "cores": 2}))
+    marks = [comparison for row in results for comparison in row["comparisons"] if comparison["mark"] is not None]
+    assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == len(marks) > 25
+
+
+def test_the_tables():
+    results = everything()
+    comparisons = sum(len(row["comparisons"]) for row in results)
+    assert len(report.markdown_of(results).splitlines()) == comparisons + 2
+    text = report.text_of(results)
+    assert all(f"[{row['key']}]" in text for row in results)
+
+
+def test_keys_tell_rows_apart():
+    keys = [row.key for row in (*rows.NETWORK, rows.MEMORY)] + ["engine-" + row.key for row in rows.ENGINE_ROWS]
+    assert len(set(keys)) == len(keys)
+
+
+def run_compare(*arguments):
+    return subprocess.run([os.path.join(REPOSITORY, "bench", "compare"), "--no-build", *arguments], capture_output=True, text=True,
+                          timeout=DEADLINE_S * 3, env=clean_environment(RDRIVE_BUILD=BUILD))
+
+
+def test_a_run(folder):
+    """The rows that need nothing but rdrive."""
+    done = run_compare("--only", "^batch-", "--seconds", "1", "--rounds", "2", "--keys", "2000", "--folder", folder,
+                       "--results", folder)
+    assert done.returncode == 0, done
+    with open(os.path.join(folder, "compare.json"), encoding="utf-8") as file:
+        results = json.load(file)["results"]
+    assert [row["key"] for row in results] == ["batch-put", "batch-put-none", "batch-get"]
+    for row in results:
+        assert len(row["sides"]["rdrive, binary"]["values"]) == 2
+    xml.etree.ElementTree.parse(os.path.join(folder, "compare.svg"))
+    assert sorted(os.listdir(folder)) == ["compare.json", "compare.md", "compare.svg"]
+
+
+def test_no_such_row():
+    assert run_compare("--only", "no-such-row").returncode == 2
