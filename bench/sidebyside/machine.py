@@ -13,7 +13,7 @@ BIN = os.path.join(os.path.abspath(os.environ.get("RDRIVE_BUILD", os.path.join(R
 
 # A program that is looked for, and the Debian package that it is in.
 PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools", "memcached": "memcached",
-            "memcaslap": "libmemcached-tools", "nginx": "nginx-light", "wrk": "wrk"}
+            "memcaslap": "libmemcached-tools", "nginx": "nginx-light", "wrk": "wrk", "valgrind": "valgrind"}
 
 
 def find(program):
