@@ -583,7 +583,8 @@ def test_a_slow_upload_is_ended(launch, length):
             stopped = threading.Event()
 
             def trickle():
-                while not stopped.wait(0.05):
+                end = time.monotonic() + DEADLINE_S
+                while not stopped.wait(0.05) and time.monotonic() < end:
                     try:
                         writer.send_chunk(stream, b"v")
                         http.send(b"1\r\nv\r\n")

@@ -22,7 +22,7 @@ from harness.curl import Curl
 from harness.daemon import DEADLINE_S, RDRIVE, Daemon, clean_environment, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.storefile import RESERVED_KEY_HASH, physical_entries, read_chain
-from harness.wire import ALL_ONES, NONE, VERIFY, Wire, WireError, store_bytes, verify_answer
+from harness.wire import ALL_ONES, DROP, NONE, REOPEN, VERIFY, Wire, WireError, store_bytes, verify_answer
 
 MANY = 1200  # more than a look over HTTP lists
 LISTED_MAX = 1000
@@ -363,6 +363,26 @@ def test_a_client_that_is_gone(daemon, large, headers):
     finally:
         os.kill(daemon.process.pid, signal.SIGCONT)
     assert Curl(daemon.http, large).request("POST", "verify?limit=1").status == 200
+
+
+@pytest.mark.parametrize("operation", [REOPEN, DROP], ids=["reopen", "drop"])
+def test_a_store_that_is_withdrawn(launch, operation):
+    """A whole look does not keep a store from being reopened or dropped. The daemon is held still, so that both are
+    there at once, and the look first."""
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire, RawHttp(daemon.http_address) as looker:
+        wire.create("some")
+        wire.store = "some"
+        for i in range(40):
+            wire.write(b"%d" % i, os.urandom(1 << 20) * 4, NONE)
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        looker.send(request("POST", "/v1/stores/some/verify"))
+        identifier = wire.start(operation, store_bytes("some") * (2 if operation == DROP else 1))
+        os.kill(daemon.process.pid, signal.SIGCONT)
+        answer = looker.answer()
+        # Not found: the drop was taken first after all.
+        assert (answer.status, answer.error) == (503, "unavailable") or (operation == DROP and answer.status == 404)
+        wire.expect(operation, identifier)
 
 
 def test_steps_are_answered_to_a_half_closed_connection(daemon, large):
