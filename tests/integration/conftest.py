@@ -30,6 +30,15 @@ def folder():
     shutil.rmtree(path)
 
 
+@pytest.fixture(scope="session")
+def care():
+    """The program that does verify and reopen through the C client, for harness.care."""
+    from harness.care import Program  # here, since other suites that use these fixtures have no such program
+    program = Program()
+    yield program
+    program.remove()
+
+
 @pytest.fixture
 def launch(folder):
     """Starts daemons on the test's folder; the ones still running at the end have to stop cleanly."""

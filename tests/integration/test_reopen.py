@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness import wire as w
-from harness.care import FACES, HttpWhole, Program, Refused
+from harness.care import FACES, HttpWhole, Refused
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, wait_until
 from harness.faults import Fault
@@ -23,16 +23,9 @@ LONG = os.urandom(1 << 20) * 4
 LETTER = b"this is a letter, not a store. " * 400
 
 
-@pytest.fixture(scope="module")
-def program():
-    program = Program()
-    yield program
-    program.remove()
-
-
 @pytest.fixture(params=FACES, ids=lambda face: face.name)
-def face_of(request, program):
-    return lambda daemon, store: request.param(daemon, store, program)
+def face_of(request, care):
+    return lambda daemon, store: request.param(daemon, store, care)
 
 
 def reopen(daemon, store="default"):
@@ -50,6 +43,15 @@ def start_reopen(daemon, store):
     identifier = connection.start(w.REOPEN, store_bytes(store))
     wait_until(lambda: state_of(daemon, store) == ("failed", "is being reopened"), "the reopen begins")
     return connection, identifier
+
+
+def begin_download(reader):
+    """Of a value, LONG, that it writes first: 1,000 bytes of it come, and no more before there is credit for them."""
+    reader.write(b"k", LONG)
+    stream = reader.start_read_stream(b"k", 1000)
+    reader.expect(w.READ_STREAM, stream)
+    assert reader.answer()[3] == LONG[:1000]
+    return stream
 
 
 def status_of(call, *arguments):
@@ -402,10 +404,7 @@ def test_while_it_waits(launch):
     curl = Curl(daemon.http, "some")
     curl.create()
     with Wire(daemon.binary_address, "some") as reader, Wire(daemon.binary_address, "some") as old:
-        reader.write(b"k", LONG)
-        stream = reader.start_read_stream(b"k", 1000)
-        reader.expect(w.READ_STREAM, stream)
-        assert reader.answer()[3] == LONG[:1000]
+        stream = begin_download(reader)
         connection, identifier = start_reopen(daemon, "some")
         with connection:
             for answer in (curl.get("k"), curl.put("k", b"v"), curl.delete("k"), curl.request("POST", "reopen"),
@@ -452,9 +451,7 @@ def test_reopen_of_a_store_that_is_being_dropped(launch):
     daemon = launch()
     Curl(daemon.http, "some").create()
     with Wire(daemon.binary_address, "some") as reader, Wire(daemon.binary_address, "some") as dropper:
-        reader.write(b"k", LONG)
-        stream = reader.start_read_stream(b"k", 1000)
-        reader.expect(w.READ_STREAM, stream)
+        stream = begin_download(reader)
         drop = dropper.start(w.DROP, store_bytes("some") * 2)
         wait_until(lambda: Curl(daemon.http, "some").request("GET", "/v1/stores/some").status == 404, "the drop begins")
         with pytest.raises(Refused) as error:
@@ -471,9 +468,7 @@ def test_whoever_asked_goes_away(launch):
     """It is done nevertheless."""
     daemon = launch()
     with Wire(daemon.binary_address) as reader:
-        reader.write(b"k", LONG)
-        stream = reader.start_read_stream(b"k", 1000)
-        reader.expect(w.READ_STREAM, stream)
+        stream = begin_download(reader)
         connection, _ = start_reopen(daemon, "default")
         connection.socket.close()
         reader.send_abort(stream)
@@ -485,9 +480,7 @@ def test_whoever_asked_goes_away(launch):
 def test_a_stop_of_the_daemon_meanwhile(launch, signal_to):
     daemon = launch()
     with Wire(daemon.binary_address) as reader:
-        reader.write(b"k", LONG)
-        stream = reader.start_read_stream(b"k", 1000)
-        reader.expect(w.READ_STREAM, stream)
+        stream = begin_download(reader)
         connection, _ = start_reopen(daemon, "default")
         with connection:
             if signal_to == "reader gone":

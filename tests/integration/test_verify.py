@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from harness.care import FACES, Program, Refused, look_of_lines
+from harness.care import FACES, Refused, look_of_lines
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, RDRIVE, Daemon, clean_environment, wait_until
@@ -118,17 +118,10 @@ def hurt():
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
-def program():
-    program = Program()
-    yield program
-    program.remove()
-
-
 @pytest.fixture(params=FACES, ids=lambda face: face.name)
-def face_of(request, hurt, program):
+def face_of(request, hurt, care):
     hurt.daemon.assert_alive()
-    yield lambda store: request.param(hurt.daemon, store, program)
+    yield lambda store: request.param(hurt.daemon, store, care)
     hurt.daemon.assert_alive()
 
 
