@@ -17,6 +17,7 @@ struct rd_cursor {
     struct rd_store *store;              /* borrows */
     struct rd_mapping *mapping;          /* pins */
     uint64_t end;                        /* the next entry ends here; 0: no more */
+    bool broken;                         /* the chain cannot be followed to the file's beginning */
     struct rd_record block[BLOCK_COUNT]; /* live entries that were found ahead */
     unsigned block_count;
     unsigned block_next;
@@ -106,6 +107,7 @@ static bool fill_block(struct rd_cursor *cursor)
         struct rd_record *record = &cursor->block[count];
         if (!rd_record_parse(file, cursor->end, record)) {
             cursor->end = 0;
+            cursor->broken = true;
             break;
         }
         rd_index_prefetch(&store->index, record->trailer.key_hash);
@@ -142,7 +144,9 @@ bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value)
 
 enum rd_status rd_cursor_status(const struct rd_cursor *cursor)
 {
-    return rd_mapping_faulted(cursor->mapping) ? RD_IO_ERROR : RD_OK;
+    if (rd_mapping_faulted(cursor->mapping))
+        return RD_IO_ERROR;
+    return cursor->broken ? RD_CORRUPT : RD_OK;
 }
 
 void rd_cursor_close(struct rd_cursor *cursor)
@@ -160,7 +164,9 @@ static enum rd_status look_at_last(struct rd_store *store, struct rd_value *ret_
     if (status != RD_OK)
         return status;
     struct rd_value value;
-    status = rd_cursor_next(cursor, &value) ? RD_OK : RD_KEY_NOT_FOUND;
+    status = RD_OK;
+    if (!rd_cursor_next(cursor, &value))
+        status = rd_cursor_status(cursor) == RD_OK ? RD_KEY_NOT_FOUND : rd_cursor_status(cursor);
     if (status != RD_OK && rd_store_faulted(store))
         status = RD_IO_ERROR;
     if (status == RD_OK) {

@@ -17,6 +17,11 @@ uint32_t rd_crc32(uint32_t crc, struct rd_slice bytes)
     return libdeflate_crc32(crc, bytes.data, bytes.len);
 }
 
+uint64_t rd_hash64(uint64_t before, struct rd_slice bytes)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.len, before);
+}
+
 struct rd_key rd_key_of_bytes(struct rd_slice bytes)
 {
     static const uint8_t empty[1];

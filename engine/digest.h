@@ -2,12 +2,18 @@
  *
  * digest.h - arithmetic on CRC-32 values, so that the checksum of a long stretch need not read it: a checksum is a
  * polynomial modulo the CRC's, and appending bytes multiplies it. (R. Black and M. Adler describe the method in
- * zlib's crc32_combine.) Pure; any thread. The digests themselves are in engine.h.
+ * zlib's crc32_combine.) Also the checksum of companions. Pure; any thread. The store's own digests are in
+ * engine.h.
  */
 #ifndef RD_ENGINE_DIGEST_H
 #define RD_ENGINE_DIGEST_H
 
 #include <stdint.h>
+
+#include "base/slice.h"
+
+/* XXH3-64 of the bytes, seeded with that of what comes before them; 0 for the first. */
+uint64_t rd_hash64(uint64_t before, struct rd_slice bytes);
 
 /* What appending one zero byte multiplies a checksum's register with. */
 #define RD_CRC32_ZERO_BYTE (UINT32_C(1) << 23)

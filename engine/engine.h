@@ -82,8 +82,13 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
  * that signal for the whole process, but for addresses that are no store's. Once, before threads are started. */
 bool rd_guard_install(void);
 
-/* Completes what is queued, syncs, stops the thread, closes. NULL is fine. No other call may be under way. */
+/* Completes what is queued, syncs, stops the thread, closes. NULL is fine. No other call may be under way. A large
+ * index is kept in a companion, which makes the next opening quick. */
 void rd_store_close(struct rd_store *store);
+
+/* The same, without that companion where deadline_ms on the monotonic clock comes before it is written; 0: without
+ * it. */
+void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
@@ -96,8 +101,8 @@ struct rd_value {
     struct rd_mapping *pin; /* owned by the value; NULL after release */
 };
 
-/* RD_KEY_NOT_FOUND, RD_CORRUPT where verification is on and the payload fails, RD_IO_ERROR where the file cannot
- * be read (rd_guard_install). The value must be released. */
+/* RD_KEY_NOT_FOUND, RD_CORRUPT where the trailer is damaged, or verification is on and the payload fails,
+ * RD_IO_ERROR where the file cannot be read (rd_guard_install). The value must be released. */
 enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value) RD_MUST_CHECK;
 
 /* As rd_store_read, but never touches the payload: for metadata, and for streams that verify as they go. */
@@ -133,8 +138,8 @@ void rd_values_release(struct rd_value *values, size_t count);
 struct rd_cursor;
 enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, struct rd_cursor **ret_cursor)
     RD_MUST_CHECK; /* before_offset: only payloads below it; 0: from the newest */
-/* false: no more, or RD_IO_ERROR in rd_cursor_status. *ret_value is valid, without a pin of its own, until the
- * cursor is closed. */
+/* false: no more, or RD_IO_ERROR or RD_CORRUPT (a damaged link) in rd_cursor_status. *ret_value is valid, without
+ * a pin of its own, until the cursor is closed. */
 bool rd_cursor_next(struct rd_cursor *cursor, struct rd_value *ret_value);
 enum rd_status rd_cursor_status(const struct rd_cursor *cursor) RD_MUST_CHECK;
 void rd_cursor_close(struct rd_cursor *cursor);

@@ -21,6 +21,7 @@
 #define SEGMENT_SLOTS_MIN   64u
 #define SEGMENT_SLOTS_SPLIT 4096u /* 32 KiB: splitting one takes well under a millisecond */
 #define DEPTH_MAX           28u   /* beyond it segments grow instead */
+#define SLOT_BITS_MAX       31u   /* of a segment: slots are counted in 32 bits */
 #define LOAD_NUMERATOR      3u
 #define LOAD_DENOMINATOR    4u
 
@@ -94,6 +95,14 @@ static bool is_offset_of(uint64_t slot, uint64_t tag)
     return ((slot ^ tag) >> 48) == 0 && (slot & OFFSET_MASK) != 0;
 }
 
+/* Whether a trailer with this hash cannot be the one that a slot with this tag was made for. */
+static bool is_stray(const struct rd_index *index, const struct segment *segment, uint64_t tag,
+                     uint64_t hash_found)
+{
+    uint64_t mixed = mix(index, hash_found);
+    return tag_of(mixed) != tag || segment_of(index, mixed) != segment;
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
 static size_t segment_bytes(uint64_t slot_count)
@@ -106,16 +115,25 @@ static size_t directory_bytes(uint32_t depth)
     return sizeof(struct rd_index_directory) + ((size_t)1 << depth) * sizeof(struct segment *);
 }
 
-static struct segment *segment_create(struct rd_index *index, uint64_t slot_count, uint32_t depth)
+/* With slots that hold anything. */
+static struct segment *segment_allocate(struct rd_index *index, uint64_t slot_count, uint32_t depth)
 {
     static_assert(sizeof(struct segment) % 64 == 0, "slots start on a cache line");
     struct segment *segment = aligned_alloc(64, segment_bytes(slot_count));
     if (segment == NULL)
         return NULL;
-    memset((void *)segment, 0, segment_bytes(slot_count));
+    memset((void *)segment, 0, sizeof *segment);
     segment->slot_mask = (uint32_t)(slot_count - 1);
     segment->depth = depth;
     atomic_fetch_add_explicit(&index->bytes, segment_bytes(slot_count), memory_order_relaxed);
+    return segment;
+}
+
+static struct segment *segment_create(struct rd_index *index, uint64_t slot_count, uint32_t depth)
+{
+    struct segment *segment = segment_allocate(index, slot_count, depth);
+    if (segment != NULL)
+        memset((void *)segment->slots, 0, slot_count * sizeof(atomic_uint_fast64_t));
     return segment;
 }
 
@@ -160,6 +178,16 @@ static uint64_t random_seed(void)
     return (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec;
 }
 
+static void index_reset(struct rd_index *index, struct rd_epoch *epoch, uint64_t seed)
+{
+    atomic_init(&index->directory, NULL);
+    atomic_init(&index->count, 0);
+    atomic_init(&index->bytes, 0);
+    index->epoch = epoch;
+    index->seed = seed;
+    index->round = 1;
+}
+
 enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uint64_t expected_count)
 {
     uint64_t slot_count = SEGMENT_SLOTS_MIN;
@@ -168,12 +196,7 @@ enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uin
         slot_count *= 2;
     while (depth < DEPTH_MAX && (slot_count << depth) / 10 * 6 < expected_count)
         depth++;
-    atomic_init(&index->directory, NULL);
-    atomic_init(&index->count, 0);
-    atomic_init(&index->bytes, 0);
-    index->epoch = epoch;
-    index->seed = random_seed();
-    index->round = 1;
+    index_reset(index, epoch, random_seed());
     struct rd_index_directory *directory = directory_create(index, depth);
     if (directory == NULL)
         return RD_NO_MEMORY;
@@ -214,15 +237,19 @@ uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *
     uint64_t mixed = mix(index, key_hash);
     uint64_t tag = tag_of(mixed);
     struct located in = locate(index, mixed);
+    uint64_t stray = 0;
     for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
         uint64_t slot = atomic_load_explicit(&in.segment->slots[at], memory_order_acquire);
         if (slot == 0)
-            return 0;
+            return stray;
         if (!is_offset_of(slot, tag))
             continue;
         const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
-        if (rd_load_u64le(file + (slot & OFFSET_MASK)) == key_hash)
+        uint64_t hash_found = rd_load_u64le(file + (slot & OFFSET_MASK));
+        if (hash_found == key_hash)
             return slot & OFFSET_MASK;
+        if (is_stray(index, in.segment, tag, hash_found))
+            stray = slot & OFFSET_MASK;
     }
 }
 
@@ -270,24 +297,31 @@ static void bump(atomic_uint_fast64_t *counter, uint64_t by)
     atomic_store_explicit(counter, now + by, memory_order_relaxed);
 }
 
-/* The writer's own probe. Finds the key's slot; else, with *ret_free, where a new key would go. */
-static atomic_uint_fast64_t *writer_probe(struct located in, const uint8_t *file, uint64_t mixed,
+/* The writer's own probe. Finds the key's slot, or a stray that may have been it; else, with *ret_free, where a
+ * new key would go. */
+static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const uint8_t *file, uint64_t mixed,
                                           uint64_t key_hash, atomic_uint_fast64_t **ret_free)
 {
+    struct located in = locate(index, mixed);
     uint64_t tag = tag_of(mixed);
     atomic_uint_fast64_t *free_slot = NULL;
+    atomic_uint_fast64_t *stray = NULL;
     for (uint32_t at = (uint32_t)mixed & in.slot_mask;; at = (at + 1) & in.slot_mask) {
         atomic_uint_fast64_t *place = &in.segment->slots[at];
         uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
         if (slot == 0) {
             *ret_free = free_slot != NULL ? free_slot : place;
-            return NULL;
+            return stray;
         }
         if (slot == SLOT_DELETED) {
             if (free_slot == NULL)
                 free_slot = place;
-        } else if (is_offset_of(slot, tag) && rd_load_u64le(file + (slot & OFFSET_MASK)) == key_hash) {
-            return place;
+        } else if (is_offset_of(slot, tag)) {
+            uint64_t hash_found = rd_load_u64le(file + (slot & OFFSET_MASK));
+            if (hash_found == key_hash)
+                return place;
+            if (is_stray(index, in.segment, tag, hash_found))
+                stray = place;
         }
     }
 }
@@ -442,7 +476,7 @@ uint64_t rd_index_lookup(struct rd_index *index, const uint8_t *file, uint64_t k
 {
     uint64_t mixed = mix(index, key_hash);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, mixed, key_hash, &free_slot);
     return place == NULL ? 0 : atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
 }
 
@@ -452,7 +486,7 @@ uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_
     uint64_t mixed = mix(index, key_hash);
     struct segment *segment = segment_of(index, mixed);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, mixed, key_hash, &free_slot);
     uint64_t old = 0;
     if (place != NULL) {
         old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
@@ -472,11 +506,115 @@ uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t k
 {
     uint64_t mixed = mix(index, key_hash);
     atomic_uint_fast64_t *free_slot = NULL;
-    atomic_uint_fast64_t *place = writer_probe(locate(index, mixed), file, mixed, key_hash, &free_slot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, mixed, key_hash, &free_slot);
     if (place == NULL)
         return 0;
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed) & OFFSET_MASK;
     atomic_store_explicit(place, SLOT_DELETED, memory_order_release);
     bump(&index->count, UINT64_MAX);
     return old;
+}
+
+/* ---- as an image -------------------------------------------------------------------------------------- */
+
+uint32_t rd_index_depth(const struct rd_index *index)
+{
+    return atomic_load_explicit(&index->directory, memory_order_relaxed)->depth;
+}
+
+bool rd_index_next_part(const struct rd_index *index, size_t *at, struct rd_index_part *ret_part)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    if (*at >= (size_t)1 << directory->depth)
+        return false;
+    struct segment *segment =
+        located_of(atomic_load_explicit(&directory->segments[*at], memory_order_relaxed)).segment;
+    *ret_part = (struct rd_index_part){.depth = segment->depth,
+                                       .slot_bits = (uint32_t)__builtin_ctz(segment->slot_mask + 1),
+                                       .slots = (void *)segment->slots};
+    *at += (size_t)1 << (directory->depth - segment->depth);
+    return true;
+}
+
+enum rd_status rd_index_restore(struct rd_index *index, struct rd_epoch *epoch, uint64_t seed, uint32_t depth)
+{
+    index_reset(index, epoch, seed);
+    if (depth > DEPTH_MAX)
+        return RD_CORRUPT;
+    struct rd_index_directory *directory = directory_create(index, depth);
+    if (directory == NULL)
+        return RD_NO_MEMORY;
+    atomic_store_explicit(&index->directory, directory, memory_order_seq_cst);
+    return RD_OK;
+}
+
+/* Counts what is in the slots. False: an offset is none, or there is no empty slot (invariant 2). */
+static bool take_stock(struct rd_index *index, struct segment *segment, uint64_t file_len)
+{
+    uint64_t highest = 0;
+    uint32_t used = 0;
+    uint32_t live = 0;
+    for (uint32_t i = 0; i <= segment->slot_mask; i++) {
+        uint64_t slot = atomic_load_explicit(&segment->slots[i], memory_order_relaxed);
+        uint64_t offset = slot & OFFSET_MASK;
+        highest = offset > highest ? offset : highest;
+        used += slot != 0;
+        live += offset != 0;
+    }
+    segment->used = used;
+    bump(&index->count, live);
+    return used <= segment->slot_mask && (live == 0 || highest + RD_TRAILER_LEN <= file_len);
+}
+
+enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct rd_index_part part,
+                                     uint64_t file_len, rd_index_fill_fn *fill, void *context)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
+    size_t place_count = (size_t)1 << directory->depth;
+    if (part.depth > directory->depth || part.slot_bits > SLOT_BITS_MAX)
+        return RD_CORRUPT;
+    size_t places = (size_t)1 << (directory->depth - part.depth);
+    if (*at % places != 0 || *at >= place_count)
+        return RD_CORRUPT;
+    uint64_t slot_count = UINT64_C(1) << part.slot_bits;
+    struct segment *segment = segment_allocate(index, slot_count, part.depth);
+    if (segment == NULL)
+        return RD_NO_MEMORY;
+    if (slot_count < SEGMENT_SLOTS_MIN || !fill(context, (void *)segment->slots, slot_count * sizeof(uint64_t)) ||
+        !take_stock(index, segment, file_len)) {
+        free((void *)segment);
+        return RD_CORRUPT;
+    }
+    for (size_t i = 0; i < places; i++)
+        atomic_store_explicit(&directory->segments[*at + i], directory_word(segment), memory_order_relaxed);
+    *at += places;
+    return RD_OK;
+}
+
+/* The first entry of a segment that has any. */
+static uint64_t first_offset(const struct rd_index_part *part)
+{
+    const atomic_uint_fast64_t *slots = part->slots;
+    for (size_t i = 0; i < (size_t)1 << part->slot_bits; i++) {
+        uint64_t offset = atomic_load_explicit(&slots[i], memory_order_relaxed) & OFFSET_MASK;
+        if (offset != 0)
+            return offset;
+    }
+    return 0;
+}
+
+bool rd_index_restored(struct rd_index *index, size_t at, const uint8_t *file, unsigned samples)
+{
+    size_t place_count = (size_t)1 << rd_index_depth(index);
+    if (at != place_count)
+        return false;
+    struct rd_index_part part;
+    for (at = 0; rd_index_next_part(index, &at, &part);) {
+        uint64_t offset = first_offset(&part);
+        if (offset != 0 && rd_index_lookup(index, file, rd_load_u64le(file + offset)) != offset)
+            return false;
+        size_t step = place_count / samples;
+        at = step == 0 ? at : (at + step - 1) / step * step; /* the next multiple, which may be inside a segment */
+    }
+    return true;
 }

@@ -5,6 +5,9 @@
  *
  * The first entry met for a key is its latest. A tombstone takes the key's place in the index like a value, so
  * that older values find it taken, and is removed at the end.
+ *
+ * Where the index was read from a checkpoint, the entries above it are collected downward and then applied upward,
+ * as the writer did.
  */
 #include <stdlib.h>
 
@@ -114,9 +117,8 @@ static enum rd_status presize(struct rd_store *store, struct load *load, uint64_
     return rd_index_init(&store->index, &store->epoch, expected);
 }
 
-enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
+static enum rd_status load_all(struct rd_store *store, const uint8_t *file, uint64_t tail)
 {
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
     struct load load = {.end = tail};
     enum rd_status status = load_some(store, file, &load, SAMPLE_COUNT);
     if (status == RD_OK && load.records >= SAMPLE_COUNT)
@@ -130,6 +132,107 @@ enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
     free(load.tombstones.hashes);
     store->entry_count = load.records;
     atomic_store_explicit(&store->live_bytes, load.live_bytes, memory_order_relaxed);
+    return status;
+}
+
+/* ---- above a checkpoint ------------------------------------------------------------------------------- */
+
+/* The ends of entries, from the newest to the oldest. */
+struct ends {
+    uint64_t *items; /* owned */
+    size_t count;
+    size_t capacity;
+};
+
+static bool add_end(struct ends *ends, uint64_t end)
+{
+    if (ends->count == ends->capacity) {
+        size_t capacity = ends->capacity == 0 ? 1024 : ends->capacity * 2;
+        uint64_t *items = realloc(ends->items, capacity * sizeof *items);
+        if (items == NULL)
+            return false;
+        ends->items = items;
+        ends->capacity = capacity;
+    }
+    ends->items[ends->count++] = end;
+    return true;
+}
+
+static enum rd_status collect_above(const uint8_t *file, uint64_t tail, uint64_t begin, struct ends *ends)
+{
+    struct rd_record record;
+    while (tail > begin && rd_record_parse(file, tail, &record)) {
+        if (!add_end(ends, tail))
+            return RD_NO_MEMORY;
+        tail = record.trailer.prev_tail;
+    }
+    return tail == begin ? RD_OK : RD_CORRUPT;
+}
+
+static enum rd_status apply(struct rd_store *store, const uint8_t *file, const struct rd_record *record,
+                            uint64_t *live_bytes)
+{
+    uint64_t key_hash = record->trailer.key_hash;
+    if (key_hash == RD_RESERVED_KEY_HASH)
+        return RD_OK; /* the engine's own entry */
+    uint64_t old;
+    if (record->tombstone) {
+        old = rd_index_remove(&store->index, file, key_hash);
+    } else {
+        bool grew;
+        rd_index_begin(&store->index);
+        enum rd_status status = rd_index_reserve(&store->index, file, key_hash, &grew);
+        if (status != RD_OK)
+            return status;
+        old = rd_index_put(&store->index, file, key_hash, record->trailer_offset);
+        *live_bytes += record->payload_len + RD_TRAILER_LEN;
+    }
+    if (old != 0)
+        *live_bytes -= rd_store_entry_bytes(file, old);
+    return RD_OK;
+}
+
+static enum rd_status apply_all(struct rd_store *store, const uint8_t *file, const struct ends *ends,
+                                uint64_t *live_bytes)
+{
+    enum rd_status status = RD_OK;
+    for (size_t left = ends->count; status == RD_OK && left != 0; left--) {
+        struct rd_record record;
+        if (left > BLOCK_COUNT)
+            rd_index_prefetch(&store->index,
+                              rd_load_u64le(file + ends->items[left - 1 - BLOCK_COUNT] - RD_TRAILER_LEN));
+        status = rd_record_parse(file, ends->items[left - 1], &record) ? apply(store, file, &record, live_bytes)
+                                                                       : RD_CORRUPT;
+        rd_epoch_collect(&store->epoch);
+    }
+    return status;
+}
+
+static enum rd_status load_above(struct rd_store *store, const uint8_t *file, uint64_t tail)
+{
+    const struct rd_checkpoint *checkpoint = &store->checkpoint;
+    struct ends ends = {.count = 0};
+    uint64_t live_bytes = checkpoint->live_bytes;
+    enum rd_status status = collect_above(file, tail, checkpoint->tail, &ends);
+    if (status == RD_OK)
+        status = apply_all(store, file, &ends, &live_bytes);
+    store->entry_count = checkpoint->entry_count + ends.count;
+    atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
+    free(ends.items);
+    return status;
+}
+
+enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
+{
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    enum rd_status status = store->checkpoint.tail != 0 ? load_above(store, file, tail) : RD_CORRUPT;
+    if (status != RD_OK) {
+        rd_index_deinit(&store->index);
+        store->checkpoint.tail = 0;
+        status = rd_index_init(&store->index, &store->epoch, 0);
+        if (status == RD_OK)
+            status = load_all(store, file, tail);
+    }
     atomic_store_explicit(&store->tail, tail, memory_order_release);
     return status;
 }

@@ -10,11 +10,15 @@
 #define TOUCH_STEP_LEN 4096u /* no page is smaller */
 #define BLOCK_COUNT    64u   /* keys whose cache misses overlap */
 
-/* trailer_offset came from the index or a checked chain. Fails where others have changed the file under us. */
-static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, struct rd_value *ret_value)
+/* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
+ * have changed the file under us, or the slot came from a checkpoint, which spares opening the look at all
+ * trailers. */
+static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, uint64_t key_hash,
+                       struct rd_value *ret_value)
 {
     struct rd_record record;
-    if (!rd_record_parse(mapping->base, trailer_offset + RD_TRAILER_LEN, &record))
+    if (!rd_record_parse(mapping->base, trailer_offset + RD_TRAILER_LEN, &record) || record.tombstone ||
+        record.trailer.key_hash != key_hash)
         return false;
     *ret_value = (struct rd_value){
         .payload = rd_slice(mapping->base + record.payload_offset, record.payload_len),
@@ -45,7 +49,7 @@ enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct r
     rd_epoch_exit(place);
     if (mapping == NULL)
         return unless_faulted(store, RD_KEY_NOT_FOUND);
-    if (fill_value(mapping, trailer_offset, ret_value))
+    if (fill_value(mapping, trailer_offset, key.hash, ret_value))
         return RD_OK;
     rd_mapping_unpin(mapping, 1);
     return unless_faulted(store, RD_CORRUPT);
@@ -130,7 +134,8 @@ static void find_block(struct rd_store *store, const struct rd_key *keys, unsign
         ret_trailers[i] = rd_index_find(&store->index, &store->mapping, keys[i].hash);
 }
 
-/* Inside the epoch. The values' pins are counted once, at the end. */
+/* Inside the epoch. The values' pins are counted once, at the end. A value without one has an offset where there
+ * is an entry, but a damaged one. */
 static void look(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values)
 {
     uint64_t trailers[BLOCK_COUNT];
@@ -139,8 +144,8 @@ static void look(struct rd_store *store, const struct rd_key *keys, size_t count
         find_block(store, keys + done, block, trailers);
         struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
         for (unsigned i = 0; i < block; i++)
-            if (trailers[i] == 0 || !fill_value(mapping, trailers[i], &ret_values[done + i]))
-                ret_values[done + i] = (struct rd_value){.pin = NULL};
+            if (trailers[i] == 0 || !fill_value(mapping, trailers[i], keys[done + i].hash, &ret_values[done + i]))
+                ret_values[done + i] = (struct rd_value){.pin = NULL, .offset = trailers[i]};
     }
 }
 
@@ -184,12 +189,13 @@ void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size
     bool all_found = true;
     for (size_t i = 0; i < count; i++) {
         struct rd_value *value = &ret_values[i];
-        ret_statuses[i] = value->pin == NULL ? RD_KEY_NOT_FOUND : RD_OK;
+        ret_statuses[i] = value->pin != NULL ? RD_OK : value->offset != 0 ? RD_CORRUPT : RD_KEY_NOT_FOUND;
         if (value->pin != NULL && store->verify_reads && rd_value_verify(value) != RD_OK) {
             ret_statuses[i] = RD_CORRUPT;
             rd_value_release(value);
-            *value = (struct rd_value){.pin = NULL};
         }
+        if (ret_statuses[i] != RD_OK)
+            *value = (struct rd_value){.pin = NULL};
         all_found = all_found && ret_statuses[i] == RD_OK;
     }
     if (all_found || !rd_store_faulted(store))

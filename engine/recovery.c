@@ -135,8 +135,11 @@ static bool hint_fits(struct rd_slice file, const struct rd_recovery_hint *hint)
         return true;
     if (!hint_names_entry(file, hint))
         return false;
-    struct walk walk = walk_down(file, durable, 0);
-    return walk.lowest == 0 && walk.links == hint->entry_count;
+    uint64_t links = 0;
+    uint64_t end = durable;
+    for (struct rd_record record; end > hint->known_tail && rd_record_parse(file.data, end, &record); links++)
+        end = record.trailer.prev_tail;
+    return end == hint->known_tail && links + hint->known_count == hint->entry_count;
 }
 
 static enum rd_status examine_above(struct rd_slice file, const struct rd_recovery_hint *hint, uint64_t *ret_tail)

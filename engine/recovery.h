@@ -50,7 +50,9 @@ struct rd_recovery_hint {
     uint64_t entry_count;  /* so many entries, the engine's own included */
     uint64_t last_key;     /* of the entry that ends there */
     uint32_t last_crc;
-    bool clean; /* and nothing was written after it */
+    bool clean;           /* and nothing was written after it */
+    uint64_t known_tail;  /* a checkpoint's, at or below durable_tail; 0: none */
+    uint64_t known_count; /* so many of the entries end at or below it */
 };
 
 /* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry and no companion, and neither empty,

@@ -16,6 +16,14 @@
 #define QUEUE_BYTES_DEFAULT (UINT64_C(256) << 20)
 #define INTERVAL_MS_DEFAULT 1000u
 
+/* A checkpoint of the index is written for so many entries above the one that there is, or for so many bytes of
+ * the file in not quite so few entries, as each of these may lie on a page of its own; and where they are this
+ * share of all entries. */
+#define CHECKPOINT_ENTRIES     32768u
+#define CHECKPOINT_ENTRIES_MIN 1024u
+#define CHECKPOINT_BYTES       (UINT64_C(64) << 20)
+#define CHECKPOINT_SHARE       64u
+
 enum rd_status rd_status_of_errno(int os_errno)
 {
     bool out_of_space = os_errno == ENOSPC || os_errno == EDQUOT || os_errno == EFBIG;
@@ -170,6 +178,21 @@ static enum rd_status check_readable(const struct rd_store *store, struct rd_err
     return rd_error_set(ret_error, RD_IO_ERROR, EIO, "%s cannot be read", store->file.path);
 }
 
+/* The index as it was at some tail, where a companion has it; nothing at all otherwise. */
+static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hint)
+{
+    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    struct rd_checkpoint wanted = {.generation = store->meta.generation,
+                                   .tail = store->meta.durable_tail,
+                                   .entry_count = store->meta.entry_count};
+    enum rd_status status = rd_checkpoint_load(store->io, store->file.path, file, store->file.size, &wanted,
+                                               &store->epoch, &store->index, &store->checkpoint);
+    if (status != RD_OK)
+        return;
+    hint->known_tail = store->checkpoint.tail;
+    hint->known_count = store->checkpoint.entry_count;
+}
+
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
@@ -184,6 +207,8 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
                                          .clean = store->meta.clean};
     else
         store->meta.generation = rd_meta_new_generation();
+    if (has_hint)
+        load_checkpoint(store, &hint);
     /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
     if (!has_hint || !hint.clean)
         (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail);
@@ -202,6 +227,8 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     store->damaged = recovery.damaged;
     store->damage_begin = recovery.damage_begin;
     store->damage_end = recovery.damage_end;
+    if (recovery.damaged)
+        store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown */
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
@@ -236,8 +263,6 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
     status = rd_datafile_open(&store->file, store->io, path, options->create, options->read_only, ret_error);
     if (status == RD_OK)
         status = rd_store_map(store, store->file.size, ret_error);
-    if (status == RD_OK && rd_index_init(&store->index, &store->epoch, 0) != RD_OK)
-        status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the index of %s", path);
     if (status == RD_OK)
         status = recover(store, ret_error);
     if (status == RD_OK && options->read_only && !store->damaged)
@@ -252,7 +277,35 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
     return RD_OK;
 }
 
+/* Whether following the entries above the checkpoint that there is would take the next opening longer than it is
+ * worth: a companion costs two syncs. */
+static bool wants_checkpoint(const struct rd_store *store)
+{
+    uint64_t entries = store->entry_count - store->checkpoint.entry_count;
+    uint64_t bytes = store->meta.durable_tail - store->checkpoint.tail;
+    return (entries >= CHECKPOINT_ENTRIES || (entries >= CHECKPOINT_ENTRIES_MIN && bytes >= CHECKPOINT_BYTES)) &&
+           entries >= store->entry_count / CHECKPOINT_SHARE;
+}
+
+/* Where it fails, the next opening takes longer: nobody need know. */
+static void write_checkpoint(struct rd_store *store, uint64_t deadline_ms)
+{
+    struct rd_checkpoint checkpoint = {.generation = store->meta.generation,
+                                       .tail = store->meta.durable_tail,
+                                       .entry_count = store->meta.entry_count,
+                                       .last_key = store->meta.last_key,
+                                       .last_crc = store->meta.last_crc,
+                                       .live_bytes =
+                                           atomic_load_explicit(&store->live_bytes, memory_order_relaxed)};
+    (void)!rd_checkpoint_write(store->io, store->file.path, &checkpoint, &store->index, deadline_ms);
+}
+
 void rd_store_close(struct rd_store *store)
+{
+    rd_store_close_by(store, UINT64_MAX);
+}
+
+void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
 {
     if (store == NULL)
         return;
@@ -260,8 +313,12 @@ void rd_store_close(struct rd_store *store)
     rd_writer_stop(store);
     uint64_t tail = rd_store_file_size(store);
     bool synced = !store->writer.unsynced && store->file.size == tail && store->writer.synced_tail == tail;
-    if (was_writable && synced && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
+    if (was_writable && synced && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN) {
         rd_store_record(store, true);
+        bool recorded = store->meta.durable_tail == tail;
+        if (recorded && rd_monotonic_ms() < deadline_ms && wants_checkpoint(store))
+            write_checkpoint(store, deadline_ms);
+    }
     deinit(store);
     free(store);
 }

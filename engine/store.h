@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "engine/ahead.h"
+#include "engine/checkpoint.h"
 #include "engine/datafile.h"
 #include "engine/encoder.h"
 #include "engine/engine.h"
@@ -22,6 +23,7 @@
 #include "engine/meta.h"
 #include "engine/plan.h"
 #include "engine/queue.h"
+#include "engine/record.h"
 
 /* What only the writer touches: the writer thread, or a blocking caller that found nothing queued and commits its
  * own operation, which saves two changes of thread. Whoever it is holds `role`. */
@@ -42,7 +44,8 @@ struct rd_writer {
 struct rd_store {
     const struct rd_io *io; /* borrows */
     struct rd_meta meta;    /* the companion as last written; the opener's, then the writer's, then the closer's */
-    struct rd_datafile file; /* writer */
+    struct rd_checkpoint checkpoint; /* the one that the index was loaded from; the opener's, then the closer's */
+    struct rd_datafile file;         /* writer */
     struct rd_epoch epoch;
     struct rd_index index;
     _Atomic(struct rd_mapping *) mapping; /* covers every published entry */
@@ -100,8 +103,18 @@ void rd_store_record(struct rd_store *store, bool clean);
 /* The writer, and the opener before it: makes the mapping cover `tail` bytes. */
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error) RD_MUST_CHECK;
 
-/* Fills the index with the live entries of the chain that ends at `tail`. Before the writer starts. */
+/* Fills the index with the live entries of the chain that ends at `tail`; where the store has a checkpoint, whose
+ * index is there already, with those above it. Before the writer starts. */
 enum rd_status rd_store_load(struct rd_store *store, uint64_t tail) RD_MUST_CHECK;
+
+/* The payload and trailer of the entry with this trailer, in bytes; 0: these bytes cannot be one. */
+static inline uint64_t rd_store_entry_bytes(const uint8_t *file, uint64_t trailer_offset)
+{
+    struct rd_record record;
+    if (!rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
+        return 0;
+    return record.payload_len + RD_TRAILER_LEN;
+}
 
 /* Where the chain goes on below the entry that starts at prev_tail: over a damaged range, if that is where it is.
  */

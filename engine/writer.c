@@ -54,14 +54,14 @@ static void complete(struct rd_store *store, struct rd_op *first)
 }
 
 /* What failed a condition, or found no key, did so by what lies before it in the group: where that is not going to
- * land, nobody knows what the operation would have met. */
-static void fail_all(struct rd_plan *plan, enum rd_status status, int os_errno)
+ * land, nobody knows what the operation would have met. Nor where the file cannot be read, and zeros were judged. */
+static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_status status, int os_errno)
 {
-    bool on_planned = false;
+    bool in_doubt = rd_store_faulted_for_writer(store);
     for (uint32_t i = 0; i < plan->step_count; i++) {
         struct rd_op *op = plan->steps[i].op;
-        bool judged_for_good = op->status == RD_INVALID_ARGUMENT || (op->status != RD_OK && !on_planned);
-        on_planned = on_planned || plan->steps[i].count != 0;
+        bool judged_for_good = op->status == RD_INVALID_ARGUMENT || (op->status != RD_OK && !in_doubt);
+        in_doubt = in_doubt || plan->steps[i].count != 0;
         if (judged_for_good)
             continue;
         op->status = status;
@@ -72,14 +72,6 @@ static void fail_all(struct rd_plan *plan, enum rd_status status, int os_errno)
 }
 
 /* ---- publishing --------------------------------------------------------------------------------------- */
-
-static uint64_t entry_bytes(const uint8_t *file, uint64_t trailer_offset)
-{
-    struct rd_record record;
-    if (!rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
-        return 0;
-    return record.payload_len + RD_TRAILER_LEN;
-}
 
 static void publish(struct rd_store *store, struct rd_plan *plan)
 {
@@ -101,7 +93,7 @@ static void publish(struct rd_store *store, struct rd_plan *plan)
             old = rd_index_remove(&store->index, file, entry->key_hash);
         }
         if (old != 0)
-            live_bytes -= entry_bytes(file, old);
+            live_bytes -= rd_store_entry_bytes(file, old);
     }
     store->entry_count += plan->entry_count;
     atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
@@ -349,7 +341,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     enum rd_durability synced = RD_DURABILITY_DEFAULT;
     int os_errno = 0;
     enum rd_status status = RD_OK;
-    if (!is_writable(store))
+    if (!is_writable(store) || (plan->entry_count == 0 && rd_store_faulted_for_writer(store)))
         status = RD_IO_ERROR;
     else if (plan->entry_count != 0)
         status = append(store, plan, &synced, &os_errno);
@@ -362,7 +354,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     if (status == RD_OK && plan->placed)
         commit_placement(store, plan);
     if (status != RD_OK)
-        fail_all(plan, status, os_errno);
+        fail_all(store, plan, status, os_errno);
     else if (plan->entry_count != 0)
         publish(store, plan);
     fill_results(store, plan, synced);

@@ -56,8 +56,9 @@ void rd_handler_complete_write(struct rd_call *call);
 /* Fails the call with what the op says. */
 void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
 
-/* Fails the call with what the engine said of a read: RD_KEY_NOT_FOUND, RD_CORRUPT (of the value at offset) or
- * RD_IO_ERROR. */
+/* Fails the call with what the engine said of a read: RD_KEY_NOT_FOUND, RD_CORRUPT (of the value at offset, or
+ * RD_OFFSET_UNKNOWN) or RD_IO_ERROR. */
+#define RD_OFFSET_UNKNOWN UINT64_MAX
 void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset);
 
 #endif

@@ -201,7 +201,7 @@ static void run_copy(struct rd_call *call)
     call->entries[0] = (struct rd_entry){.key = rd_terms_key(&call->request->key)};
     enum rd_status status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
     if (status != RD_OK)
-        rd_handler_fail_read(call, status, 0);
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
     else if (call->value.payload.len > VERIFY_HERE_MAX)
         rd_call_start_work(call, prepare, append_to_target);
     else {

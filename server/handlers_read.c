@@ -17,6 +17,8 @@ void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t 
     const char *name = call->hosted->name;
     if (status == RD_KEY_NOT_FOUND)
         rd_call_fail(call, status, "store '%s' has no such key", name);
+    else if (status == RD_CORRUPT && offset == RD_OFFSET_UNKNOWN)
+        rd_call_fail(call, status, "store '%s': the entry or the way to it is damaged; verify tells where", name);
     else if (status == RD_CORRUPT)
         rd_call_fail(call, status, "store '%s': the value at offset %llu does not match its checksum", name,
                      (unsigned long long)offset);
@@ -51,7 +53,7 @@ static bool find(struct rd_call *call)
     if (status == RD_KEY_NOT_FOUND && conditional)
         rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s' has no such key", call->hosted->name);
     else
-        rd_handler_fail_read(call, status, 0);
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
     return false;
 }
 
@@ -107,7 +109,7 @@ void rd_run_exists(struct rd_call *call)
 {
     enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
     if (status != RD_OK && status != RD_KEY_NOT_FOUND) {
-        rd_handler_fail_read(call, status, 0);
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
         return;
     }
     call->response.found = status == RD_OK;
@@ -129,7 +131,7 @@ void rd_run_last(struct rd_call *call)
         if (status == RD_KEY_NOT_FOUND)
             rd_call_fail(call, status, "store '%s' has no entries", call->hosted->name);
         else
-            rd_handler_fail_read(call, status, 0);
+            rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
         return;
     }
     rd_terms_describe(&call->value, &call->response);
@@ -163,7 +165,7 @@ void rd_run_batch_read(struct rd_call *call)
     call->value_count = count;
     for (size_t i = 0; i < count; i++) {
         if (statuses[i] == RD_IO_ERROR) {
-            rd_handler_fail_read(call, RD_IO_ERROR, 0);
+            rd_handler_fail_read(call, RD_IO_ERROR, RD_OFFSET_UNKNOWN);
             return;
         }
         items[i] = (struct rd_response_item){.status = statuses[i], .key_hash = keys[i].hash};
@@ -199,7 +201,9 @@ static void walk(struct rd_call *call)
     response->more = response->item_count == call->request->limit && rd_cursor_next(cursor, &value);
     call->error.status = rd_cursor_status(cursor);
     if (call->error.status != RD_OK)
-        rd_error_set(&call->error, RD_IO_ERROR, 0, "store '%s': its file cannot be read", call->hosted->name);
+        rd_error_set(&call->error, call->error.status, 0, "store '%s': %s", call->hosted->name,
+                     call->error.status == RD_CORRUPT ? "a link between its entries is damaged; verify tells where"
+                                                      : "its file cannot be read");
     rd_cursor_close(cursor);
 }
 

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/text.h"
 #include "server/log.h"
 #include "server/store_files.h"
+
+#define CHECKPOINTS_MS 1000u /* stopping takes no longer for what only makes the next start quicker */
 
 struct rd_stores {
     char data_dir[RD_CONFIG_PATH_SIZE]; /* never changes */
@@ -315,8 +318,9 @@ void rd_stores_close(struct rd_stores *stores)
 {
     if (stores == NULL)
         return;
+    uint64_t deadline_ms = uv_hrtime() / 1000000 + CHECKPOINTS_MS;
     for (size_t i = 0; i < stores->count; i++) {
-        rd_store_close(stores->list[i]->store);
+        rd_store_close_by(stores->list[i]->store, deadline_ms);
         rd_hosted_unref(stores->list[i]);
     }
     free(stores->list);
@@ -514,18 +518,19 @@ enum rd_status rd_stores_reopen_begin(struct rd_hosted *hosted, struct rd_stores
     return withdraw(hosted, stores, RD_HOSTED_REOPENING, op, now_ms, ret_error);
 }
 
-static void close_engine(struct rd_hosted *hosted)
+/* deadline_ms: for what makes the next opening quick. */
+static void close_engine(struct rd_hosted *hosted, uint64_t deadline_ms)
 {
     if (hosted->store != NULL)
         hosted->closed_tail = rd_store_file_size(hosted->store);
-    rd_store_close(hosted->store);
+    rd_store_close_by(hosted->store, deadline_ms);
     hosted->store = NULL;
 }
 
 enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores *stores,
                                      struct rd_error *ret_error)
 {
-    close_engine(hosted);
+    close_engine(hosted, 0);
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = rd_store_files_remove(stores->folder_fd, hosted->name, &error);
     if (status != RD_OK) {
@@ -541,7 +546,7 @@ enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores 
 enum rd_status rd_stores_reopen_finish(struct rd_hosted *hosted, struct rd_stores *stores,
                                        struct rd_error *ret_error)
 {
-    close_engine(hosted);
+    close_engine(hosted, UINT64_MAX);
     enum rd_status status = open_listed(stores, hosted, false, ret_error);
     if (status == RD_OK)
         rd_log(RD_LOG_INFO, "store %s: reopened", hosted->name);

@@ -250,10 +250,11 @@ static enum rd_status do_iterate(struct offline *offline, const struct rd_reques
         offline->items[count].value = rd_slice(NULL, 0); /* it goes with the cursor */
         count++;
     }
+    status = rd_cursor_status(cursor);
     rd_cursor_close(cursor);
     response->items = offline->items;
     response->item_count = count;
-    return RD_OK;
+    return status;
 }
 
 /* create as well: the file was made when it was opened. */
