@@ -40,10 +40,12 @@ struct described {
 static void describe_store(struct rd_hosted *hosted, struct rd_response_store *row, struct described *described)
 {
     *row = (struct rd_response_store){.name = rd_slice_of_string(hosted->name), .state = RD_MESSAGE_STORE_FAILED};
-    if (rd_hosted_use(hosted, NULL) != RD_OK) {
+    while (rd_hosted_use(hosted, NULL) != RD_OK) {
         rd_hosted_reason(hosted, described->reason);
         row->reason = rd_slice_of_string(described->reason);
-        return;
+        if (row->reason.len != 0)
+            return;
+        /* None: it serves again by now. */
     }
     struct rd_store_info *info = &described->info;
     rd_store_info(hosted->store, info);

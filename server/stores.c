@@ -62,14 +62,14 @@ bool rd_hosted_is_listed(const struct rd_hosted *hosted)
     return state == RD_HOSTED_SERVING || state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
 }
 
-void rd_hosted_reason(struct rd_hosted *hosted, char ret_reason[RD_HOSTED_REASON_SIZE])
+static void tell_reason(struct rd_hosted *hosted, enum rd_hosted_state state,
+                        char ret_reason[RD_HOSTED_REASON_SIZE])
 {
     static const char *const states[] = {
         [RD_HOSTED_CREATING] = "is being created",   [RD_HOSTED_SERVING] = "",
         [RD_HOSTED_REOPENING] = "is being reopened", [RD_HOSTED_DROPPING] = "is being dropped",
         [RD_HOSTED_GONE] = "has been dropped",
     };
-    enum rd_hosted_state state = state_of(hosted);
     if (state != RD_HOSTED_FAILED) {
         snprintf(ret_reason, RD_HOSTED_REASON_SIZE, "%s", states[state]);
         return;
@@ -79,10 +79,15 @@ void rd_hosted_reason(struct rd_hosted *hosted, char ret_reason[RD_HOSTED_REASON
     pthread_mutex_unlock(&hosted->reason_lock);
 }
 
+void rd_hosted_reason(struct rd_hosted *hosted, char ret_reason[RD_HOSTED_REASON_SIZE])
+{
+    tell_reason(hosted, state_of(hosted), ret_reason);
+}
+
 static enum rd_status refuse_use(struct rd_hosted *hosted, enum rd_hosted_state state, struct rd_error *ret_error)
 {
     char reason[RD_HOSTED_REASON_SIZE];
-    rd_hosted_reason(hosted, reason);
+    tell_reason(hosted, state, reason);
     if (state == RD_HOSTED_FAILED)
         return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' does not serve: %.150s", hosted->name,
                             reason);
@@ -91,7 +96,7 @@ static enum rd_status refuse_use(struct rd_hosted *hosted, enum rd_hosted_state 
                         comes ? reason : "has been dropped");
 }
 
-/* A count of zero below SERVING means that it has just been withdrawn: then another state is there already. */
+/* No uses where the state was SERVING: it has been withdrawn since, and the state tells by now. */
 enum rd_status rd_hosted_use(struct rd_hosted *hosted, struct rd_error *ret_error)
 {
     for (;;) {
