@@ -157,22 +157,21 @@ $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call arch
 	$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) \
 	  $(ENGINE_LIBS) -o $@
 
-# The programs of tests/rigs: loads that a daemon is cut off under, and their judges.
-RIG_PROGRAMS := $(BUILD)/tests/rigs/storm $(BUILD)/tests/rigs/contest
-RIG_LOAD      = $(addprefix $(BUILD)/obj/tests/rigs/load/,door.o http_door.o http_text.o) \
-                $(addprefix $(BUILD)/obj/tests/support/,stamp.o ledger.o linear.o) $(call archive,clients/c) \
+# The programs of tests/rigs: loads under which a daemon is cut off, and their judges.
+RIG_PROGRAMS := $(addprefix $(BUILD)/tests/rigs/,storm contest lying_disk.so)
+RIG_LOAD      = $(patsubst %,$(BUILD)/obj/tests/rigs/load/%.o,$(1) door http_door http_text) \
+                $(patsubst %,$(BUILD)/obj/tests/support/%.o,stamp ledger linear) $(call archive,clients/c) \
                 $(call archive,protocol) $(call archive,base)
 
-$(BUILD)/tests/rigs/storm: $(addprefix $(BUILD)/obj/tests/rigs/load/,storm.o inspect.o founder.o client.o errand.o)
-$(BUILD)/tests/rigs/contest: $(addprefix $(BUILD)/obj/tests/rigs/load/,contest.o history.o)
+$(BUILD)/tests/rigs/storm: $(call RIG_LOAD,storm inspect founder client errand)
+$(BUILD)/tests/rigs/contest: $(call RIG_LOAD,contest history)
+$(BUILD)/tests/rigs/storm $(BUILD)/tests/rigs/contest:
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(UV_LIBS) $(ENGINE_LIBS) -o $@
 
 $(BUILD)/tests/rigs/lying_disk.so: $(BUILD)/obj/tests/rigs/load/lying_disk.o
 	@mkdir -p $(@D)
 	$(CC) -shared $^ -o $@
-
-$(RIG_PROGRAMS): $(RIG_LOAD)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(UV_LIBS) $(ENGINE_LIBS) -o $@
 
 # A second make, parallel unless the first one was told how parallel to be.
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
@@ -230,7 +229,7 @@ lint: ## warnings under clang, who includes whom, layout
 unit-built: $(UNIT_TESTS) $(FUZZ_PROGRAMS)
 
 .PHONY: check
-check: ## all of it: test, asan, tsan, lint
+check: ## all of it: test, asan, tsan, lint, and the rigs as far as they fit: crash-short, rigs-short
 	@.ci/run
 
 .PHONY: container
@@ -260,10 +259,24 @@ crash: ## the same at length: 50,000 crash states, every call, 20,000 flipped bi
 	@scripts/deps.sh run test
 	@$(SUBMAKE) STATES=50000 STRIDE=1 FLIPS=20000 crash-short
 
-# As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and a few minutes.
+# The rigs that fit into a check, as root: loop devices. Figures are printed; RD_TEST_SEED repeats a run.
+SHORT_RIGS := $(addprefix tests/rigs/test_,kills.py transfer_kills.py linearizable.py power_cuts.py)
+.PHONY: rigs-short rigs-built
+rigs-built: all $(RIG_PROGRAMS)
+rigs-short: ## 300 kills and 100 power cuts under load over the network, 200,000 operations judged for their order
+	@scripts/deps.sh run test rigs
+	@$(SUBMAKE) rigs-built
+	@$(PYTEST) -s $(SHORT_RIGS)
+
+# As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and half an hour.
 .PHONY: rigs
-rigs: all ## values of 4 GiB in 256 MiB of memory, 50 stalled uploads, 200 kills during transfers
-	@scripts/deps.sh run test
+rigs: export RDRIVE_RIG_KILLS ?= 3000
+rigs: export RDRIVE_RIG_CUTS ?= 500
+rigs: export RDRIVE_RIG_OPERATIONS ?= 2000000
+rigs: export RDRIVE_RIG_LINEAR_KILLS ?= 100
+rigs: ## the same ten times as long, and values of 4 GiB in 256 MiB of memory, stalled uploads, container and service
+	@scripts/deps.sh run test rigs deb
+	@$(SUBMAKE) rigs-built
 	@$(PYTEST) -s tests/rigs
 
 # A second each in CI's test part would find nothing: the corpora are replayed there. FUZZ_SECONDS and FUZZ_TARGETS

@@ -5,6 +5,7 @@
 #   test  to run the tests, sanitizers included (their runtimes come with gcc)
 #   lint  a second compiler and the layout tool
 #   fuzz  the second compiler and what it links fuzz targets and sanitizers with
+#   rigs  to cut a disk's power: file systems of its own, on loop devices
 #   deb   to make a Debian package
 #
 # On Debian and Ubuntu through apt-get, elsewhere it names the packages and gives up. Where all is there it does
@@ -18,9 +19,10 @@ packages_of() {
     test) echo "libcmocka-dev python3 python3-pytest mypy strace" ;;
     lint) echo "clang clang-format git shellcheck" ;;
     fuzz) echo "clang libclang-rt-dev" ;;
+    rigs) echo "mount e2fsprogs xfsprogs" ;;
     deb) echo "dpkg-dev gzip" ;;
     *)
-        echo "deps.sh: no such set: $1 (run, test, lint, fuzz, deb)" >&2
+        echo "deps.sh: no such set: $1 (run, test, lint, fuzz, rigs, deb)" >&2
         exit 2
         ;;
     esac
@@ -31,7 +33,7 @@ for set_name in "$@"; do
     packages="$packages $(packages_of "$set_name")"
 done
 [ -n "$packages" ] || {
-    echo "usage: scripts/deps.sh SET... (run, test, lint, fuzz, deb)" >&2
+    echo "usage: scripts/deps.sh SET... (run, test, lint, fuzz, rigs, deb)" >&2
     exit 2
 }
 

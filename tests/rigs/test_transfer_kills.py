@@ -10,7 +10,7 @@ import time
 from harness import wire as w
 
 ROUNDS = int(os.environ.get("RDRIVE_RIG_ROUNDS", 200))
-SEED = int(os.environ.get("RDRIVE_TEST_SEED", random.randrange(1 << 32)))
+SEED = int(os.environ.get("RD_TEST_SEED", random.randrange(1 << 32)))
 TRANSFER = 0x15
 
 
@@ -34,7 +34,7 @@ def has(daemon, store, key, value):
 
 
 def test_kills_during_transfers(launch):
-    print(f"\n  seed {SEED}")
+    print(f"\n  RD_TEST_SEED={SEED}")
     dice = random.Random(SEED)
     daemon = launch()
     with w.Wire(daemon.binary_address) as wire:

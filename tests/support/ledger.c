@@ -117,8 +117,8 @@ static bool must_hold(const struct ledger_part *part, const struct ledger_cut *c
         return false;
     if (!cut->power)
         return true;
-    return part->promise == LEDGER_SYNCED ||
-           (part->promise == LEDGER_TIMED && part->answered_ns + cut->allowed_ns < cut->at_ns);
+    uint64_t allowed_ns = part->promise == LEDGER_TIMED ? cut->allowed_ns : 0;
+    return part->promise != LEDGER_UNSYNCED && part->answered_ns + allowed_ns < cut->at_ns;
 }
 
 /* Below this many parts at least one that must hold is missing. */
@@ -186,8 +186,8 @@ static int describe_value(const struct ledger *ledger, const struct ledger_store
 }
 
 /* Up to four keys that are not as they should be after so many parts. */
-static void describe(const struct ledger *ledger, unsigned store_number, size_t place, size_t least, char *text,
-                     size_t size)
+static void describe(const struct ledger *ledger, unsigned store_number, size_t place, size_t least,
+                     const struct ledger_cut *cut, char *text, size_t size)
 {
     const struct ledger_store *store = &ledger->stores[store_number];
     uint64_t values[LEDGER_KEY_COUNT_MAX];
@@ -200,6 +200,9 @@ static void describe(const struct ledger *ledger, unsigned store_number, size_t 
     if (place > 0 && at < size)
         at += (size_t)snprintf(text + at, size - at, ", up to %s %u",
                                ledger->deeds[store->parts[place - 1].deed].what, store->parts[place - 1].deed);
+    if (cut->power && least > 0 && at < size)
+        at += (size_t)snprintf(text + at, size - at, "; the last of those was answered %lld us before the cut",
+                               (long long)(cut->at_ns - store->parts[least - 1].answered_ns) / 1000);
     unsigned told = 0;
     for (unsigned key = 0; key < ledger->key_count && told < 4; key++) {
         char wanted[80];
@@ -336,7 +339,7 @@ static bool choose(const struct ledger *ledger, unsigned number, const struct le
     size_t nearest = find_places(store, ledger->key_count, least, choice);
     if (choice->count != 0)
         return true;
-    describe(ledger, number, nearest, least, text, size);
+    describe(ledger, number, nearest, least, cut, text, size);
     return false;
 }
 

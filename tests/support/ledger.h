@@ -32,7 +32,7 @@ enum ledger_promise {
 
 struct ledger_cut {
     bool power;          /* false: the process was killed */
-    uint64_t at_ns;      /* power: when */
+    uint64_t at_ns;      /* power: when it began; what was answered later need not hold */
     uint64_t allowed_ns; /* power: what was answered under LEDGER_TIMED earlier than this before it must hold */
 };
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/rigs/load/client.h"
+
 #define ALIVE_MAX 3u /* older stores are dropped */
 
 static void ask(struct founder *founder, enum rdrive_operation operation, uint32_t number,
@@ -61,7 +63,8 @@ static void on_dropped(struct rdrive_request *request)
     if (!is_done(founder))
         return;
     for (size_t i = 0; i < founder->count; i++)
-        founder->stores[i].dropped = founder->stores[i].dropping;
+        if (founder->stores[i].dropping && founder->stores[i].dropped_ns == UINT64_MAX)
+            founder->stores[i].dropped_ns = client_now_ns();
     make_next(founder);
 }
 
@@ -70,7 +73,7 @@ static void on_written(struct rdrive_request *request)
     struct founder *founder = (struct founder *)request;
     if (!is_done(founder))
         return;
-    newest(founder)->written = true;
+    newest(founder)->written_ns = client_now_ns();
     struct founded *old = next_to_drop(founder);
     if (old == NULL) {
         make_next(founder);
@@ -86,7 +89,7 @@ static void on_made(struct rdrive_request *request)
     if (!is_done(founder))
         return;
     struct stamp stamp = {.number = newest(founder)->number};
-    newest(founder)->made = true;
+    newest(founder)->made_ns = client_now_ns();
     founder->made_count++;
     stamp_fill(&stamp, founder->value, sizeof founder->value);
     ask(founder, RDRIVE_OP_WRITE, newest(founder)->number, on_written);
@@ -100,7 +103,10 @@ static void make_next(struct founder *founder)
         if (founder->stores == NULL)
             abort();
     }
-    founder->stores[founder->count++] = (struct founded){.number = ++founder->next_number};
+    founder->stores[founder->count++] = (struct founded){.number = ++founder->next_number,
+                                                         .made_ns = UINT64_MAX,
+                                                         .written_ns = UINT64_MAX,
+                                                         .dropped_ns = UINT64_MAX};
     ask(founder, RDRIVE_OP_CREATE, newest(founder)->number, on_made);
 }
 
@@ -152,7 +158,7 @@ static void on_read(struct rdrive_request *request)
                    stamp_read(request->result.value.data, request->result.value.len, &stamp) &&
                    stamp.number == store->number;
     bool absent = request->status == RDRIVE_KEY_NOT_FOUND;
-    if (!store->whole && !(absent && !store->written))
+    if (!store->whole && !(absent && store->written_ns >= founder->until_ns))
         snprintf(founder->text, sizeof founder->text, "made-%" PRIu32 ": %s %s", store->number,
                  rdrive_status_name(request->status), request->message);
     rdrive_request_free_results(request);
@@ -185,11 +191,10 @@ static void on_listed(struct rdrive_request *request)
 
 static void judge(struct founder *founder, const struct founded *store)
 {
-    const char *what = store->made && !store->dropping && !store->present ? "was made and is not there"
-                       : store->dropped && store->present                 ? "was dropped and is there"
-                                                                          : NULL;
-    if (what != NULL)
-        snprintf(founder->text, sizeof founder->text, "made-%" PRIu32 " %s", store->number, what);
+    if (store->made_ns < founder->until_ns && !store->dropping && !store->present)
+        snprintf(founder->text, sizeof founder->text, "made-%" PRIu32 " was made and is not there", store->number);
+    if (store->dropped_ns < founder->until_ns && store->present)
+        snprintf(founder->text, sizeof founder->text, "made-%" PRIu32 " was dropped and is there", store->number);
 }
 
 /* What is there is what is known from now on. */
@@ -201,7 +206,7 @@ static void keep_present(struct founder *founder)
         judge(founder, store);
         if (store->present)
             founder->stores[kept++] =
-                (struct founded){.number = store->number, .made = true, .written = store->whole};
+                (struct founded){store->number, 0, store->whole ? 0 : UINT64_MAX, UINT64_MAX, false, false, false};
     }
     founder->count = kept;
 }
@@ -213,10 +218,11 @@ static void on_lost_while_looking(void *context)
     founder_stop(founder);
 }
 
-bool founder_check(struct founder *founder, uv_loop_t *loop, const char *address)
+bool founder_check(struct founder *founder, uv_loop_t *loop, const char *address, uint64_t until_ns)
 {
     struct door_options options = {.address = address, .on_lost = on_lost_while_looking, .context = founder};
     founder->text[0] = '\0';
+    founder->until_ns = until_ns;
     founder->door = door_open(loop, &options);
     ask(founder, RDRIVE_OP_STORES, 0, on_listed);
     uv_run(loop, UV_RUN_DEFAULT);

@@ -11,13 +11,13 @@
 #include "tests/support/stamp.h"
 
 struct founded {
-    uint32_t number; /* of its name */
-    bool made;       /* as was answered */
-    bool written;    /* likewise */
-    bool dropping;   /* was asked for */
-    bool dropped;    /* as was answered */
-    bool present;    /* after the crash */
-    bool whole;      /* its value is */
+    uint32_t number;     /* of its name */
+    uint64_t made_ns;    /* when this was answered; UINT64_MAX: it was not */
+    uint64_t written_ns; /* likewise */
+    uint64_t dropped_ns; /* likewise */
+    bool dropping;       /* was asked for */
+    bool present;        /* after the crash */
+    bool whole;          /* its value is */
 };
 
 struct founder {
@@ -26,7 +26,8 @@ struct founder {
     struct founded *stores;        /* owned; oldest first */
     size_t count;
     size_t capacity;
-    size_t looked; /* at so many, by founder_check */
+    size_t looked;     /* at so many, by founder_check */
+    uint64_t until_ns; /* what was answered from then on need not hold */
     uint32_t next_number;
     uint64_t made_count; /* answered; the caller's to reset */
     char name[32];
@@ -42,7 +43,8 @@ void founder_forget(struct founder *founder);
 void founder_start(struct founder *founder, uv_loop_t *loop, const char *address);
 void founder_stop(struct founder *founder);
 
-/* In a daemon that has been started again. False: founder->text says what is wrong. */
-bool founder_check(struct founder *founder, uv_loop_t *loop, const char *address);
+/* In a daemon that has been started again; until_ns: what was answered later need not hold. False: founder->text
+ * says what is wrong. */
+bool founder_check(struct founder *founder, uv_loop_t *loop, const char *address, uint64_t until_ns);
 
 #endif

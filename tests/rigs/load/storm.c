@@ -103,7 +103,7 @@ static void check(const char *binary, const struct ledger_cut *cut)
     struct findings findings;
     char line[1200];
     bool good = inspect(&storm.loop, binary, storm.clients, CLIENT_COUNT, cut, &findings);
-    if (!founder_check(&storm.founder, &storm.loop, binary))
+    if (!founder_check(&storm.founder, &storm.loop, binary, cut->power ? cut->at_ns : UINT64_MAX))
         snprintf(line, sizeof line, "fail %s", storm.founder.text);
     else if (good)
         snprintf(line, sizeof line, "ok %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, findings.kept,

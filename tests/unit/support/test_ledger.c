@@ -167,6 +167,9 @@ static void test_the_plug_and_the_promises(void **state)
     assert_false(settle(&unplugged));
     see(0, 11, 12, 0, 0);
     assert_true(settle(&unplugged));
+    answer(write_one(0, 0, 14), 0, LEDGER_SYNCED, 300, 1000);
+    see(0, 11, 12, 0, 0);
+    assert_true(settle(&unplugged)); /* answered too late to be held to it */
 
     answer(write_one(1, 0, 21), 1, LEDGER_TIMED, 100, 850);
     answer(write_one(1, 1, 22), 1, LEDGER_TIMED, 200, 950);
