@@ -41,6 +41,8 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placemen
         return RD_NO_SPACE;
     ahead->active = true;
     ahead->begin = rd_record_align(tail + gap);
+    if (rd_trailer_may_tear(ahead->begin + len)) /* the value is synced before its trailer is written */
+        ahead->begin += RD_RECORD_ALIGN;
     ahead->len = len;
     pthread_mutex_lock(&ahead->lock);
     ahead->owner = owner;

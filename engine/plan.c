@@ -14,9 +14,13 @@
 #define ENTRY_CAPACITY_MIN 64u
 #define ENTRY_COUNT_MAX    (1u << 28)
 #define LATEST_SLOTS_MIN   128u
-#define OWN_ENTRIES_MAX    2u /* that an operation needs beside its own: a marker and a filler */
+#define OWN_ENTRIES_MAX    3u /* that an operation needs beside its own and their spacers: marker, spacer, filler */
+#define ONE_WRITE_LEN_MAX                                                                                         \
+    ((size_t)64 << 10) /* a longer payload may reach the disk before its trailer is written */
 
-static const uint8_t tombstone_byte[1] = {0};
+static const uint8_t zeros[RD_SECTOR_LEN];
+static const struct rd_slice tombstone_payload = {.data = zeros, .len = 1};
+static const struct rd_slice spacer_payload = {.data = zeros, .len = 2};
 
 enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker)
 {
@@ -68,11 +72,12 @@ static void latest_resize(struct rd_plan *plan, uint32_t count)
             *latest_slot(plan, plan->entries[i].key_hash) = i + 1;
 }
 
+/* For so many entries more, a spacer before each, and what else an operation needs. */
 static enum rd_status make_room(struct rd_plan *plan, size_t more)
 {
-    if (more > ENTRY_COUNT_MAX - plan->entry_count)
+    if (more > (ENTRY_COUNT_MAX - plan->entry_count) / 2 - OWN_ENTRIES_MAX)
         return RD_TOO_LARGE;
-    uint32_t needed = plan->entry_count + (uint32_t)more;
+    uint32_t needed = plan->entry_count + 2 * (uint32_t)more + OWN_ENTRIES_MAX;
     uint32_t capacity = plan->entry_capacity < ENTRY_CAPACITY_MIN ? ENTRY_CAPACITY_MIN : plan->entry_capacity;
     while (capacity < needed)
         capacity *= 2;
@@ -87,7 +92,7 @@ static enum rd_status make_room(struct rd_plan *plan, size_t more)
         plan->latest = latest;
         plan->entry_capacity = capacity;
     }
-    latest_resize(plan, needed);
+    latest_resize(plan, plan->entry_count + (uint32_t)more);
     return RD_OK;
 }
 
@@ -116,13 +121,64 @@ static struct key_state look_up(struct rd_plan *plan, struct rd_index *index, co
     return state;
 }
 
+/* ---- trailers over the border of two sectors ------------------------------------------------------------ */
+
+/* Whether, of an entry whose trailer ends in another sector than it begins in, the second part alone would pass
+ * for whole. What is lost of a link or a checksum is noticed. What is lost of the hash is not, where the checksum
+ * matches all the same: the lower sector held nothing but zeros of the payload, or had reached the disk before. */
+static bool may_tear_unnoticed(struct rd_slice payload, uint64_t trailer_offset)
+{
+    if (!rd_trailer_may_tear(trailer_offset))
+        return false;
+    if (payload.data == NULL || payload.len > ONE_WRITE_LEN_MAX)
+        return true;
+    size_t len = trailer_offset % RD_SECTOR_LEN;
+    if (len > payload.len)
+        len = payload.len;
+    return memcmp(payload.data + payload.len - len, zeros, len) == 0;
+}
+
+/* An entry of the engine's own that nobody looks up. */
+static struct rd_plan_entry *add_own(struct rd_plan *plan, struct rd_slice payload, bool tombstone, uint32_t crc32)
+{
+    struct rd_plan_entry *entry = &plan->entries[plan->entry_count++];
+    *entry = (struct rd_plan_entry){
+        .key_hash = RD_RESERVED_KEY_HASH,
+        .payload = payload,
+        .prev_tail = plan->tail,
+        .payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail),
+        .crc32 = crc32,
+        .crc32_known = true,
+        .tombstone = tombstone,
+        .superseded = true, /* never published */
+    };
+    plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
+    return entry;
+}
+
+/* Moves the tail up where the entry that comes next could tear: a tombstone by one, a value by a line of 64 bytes.
+ * A torn spacer deletes what nobody has. */
+static void make_way(struct rd_plan *plan, struct rd_slice payload, bool tombstone)
+{
+    uint64_t payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail);
+    if (!plan->batch_marker || !may_tear_unnoticed(payload, payload_offset + payload.len))
+        return;
+    if (tombstone)
+        add_own(plan, tombstone_payload, true, RD_TOMBSTONE_CRC);
+    else
+        add_own(plan, spacer_payload, false, rd_crc32_of_zeros(spacer_payload.len));
+}
+
 static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state state, uint64_t key_hash,
                                        struct rd_slice payload, bool tombstone)
 {
+    if (tombstone)
+        payload = tombstone_payload;
+    make_way(plan, payload, tombstone);
     struct rd_plan_entry *entry = &plan->entries[plan->entry_count];
     *entry = (struct rd_plan_entry){
         .key_hash = key_hash,
-        .payload = tombstone ? rd_slice(tombstone_byte, sizeof tombstone_byte) : payload,
+        .payload = payload,
         .prev_tail = plan->tail,
         .payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail),
         .crc32 = RD_TOMBSTONE_CRC,
@@ -139,44 +195,42 @@ static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state st
 
 /* ---- holding the entries of one operation together ------------------------------------------------------ */
 
-/* Before the entries are judged, since they lie behind it; close_batch fills in how many there are. */
-static void open_batch(struct rd_plan *plan)
+/* Before the entries are judged, since they lie behind it; close_batch fills in how many there are. Returns which
+ * entry it is. */
+static uint32_t open_batch(struct rd_plan *plan)
 {
-    plan->entries[plan->entry_count++] = (struct rd_plan_entry){
-        .key_hash = RD_RESERVED_KEY_HASH,
-        .payload = rd_slice(tombstone_byte, sizeof tombstone_byte),
-        .prev_tail = plan->tail,
-        .payload_offset = plan->tail,
-        .crc32_known = true,
-        .tombstone = true,
-        .superseded = true,
-    };
-    plan->tail += RD_TOMBSTONE_LEN;
+    make_way(plan, tombstone_payload, true);
+    return (uint32_t)(add_own(plan, tombstone_payload, true, 0) - plan->entries);
 }
 
-/* A batch of one needs no marker: its entry moves down to where the marker was. */
+/* A batch of one needs no marker: its entry moves down to where the marker was. Only deletes come to so few, and a
+ * tombstone lies there as well as the marker did. */
 static void drop_marker(struct rd_plan *plan, uint32_t marker)
 {
+    assert(plan->entries[marker + 1].tombstone);
     plan->tail = plan->entries[marker].prev_tail;
     plan->entry_count--;
-    if (plan->entry_count == marker)
-        return;
     uint32_t *latest = latest_slot(plan, plan->entries[marker + 1].key_hash);
     struct rd_plan_entry *entry = &plan->entries[marker];
     *entry = plan->entries[marker + 1];
     entry->prev_tail = plan->tail;
-    entry->payload_offset = entry->tombstone ? plan->tail : rd_record_align(plan->tail);
-    plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
+    entry->payload_offset = plan->tail;
+    plan->tail += RD_TOMBSTONE_LEN;
     *latest = marker + 1;
 }
 
-static void close_batch(struct rd_plan *plan, uint32_t marker)
+/* first: the operation's first entry: the marker, or the spacer before it. */
+static void close_batch(struct rd_plan *plan, uint32_t first, uint32_t marker)
 {
     uint32_t count = plan->entry_count - marker - 1;
-    if (count < 2)
+    if (count == 0) {
+        plan->tail = plan->entries[first].prev_tail;
+        plan->entry_count = first;
+    } else if (count == 1) {
         drop_marker(plan, marker);
-    else
+    } else {
         plan->entries[marker].crc32 = count;
+    }
 }
 
 /* Zeros from the tail to just before a value that lies ahead: an entry that closes the gap. */
@@ -350,7 +404,7 @@ static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index,
         return status;
     if (!newest_value(source, file, &value))
         return RD_CORRUPT;
-    if (plan->tail + value.payload.len + 2 * (RD_RECORD_ALIGN + RD_TOMBSTONE_LEN) > RD_TAIL_MAX)
+    if (plan->tail + value.payload.len + 4 * (RD_RECORD_ALIGN + RD_TOMBSTONE_LEN) > RD_TAIL_MAX)
         return RD_NO_SPACE;
     bool verified = value.crc32_known || (op->source_verified && op->condition.kind == RD_IF_VERSION);
     if (!verified && rd_crc32(0, value.payload) != value.crc32)
@@ -379,7 +433,7 @@ static bool fits(const struct rd_plan *plan, const struct rd_op *op)
     uint64_t most = plan->tail;
     for (size_t i = 0; i < op->entry_count; i++) {
         uint64_t len = payload_len(op, i);
-        most += len + RD_RECORD_ALIGN + RD_TRAILER_LEN + RD_TOMBSTONE_LEN;
+        most += len + 3 * RD_RECORD_ALIGN + RD_TRAILER_LEN + RD_TOMBSTONE_LEN; /* a spacer takes two lines */
         if (len > RD_TAIL_MAX || most > RD_TAIL_MAX)
             return false;
     }
@@ -405,17 +459,17 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
     uint32_t first = plan->entry_count;
     uint64_t tail = plan->tail;
     bool batch = plan->batch_marker && op->entry_count >= 2;
-    op->status = fits(plan, op) ? make_room(plan, op->entry_count + OWN_ENTRIES_MAX) : RD_NO_SPACE;
+    op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
     if (op->status == RD_OK) {
-        if (batch)
-            open_batch(plan);
+        uint32_t marker = batch ? open_batch(plan) : 0;
+        uint32_t begun = plan->entry_count;
         op->status = judges[op->kind](plan, index, file, op);
         if (op->status != RD_OK) {
-            assert(plan->entry_count == first + batch); /* it is judged before it adds anything */
+            assert(plan->entry_count == begun); /* it is judged before it adds anything */
             plan->entry_count = first;
             plan->tail = tail;
         } else if (batch) {
-            close_batch(plan, first);
+            close_batch(plan, first, marker);
         }
     }
     op->tail = plan->tail;

@@ -13,6 +13,12 @@
  * A marker stands before a batch of two or more entries; count is how many follow that are one batch with it. To
  * the reference it is a tombstone of a key that nobody has.
  *
+ *   spacer     = a tombstone, or a value of two zero bytes, with RD_RESERVED_KEY_HASH
+ *
+ * A spacer stands before an entry whose trailer would otherwise lie over the border of two sectors, with nothing
+ * but zeros before it in the lower one: torn there, it would be a sound entry of another key, since no checksum
+ * covers the hash.
+ *
  * Integers are little-endian. payload_offset is a multiple of 64. The entries form one backward chain from the end
  * of the file to offset 0. The crc is CRC-32 with the zlib polynomial over the payload alone. Source of the
  * format: the Rust library simd-r-drive, 0.15 and later (docs/FORMAT.md).
@@ -57,6 +63,15 @@ struct rd_record {
 static inline uint64_t rd_record_align(uint64_t offset)
 {
     return (offset + (RD_RECORD_ALIGN - 1)) & ~(uint64_t)(RD_RECORD_ALIGN - 1);
+}
+
+/* What a disk writes whole or not at all. */
+#define RD_SECTOR_LEN 512u
+
+/* Whether a trailer lies over the border of two sectors, so that a power cut may keep its second part alone. */
+static inline bool rd_trailer_may_tear(uint64_t trailer_offset)
+{
+    return trailer_offset % RD_SECTOR_LEN > RD_SECTOR_LEN - RD_TRAILER_LEN;
 }
 
 static inline struct rd_trailer rd_trailer_decode(const uint8_t *from)

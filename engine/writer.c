@@ -115,8 +115,11 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
         if (op->status != RD_OK || step->count == 0)
             continue;
         const struct rd_plan_entry *last = &plan->entries[step->first + step->count - 1];
-        if (op->kind == RD_OP_RENAME)
-            last--; /* behind the value lies the old key's tombstone */
+        if (op->kind == RD_OP_RENAME) { /* behind the value lies the old key's tombstone, perhaps spaced */
+            do
+                last--;
+            while (last->key_hash == RD_RESERVED_KEY_HASH);
+        }
         if (last->tombstone)
             continue;
         op->offset = last->payload_offset;
