@@ -35,6 +35,7 @@ struct options {
     const char *keep;
     bool self_test;
     bool stop_at_first;
+    bool silent;
 };
 
 struct counts {
@@ -140,7 +141,7 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
         if (judge_state(judge, &workload, &chosen, random))
             continue;
         counts->violations++;
-        if (counts->violations <= SHOWN_MAX)
+        if (counts->violations <= SHOWN_MAX && !options->silent)
             report(options, judge, log, state, &chosen);
         if (options->stop_at_first)
             break;
@@ -148,7 +149,22 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
     workload_deinit(&workload);
 }
 
-static struct counts run(const struct options *options)
+static void print(const struct options *options, const struct counts *counts, const struct judge *judge,
+                  double seconds)
+{
+    printf("crash_states: seed %llu: %llu states, %llu violations | killed %llu, killed midway %llu, power cut "
+           "ordered %llu, any %llu; %llu crashed again, %zu of them while opening; %zu torn ends cut | %llu "
+           "workloads, %llu events, %llu placed ahead, %llu moved between stores | %.1f s\n",
+           (unsigned long long)options->seed, (unsigned long long)counts->states,
+           (unsigned long long)counts->violations, (unsigned long long)counts->killed,
+           (unsigned long long)counts->midway, (unsigned long long)counts->ordered,
+           (unsigned long long)counts->any, (unsigned long long)counts->twice, judge->before_serve, judge->cut,
+           (unsigned long long)counts->workloads, (unsigned long long)counts->events,
+           (unsigned long long)counts->placed, (unsigned long long)counts->moved, seconds);
+}
+
+/* ret_finding: what was wrong with the last state. */
+static struct counts run(const struct options *options, char ret_finding[FINDING_LEN])
 {
     struct counts counts = {0};
     struct judge judge;
@@ -163,15 +179,9 @@ static struct counts run(const struct options *options)
         run_states(options, number, begin, stop < end ? stop : end, &judge, &counts);
         begin = stop;
     }
-    printf("crash_states: seed %llu: %llu states, %llu violations | killed %llu, killed midway %llu, power cut "
-           "ordered %llu, any %llu; %llu crashed again, %zu of them while opening; %zu torn ends cut | %llu "
-           "workloads, %llu events, %llu placed ahead, %llu moved between stores | %.1f s\n",
-           (unsigned long long)options->seed, (unsigned long long)counts.states,
-           (unsigned long long)counts.violations, (unsigned long long)counts.killed,
-           (unsigned long long)counts.midway, (unsigned long long)counts.ordered, (unsigned long long)counts.any,
-           (unsigned long long)counts.twice, judge.before_serve, judge.cut, (unsigned long long)counts.workloads,
-           (unsigned long long)counts.events, (unsigned long long)counts.placed, (unsigned long long)counts.moved,
-           seconds_now() - began);
+    snprintf(ret_finding, FINDING_LEN, "%s", judge.finding);
+    if (!options->silent)
+        print(options, &counts, &judge, seconds_now() - began);
     judge_deinit(&judge);
     return counts;
 }
@@ -180,15 +190,17 @@ static struct counts run(const struct options *options)
 static int self_test(struct options options)
 {
     int missed = 0;
+    char finding[FINDING_LEN];
+    options.silent = true;
     options.states = STATES_SELF_TEST;
     options.stop_at_first = true;
     for (int planted = PLANTED_NOTHING + 1; planted < PLANTED_COUNT; planted++) {
         options.planted = (enum planted)planted;
-        printf("planted: %s\n", planted_names[planted]);
-        if (run(&options).violations == 0) {
-            printf("NOT FOUND: %s\n", planted_names[planted]);
-            missed++;
-        }
+        struct counts counts = run(&options, finding);
+        missed += counts.violations == 0;
+        printf("planted %s: %s in %llu states%s%s\n", planted_names[planted],
+               counts.violations == 0 ? "NOT FOUND" : "found", (unsigned long long)counts.states,
+               counts.violations == 0 ? "" : ": ", counts.violations == 0 ? "" : finding);
     }
     printf("crash_states --self-test: %d planted bugs, %d not found\n", PLANTED_COUNT - 1, missed);
     return missed == 0 ? 0 : 1;
@@ -253,5 +265,6 @@ int main(int argc, char **argv)
     printf("RD_TEST_SEED=%llu\n", (unsigned long long)options.seed);
     if (options.self_test)
         return self_test(options);
-    return run(&options).violations == 0 ? 0 : 1;
+    char finding[FINDING_LEN];
+    return run(&options, finding).violations == 0 ? 0 : 1;
 }

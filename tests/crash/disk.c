@@ -46,7 +46,8 @@ static void bytes_resize(struct bytes *bytes, size_t len)
 static void bytes_write(struct bytes *bytes, size_t offset, const uint8_t *from, size_t len)
 {
     bytes_reserve(bytes, offset + len);
-    memcpy(bytes->data + offset, from, len);
+    if (len != 0)
+        memcpy(bytes->data + offset, from, len);
     if (bytes->len < offset + len)
         bytes->len = offset + len;
 }
