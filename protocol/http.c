@@ -339,8 +339,7 @@ static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **
     struct rd_buffer *chunks = &decoder->chunks;
     size_t content_len = chunks->len - decoder->names_len;
     uint8_t *fitted = realloc(chunks->data, chunks->len);
-    decoder->request->body = fitted == NULL ? chunks->data : fitted;
-    decoder->request->body_len = chunks->len;
+    rd_request_set_body(decoder->request, fitted == NULL ? chunks->data : fitted, chunks->len);
     rd_buffer_init(chunks, 0);
     rd_http_bind_names(decoder->request, decoder->by_hash);
     return finish_request(decoder, content_len, ret_request);

@@ -233,10 +233,8 @@ static void hand_over_bytes(struct parse *parse)
     struct rd_request *request = parse->request;
     if (request->store.len != 0)
         memcpy(parse->bytes, request->store.data, request->store.len);
-    free(request->body);
+    rd_request_set_body(request, parse->bytes, parse->bytes_len_max);
     request->store.data = parse->bytes;
-    request->body = parse->bytes;
-    request->body_len = parse->bytes_len_max;
     parse->bytes = NULL;
 }
 

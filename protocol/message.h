@@ -15,6 +15,8 @@
 #include "base/slice.h"
 #include "base/status.h"
 
+struct rd_guards;
+
 /* Numbers are part of the binary protocol and never change. */
 enum rd_opcode {
     RD_OPCODE_NONE = 0, /* a request that could not be told; its status says why */
@@ -47,9 +49,13 @@ enum rd_opcode {
     RD_OPCODE_REOPEN = 0x35, /* closes a store and opens it again, with full recovery */
 
     /* Never on the binary protocol's wire. */
-    RD_OPCODE_HEALTH = 0x80,  /* the process lives */
-    RD_OPCODE_READY = 0x81,   /* every store serves */
-    RD_OPCODE_CONTINUE = 0x82 /* HTTP's 100 Continue, kept in line with the answers before it */
+    RD_OPCODE_HEALTH = 0x80,      /* the process lives */
+    RD_OPCODE_READY = 0x81,       /* every store serves */
+    RD_OPCODE_CONTINUE = 0x82,    /* HTTP's 100 Continue, kept in line with the answers before it */
+    RD_OPCODE_SERVER = 0x83,      /* what can be said about the process, the connection and all stores */
+    RD_OPCODE_SYNC = 0x84,        /* answered when everything before it is on the disk */
+    RD_OPCODE_TRANSACTION = 0x85, /* looks, then puts and deletes, as one */
+    RD_OPCODE_WATCH = 0x86        /* notes which versions its keys have, for guards of a later request */
 };
 
 enum rd_operation_class {
@@ -87,6 +93,12 @@ struct rd_message_key {
     uint64_t hash;         /* where bytes.data is NULL */
 };
 
+/* An empty key by its hash alone is none. */
+static inline bool rd_message_key_is_given(const struct rd_message_key *key)
+{
+    return key->bytes.data != NULL || key->hash != 0;
+}
+
 /* What must hold for a request to take effect. */
 enum rd_message_condition_kind {
     RD_MESSAGE_IF_ANYTHING = 0,
@@ -106,19 +118,26 @@ struct rd_message_condition {
 enum rd_message_range_kind {
     RD_MESSAGE_RANGE_NONE = 0, /* all of it */
     RD_MESSAGE_RANGE_FROM,     /* first .. first + len, or to the value's end */
-    RD_MESSAGE_RANGE_SUFFIX    /* the last len bytes, or all where there are fewer */
+    RD_MESSAGE_RANGE_SUFFIX,   /* the last len bytes, or all where there are fewer */
+    RD_MESSAGE_RANGE_BETWEEN   /* from byte `from` to byte `to`, both included; below 0 they count from the end */
 };
 
 struct rd_message_range {
     enum rd_message_range_kind kind;
     uint64_t first; /* bytes */
     uint64_t len;   /* bytes; UINT64_MAX: to the end */
+    int64_t from;   /* BETWEEN */
+    int64_t to;     /* BETWEEN */
 };
+
+/* The part of a value of value_len bytes that the range asks for. False: not a byte of it. */
+bool rd_message_range_cut(const struct rd_message_range *range, uint64_t value_len, uint64_t *ret_first,
+                          uint64_t *ret_len);
 
 /* One piece of a value that comes in or goes out in parts, of the request with this id. */
 enum rd_stream_part_kind {
     RD_STREAM_CHUNK, /* bytes */
-    RD_STREAM_END,   /* the value is complete */
+    RD_STREAM_END,   /* the value is complete; with a status that is not RD_OK: and must not be written */
     RD_STREAM_ABORT, /* it will never be: forget it */
     RD_STREAM_CREDIT /* binary protocol: so many more bytes may be sent */
 };
@@ -128,13 +147,28 @@ struct rd_stream_part {
     uint64_t id;           /* of the request; 0 where the codec knows one at a time */
     struct rd_slice bytes; /* CHUNK; borrows from the decoder's input until the next call */
     uint64_t credit;       /* CREDIT: bytes */
-    enum rd_status status; /* ABORT by the server, or by a decoder that finds a body malformed: why (`bytes` is the
-                            * message, UTF-8); RD_OK: the peer wanted it so */
+    enum rd_status status; /* ABORT by the server, or by a decoder that finds a body malformed, and END: why
+                            * (`bytes` is the message, UTF-8); RD_OK: the peer wanted it so */
+    struct rd_message_condition condition; /* END, of a decoder that learns it behind the value: goes over the
+                                            * request's, unless it is ANYTHING */
 };
 
 struct rd_message_item {
     struct rd_message_key key;
     struct rd_slice value; /* writes only */
+};
+
+/* Beside each item of a transaction. */
+struct rd_message_change {
+    bool deletes;                          /* the key, where it lives; else the item's value is put */
+    struct rd_message_condition condition; /* where it does not hold, this item alone is left out */
+};
+
+/* What a transaction looks at before it changes anything. */
+struct rd_message_look {
+    struct rd_message_key key;
+    struct rd_message_condition condition; /* where it does not hold nothing is changed */
+    bool value_wanted;                     /* and goes into the response's items */
 };
 
 /* Owned by whoever holds it; every slice inside points into memory that the request owns and that goes with
@@ -143,7 +177,7 @@ struct rd_request {
     enum rd_opcode opcode;
     enum rd_status status; /* anything but RD_OK: malformed; answer with this status and `message` */
     const char *message;   /* static text or `detail`, for the above; NULL otherwise */
-    char detail[128];      /* a message that names a place, such as an item's number; terminated */
+    char detail[128];      /* text that was made up for it: a message that names a place, a store's name */
     bool close_after;      /* the connection ends once this one is answered */
     uint64_t id;           /* the binary protocol's request id; 0 elsewhere */
 
@@ -153,13 +187,15 @@ struct rd_request {
     struct rd_message_item *items; /* batch_*; owned */
     size_t item_count;
     bool allow_null_bytes;                        /* batch_write */
+    bool keys_only;                               /* batch_read: no values, just whether the keys are there */
+    bool with_stores;                             /* server: about all stores, too */
     enum rd_message_durability durability;        /* writes */
     struct rd_message_condition condition;        /* write, write_stream, delete, read; rename: on the source */
-    struct rd_message_condition target_condition; /* rename: on the target */
-    struct rd_message_key target_key;             /* rename: the new key */
-    struct rd_slice target_store;                 /* copy, transfer: a store's name, not yet checked */
-    struct rd_message_range range;                /* read, read_stream */
-    struct rd_message_condition range_condition;  /* HTTP's If-Range: where it does not hold, all of the value */
+    struct rd_message_condition target_condition; /* rename, copy, transfer: on the target */
+    struct rd_message_key target_key;            /* rename: the new key; copy: likewise, unless NULL with hash 0 */
+    struct rd_slice target_store;                /* copy, transfer: a store's name, not yet checked */
+    struct rd_message_range range;               /* read, read_stream */
+    struct rd_message_condition range_condition; /* HTTP's If-Range: where it does not hold, all of the value */
     struct rd_slice not_versions; /* HTTP reads: tags that encode holds against the version; len 0: none */
     bool streamed;                /* write_stream: parts follow, from RD_DECODE_PART */
     uint64_t stream_len;          /* write_stream: bytes announced; UINT64_MAX: not known */
@@ -171,14 +207,31 @@ struct rd_request {
     uint64_t verify_from;         /* verify: go on below this; 0: from the newest */
     uint64_t verify_bytes_max;    /* verify: bytes of one step; 0: the server's default */
     bool verify_whole;            /* HTTP verify: steps to the file's beginning, in one answer */
+    bool creates_store; /* writes: where there is no such store (copy, transfer: no such target) it is made */
+
+    struct rd_message_change *changes; /* transaction: one for each item; owned */
+    struct rd_message_look *looks;     /* transaction; owned */
+    size_t look_count;
+    struct rd_guards *guards; /* a reference. transaction, batch_read: what must still hold; watch: of what it has,
+                               * guard_count from guard_first on are to be filled in; NULL: none */
+    size_t guard_first;
+    size_t guard_count;
+    struct rd_request *parts; /* owned, linked by `next`; requests that were put together into this one, whose
+                               * slices point into their memory, in the order sent */
+    struct rd_request *next;
 
     uint32_t codec_flags; /* the codec's own notes for its encode */
     uint8_t *body;        /* owned; what the slices point into */
-    size_t body_len;      /* bytes; what the request costs in memory */
+    size_t body_len;      /* bytes; what the request costs in memory, its parts included */
 };
 
-/* Zeroed, with body_len bytes of body (uninitialised; NULL where body_len is 0). NULL: no memory. */
+/* Zeroed, with body_len bytes of body (uninitialised; NULL where body_len is 0), all in one piece of memory. NULL:
+ * no memory. */
 struct rd_request *rd_request_create(size_t body_len);
+
+/* Takes another body, which was allocated by itself, in place of the one that is there. */
+void rd_request_set_body(struct rd_request *request, uint8_t *body, size_t body_len);
+
 void rd_request_destroy(struct rd_request *request);
 
 struct rd_response_item {
@@ -217,6 +270,27 @@ struct rd_response_verification {
     uint64_t problem_count;               /* of which the first are listed */
     struct rd_response_problem *problems; /* borrows */
     size_t listed_count;
+};
+
+/* What became of an item of a transaction. */
+struct rd_response_change {
+    bool found;   /* its key had a value before it */
+    bool applied; /* its condition held, and there was something to delete */
+};
+
+/* What RD_OPCODE_SERVER tells beside the stores. */
+struct rd_response_server {
+    uint64_t now_us;        /* since 1970 */
+    uint64_t started_s;     /* since 1970 */
+    uint64_t saved_s;       /* since 1970: the last RD_OPCODE_SYNC that succeeded, or the start */
+    uint64_t connection_id; /* of the one that asks; no other of this process has or had it */
+    uint64_t connection_s;  /* for how long it has been there */
+    uint32_t connections;   /* that are there */
+    uint32_t connections_max;
+    uint32_t port; /* where it came in; 0: a Unix socket */
+    int64_t process_id;
+    char peer[64];  /* its other side's address, HOST:PORT; "" where it has none */
+    char local[64]; /* its address on this side */
 };
 
 enum rd_message_store_state {
@@ -284,12 +358,14 @@ struct rd_response {
     uint32_t durability_interval_ms;
 
     struct rd_slice value;          /* read: the payload; not copied by encode, see codec.h */
-    struct rd_response_item *items; /* batch_read, iterate */
+    struct rd_response_item *items; /* batch_read, iterate; transaction: one for each look */
     size_t item_count;
-    bool more;                        /* iterate: further entries lie below the last of items */
-    struct rd_response_store *stores; /* stores: all; info, create and reopen: one */
+    bool more;                          /* iterate: further entries lie below the last of items */
+    struct rd_response_change *changes; /* transaction: one for each of the request's items */
+    struct rd_response_store *stores;   /* stores, server: all; info, create and reopen: one */
     size_t store_count;
     struct rd_response_verification verification; /* verify */
+    const struct rd_response_server *server;      /* server */
     struct rd_limits limits;                      /* hello: what the connection is held to */
 };
 

@@ -108,18 +108,13 @@ bool rd_terms_condition_holds(const struct rd_message_condition *condition, cons
 enum rd_status rd_terms_cut(const struct rd_message_range *range, struct rd_value *value,
                             struct rd_response *response)
 {
-    uint64_t len = value->payload.len;
-    uint64_t first = range->first;
-    uint64_t count = range->len;
+    uint64_t first;
+    uint64_t count;
     if (range->kind == RD_MESSAGE_RANGE_NONE)
         return RD_OK;
-    if (range->kind == RD_MESSAGE_RANGE_SUFFIX)
-        first = count < len ? len - count : 0;
-    response->value_len = len;
-    if (first >= len || count == 0)
+    response->value_len = value->payload.len;
+    if (!rd_message_range_cut(range, value->payload.len, &first, &count))
         return RD_RANGE_NOT_SATISFIABLE;
-    if (count > len - first)
-        count = len - first;
     value->payload = rd_slice(value->payload.data + first, (size_t)count);
     response->partial = true;
     response->range_first = first;
