@@ -38,7 +38,7 @@ struct rd_placement;
 
 /* The operation by which a placing thread asks the writer for a region: entries[0].payload.len tells how long;
  * answers with its begin in op->offset. */
-#define RD_OP_RESERVE ((enum rd_op_kind)(RD_OP_RENAME + 1))
+#define RD_OP_RESERVE ((enum rd_op_kind)(RD_OP_SYNC + 1))
 
 /* Short writes keep so far from a region, bytes: the filler must fit between. */
 #define RD_AHEAD_MARGIN 256u

@@ -117,6 +117,10 @@ void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size
 /* The live entry with the highest offset; RD_KEY_NOT_FOUND where none lives. Does not verify. */
 enum rd_status rd_store_read_last_entry(struct rd_store *store, struct rd_value *ret_value) RD_MUST_CHECK;
 
+/* The same, but never touches the payloads: RD_CORRUPT does not occur. */
+void rd_store_batch_find(struct rd_store *store, const struct rd_key *keys, size_t count,
+                         struct rd_value *ret_values, enum rd_status *ret_statuses);
+
 bool rd_store_exists(struct rd_store *store, struct rd_key key);
 
 /* RD_CORRUPT where the payload does not match its checksum, RD_IO_ERROR where it cannot be read. */
@@ -257,8 +261,35 @@ enum rd_op_kind {
     RD_OP_DELETE,       /* one key; a missing one is no error and writes nothing */
     RD_OP_BATCH_DELETE, /* any number; each existing key gets one tombstone */
     RD_OP_STREAM,       /* one entry whose payload is op->spool */
-    RD_OP_RENAME        /* entries[0].key to entries[1].key, in one atomic append; missing: RD_KEY_NOT_FOUND, same:
+    RD_OP_RENAME,       /* entries[0].key to entries[1].key, in one atomic append; missing: RD_KEY_NOT_FOUND, same:
                            RD_CONFLICT,        payload damaged: RD_CORRUPT */
+    RD_OP_COPY,         /* the same, but the old key keeps its value */
+    RD_OP_TRANSACTION,  /* any number of puts and deletes, each with a condition of its own; all or nothing and
+                           visible  at once */
+    RD_OP_SYNC          /* nothing: completes when everything before it is synced */
+};
+
+/* What any operation may look at before it changes anything. */
+struct rd_look {
+    struct rd_key key;
+    struct rd_condition condition; /* where it does not hold, the operation ends with RD_PRECONDITION_FAILED and
+                                    * changes nothing */
+    bool value_wanted;
+
+    /* set at completion */
+    struct rd_value value; /* with value_wanted: what the key held, not verified, to be released; payload.data
+                            * NULL: nothing, or the operation failed */
+};
+
+/* How a transaction treats the entry beside it, and what became of it. */
+struct rd_change {
+    bool deletes;                  /* the key, where it lives; else the entry's payload is put */
+    struct rd_condition condition; /* judged behind the entries before; where it does not hold, this entry alone is
+                                    * left out */
+
+    /* set at completion */
+    bool found;   /* the key had a value, behind the entries before */
+    bool applied; /* something was put, or there was something to delete */
 };
 
 struct rd_entry {
@@ -286,12 +317,15 @@ struct rd_op {
     const struct rd_entry *entries; /* borrows until completion */
     size_t entry_count;
     struct rd_spool *spool;               /* STREAM: borrows until completion */
-    struct rd_condition condition;        /* WRITE, STREAM, DELETE: on the key; RENAME: on the source */
-    struct rd_condition target_condition; /* RENAME: on the target */
-    bool source_verified;                 /* RENAME with RD_IF_VERSION: the caller has verified that payload */
-    struct rd_placement *placement;       /* WRITE, STREAM, RENAME: borrows, of their value; NULL: none */
-    struct rd_sink *sink;                 /* borrows */
-    void *context;                        /* the caller's own */
+    struct rd_condition condition;        /* WRITE, STREAM, DELETE: on the key; RENAME, COPY: on the source */
+    struct rd_condition target_condition; /* RENAME, COPY: on the target */
+    struct rd_change *changes;            /* TRANSACTION: one for each entry; the engine's until completion */
+    struct rd_look *looks;                /* the engine's until completion */
+    size_t look_count;
+    bool source_verified;           /* RENAME, COPY with RD_IF_VERSION: the caller has verified that payload */
+    struct rd_placement *placement; /* WRITE, STREAM, RENAME, COPY: borrows, of their value; NULL: none */
+    struct rd_sink *sink;           /* borrows */
+    void *context;                  /* the caller's own */
 
     /* set at completion */
     enum rd_status status;
@@ -299,8 +333,8 @@ struct rd_op {
     uint64_t offset; /* of the last payload written; of deletes: 0 */
     uint64_t tail;   /* the store's end once this operation is done */
     uint32_t crc32;  /* of the last payload written */
-    uint64_t count;  /* entries written, or keys that were there to delete */
-    bool replaced;   /* WRITE, STREAM, RENAME: the (target) key had a value before */
+    uint64_t count;  /* entries written, or keys that were there to delete; TRANSACTION: changes applied */
+    bool replaced;   /* WRITE, STREAM, RENAME, COPY: the (target) key had a value before */
     enum rd_durability durability_applied;
     uint32_t durability_interval_ms;
 

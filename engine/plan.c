@@ -203,11 +203,10 @@ static uint32_t open_batch(struct rd_plan *plan)
     return (uint32_t)(add_own(plan, tombstone_payload, true, 0) - plan->entries);
 }
 
-/* A batch of one needs no marker: its entry moves down to where the marker was. Only deletes come to so few, and a
- * tombstone lies there as well as the marker did. */
+/* A batch of one tombstone needs no marker: it moves down to where the marker was, and lies there as well as that
+ * did. */
 static void drop_marker(struct rd_plan *plan, uint32_t marker)
 {
-    assert(plan->entries[marker + 1].tombstone);
     plan->tail = plan->entries[marker].prev_tail;
     plan->entry_count--;
     uint32_t *latest = latest_slot(plan, plan->entries[marker + 1].key_hash);
@@ -226,8 +225,10 @@ static void close_batch(struct rd_plan *plan, uint32_t first, uint32_t marker)
     if (count == 0) {
         plan->tail = plan->entries[first].prev_tail;
         plan->entry_count = first;
-    } else if (count == 1) {
+    } else if (count == 1 && plan->entries[marker + 1].tombstone) {
         drop_marker(plan, marker);
+    } else if (count == 1) {
+        plan->entries[marker].crc32 = RD_TOMBSTONE_CRC; /* a spacer: lower down the value might not lie as well */
     } else {
         plan->entries[marker].crc32 = count;
     }
@@ -384,9 +385,11 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     return RD_OK;
 }
 
-/* The value under its new key, then a tombstone for the old one: so the chain never lacks it. */
-static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
-                                   struct rd_op *op)
+/* rename, copy: the value under its new key, then of rename a tombstone for the old one: so the chain never lacks
+ * it.
+ */
+static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                 struct rd_op *op)
 {
     uint64_t from = op->entries[0].key.hash;
     uint64_t to = op->entries[1].key.hash;
@@ -414,17 +417,91 @@ static enum rd_status judge_rename(struct rd_plan *plan, struct rd_index *index,
     entry->crc32 = value.crc32;
     entry->crc32_known = true;
     /* Looked up anew: adding may have given the two keys other slots. */
-    add_entry(plan, look_up(plan, index, file, from), from, rd_slice(NULL, 0), true);
+    if (op->kind == RD_OP_RENAME)
+        add_entry(plan, look_up(plan, index, file, from), from, rd_slice(NULL, 0), true);
     op->replaced = target.live;
     op->count = 1;
     return RD_OK;
 }
 
+/* Notes where the value lies, or will: it is looked at when it is in the file, by which time it may be replaced.
+ */
+static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                 struct rd_look *look)
+{
+    struct rd_record record;
+    struct key_state state = look_up(plan, index, file, look->key.hash);
+    uint64_t trailer_offset = 0;
+    if (state.live && state.planned != NULL)
+        trailer_offset = state.planned->payload_offset + state.planned->payload.len;
+    else if (state.live)
+        trailer_offset = state.trailer_offset;
+    bool wanted = look->value_wanted && state.live;
+    if (wanted && state.planned == NULL && !rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
+        return RD_CORRUPT;
+    look->value = (struct rd_value){.offset = wanted ? trailer_offset : 0};
+    return check_condition(&look->condition, state, file);
+}
+
+static enum rd_status judge_looks(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                  struct rd_op *op)
+{
+    enum rd_status status = RD_OK;
+    for (size_t i = 0; i < op->look_count && status == RD_OK; i++)
+        status = judge_look(plan, index, file, &op->looks[i]);
+    return status;
+}
+
+static void judge_change(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                         const struct rd_entry *entry, struct rd_change *change)
+{
+    struct key_state state = look_up(plan, index, file, entry->key.hash);
+    change->found = state.live;
+    change->applied =
+        check_condition(&change->condition, state, file) == RD_OK && (state.live || !change->deletes);
+    if (!change->applied)
+        return;
+    struct rd_plan_entry *planned = add_entry(plan, state, entry->key.hash, entry->payload, change->deletes);
+    if (entry->crc32_known && !change->deletes) {
+        planned->crc32 = entry->crc32;
+        planned->crc32_known = true;
+    }
+}
+
+static enum rd_status judge_changes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                    struct rd_op *op)
+{
+    for (size_t i = 0; i < op->entry_count; i++) {
+        struct rd_slice payload = op->entries[i].payload;
+        if (!op->changes[i].deletes && (payload.len == 0 || is_one_zero_byte(payload)))
+            return RD_INVALID_ARGUMENT;
+    }
+    for (size_t i = 0; i < op->entry_count; i++) {
+        judge_change(plan, index, file, &op->entries[i], &op->changes[i]);
+        op->count += op->changes[i].applied;
+    }
+    return RD_OK;
+}
+
+static enum rd_status judge_sync(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                 struct rd_op *op)
+{
+    (void)plan;
+    (void)index;
+    (void)file;
+    (void)op;
+    return RD_OK;
+}
+
+/* ---- any operation ------------------------------------------------------------------------------------- */
+
 static uint64_t payload_len(const struct rd_op *op, size_t i)
 {
     if (op->kind == RD_OP_STREAM)
         return op->spool->len;
-    return op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ? op->entries[i].payload.len : 0;
+    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ||
+                  (op->kind == RD_OP_TRANSACTION && !op->changes[i].deletes);
+    return writes ? op->entries[i].payload.len : 0;
 }
 
 /* No operation can make the file longer than an index slot can name. */
@@ -444,8 +521,11 @@ typedef enum rd_status judge_fn(struct rd_plan *plan, struct rd_index *index, co
                                 struct rd_op *op);
 
 static judge_fn *const judges[] = {
-    [RD_OP_WRITE] = judge_writes,         [RD_OP_BATCH_WRITE] = judge_writes, [RD_OP_DELETE] = judge_deletes,
-    [RD_OP_BATCH_DELETE] = judge_deletes, [RD_OP_STREAM] = judge_stream,      [RD_OP_RENAME] = judge_rename,
+    [RD_OP_WRITE] = judge_writes,   [RD_OP_BATCH_WRITE] = judge_writes,
+    [RD_OP_DELETE] = judge_deletes, [RD_OP_BATCH_DELETE] = judge_deletes,
+    [RD_OP_STREAM] = judge_stream,  [RD_OP_RENAME] = judge_move,
+    [RD_OP_COPY] = judge_move,      [RD_OP_TRANSACTION] = judge_changes,
+    [RD_OP_SYNC] = judge_sync,
 };
 
 void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op,
@@ -458,8 +538,10 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
     op->crc32 = 0;
     uint32_t first = plan->entry_count;
     uint64_t tail = plan->tail;
-    bool batch = plan->batch_marker && op->entry_count >= 2;
+    bool batch = plan->batch_marker && op->entry_count >= 2 && op->kind != RD_OP_COPY;
     op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
+    if (op->status == RD_OK)
+        op->status = judge_looks(plan, index, file, op);
     if (op->status == RD_OK) {
         uint32_t marker = batch ? open_batch(plan) : 0;
         uint32_t begun = plan->entry_count;

@@ -31,6 +31,15 @@ static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, uint
     return true;
 }
 
+bool rd_store_pin(struct rd_store *store, uint64_t trailer_offset, uint64_t key_hash, struct rd_value *ret_value)
+{
+    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    if (!fill_value(mapping, trailer_offset, key_hash, ret_value))
+        return false;
+    rd_mapping_pin(mapping, rd_seat(), 1); /* outside the epoch: nobody else retires it */
+    return true;
+}
+
 /* What it means that a key is not there, or its bytes are wrong: zeros stand where the file could not be read. */
 static enum rd_status unless_faulted(struct rd_store *store, enum rd_status status)
 {
@@ -179,28 +188,52 @@ static void look_consistently(struct rd_store *store, const struct rd_key *keys,
     pthread_mutex_unlock(&store->publish_lock);
 }
 
-void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
-                         struct rd_value *ret_values, enum rd_status *ret_statuses)
+/* Where not everything was found, that may be since the file could not be read. */
+static void blame_file(struct rd_store *store, enum rd_status *statuses, size_t count)
+{
+    bool all_found = true;
+    for (size_t i = 0; i < count && all_found; i++)
+        all_found = statuses[i] == RD_OK;
+    if (all_found || !rd_store_faulted(store))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (statuses[i] != RD_OK)
+            statuses[i] = RD_IO_ERROR;
+}
+
+static void find_all(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values,
+                     enum rd_status *ret_statuses)
 {
     unsigned place = rd_epoch_enter();
     look_consistently(store, keys, count, ret_values);
     pin_all(ret_values, count, place);
     rd_epoch_exit(place);
-    bool all_found = true;
     for (size_t i = 0; i < count; i++) {
         struct rd_value *value = &ret_values[i];
         ret_statuses[i] = value->pin != NULL ? RD_OK : value->offset != 0 ? RD_CORRUPT : RD_KEY_NOT_FOUND;
-        if (value->pin != NULL && store->verify_reads && rd_value_verify(value) != RD_OK) {
-            ret_statuses[i] = RD_CORRUPT;
-            rd_value_release(value);
-        }
-        if (ret_statuses[i] != RD_OK)
+        if (value->pin == NULL)
             *value = (struct rd_value){.pin = NULL};
-        all_found = all_found && ret_statuses[i] == RD_OK;
     }
-    if (all_found || !rd_store_faulted(store))
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (ret_statuses[i] != RD_OK)
-            ret_statuses[i] = RD_IO_ERROR;
+}
+
+void rd_store_batch_find(struct rd_store *store, const struct rd_key *keys, size_t count,
+                         struct rd_value *ret_values, enum rd_status *ret_statuses)
+{
+    find_all(store, keys, count, ret_values, ret_statuses);
+    blame_file(store, ret_statuses, count);
+}
+
+void rd_store_batch_read(struct rd_store *store, const struct rd_key *keys, size_t count,
+                         struct rd_value *ret_values, enum rd_status *ret_statuses)
+{
+    find_all(store, keys, count, ret_values, ret_statuses);
+    for (size_t i = 0; i < count && store->verify_reads; i++) {
+        struct rd_value *value = &ret_values[i];
+        if (value->pin == NULL || rd_value_verify(value) == RD_OK)
+            continue;
+        ret_statuses[i] = RD_CORRUPT;
+        rd_value_release(value);
+        *value = (struct rd_value){.pin = NULL};
+    }
+    blame_file(store, ret_statuses, count);
 }

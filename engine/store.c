@@ -328,7 +328,7 @@ void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
 static uint64_t payload_bytes(const struct rd_op *op)
 {
     uint64_t bytes = 0;
-    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE;
+    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE || op->kind == RD_OP_TRANSACTION;
     for (size_t i = 0; writes && i < op->entry_count; i++)
         bytes += op->entries[i].crc32_known ? 0 : op->entries[i].payload.len;
     return bytes;
@@ -353,15 +353,19 @@ static bool entry_count_fits(const struct rd_op *op)
 {
     if (op->kind == RD_OP_BATCH_WRITE || op->kind == RD_OP_BATCH_DELETE)
         return op->entry_count == 0 || op->entries != NULL;
-    return op->entries != NULL && op->entry_count == (op->kind == RD_OP_RENAME ? 2 : 1);
+    if (op->kind == RD_OP_TRANSACTION)
+        return op->entry_count == 0 || op->changes != NULL;
+    if (op->kind == RD_OP_SYNC)
+        return op->entry_count == 0;
+    return op->entries != NULL && op->entry_count == (op->kind == RD_OP_RENAME || op->kind == RD_OP_COPY ? 2 : 1);
 }
 
 enum rd_status rd_store_admit(struct rd_store *store, struct rd_op *op)
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
-        op->durability == RD_DURABILITY_INTERVAL || op->durability > RD_DURABILITY_NONE ||
-        op->kind > RD_OP_RESERVE || names_reserved_key(op) || (op->kind == RD_OP_STREAM && op->spool == NULL) ||
-        !entry_count_fits(op))
+        (op->look_count != 0 && op->looks == NULL) || op->durability == RD_DURABILITY_INTERVAL ||
+        op->durability > RD_DURABILITY_NONE || op->kind > RD_OP_RESERVE || names_reserved_key(op) ||
+        (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op))
         return RD_INVALID_ARGUMENT;
     enum rd_status status = check_writable(store);
     if (status != RD_OK)

@@ -103,6 +103,10 @@ void rd_store_record(struct rd_store *store, bool clean);
 /* The writer, and the opener before it: makes the mapping cover `tail` bytes. */
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error) RD_MUST_CHECK;
 
+/* The value of that key whose trailer begins there, which the current mapping covers. The writer. False where
+ * others have changed the file. */
+bool rd_store_pin(struct rd_store *store, uint64_t trailer_offset, uint64_t key_hash, struct rd_value *ret_value);
+
 /* Fills the index with the live entries of the chain that ends at `tail`; where the store has a checkpoint, whose
  * index is there already, with those above it. Before the writer starts. */
 enum rd_status rd_store_load(struct rd_store *store, uint64_t tail) RD_MUST_CHECK;

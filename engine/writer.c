@@ -54,7 +54,8 @@ static void complete(struct rd_store *store, struct rd_op *first)
 }
 
 /* What failed a condition, or found no key, did so by what lies before it in the group: where that is not going to
- * land, nobody knows what the operation would have met. Nor where the file cannot be read, and zeros were judged. */
+ * land, nobody knows what the operation would have met. Nor where the file cannot be read, and zeros were judged.
+ */
 static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_status status, int os_errno)
 {
     bool in_doubt = rd_store_faulted_for_writer(store);
@@ -104,6 +105,17 @@ static void publish(struct rd_store *store, struct rd_plan *plan)
     rd_epoch_collect(&store->epoch);
 }
 
+/* What the operation has looked at, now that it lies in the file, whatever replaces it at the same time. */
+static void fill_looks(struct rd_store *store, struct rd_op *op)
+{
+    for (size_t i = 0; i < op->look_count; i++) {
+        uint64_t trailer_offset = op->looks[i].value.offset;
+        op->looks[i].value = (struct rd_value){.pin = NULL};
+        if (op->status == RD_OK && trailer_offset != 0)
+            (void)rd_store_pin(store, trailer_offset, op->looks[i].key.hash, &op->looks[i].value);
+    }
+}
+
 static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_durability synced)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
@@ -112,6 +124,7 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
         op->durability_applied = synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : durability_of(store, op);
         op->durability_interval_ms =
             op->durability_applied == RD_DURABILITY_INTERVAL ? store->durability_interval_ms : 0;
+        fill_looks(store, op);
         if (op->status != RD_OK || step->count == 0)
             continue;
         const struct rd_plan_entry *last = &plan->entries[step->first + step->count - 1];
@@ -155,7 +168,8 @@ static bool group_wants_sync(const struct rd_store *store, const struct rd_plan 
     if (sync_is_overdue(store))
         return true;
     for (uint32_t i = 0; i < plan->step_count; i++)
-        if (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_SYNC)
+        if (plan->steps[i].op->kind == RD_OP_SYNC ||
+            (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_SYNC))
             return true;
     return false;
 }
@@ -246,9 +260,9 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
 }
 
 /* A group that appends nothing is answered too, and not while an answered write waits too long for its sync. */
-static enum rd_status sync_if_overdue(struct rd_store *store, int *ret_errno)
+static enum rd_status sync_if_wanted(struct rd_store *store, const struct rd_plan *plan, int *ret_errno)
 {
-    if (!sync_is_overdue(store))
+    if (!store->writer.unsynced || !group_wants_sync(store, plan))
         return RD_OK;
     *ret_errno = sync_now(store, NULL);
     if (*ret_errno == 0)
@@ -349,7 +363,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     else if (plan->entry_count != 0)
         status = append(store, plan, &synced, &os_errno);
     else
-        status = sync_if_overdue(store, &os_errno);
+        status = sync_if_wanted(store, plan, &os_errno);
     bool retry = (status == RD_NO_SPACE || status == RD_NO_MEMORY) && plan->step_count > 1;
     *ret_status = status;
     if (retry)
