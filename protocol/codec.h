@@ -26,8 +26,11 @@ enum rd_decode {
 };
 
 struct rd_codec {
-    const char *name;      /* "binary", "http" */
+    const char *name;      /* "binary", "http", "redis" */
     bool answers_in_order; /* responses must leave in the order of their requests */
+    bool skips_streams;    /* what is left of a stream that has been answered can be told from requests, so the
+                            * connection may go on */
+    struct rd_slice behind_value; /* constant; what follows the bytes of a response's value; len 0: nothing */
 
     /* Owned by the caller; limits are copied. NULL: no memory. */
     struct rd_decoder *(*create)(const struct rd_limits *limits);
@@ -46,7 +49,7 @@ struct rd_codec {
 
     /* After RD_DECODE_PART: the part, valid until the next decode. A part is at most what was in the input. Where
      * a streamed body turns out malformed, its request gets RD_STREAM_ABORT, whose status and bytes (the message)
-     * say why where they can, and then comes a request that says it too. */
+     * say why where they can, and then comes a request that says it too, or the connection is CLOSED. */
     const struct rd_stream_part *(*part)(const struct rd_decoder *decoder);
 
     /* Appends a part of a stream, but for a chunk's part->bytes, which are to follow at once. NULL: the codec has

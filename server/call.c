@@ -14,6 +14,7 @@
 
 /* What an item of a batch costs beside its bytes: the arrays in the request, the call and the engine. */
 #define ITEM_COST (sizeof(struct rd_message_item) + sizeof(struct rd_entry) + sizeof(struct rd_value) + 64)
+#define LOOK_COST (sizeof(struct rd_message_look) + sizeof(struct rd_look) + 64)
 
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
 {
@@ -25,7 +26,8 @@ struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
     call->conn = conn;
     call->request = request;
     call->op.context = call;
-    call->cost = sizeof *call + request->body_len + request->item_count * ITEM_COST;
+    call->cost =
+        sizeof *call + request->body_len + request->item_count * ITEM_COST + request->look_count * LOOK_COST;
     return call;
 }
 
@@ -33,6 +35,8 @@ void rd_call_destroy(struct rd_call *call)
 {
     rd_value_release(&call->value);
     rd_values_release(call->values, call->value_count);
+    for (size_t i = 0; i < call->look_count; i++)
+        rd_value_release(&call->looks[i].value);
     for (size_t i = 0; i < call->listed_count; i++)
         rd_hosted_unref(call->listed[i]);
     free(call->listed);

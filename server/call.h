@@ -65,6 +65,8 @@ struct rd_call {
     void *memory;                   /* owned; arrays of a batch or listing */
     struct rd_value *values;        /* owned pins, inside memory */
     size_t value_count;
+    struct rd_look *looks; /* inside memory; of a transaction, with their pins */
+    size_t look_count;
     struct rd_hosted **listed; /* owned references, borrowed by a listing */
     size_t listed_count;
     unsigned tries;        /* of a rename */

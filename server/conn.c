@@ -2,8 +2,10 @@
  *
  * conn.c - a connection from its opening to its end.
  */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +20,36 @@
 #define LINGER_MS 1000u
 
 /* ---- small things ----------------------------------------------------------------------------------------- */
+
+/* "" where the socket has no such address. */
+static void address_text(const struct rd_conn *conn, bool of_peer, char *to, size_t to_size)
+{
+    struct sockaddr_storage storage;
+    int len = sizeof storage;
+    char host[INET6_ADDRSTRLEN];
+    to[0] = '\0';
+    if (conn->uv.handle.type != UV_TCP)
+        return;
+    struct sockaddr *address = (struct sockaddr *)&storage;
+    int status = of_peer ? uv_tcp_getpeername(&conn->uv.tcp, address, &len)
+                         : uv_tcp_getsockname(&conn->uv.tcp, address, &len);
+    if (status != 0 || uv_ip_name(address, host, sizeof host) != 0)
+        return;
+    bool v6 = storage.ss_family == AF_INET6;
+    in_port_t port =
+        v6 ? ((struct sockaddr_in6 *)&storage)->sin6_port : ((struct sockaddr_in *)&storage)->sin_port;
+    snprintf(to, to_size, v6 ? "[%s]:%u" : "%s:%u", host, (unsigned)ntohs(port));
+}
+
+void rd_conn_describe(const struct rd_conn *conn, struct rd_response_server *ret_server)
+{
+    ret_server->connection_id = conn->serial;
+    ret_server->connection_s = (uv_now(&conn->loop->uv) - conn->opened_ms) / 1000;
+    address_text(conn, true, ret_server->peer, sizeof ret_server->peer);
+    address_text(conn, false, ret_server->local, sizeof ret_server->local);
+    const char *colon = strrchr(ret_server->local, ':');
+    ret_server->port = colon != NULL ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
+}
 
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn)
 {
@@ -190,6 +222,8 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
         return;
     }
     conn->loop = loop;
+    conn->serial = atomic_fetch_add(&loop->process->connection_serial, 1) + 1;
+    conn->opened_ms = uv_now(&loop->uv);
     loop->conn_count++;
     conn->next = loop->conns;
     if (loop->conns != NULL)

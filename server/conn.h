@@ -64,7 +64,7 @@ bool rd_conn_uploads_are_full(const struct rd_conn *conn);
 bool rd_conn_downloads_are_full(const struct rd_conn *conn);
 
 /* For upload.c: an upload begins; it has had its last part or has failed (`whole` tells whether all of its parts
- * came: where they did not and the protocol cannot tell them from requests, the connection ends after the answer);
+ * came: where they did not and the codec does not skip the rest, the connection ends after the answer);
  * so many of its bytes are safe, so the peer may send as many more. */
 void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call);
 void rd_conn_upload_over(struct rd_conn *conn, struct rd_call *call, bool whole);
@@ -84,6 +84,9 @@ bool rd_conn_is_left(const struct rd_conn *conn);
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn);
 struct rd_lane **rd_conn_lanes(struct rd_conn *conn);
 struct rd_conn *rd_conn_next(const struct rd_conn *conn);
+
+/* Fills in what is known of the connection itself. */
+void rd_conn_describe(const struct rd_conn *conn, struct rd_response_server *ret_server);
 
 /* For the loop's list of connections that are to be flushed. */
 struct rd_conn *rd_conn_take_dirty(struct rd_conn **list);

@@ -66,6 +66,15 @@ static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_
     return !bytes->failed;
 }
 
+/* What the codec wants to stand behind a value, and the end of the answer. */
+static bool close_value(struct rd_conn *conn)
+{
+    struct rd_buffer *bytes = &conn->out.filling.bytes;
+    rd_buffer_append_slice(bytes, conn->codec->behind_value);
+    rd_outbox_commit(&conn->out);
+    return !bytes->failed;
+}
+
 static bool encode(struct rd_conn *conn, struct rd_call *call)
 {
     size_t value_len;
@@ -79,7 +88,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         if (!rd_outbox_append_value(&conn->out, &call->value, call->hosted, call->verify_while_sending))
             return false;
         call->hosted = NULL;
-        return true;
+        return close_value(conn);
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
     if (call->request->opcode == RD_OPCODE_READ_STREAM && call->response.status == RD_OK &&
@@ -88,6 +97,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
     if (conn->state != RD_CONN_OPEN)
         rd_conn_end_credit(conn);
     rd_buffer_append(bytes, call->response.value.data, value_len);
+    if (value_len != 0)
+        return close_value(conn);
     rd_outbox_commit(&conn->out);
     return !bytes->failed;
 }

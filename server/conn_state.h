@@ -27,6 +27,8 @@ struct rd_conn {
     } uv;
     struct rd_loop *loop;        /* borrows */
     struct rd_conn *prev, *next; /* of the loop's */
+    uint64_t serial;             /* that no other connection of the process has or had */
+    uint64_t opened_ms;          /* uv_now */
     struct rd_conn *dirty_next;
     bool dirty; /* in the loop's list of connections to flush */
 

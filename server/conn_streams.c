@@ -48,7 +48,7 @@ void rd_conn_forget_upload(struct rd_conn *conn, struct rd_call *call)
 void rd_conn_upload_over(struct rd_conn *conn, struct rd_call *call, bool whole)
 {
     rd_conn_forget_upload(conn, call);
-    if (!whole && conn->codec->answers_in_order) {
+    if (!whole && conn->codec->answers_in_order && !conn->codec->skips_streams) {
         call->request->close_after = true;
         rd_conn_end_input(conn);
     }

@@ -27,6 +27,7 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_READY] = {RD_CALL_FREE, false, false, false, rd_run_ready},
     [RD_OPCODE_CONTINUE] = {RD_CALL_FREE, false, false, false, rd_call_finish},
     [RD_OPCODE_STORES] = {RD_CALL_FREE, false, false, false, rd_run_stores},
+    [RD_OPCODE_SERVER] = {RD_CALL_FREE, false, false, false, rd_run_server},
 
     [RD_OPCODE_RENAME] = {RD_CALL_EXCLUSIVE, true, false, true, rd_run_rename},
     [RD_OPCODE_COPY] = {RD_CALL_BARRIER, true, false, false, rd_run_copy},
@@ -36,6 +37,8 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_DELETE] = {RD_CALL_WRITE, true, false, true, rd_run_delete},
     [RD_OPCODE_BATCH_WRITE] = {RD_CALL_WRITE, false, true, true, rd_run_batch_write},
     [RD_OPCODE_BATCH_DELETE] = {RD_CALL_WRITE, false, true, true, rd_run_batch_delete},
+    [RD_OPCODE_TRANSACTION] = {RD_CALL_WRITE, false, true, true, rd_run_transaction},
+    [RD_OPCODE_SYNC] = {RD_CALL_WRITE, false, false, true, rd_run_sync},
 
     [RD_OPCODE_READ] = {RD_CALL_READ, true, false, true, rd_run_read},
     [RD_OPCODE_READ_STREAM] = {RD_CALL_READ, true, false, true, rd_run_read},
@@ -44,6 +47,7 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_LAST] = {RD_CALL_READ, false, false, true, rd_run_last},
     [RD_OPCODE_BATCH_READ] = {RD_CALL_READ, false, true, true, rd_run_batch_read},
     [RD_OPCODE_ITERATE] = {RD_CALL_READ, false, false, true, rd_run_iterate},
+    [RD_OPCODE_WATCH] = {RD_CALL_READ, false, false, false, rd_run_watch},
     [RD_OPCODE_INFO] = {RD_CALL_READ, false, false, false, rd_run_info},
 
     [RD_OPCODE_CREATE] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_create},
@@ -77,6 +81,9 @@ static const char *key_fault(const struct rd_call *call, const struct handler *h
     for (size_t i = 0; i < request->item_count; i++)
         if (request->items[i].key.bytes.len > limits->key_len_max)
             return "a key of the batch is longer than this server takes";
+    for (size_t i = 0; i < request->look_count; i++)
+        if (request->looks[i].key.bytes.len > limits->key_len_max)
+            return "a key of the transaction is longer than this server takes";
     return NULL;
 }
 
@@ -120,6 +127,63 @@ enum rd_status rd_dispatch_use_store(struct rd_call *call, struct rd_error *ret_
     return rd_lane_use(lane, rd_call_stores(call), &call->hosted, ret_error);
 }
 
+/* ---- stores that are made when they are first written ------------------------------------------------------ */
+
+static struct rd_slice created_name(const struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    bool of_target = request->opcode == RD_OPCODE_COPY || request->opcode == RD_OPCODE_TRANSFER;
+    return rd_terms_store_name(of_target ? request->target_store : request->store);
+}
+
+/* On a pool thread. */
+static void make_store(struct rd_call *call)
+{
+    call->error.status = rd_stores_ensure(rd_call_stores(call), created_name(call), &call->error);
+}
+
+bool rd_dispatch_should_make(const struct rd_call *call, enum rd_status status)
+{
+    if (!call->request->creates_store || (status != RD_STORE_NOT_FOUND && status != RD_UNAVAILABLE))
+        return false;
+    struct rd_hosted *hosted = rd_stores_find(rd_call_stores(call), created_name(call));
+    bool makes = hosted == NULL || atomic_load(&hosted->state) == RD_HOSTED_CREATING;
+    rd_hosted_unref(hosted);
+    return makes;
+}
+
+bool rd_dispatch_make_store(struct rd_call *call, void (*on_made)(struct rd_call *call))
+{
+    return rd_call_start_work(call, make_store, on_made);
+}
+
+/* Its lane is held, so that what was sent behind it does not come before it. */
+static void run_after_making(struct rd_call *call)
+{
+    struct rd_conn *conn = call->conn;
+    struct rd_lane *lane = call->lane;
+    rd_conn_keep(conn);
+    enum rd_status status = call->error.status;
+    if (status == RD_OK)
+        status = rd_lane_use(lane, rd_call_stores(call), &call->hosted, &call->error);
+    if (status == RD_OK)
+        handler_of(call->request->opcode)->run(call);
+    else
+        rd_call_fail_error(call, status, &call->error);
+    rd_lane_resume(lane);
+    rd_conn_let_go(conn);
+}
+
+static void make_store_and_run(struct rd_call *call)
+{
+    struct rd_lane *lane = call->lane;
+    rd_lane_hold(lane);
+    if (!rd_dispatch_make_store(call, run_after_making))
+        rd_lane_resume(lane);
+}
+
+/* ---- the way ----------------------------------------------------------------------------------------------- */
+
 void rd_dispatch_call(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
@@ -148,6 +212,10 @@ void rd_dispatch_run(struct rd_call *call)
     if (handler->needs_store) {
         struct rd_error error = {.status = RD_OK};
         enum rd_status status = rd_lane_use(call->lane, rd_call_stores(call), &call->hosted, &error);
+        if (status != RD_OK && rd_dispatch_should_make(call, status)) {
+            make_store_and_run(call);
+            return;
+        }
         if (status != RD_OK) {
             rd_call_fail_error(call, status, &error);
             return;

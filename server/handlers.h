@@ -14,6 +14,7 @@
 void rd_run_hello(struct rd_call *call);
 void rd_run_ready(struct rd_call *call);
 void rd_run_stores(struct rd_call *call);
+void rd_run_server(struct rd_call *call);
 void rd_run_info(struct rd_call *call);
 void rd_run_create(struct rd_call *call);
 void rd_run_drop(struct rd_call *call);
@@ -24,6 +25,12 @@ void rd_run_write(struct rd_call *call);
 void rd_run_delete(struct rd_call *call);
 void rd_run_batch_write(struct rd_call *call);
 void rd_run_batch_delete(struct rd_call *call);
+
+void rd_run_sync(struct rd_call *call);
+
+/* handlers_transaction.c */
+void rd_run_transaction(struct rd_call *call);
+void rd_run_watch(struct rd_call *call);
 
 /* handlers_read.c */
 void rd_run_read(struct rd_call *call);
@@ -60,5 +67,9 @@ void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
  * RD_OFFSET_UNKNOWN) or RD_IO_ERROR. */
 #define RD_OFFSET_UNKNOWN UINT64_MAX
 void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset);
+
+/* Whether a value that was found, and of which response->partial tells if it is a part, is what was written.
+ * False: the call has been answered. */
+bool rd_handler_verify(struct rd_call *call);
 
 #endif

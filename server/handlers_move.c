@@ -3,8 +3,8 @@
  * handlers_move.c - rename, copy, transfer: sequences of the engine's operations, none of which waits for another
  * store or for a loop.
  *
- *   rename     (a long value: verify, put it ahead) -> one atomic append
- *   copy       verify, put it ahead -> append to the target
+ *   rename     (a long value: verify, put it ahead) -> one atomic append; so is a copy within one store
+ *   copy       (make the target) -> verify, put it ahead -> append to the target
  *   transfer   the same, always synced -> delete the version that was copied from the source
  *
  * Verifying and putting ahead a long value is a pool thread's work.
@@ -17,12 +17,13 @@
 #include <string.h>
 
 #include "server/conn.h"
+#include "server/dispatch.h"
 #include "server/loop.h"
 #include "server/stores.h"
 #include "server/terms.h"
 
 #define VERIFY_HERE_MAX (256u << 10) /* longer values are verified on a pool thread */
-#define RENAME_TRIES    4u           /* of a value that is replaced while it is being verified */
+#define MOVE_TRIES      16u          /* of a value that is replaced while it is being verified */
 
 /* On a pool thread: verifies the value and, where it is long, puts it ahead in the store it goes to. */
 static void prepare(struct rd_call *call)
@@ -33,25 +34,40 @@ static void prepare(struct rd_call *call)
         call->placement = rd_store_place(goes_to->store, call->value.payload);
 }
 
-/* ---- rename ----------------------------------------------------------------------------------------------- */
+/* ---- within one store ------------------------------------------------------------------------------------- */
 
-static void find_to_rename(struct rd_call *call);
+static void find_to_move(struct rd_call *call);
 
-static void complete_rename(struct rd_call *call)
+/* Whether the operation failed only because the version that was verified is no longer there. */
+static bool is_outdated(struct rd_call *call)
 {
-    bool replaced_meanwhile = call->op.status == RD_PRECONDITION_FAILED && call->op.source_verified &&
-                              call->request->condition.kind != RD_MESSAGE_IF_VERSION &&
-                              call->request->target_condition.kind == RD_MESSAGE_IF_ANYTHING;
+    struct rd_value now;
+    if (call->op.status != RD_PRECONDITION_FAILED || !call->op.source_verified ||
+        call->request->condition.kind == RD_MESSAGE_IF_VERSION)
+        return false;
+    if (rd_store_find(call->hosted->store, call->entries[0].key, &now) != RD_OK)
+        return true; /* and so the answer will be another one */
+    bool same = now.offset == call->op.condition.offset && now.crc32 == call->op.condition.crc32;
+    rd_value_release(&now);
+    return !same;
+}
+
+static void complete_move(struct rd_call *call)
+{
+    bool outdated = is_outdated(call);
     rd_placement_destroy(call->placement);
     call->placement = NULL;
     rd_value_release(&call->value);
-    if (replaced_meanwhile && ++call->tries < RENAME_TRIES)
-        find_to_rename(call);
-    else
+    if (!outdated)
         rd_handler_complete_write(call);
+    else if (++call->tries < MOVE_TRIES)
+        find_to_move(call);
+    else
+        rd_call_fail(call, RD_CONFLICT, "store '%s': the value is replaced faster than it can be verified",
+                     call->hosted->name);
 }
 
-static void submit_rename(struct rd_call *call)
+static void submit_move(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     if (call->error.status != RD_OK) {
@@ -59,7 +75,7 @@ static void submit_rename(struct rd_call *call)
         return;
     }
     struct rd_op *op = &call->op;
-    op->kind = RD_OP_RENAME;
+    op->kind = request->opcode == RD_OPCODE_RENAME ? RD_OP_RENAME : RD_OP_COPY;
     op->durability = rd_terms_durability(request->durability);
     op->condition = rd_terms_condition(&request->condition);
     op->target_condition = rd_terms_condition(&request->target_condition);
@@ -73,11 +89,11 @@ static void submit_rename(struct rd_call *call)
     op->placement = call->placement;
     op->entries = call->entries;
     op->entry_count = 2;
-    rd_handler_submit(call, call->hosted, complete_rename);
+    rd_handler_submit(call, call->hosted, complete_move);
 }
 
 /* A short value, a missing one, or one that does not meet the condition is the writer's to judge. */
-static void find_to_rename(struct rd_call *call)
+static void find_to_move(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     call->error.status = RD_OK;
@@ -85,15 +101,15 @@ static void find_to_rename(struct rd_call *call)
     bool verified_here = status == RD_OK && call->value.payload.len > VERIFY_HERE_MAX &&
                          rd_terms_condition_holds(&request->condition, &call->value);
     if (verified_here) {
-        rd_call_start_work(call, prepare, submit_rename);
+        rd_call_start_work(call, prepare, submit_move);
         return;
     }
     if (status == RD_OK)
         rd_value_release(&call->value);
-    submit_rename(call);
+    submit_move(call);
 }
 
-void rd_run_rename(struct rd_call *call)
+static void move_within(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     call->entries[0] = (struct rd_entry){.key = rd_terms_key(&request->key)};
@@ -102,33 +118,30 @@ void rd_run_rename(struct rd_call *call)
         rd_call_fail(call, RD_CONFLICT, "a key cannot be renamed to itself");
         return;
     }
-    find_to_rename(call);
+    find_to_move(call);
+}
+
+void rd_run_rename(struct rd_call *call)
+{
+    move_within(call);
 }
 
 /* ---- copy and transfer ------------------------------------------------------------------------------------ */
 
-/* Uses of both stores. False: the call has been answered. */
-static bool use_stores(struct rd_call *call)
+/* A use of the store of that name. */
+static enum rd_status use_store(const struct rd_call *call, struct rd_slice name, struct rd_hosted **ret_hosted,
+                                struct rd_error *ret_error)
 {
-    const struct rd_request *request = call->request;
-    struct rd_slice names[2] = {rd_terms_store_name(request->store), rd_terms_store_name(request->target_store)};
-    struct rd_hosted **uses[2] = {&call->hosted, &call->target};
-    for (int i = 0; i < 2; i++) {
-        struct rd_error error = {.status = RD_OK};
-        struct rd_hosted *hosted = rd_stores_find(rd_call_stores(call), names[i]);
-        enum rd_status status = hosted != NULL
-                                    ? rd_hosted_use(hosted, &error)
-                                    : rd_error_set(&error, RD_STORE_NOT_FOUND, 0, "there is no store '%.*s'",
-                                                   (int)names[i].len, (const char *)names[i].data);
-        if (status == RD_OK)
-            *uses[i] = hosted; /* a use keeps the store; a reference keeps the struct that the use is in */
-        rd_hosted_unref(hosted);
-        if (status != RD_OK) {
-            rd_call_fail_error(call, status, &error);
-            return false;
-        }
-    }
-    return true;
+    name = rd_terms_store_name(name);
+    struct rd_hosted *hosted = rd_stores_find(rd_call_stores(call), name);
+    if (hosted == NULL)
+        return rd_error_set(ret_error, RD_STORE_NOT_FOUND, 0, "there is no store '%.*s'", (int)name.len,
+                            (const char *)name.data);
+    enum rd_status status = rd_hosted_use(hosted, ret_error);
+    if (status == RD_OK)
+        *ret_hosted = hosted; /* a use keeps the store; a reference keeps the struct that the use is in */
+    rd_hosted_unref(hosted);
+    return status;
 }
 
 static void complete_tombstone(struct rd_call *call)
@@ -165,7 +178,6 @@ static void complete_append(struct rd_call *call)
     struct rd_condition unchanged = {
         .kind = RD_IF_VERSION, .offset = call->value.offset, .crc32 = call->value.crc32};
     rd_value_release(&call->value);
-    call->entries[0].payload = rd_slice(NULL, 0);
     *op = (struct rd_op){
         .kind = RD_OP_DELETE, .condition = unchanged, .entries = call->entries, .entry_count = 1, .context = call};
     rd_handler_submit(call, call->hosted, complete_tombstone);
@@ -177,37 +189,78 @@ static void append_to_target(struct rd_call *call)
         rd_handler_fail_read(call, call->error.status, call->value.offset);
         return;
     }
-    call->entries[0].payload = call->value.payload;
-    call->entries[0].crc32_known = true;
-    call->entries[0].crc32 = call->value.crc32;
+    call->entries[1].payload = call->value.payload;
+    call->entries[1].crc32_known = true;
+    call->entries[1].crc32 = call->value.crc32;
     struct rd_op *op = &call->op;
     op->kind = RD_OP_WRITE;
     op->durability = call->request->opcode == RD_OPCODE_TRANSFER ? RD_DURABILITY_SYNC
                                                                  : rd_terms_durability(call->request->durability);
+    op->condition = rd_terms_condition(&call->request->target_condition);
     op->placement = call->placement;
-    op->entries = call->entries;
+    op->entries = &call->entries[1];
     op->entry_count = 1;
     rd_handler_submit(call, call->target, complete_append);
 }
 
+/* The value is found and the target in use. */
+static void copy_value(struct rd_call *call)
+{
+    if (call->value.payload.len > VERIFY_HERE_MAX) {
+        rd_call_start_work(call, prepare, append_to_target);
+        return;
+    }
+    call->error.status = rd_value_verify(&call->value);
+    append_to_target(call);
+}
+
+static void use_target(struct rd_call *call);
+
+static void after_making(struct rd_call *call)
+{
+    if (call->error.status == RD_OK)
+        use_target(call);
+    else
+        rd_call_fail_error(call, call->error.status, &call->error);
+}
+
+static void use_target(struct rd_call *call)
+{
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = use_store(call, call->request->target_store, &call->target, &error);
+    if (status == RD_OK)
+        copy_value(call);
+    else if (rd_dispatch_should_make(call, status) && call->tries++ == 0)
+        (void)rd_dispatch_make_store(call, after_making);
+    else
+        rd_call_fail_error(call, status, &error);
+}
+
 static void run_copy(struct rd_call *call)
 {
-    if (!use_stores(call))
-        return;
-    if (call->hosted == call->target) {
-        rd_call_fail(call, RD_CONFLICT, "source and target are the same store, '%s'", call->hosted->name);
+    const struct rd_request *request = call->request;
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = use_store(call, request->store, &call->hosted, &error);
+    if (status != RD_OK) {
+        rd_call_fail_error(call, status, &error);
         return;
     }
-    call->entries[0] = (struct rd_entry){.key = rd_terms_key(&call->request->key)};
-    enum rd_status status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
-    if (status != RD_OK)
+    bool other_key = rd_message_key_is_given(&request->target_key);
+    if (rd_slice_equal(rd_terms_store_name(request->target_store), rd_terms_store_name(request->store))) {
+        if (request->opcode == RD_OPCODE_COPY && other_key)
+            move_within(call);
+        else
+            rd_call_fail(call, RD_CONFLICT, "source and target are the same store, '%s'", call->hosted->name);
+        return;
+    }
+    struct rd_key source = rd_terms_key(&request->key);
+    call->entries[0] = (struct rd_entry){.key = source};
+    call->entries[1] = (struct rd_entry){.key = other_key ? rd_terms_key(&request->target_key) : source};
+    status = rd_store_find(call->hosted->store, source, &call->value);
+    if (status == RD_OK)
+        use_target(call);
+    else
         rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
-    else if (call->value.payload.len > VERIFY_HERE_MAX)
-        rd_call_start_work(call, prepare, append_to_target);
-    else {
-        call->error.status = rd_value_verify(&call->value);
-        append_to_target(call);
-    }
 }
 
 void rd_run_copy(struct rd_call *call)

@@ -4,6 +4,7 @@
  */
 #include "server/handlers.h"
 
+#include "protocol/guards.h"
 #include "server/conn.h"
 #include "server/stores.h"
 #include "server/terms.h"
@@ -72,7 +73,7 @@ static bool cut_range(struct rd_call *call)
 }
 
 /* A part of a value cannot be verified; a long one is verified while it is sent. */
-static bool verifies(struct rd_call *call)
+bool rd_handler_verify(struct rd_call *call)
 {
     const struct rd_response *response = &call->response;
     enum rd_status status = RD_OK;
@@ -99,7 +100,7 @@ void rd_run_read(struct rd_call *call)
     if (!find(call))
         return;
     rd_terms_describe(&call->value, &call->response);
-    if (!cut_range(call) || !verifies(call))
+    if (!cut_range(call) || !rd_handler_verify(call))
         return;
     call->response.value = call->value.payload;
     rd_call_finish(call);
@@ -138,7 +139,8 @@ void rd_run_last(struct rd_call *call)
     rd_call_finish(call);
 }
 
-/* The arrays of one batch read, in one piece of memory. */
+/* The arrays of one batch read, in one piece of memory; behind the keys that are asked for come those of guards.
+ */
 struct batch_read {
     struct rd_value value;
     struct rd_response_item item;
@@ -146,9 +148,53 @@ struct batch_read {
     enum rd_status status;
 };
 
+static size_t guard_count(const struct rd_request *request)
+{
+    return request->guards != NULL ? request->guards->count : 0;
+}
+
+static bool guard_holds(const struct rd_guard *guard, enum rd_status status, const struct rd_value *value)
+{
+    bool absent = guard->condition.kind == RD_MESSAGE_IF_ABSENT;
+    if (!guard->known || absent != (status == RD_KEY_NOT_FOUND))
+        return false;
+    return absent || (status == RD_OK && rd_terms_condition_holds(&guard->condition, value));
+}
+
+/* False: the call has been answered. */
+static bool guards_hold(struct rd_call *call, const struct rd_value *values, const enum rd_status *statuses)
+{
+    const struct rd_request *request = call->request;
+    for (size_t i = 0; i < guard_count(request); i++) {
+        size_t at = request->item_count + i;
+        if (guard_holds(&request->guards->list[i], statuses[at], &values[at]))
+            continue;
+        rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s': a key is not as the request wants it",
+                     call->hosted->name);
+        return false;
+    }
+    return true;
+}
+
+/* What the look found of one key. */
+static void fill_item(const struct rd_request *request, const struct rd_value *value, enum rd_status status,
+                      uint64_t key_hash, struct rd_response_item *ret_item)
+{
+    if (status == RD_OK && !request->keys_only)
+        status = rd_value_verify(value);
+    *ret_item = (struct rd_response_item){.status = status, .key_hash = key_hash};
+    if (status != RD_OK)
+        return;
+    ret_item->offset = value->offset;
+    ret_item->len = value->payload.len;
+    ret_item->crc32 = value->crc32;
+    ret_item->value = value->payload;
+}
+
 void rd_run_batch_read(struct rd_call *call)
 {
-    size_t count = call->request->item_count;
+    const struct rd_request *request = call->request;
+    size_t count = request->item_count + guard_count(request);
     struct rd_value *values = rd_call_allocate(call, count, sizeof(struct batch_read));
     if (values == NULL) {
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
@@ -158,26 +204,23 @@ void rd_run_batch_read(struct rd_call *call)
     struct rd_key *keys = (struct rd_key *)(items + count);
     enum rd_status *statuses = (enum rd_status *)(keys + count);
     for (size_t i = 0; i < count; i++)
-        keys[i] = rd_terms_key(&call->request->items[i].key);
+        keys[i] = i < request->item_count ? rd_terms_key(&request->items[i].key)
+                                          : rd_key_of_bytes(request->guards->list[i - request->item_count].key);
 
-    rd_store_batch_read(call->hosted->store, keys, count, values, statuses);
+    rd_store_batch_find(call->hosted->store, keys, count, values, statuses);
     call->values = values;
     call->value_count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (statuses[i] == RD_IO_ERROR) {
+    if (!guards_hold(call, values, statuses))
+        return;
+    for (size_t i = 0; i < request->item_count; i++) {
+        fill_item(request, &values[i], statuses[i], keys[i].hash, &items[i]);
+        if (items[i].status == RD_IO_ERROR) {
             rd_handler_fail_read(call, RD_IO_ERROR, RD_OFFSET_UNKNOWN);
             return;
         }
-        items[i] = (struct rd_response_item){.status = statuses[i], .key_hash = keys[i].hash};
-        if (statuses[i] != RD_OK)
-            continue;
-        items[i].offset = values[i].offset;
-        items[i].len = values[i].payload.len;
-        items[i].crc32 = values[i].crc32;
-        items[i].value = values[i].payload;
     }
     call->response.items = items;
-    call->response.item_count = count;
+    call->response.item_count = request->item_count;
     rd_call_finish(call);
 }
 

@@ -5,6 +5,8 @@
 #include "server/handlers.h"
 
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "server/conn.h"
 #include "server/lane.h"
@@ -36,6 +38,7 @@ struct described {
     struct rd_store_info info;
     char reason[RD_HOSTED_REASON_SIZE];
 };
+#define ROW_SIZE (sizeof(struct rd_response_store) + sizeof(struct described))
 
 static void describe_store(struct rd_hosted *hosted, struct rd_response_store *row, struct described *described)
 {
@@ -62,18 +65,25 @@ static void describe_store(struct rd_hosted *hosted, struct rd_response_store *r
     row->batch_marker = info->batch_marker;
 }
 
-static void answer_with_stores(struct rd_call *call, struct rd_hosted *const *list, size_t count)
+/* memory has room for count rows of a listing. */
+static void list_stores(struct rd_call *call, void *memory, struct rd_hosted *const *list, size_t count)
 {
-    struct rd_response_store *rows = rd_call_allocate(call, count, sizeof *rows + sizeof(struct described));
-    if (rows == NULL) {
-        rd_call_fail(call, RD_NO_MEMORY, "no memory for the listing");
-        return;
-    }
+    struct rd_response_store *rows = memory;
     struct described *described = (struct described *)(rows + count);
     for (size_t i = 0; i < count; i++)
         describe_store(list[i], &rows[i], &described[i]);
     call->response.stores = rows;
     call->response.store_count = count;
+}
+
+static void answer_with_stores(struct rd_call *call, struct rd_hosted *const *list, size_t count)
+{
+    void *rows = rd_call_allocate(call, count, ROW_SIZE);
+    if (rows == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the listing");
+        return;
+    }
+    list_stores(call, rows, list, count);
     rd_call_finish(call);
 }
 
@@ -84,6 +94,40 @@ void rd_run_stores(struct rd_call *call)
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the listing");
     else
         answer_with_stores(call, call->listed, call->listed_count);
+}
+
+static void describe_server(struct rd_call *call, struct rd_response_server *ret_server)
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *ret_server = (struct rd_response_server){
+        .now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
+        .started_s = loop->process->started_s,
+        .saved_s = atomic_load(&loop->process->saved_s),
+        .connections = atomic_load(loop->connection_count),
+        .connections_max = loop->connections_max,
+        .process_id = getpid(),
+    };
+    rd_conn_describe(call->conn, ret_server);
+}
+
+void rd_run_server(struct rd_call *call)
+{
+    bool with_stores = call->request->with_stores;
+    if (with_stores)
+        call->listed = rd_stores_list(rd_call_stores(call), &call->listed_count);
+    struct rd_response_server *server = NULL;
+    if (!with_stores || call->listed != NULL)
+        server = rd_call_allocate(call, 1, sizeof *server + call->listed_count * ROW_SIZE);
+    if (server == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the answer");
+        return;
+    }
+    describe_server(call, server);
+    call->response.server = server;
+    list_stores(call, server + 1, call->listed, call->listed_count);
+    rd_call_finish(call);
 }
 
 static void fail_no_store(struct rd_call *call)

@@ -5,6 +5,7 @@
 #include "server/handlers.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "server/conn.h"
 #include "server/loop.h"
@@ -38,7 +39,7 @@ void rd_handler_complete_write(struct rd_call *call)
     struct rd_response *response = &call->response;
     response->offset = op->offset;
     response->tail = op->tail;
-    response->key_hash = call->entries[op->kind == RD_OP_RENAME ? 1 : 0].key.hash;
+    response->key_hash = call->entries[op->kind == RD_OP_RENAME || op->kind == RD_OP_COPY ? 1 : 0].key.hash;
     response->count = op->count;
     response->crc32 = op->crc32;
     response->found = op->count != 0;
@@ -75,6 +76,21 @@ static void submit(struct rd_call *call, enum rd_op_kind kind, const struct rd_e
     op->entries = entries;
     op->entry_count = count;
     rd_handler_submit(call, call->hosted, rd_handler_complete_write);
+}
+
+static void complete_sync(struct rd_call *call)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (call->op.status == RD_OK)
+        atomic_store(&rd_conn_loop(call->conn)->process->saved_s, (uint64_t)now.tv_sec);
+    rd_handler_complete_write(call);
+}
+
+void rd_run_sync(struct rd_call *call)
+{
+    call->op.kind = RD_OP_SYNC;
+    rd_handler_submit(call, call->hosted, complete_sync);
 }
 
 void rd_run_write(struct rd_call *call)

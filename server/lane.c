@@ -61,7 +61,7 @@ void rd_lanes_destroy(struct rd_lane **lanes)
 
 static bool may_run(const struct rd_lane *lane, enum rd_call_mode mode)
 {
-    return !lane->exclusive_running && (mode == RD_CALL_WRITE || lane->writes_running == 0);
+    return !lane->held && !lane->exclusive_running && (mode == RD_CALL_WRITE || lane->writes_running == 0);
 }
 
 static void run(struct rd_lane *lane, struct rd_call *call)
@@ -93,12 +93,8 @@ void rd_lane_enter(struct rd_lane *lane, struct rd_call *call, enum rd_call_mode
 
 /* Calls that finish at once come back here from inside run(): only the outermost goes on with the queue, so that
  * the stack does not grow with the input. */
-void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode)
+static void pump(struct rd_lane *lane)
 {
-    lane->call_count--;
-    lane->writes_running -= mode == RD_CALL_WRITE;
-    if (mode == RD_CALL_EXCLUSIVE)
-        lane->exclusive_running = false;
     if (lane->pumping)
         return;
     lane->pumping = true;
@@ -108,6 +104,26 @@ void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode)
         run(lane, call);
     }
     lane->pumping = false;
+}
+
+void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode)
+{
+    lane->call_count--;
+    lane->writes_running -= mode == RD_CALL_WRITE;
+    if (mode == RD_CALL_EXCLUSIVE)
+        lane->exclusive_running = false;
+    pump(lane);
+}
+
+void rd_lane_hold(struct rd_lane *lane)
+{
+    lane->held = true;
+}
+
+void rd_lane_resume(struct rd_lane *lane)
+{
+    lane->held = false;
+    pump(lane);
 }
 
 void rd_lane_forget_waiting(struct rd_lane *lane)

@@ -25,7 +25,8 @@ struct rd_lane {
     unsigned call_count; /* waiting and running */
     unsigned writes_running;
     bool exclusive_running;
-    bool pumping; /* rd_lane_leave is at work further up the stack */
+    bool held;    /* nothing runs: the store is being made */
+    bool pumping; /* the queue is being worked off further up the stack */
     size_t name_len;
     char name[RD_STORE_NAME_LEN_MAX];
 };
@@ -38,6 +39,10 @@ void rd_lanes_destroy(struct rd_lane **lanes);
 
 /* Runs the NEW call now (rd_dispatch_run), or later when its turn comes. */
 void rd_lane_enter(struct rd_lane *lane, struct rd_call *call, enum rd_call_mode mode);
+
+/* A running call has others wait, whatever they are, until the lane is resumed. */
+void rd_lane_hold(struct rd_lane *lane);
+void rd_lane_resume(struct rd_lane *lane);
 
 /* A running call has finished: runs what may run now. */
 void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode);

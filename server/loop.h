@@ -32,6 +32,13 @@ struct rd_accepted {
     const struct rd_codec *codec; /* NULL: the first byte tells */
 };
 
+/* What all loops share beside the stores. */
+struct rd_process {
+    atomic_uint_fast64_t connection_serial; /* of the connection that was opened last */
+    atomic_uint_fast64_t saved_s;           /* since 1970: the last sync that was asked for; at first the start */
+    uint64_t started_s;                     /* since 1970; never changes */
+};
+
 struct rd_loop {
     uv_loop_t uv;
     unsigned index;
@@ -39,6 +46,7 @@ struct rd_loop {
     struct rd_limits limits;
     atomic_uint *connection_count; /* borrows; of all loops */
     unsigned connections_max;      /* of all loops */
+    struct rd_process *process;    /* borrows */
     uint64_t stall_ms;             /* after so long without progress a request or an answer is given up */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
@@ -71,8 +79,8 @@ struct rd_loop {
     atomic_bool stop_requested; /* any thread */
 };
 
-/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max, on_signal and
- * alive_ms in an otherwise zeroed struct, which stays where it is. */
+/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max, process,
+ * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

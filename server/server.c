@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -37,6 +38,7 @@ struct server {
     uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
     unsigned threads_started;       /* loops that run on a thread of their own */
     atomic_uint connection_count;   /* any loop */
+    struct rd_process process;      /* any loop */
     struct endpoint binary;
     struct endpoint http;
     struct endpoint unix_socket;
@@ -168,6 +170,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->stores = server->stores;
         loop->limits = RD_LIMITS_DEFAULT;
         loop->connection_count = &server->connection_count;
+        loop->process = &server->process;
         loop->connections_max = CONNECTIONS_MAX;
         loop->stall_ms = server->config->stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
@@ -308,7 +311,8 @@ static void close_all(struct server *server)
 
 int rd_server_run(const struct rd_config *config)
 {
-    struct server server = {.config = config};
+    struct server server = {.config = config, .process.started_s = (uint64_t)time(NULL)};
+    atomic_init(&server.process.saved_s, server.process.started_s);
     struct rd_error error = {.status = RD_OK};
     running = &server;
     prepare_process();

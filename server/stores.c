@@ -18,6 +18,7 @@ struct rd_stores {
     int folder_fd;                      /* never changes */
     struct rd_settings defaults;        /* never changes */
     pthread_mutex_t lock;               /* guards what follows, and every hosted->state against other writers */
+    pthread_cond_t changed;             /* a store is no longer CREATING */
     struct rd_hosted **list;            /* owned, with one reference for each; sorted by name */
     size_t count;
     size_t capacity;
@@ -187,6 +188,7 @@ static void list_remove(struct rd_stores *stores, struct rd_hosted *hosted)
         memmove(stores->list + at, stores->list + at + 1, (stores->count - at) * sizeof *stores->list);
         rd_hosted_unref(hosted);
     }
+    pthread_cond_broadcast(&stores->changed);
     pthread_mutex_unlock(&stores->lock);
 }
 
@@ -194,6 +196,7 @@ static void set_state(struct rd_stores *stores, struct rd_hosted *hosted, enum r
 {
     pthread_mutex_lock(&stores->lock);
     atomic_store(&hosted->state, (int)state);
+    pthread_cond_broadcast(&stores->changed);
     pthread_mutex_unlock(&stores->lock);
 }
 
@@ -306,6 +309,7 @@ enum rd_status rd_stores_open(const char *data_dir, const struct rd_settings *de
     stores->defaults = *defaults;
     stores->folder_fd = -1;
     pthread_mutex_init(&stores->lock, NULL);
+    pthread_cond_init(&stores->changed, NULL);
     snprintf(stores->data_dir, sizeof stores->data_dir, "%s", data_dir);
 
     enum rd_status status = rd_store_files_open_folder(data_dir, &stores->folder_fd, ret_error);
@@ -331,6 +335,7 @@ void rd_stores_close(struct rd_stores *stores)
     free(stores->list);
     if (stores->folder_fd >= 0)
         close(stores->folder_fd);
+    pthread_cond_destroy(&stores->changed);
     pthread_mutex_destroy(&stores->lock);
     free(stores);
 }
@@ -469,6 +474,39 @@ enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, 
     }
     rd_hosted_unref(hosted);
     return status;
+}
+
+/* Waits while the store is being made. False: there is none. */
+static bool await_created(struct rd_stores *stores, const char *name, enum rd_hosted_state *ret_state)
+{
+    bool found;
+    size_t at;
+    pthread_mutex_lock(&stores->lock);
+    while (at = position_of(stores, name, &found), found && state_of(stores->list[at]) == RD_HOSTED_CREATING)
+        pthread_cond_wait(&stores->changed, &stores->lock);
+    if (found)
+        *ret_state = state_of(stores->list[at]);
+    pthread_mutex_unlock(&stores->lock);
+    return found;
+}
+
+enum rd_status rd_stores_ensure(struct rd_stores *stores, struct rd_slice name, struct rd_error *ret_error)
+{
+    static const struct rd_settings as_the_daemon = {.durability = RD_DURABILITY_DEFAULT};
+    char text[RD_STORE_NAME_LEN_MAX + 1];
+    enum rd_hosted_state state;
+    if (!copy_name(name, text))
+        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0,
+                            "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+    if (!await_created(stores, text, &state)) {
+        enum rd_status status = rd_stores_create(stores, name, &as_the_daemon, ret_error);
+        /* A conflict may mean that somebody else was faster. */
+        if (status != RD_CONFLICT || !await_created(stores, text, &state))
+            return status;
+    }
+    if (state == RD_HOSTED_DROPPING)
+        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' is being dropped; try again later", text);
+    return RD_OK;
 }
 
 /* ---- dropping and reopening ------------------------------------------------------------------------------- */

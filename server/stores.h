@@ -90,6 +90,11 @@ bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_STORE_NA
 enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, const struct rd_settings *settings,
                                 struct rd_error *ret_error) RD_MUST_CHECK;
 
+/* Makes a store as the daemon's defaults want it, where there is none, and waits where somebody else is making it.
+ * RD_UNAVAILABLE: it is being dropped. Blocks. */
+enum rd_status rd_stores_ensure(struct rd_stores *stores, struct rd_slice name,
+                                struct rd_error *ret_error) RD_MUST_CHECK;
+
 /* Withdraws a store. From RD_OK on it takes no new use, and `op` is delivered to its sink when the last one ends;
  * the caller holds a reference until the matching finish. now_ms: uv_now. RD_UNAVAILABLE: it is being reopened.
  * RD_CONFLICT: it is being created or dropped. Only a store that serves can be dropped, one that FAILED can be

@@ -16,12 +16,12 @@ struct rd_upload {
     struct rd_spool *spool;    /* owned; the pool thread's while working */
     struct rd_buffer gathered; /* parts that are not on their way to the spool yet */
     struct rd_buffer spooling; /* the pool thread's while working */
-    enum rd_status status;     /* not RD_OK: the upload has failed; the loop's */
+    struct rd_error error;     /* status not RD_OK: the upload has failed; the loop's */
     enum rd_status spooled;    /* of the last spooling; the pool thread's while working */
-    bool working;
-    bool ended;           /* the last part is in: the call is in its lane */
-    bool has_turn;        /* there it is alone, and waits for the pool thread at most */
-    uint64_t progress_ms; /* uv_now */
+    bool working;              /* a pool thread makes the store, or has the spool */
+    bool ended;                /* the last part is in: the call is in its lane */
+    bool has_turn;             /* there it is alone, and waits for the pool thread at most */
+    uint64_t progress_ms;      /* uv_now */
 };
 
 void rd_upload_destroy(struct rd_upload *upload)
@@ -50,21 +50,22 @@ uint64_t rd_upload_progress_ms(const struct rd_call *call)
     return call->upload->progress_ms;
 }
 
-/* No part is taken from here on. While the pool thread has the spool, the answer waits for it. */
-static void fail(struct rd_call *call, enum rd_status status, const char *message)
+/* No part is taken from here on; `whole`: none comes either. While a pool thread is at work the answer waits for
+ * it. */
+static void fail(struct rd_call *call, enum rd_status status, const char *message, bool whole)
 {
-    rd_error_set(&call->error, status, 0, "%s", message);
-    call->upload->status = status;
-    rd_buffer_clear(&call->upload->gathered);
-    rd_conn_upload_over(call->conn, call, call->upload->ended);
-    if (!call->upload->working)
-        rd_call_fail_error(call, status, &call->error);
+    struct rd_upload *upload = call->upload;
+    rd_error_set(&upload->error, status, 0, "%s", message);
+    rd_buffer_clear(&upload->gathered);
+    rd_conn_upload_over(call->conn, call, whole);
+    if (!upload->working)
+        rd_call_fail_error(call, status, &upload->error);
 }
 
 void rd_upload_fail(struct rd_call *call, enum rd_status status, const char *message)
 {
-    if (call->upload->status == RD_OK && !call->upload->ended)
-        fail(call, status, message);
+    if (call->upload->error.status == RD_OK && !call->upload->ended)
+        fail(call, status, message, false);
 }
 
 /* One that waits in its lane may wait there for the very request that waits for its use of the store to end. */
@@ -77,28 +78,42 @@ void rd_upload_withdraw(struct rd_call *call)
     rd_upload_fail(call, RD_UNAVAILABLE, message);
     if (!upload->ended)
         return;
-    if (upload->status == RD_OK)
-        upload->status = rd_error_set(&call->error, RD_UNAVAILABLE, 0, "%s", message);
+    if (upload->error.status == RD_OK)
+        rd_error_set(&upload->error, RD_UNAVAILABLE, 0, "%s", message);
     rd_spool_destroy(upload->spool);
     upload->spool = NULL;
     rd_hosted_unuse(call->hosted);
     call->hosted = NULL;
 }
 
+/* Before there is anything to be kept: the call is answered, and its parts are left over. */
+static void refuse(struct rd_call *call, enum rd_status status, const struct rd_error *error)
+{
+    rd_conn_upload_over(call->conn, call, false);
+    rd_call_fail_error(call, status, error);
+}
+
+static void after_making(struct rd_call *call);
+
 void rd_upload_begin(struct rd_call *call)
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);
     struct rd_error error = {.status = RD_OK};
-    enum rd_status status = rd_conn_uploads_are_full(call->conn)
-                                ? rd_error_set(&error, RD_OVERLOADED, 0, "too many uploads on one connection")
-                                : rd_dispatch_use_store(call, &error);
-    struct rd_upload *upload = status == RD_OK ? calloc(1, sizeof *upload) : NULL;
-    if (status == RD_OK && (upload == NULL || rd_spool_create(call->hosted->store, &upload->spool) != RD_OK))
-        status = rd_error_set(&error, RD_NO_MEMORY, 0, "no memory for the upload");
-    if (status != RD_OK) {
+    if (rd_conn_uploads_are_full(call->conn)) {
+        refuse(call, RD_OVERLOADED, &(struct rd_error){.message = "too many uploads on one connection"});
+        return;
+    }
+    enum rd_status status = rd_dispatch_use_store(call, &error);
+    bool makes = rd_dispatch_should_make(call, status);
+    struct rd_upload *upload = status == RD_OK || makes ? calloc(1, sizeof *upload) : NULL;
+    if (upload != NULL && !makes && rd_spool_create(call->hosted->store, &upload->spool) != RD_OK) {
         free(upload);
-        rd_conn_upload_over(call->conn, call, false);
-        rd_call_fail_error(call, status, &error);
+        upload = NULL;
+    }
+    if (upload == NULL && (status == RD_OK || makes))
+        status = rd_error_set(&error, RD_NO_MEMORY, 0, "no memory for the upload");
+    if (upload == NULL) {
+        refuse(call, status, &error);
         return;
     }
     rd_buffer_init(&upload->gathered, 0);
@@ -107,6 +122,9 @@ void rd_upload_begin(struct rd_call *call)
     call->upload = upload;
     call->state = RD_CALL_UPLOADING;
     rd_conn_upload_begun(call->conn, call);
+    upload->working = makes;
+    if (makes)
+        (void)rd_dispatch_make_store(call, after_making);
 }
 
 /* ---- to the spool ----------------------------------------------------------------------------------------- */
@@ -146,8 +164,8 @@ static void commit(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
     uint64_t announced = call->request->stream_len;
-    if (upload->status != RD_OK) {
-        rd_call_fail_error(call, upload->status, &call->error);
+    if (upload->error.status != RD_OK) {
+        rd_call_fail_error(call, upload->error.status, &upload->error);
     } else if (rd_spool_len(upload->spool) == 0) {
         rd_call_fail(call, RD_INVALID_ARGUMENT, "Payload cannot be empty.");
     } else if (announced != UINT64_MAX && rd_spool_len(upload->spool) != announced) {
@@ -182,6 +200,30 @@ static const char *spool_fault(enum rd_status status)
     return status == RD_NO_SPACE ? "no space for the upload beside the store" : "the upload cannot be kept";
 }
 
+/* A pool thread came back with bad news; an earlier failure goes over it. */
+static void fail_at_work(struct rd_call *call, enum rd_status status, const char *message)
+{
+    struct rd_upload *upload = call->upload;
+    if (upload->error.status != RD_OK)
+        return;
+    rd_error_set(&upload->error, status, 0, "%s", message);
+    rd_buffer_clear(&upload->gathered);
+    if (!upload->ended)
+        rd_conn_upload_over(call->conn, call, false);
+}
+
+/* No pool thread is at work any more. */
+static void go_on(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    if (upload->gathered.len != 0)
+        start_spooling(call);
+    else if (upload->has_turn)
+        commit(call);
+    else if (upload->error.status != RD_OK && !upload->ended)
+        rd_call_fail_error(call, upload->error.status, &upload->error);
+}
+
 static void after_spooling(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
@@ -190,21 +232,31 @@ static void after_spooling(struct rd_call *call)
         rd_call_finish(call); /* into nothing */
         return;
     }
-    if (upload->spooled != RD_OK && upload->status == RD_OK) {
-        upload->status = rd_error_set(&call->error, upload->spooled, 0, "%s", spool_fault(upload->spooled));
-        rd_buffer_clear(&upload->gathered);
-        if (!upload->ended)
-            rd_conn_upload_over(call->conn, call, false);
-    }
-    if (upload->status == RD_OK && !upload->ended)
+    if (upload->spooled != RD_OK)
+        fail_at_work(call, upload->spooled, spool_fault(upload->spooled));
+    if (upload->error.status == RD_OK && !upload->ended)
         rd_conn_upload_credit(call->conn, call, upload->spooling.len);
     rd_buffer_clear(&upload->spooling);
-    if (upload->gathered.len != 0)
-        start_spooling(call);
-    else if (upload->has_turn)
-        commit(call);
-    else if (upload->status != RD_OK && !upload->ended)
-        rd_call_fail_error(call, upload->status, &call->error);
+    go_on(call);
+}
+
+/* The store that the value goes to had to be made first. */
+static void after_making(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    enum rd_status status = call->error.status;
+    upload->working = false;
+    if (rd_conn_is_closing(call->conn)) {
+        rd_call_finish(call); /* into nothing */
+        return;
+    }
+    if (status == RD_OK)
+        status = rd_dispatch_use_store(call, &call->error);
+    if (status == RD_OK)
+        status = rd_spool_create(call->hosted->store, &upload->spool);
+    if (status != RD_OK)
+        fail_at_work(call, status, call->error.message[0] != '\0' ? call->error.message : rd_status_name(status));
+    go_on(call);
 }
 
 static void start_spooling(struct rd_call *call)
@@ -222,7 +274,7 @@ static void spool_here(struct rd_call *call, struct rd_slice bytes)
 {
     enum rd_status status = rd_spool_append(call->upload->spool, bytes);
     if (status != RD_OK)
-        fail(call, status, spool_fault(status));
+        fail(call, status, spool_fault(status), false);
     else
         rd_conn_upload_credit(call->conn, call, bytes.len);
 }
@@ -239,51 +291,54 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
     }
     /* A window, and what one read may bring beyond it where there is no credit to hold the peer to it. */
     if (upload->gathered.len + bytes.len > (size_t)window + RD_LOOP_READ_BUFFER_LEN) {
-        fail(call, RD_TOO_LARGE, "more bytes of a stream were sent than its credit allows");
+        fail(call, RD_TOO_LARGE, "more bytes of a stream were sent than its credit allows", false);
         return;
     }
     rd_buffer_append_slice(&upload->gathered, bytes);
     if (upload->gathered.failed)
-        fail(call, RD_NO_MEMORY, "no memory for the upload");
+        fail(call, RD_NO_MEMORY, "no memory for the upload", false);
     else if (!upload->working)
         start_spooling(call);
 }
 
-static void take_end(struct rd_call *call)
+/* The upload is not to be: as the peer wants it, or as the codec finds, which then says why. */
+static void give_up(struct rd_call *call, const struct rd_stream_part *part)
 {
-    struct rd_upload *upload = call->upload;
-    upload->ended = true;
-    rd_conn_upload_over(call->conn, call, true);
-    rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
+    char message[128] = "the stream was aborted";
+    bool reasoned = part->status != RD_OK && part->bytes.len != 0;
+    if (reasoned)
+        snprintf(message, sizeof message, "%.*s", (int)part->bytes.len, (const char *)part->bytes.data);
+    fail(call, reasoned ? part->status : RD_INVALID_ARGUMENT, message, part->kind == RD_STREAM_END);
 }
 
-/* By the peer, or by the codec, which then says why. */
-static void fail_aborted(struct rd_call *call, const struct rd_stream_part *part)
+static void take_end(struct rd_call *call, const struct rd_stream_part *part)
 {
-    char message[128];
-    if (part->status == RD_OK || part->bytes.len == 0) {
-        fail(call, RD_INVALID_ARGUMENT, "the stream was aborted");
+    if (part->status != RD_OK) {
+        give_up(call, part);
         return;
     }
-    snprintf(message, sizeof message, "%.*s", (int)part->bytes.len, (const char *)part->bytes.data);
-    fail(call, part->status, message);
+    if (part->condition.kind != RD_MESSAGE_IF_ANYTHING)
+        call->request->condition = part->condition;
+    call->upload->ended = true;
+    rd_conn_upload_over(call->conn, call, true);
+    rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
 }
 
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part)
 {
     struct rd_upload *upload = call->upload;
     upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
-    if (upload->status != RD_OK || upload->ended)
+    if (upload->error.status != RD_OK || upload->ended)
         return;
     switch (part->kind) {
     case RD_STREAM_CHUNK:
         take_chunk(call, part->bytes);
         break;
     case RD_STREAM_END:
-        take_end(call);
+        take_end(call, part);
         break;
     case RD_STREAM_ABORT:
-        fail_aborted(call, part);
+        give_up(call, part);
         break;
     case RD_STREAM_CREDIT: /* flows the other way */
         break;

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handlers_transaction.c - requests that take effect only where several keys are as they were: transactions, and
+ * the versions that a connection watches for them.
+ *
+ * The engine judges a transaction's looks and guards in the order of its queue, and hands out the values that it
+ * saw there, pinned. So nothing is tried again, and what is answered is what was replaced.
+ */
+#include "server/handlers.h"
+
+#include "protocol/guards.h"
+#include "server/lane.h"
+#include "server/stores.h"
+#include "server/terms.h"
+
+/* ---- transactions ----------------------------------------------------------------------------------------- */
+
+/* Beside each of the request's items, in one piece of memory with the looks. */
+struct changed {
+    struct rd_entry entry;
+    struct rd_change change;
+    struct rd_response_change result;
+};
+
+struct looked {
+    struct rd_look look;
+    struct rd_response_item item; /* of the request's own looks */
+};
+
+struct arrays {
+    struct rd_look *looks; /* the request's, and behind them one for each guard */
+    struct rd_entry *entries;
+    struct rd_change *changes;
+    struct rd_response_item *items;
+    struct rd_response_change *results;
+};
+
+static size_t look_count_of(const struct rd_request *request)
+{
+    return request->look_count + (request->guards != NULL ? request->guards->count : 0);
+}
+
+static struct arrays arrays_of(const struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    struct arrays arrays = {.looks = call->memory};
+    arrays.entries = (struct rd_entry *)(arrays.looks + look_count_of(request));
+    arrays.changes = (struct rd_change *)(arrays.entries + request->item_count);
+    arrays.items = (struct rd_response_item *)(arrays.changes + request->item_count);
+    arrays.results = (struct rd_response_change *)(arrays.items + request->look_count);
+    return arrays;
+}
+
+/* False: a guard can never hold. */
+static bool fill_looks(const struct rd_request *request, struct rd_look *looks)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->look_count; i++)
+        looks[count++] = (struct rd_look){.key = rd_terms_key(&request->looks[i].key),
+                                          .condition = rd_terms_condition(&request->looks[i].condition),
+                                          .value_wanted = request->looks[i].value_wanted};
+    for (size_t i = 0; request->guards != NULL && i < request->guards->count; i++) {
+        const struct rd_guard *guard = &request->guards->list[i];
+        if (!guard->known)
+            return false;
+        looks[count++] = (struct rd_look){.key = rd_key_of_bytes(guard->key),
+                                          .condition = rd_terms_condition(&guard->condition)};
+    }
+    return true;
+}
+
+static void fill_changes(const struct rd_request *request, const struct arrays *arrays)
+{
+    for (size_t i = 0; i < request->item_count; i++) {
+        const struct rd_message_item *item = &request->items[i];
+        arrays->entries[i] = (struct rd_entry){.key = rd_terms_key(&item->key), .payload = item->value};
+        arrays->changes[i] = (struct rd_change){.deletes = request->changes[i].deletes,
+                                                .condition = rd_terms_condition(&request->changes[i].condition)};
+    }
+}
+
+static void fill_item(const struct rd_look *look, struct rd_response_item *ret_item)
+{
+    const struct rd_value *value = &look->value;
+    *ret_item = (struct rd_response_item){.status = RD_KEY_NOT_FOUND, .key_hash = look->key.hash};
+    if (value->payload.data == NULL)
+        return;
+    ret_item->status = rd_value_verify(value);
+    ret_item->offset = value->offset;
+    ret_item->len = value->payload.len;
+    ret_item->crc32 = value->crc32;
+    ret_item->value = value->payload;
+}
+
+/* The only value that is asked for leaves without a copy. False: the call has been answered. */
+static bool answer_with_value(struct rd_call *call, struct rd_look *look)
+{
+    if (look->value.payload.data == NULL)
+        return true;
+    call->value = look->value;
+    look->value = (struct rd_value){.pin = NULL};
+    if (!rd_handler_verify(call))
+        return false;
+    rd_terms_describe(&call->value, &call->response);
+    call->response.value = call->value.payload;
+    return true;
+}
+
+static void fail_for_condition(struct rd_call *call)
+{
+    rd_call_fail(call, RD_PRECONDITION_FAILED, "store '%s': a key is not as the request wants it",
+                 call->hosted->name);
+}
+
+static void complete_transaction(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    const struct rd_op *op = &call->op;
+    struct arrays arrays = arrays_of(call);
+    if (op->status == RD_PRECONDITION_FAILED) {
+        fail_for_condition(call);
+        return;
+    }
+    if (op->status != RD_OK) {
+        rd_handler_fail_op(call, call->hosted);
+        return;
+    }
+    bool one_value = request->look_count == 1 && request->parts == NULL && request->looks[0].value_wanted;
+    if (one_value && !answer_with_value(call, &arrays.looks[0]))
+        return;
+    for (size_t i = 0; i < request->look_count && !one_value; i++)
+        fill_item(&arrays.looks[i], &arrays.items[i]);
+    for (size_t i = 0; i < request->item_count; i++)
+        arrays.results[i] =
+            (struct rd_response_change){.found = arrays.changes[i].found, .applied = arrays.changes[i].applied};
+    call->response.items = arrays.items;
+    call->response.item_count = one_value ? 0 : request->look_count;
+    call->response.changes = arrays.results;
+    rd_handler_complete_write(call);
+}
+
+void rd_run_transaction(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    size_t looks = look_count_of(request);
+    if (rd_call_allocate(call, 1, looks * sizeof(struct looked) + request->item_count * sizeof(struct changed)) ==
+        NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the transaction");
+        return;
+    }
+    struct arrays arrays = arrays_of(call);
+    if (!fill_looks(request, arrays.looks)) {
+        fail_for_condition(call);
+        return;
+    }
+    fill_changes(request, &arrays);
+    call->looks = arrays.looks;
+    call->look_count = looks;
+    struct rd_op *op = &call->op;
+    op->kind = RD_OP_TRANSACTION;
+    op->durability = rd_terms_durability(request->durability);
+    op->entries = arrays.entries;
+    op->entry_count = request->item_count;
+    op->changes = arrays.changes;
+    op->looks = arrays.looks;
+    op->look_count = looks;
+    rd_handler_submit(call, call->hosted, complete_transaction);
+}
+
+/* ---- watching --------------------------------------------------------------------------------------------- */
+
+struct watched {
+    struct rd_value value;
+    struct rd_key key;
+    enum rd_status status;
+};
+
+static void note_version(struct rd_guard *guard, const struct rd_value *value)
+{
+    guard->known = true;
+    guard->condition = (struct rd_message_condition){.kind = RD_MESSAGE_IF_ABSENT};
+    if (value != NULL)
+        guard->condition = (struct rd_message_condition){
+            .kind = RD_MESSAGE_IF_VERSION, .offset = value->offset, .crc32 = value->crc32};
+}
+
+/* One look at all of them. False: the call has been answered. */
+static bool note_versions(struct rd_call *call, struct rd_guard *guards, size_t count)
+{
+    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct watched));
+    if (values == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the keys");
+        return false;
+    }
+    struct rd_key *keys = (struct rd_key *)(values + count);
+    enum rd_status *statuses = (enum rd_status *)(keys + count);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = rd_key_of_bytes(guards[i].key);
+    rd_store_batch_find(call->hosted->store, keys, count, values, statuses);
+    for (size_t i = 0; i < count; i++) {
+        if (statuses[i] == RD_OK || statuses[i] == RD_KEY_NOT_FOUND)
+            note_version(&guards[i], statuses[i] == RD_OK ? &values[i] : NULL);
+    }
+    enum rd_status status = RD_OK;
+    for (size_t i = 0; i < count && status == RD_OK; i++)
+        status = statuses[i] == RD_KEY_NOT_FOUND ? RD_OK : statuses[i];
+    rd_values_release(values, count);
+    if (status != RD_OK)
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
+    return status == RD_OK;
+}
+
+/* In a store that is not there, no key is. */
+void rd_run_watch(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    struct rd_guard *guards = request->guards->list + request->guard_first;
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = rd_lane_use(call->lane, rd_call_stores(call), &call->hosted, &error);
+    if (status == RD_OK) {
+        if (!note_versions(call, guards, request->guard_count))
+            return;
+    } else if (status == RD_STORE_NOT_FOUND) {
+        for (size_t i = 0; i < request->guard_count; i++)
+            note_version(&guards[i], NULL);
+    } else {
+        rd_call_fail_error(call, status, &error);
+        return;
+    }
+    rd_call_finish(call);
+}
