@@ -97,7 +97,7 @@ $(BUILD)/bin/rdrive-bench: $(BUILD)/obj/clients/bench/main.o $(call archive,clie
 
 # What a client program links: its own layer, base, and the binary half of protocol.
 CLIENT_OBJECTS = $(call objects,clients/c) $(call objects,base) \
-                 $(filter-out $(BUILD)/obj/protocol/http% $(BUILD)/obj/protocol/json%,$(call objects,protocol))
+                 $(filter-out $(addprefix $(BUILD)/obj/protocol/,http% json% redis% resp%),$(call objects,protocol))
 
 # One object, in which only what the headers declare has a name for others.
 $(BUILD)/lib/librdrive-client.a: $(CLIENT_OBJECTS)

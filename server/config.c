@@ -76,6 +76,14 @@ static bool set_http(struct rd_config *config, const char *text)
     return parse_address(text, &config->http);
 }
 
+static bool set_redis(struct rd_config *config, const char *text)
+{
+    if (text[0] != '\0')
+        return parse_address(text, &config->redis);
+    config->redis = (struct rd_address){.host = ""};
+    return true;
+}
+
 static bool set_unix(struct rd_config *config, const char *text)
 {
     return copy_text(text, config->unix_path, sizeof config->unix_path);
@@ -133,7 +141,8 @@ static const struct option options[] = {
     {"data-dir", "DIR", "./data", "where the stores lie", set_data_dir},
     {"listen", "HOST:PORT", "127.0.0.1:7401", "the binary protocol; port 0 picks a free one", set_listen},
     {"http", "HOST:PORT", "127.0.0.1:7480", "HTTP; port 0 picks a free one", set_http},
-    {"unix", "PATH", "", "a Unix socket, for both protocols", set_unix},
+    {"redis", "HOST:PORT", "", "the Redis protocol; off unless given, port 0 picks a free one", set_redis},
+    {"unix", "PATH", "", "a Unix socket, for the binary protocol and HTTP", set_unix},
     {"loops", "N", "1", "event loop threads", set_loops},
     {"durability", "sync|interval:MS|none", "sync", "of stores with no setting of their own", set_durability},
     {"port-file", "FILE", "", "written once everything listens", set_port_file},
@@ -395,8 +404,9 @@ enum rd_config_outcome rd_config_load(int argc, char *const *argv, char *(*geten
 
 void rd_config_help(struct rd_buffer *out)
 {
-    rd_buffer_append_string(out, "usage: rdrived [--config FILE] [--FLAG VALUE ...]\n\n"
-                                 "Hosts key-value stores over a binary protocol and HTTP.\n\n");
+    rd_buffer_append_string(out,
+                            "usage: rdrived [--config FILE] [--FLAG VALUE ...]\n\n"
+                            "Hosts key-value stores over a binary protocol, HTTP and the Redis protocol.\n\n");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         char name[32];
         char environment[48];

@@ -34,7 +34,8 @@ struct rd_config {
     char data_dir[RD_CONFIG_PATH_SIZE];
     struct rd_address listen; /* the binary protocol */
     struct rd_address http;
-    char unix_path[108]; /* "": no Unix socket */
+    struct rd_address redis; /* host "": not served */
+    char unix_path[108];     /* "": no Unix socket */
     uint32_t loops;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */

@@ -47,6 +47,8 @@ enum rd_status rd_port_file_write(const char *path, const struct rd_port_file *c
     rd_buffer_append_string(&text, "{");
     append_member(&text, "binary", contents->binary);
     append_member(&text, "http", contents->http);
+    if (contents->redis[0] != '\0')
+        append_member(&text, "redis", contents->redis);
     if (contents->unix_path[0] != '\0')
         append_member(&text, "unix", contents->unix_path);
     rd_buffer_printf(&text, "\"pid\":%ld}\n", (long)getpid());

@@ -13,6 +13,7 @@
 
 #include "protocol/binary.h"
 #include "protocol/http.h"
+#include "protocol/redis.h"
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -41,6 +42,7 @@ struct server {
     struct rd_process process;      /* any loop */
     struct endpoint binary;
     struct endpoint http;
+    struct endpoint redis; /* count 0: not served */
     struct endpoint unix_socket;
     struct rd_systemd_sockets handed_over; /* owned, until they are claimed */
     struct stat unix_stat;                 /* of the socket's file, to unlink no other */
@@ -110,7 +112,7 @@ static enum rd_status bind_tcp(struct server *server, struct endpoint *endpoint,
                                const struct rd_address *address, struct rd_error *ret_error)
 {
     unsigned port = (unsigned)strtoul(address->port, NULL, 10);
-    if (use_handed_over(endpoint, rd_systemd_claim(&server->handed_over, name, port)))
+    if (use_handed_over(endpoint, rd_systemd_claim(&server->handed_over, name, port)) || address->host[0] == '\0')
         return RD_OK;
     unsigned count = server->config->loops;
     enum rd_status status = rd_socket_bind_tcp(address, count, endpoint->fds, endpoint->text, ret_error);
@@ -223,8 +225,10 @@ static enum rd_status write_port_file(struct server *server, struct rd_error *re
     const char *path = server->config->port_file;
     if (path[0] == '\0')
         return RD_OK;
-    struct rd_port_file contents = {
-        .binary = server->binary.text, .http = server->http.text, .unix_path = server->unix_socket.text};
+    struct rd_port_file contents = {.binary = server->binary.text,
+                                    .http = server->http.text,
+                                    .redis = server->redis.text,
+                                    .unix_path = server->unix_socket.text};
     enum rd_status status = rd_port_file_write(path, &contents, ret_error);
     server->port_file_written = status == RD_OK;
     return status;
@@ -234,7 +238,7 @@ static enum rd_status init_endpoints(struct server *server, struct rd_error *ret
 {
     unsigned loops = server->config->loops;
     if (!endpoint_init(&server->binary, loops) || !endpoint_init(&server->http, loops) ||
-        !endpoint_init(&server->unix_socket, 1))
+        !endpoint_init(&server->redis, loops) || !endpoint_init(&server->unix_socket, 1))
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the sockets");
     return rd_systemd_take_sockets(&server->handed_over, ret_error);
 }
@@ -249,14 +253,16 @@ static enum rd_status open_all(struct server *server, struct rd_error *ret_error
     if (status == RD_OK)
         status = bind_tcp(server, &server->http, "http", &config->http, ret_error);
     if (status == RD_OK)
+        status = bind_tcp(server, &server->redis, "redis", &config->redis, ret_error);
+    if (status == RD_OK)
         status = bind_unix(server, ret_error);
     unsigned unclaimed = rd_systemd_close_unclaimed(&server->handed_over);
     if (unclaimed != 0)
-        rd_log(
-            RD_LOG_WARN,
-            "%u sockets of the service manager are not used: neither their FileDescriptorName (binary, http) nor "
-            "their port is one of ours",
-            unclaimed);
+        rd_log(RD_LOG_WARN,
+               "%u sockets of the service manager are not used: neither their FileDescriptorName (binary, http, "
+               "redis) nor "
+               "their port is one of ours",
+               unclaimed);
     if (status == RD_OK)
         status = rd_stores_open(config->data_dir, &config->settings, &server->stores, ret_error);
     if (status == RD_OK)
@@ -270,11 +276,15 @@ static enum rd_status start_serving(struct server *server, struct rd_error *ret_
     if (status == RD_OK)
         status = listen_on(&server->http, ret_error);
     if (status == RD_OK)
+        status = listen_on(&server->redis, ret_error);
+    if (status == RD_OK)
         status = listen_on(&server->unix_socket, ret_error);
     if (status == RD_OK)
         status = add_listeners(server, &server->binary, &rd_binary_codec, false, ret_error);
     if (status == RD_OK)
         status = add_listeners(server, &server->http, &rd_http_codec, false, ret_error);
+    if (status == RD_OK)
+        status = add_listeners(server, &server->redis, &rd_redis_codec, false, ret_error);
     if (status == RD_OK)
         status = add_listeners(server, &server->unix_socket, NULL, true, ret_error);
     if (status == RD_OK)
@@ -304,6 +314,7 @@ static void close_all(struct server *server)
         rd_loop_deinit(&server->loops[i]);
     endpoint_deinit(&server->binary);
     endpoint_deinit(&server->http);
+    endpoint_deinit(&server->redis);
     endpoint_deinit(&server->unix_socket);
     free(server->threads);
     free(server->loops);
@@ -321,9 +332,9 @@ int rd_server_run(const struct rd_config *config)
         status = start_serving(&server, &error);
     if (status == RD_OK) {
         rd_systemd_notify("READY=1");
-        rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s", RD_VERSION, config->data_dir,
-               server.binary.text, server.http.text, server.unix_socket.text[0] != '\0' ? ", unix " : "",
-               server.unix_socket.text);
+        rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s%s%s", RD_VERSION, config->data_dir,
+               server.binary.text, server.http.text, server.redis.text[0] != '\0' ? ", redis " : "",
+               server.redis.text, server.unix_socket.text[0] != '\0' ? ", unix " : "", server.unix_socket.text);
     } else {
         rd_log(RD_LOG_ERROR, "%s", error.message);
         for (unsigned i = 0; i < server.loops_ready; i++)

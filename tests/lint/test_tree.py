@@ -14,7 +14,7 @@ LAYERS = {
     "engine": ("base/.*",),
     "protocol": ("base/.*",),
     "server": ("base/.*", "protocol/.*", "engine/engine.h"),
-    "clients/c": ("base/.*", "protocol/(?!http|json).*"),
+    "clients/c": ("base/.*", "protocol/(?!http|json|redis|resp).*"),
     "clients/cli": ("base/.*", "clients/c/rdrive.h", "protocol/json.*", "protocol/message.h", "engine/engine.h"),
     "clients/bench": ("base/.*", "clients/c/rdrive.h", "protocol/.*"),
 }

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#include "protocol/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/redis_answer.h"
+#include "protocol/redis_command.h"
+#include "protocol/redis_multi.h"
+#include "protocol/redis_request.h"
+
+#define NAMES_SHOWN 128u /* bytes of an unknown command's name, and of its arguments, in the answer */
+
+struct rd_decoder {
+    struct rd_redis_state state;
+    struct rd_resp_scan scan;
+    bool closed;
+    bool streaming;      /* the command under way is a write_stream that was handed out */
+    const char *refused; /* static text: the command under way is dropped, and this is the answer; or NULL */
+    struct rd_stream_part part;
+};
+
+static struct rd_decoder *create(const struct rd_limits *limits)
+{
+    struct rd_decoder *decoder = calloc(1, sizeof *decoder);
+    if (decoder == NULL)
+        return NULL;
+    decoder->state.limits = *limits;
+    rd_resp_scan_init(&decoder->scan, 2 * (size_t)limits->batch_count_max + 1, limits->body_len_max);
+    return decoder;
+}
+
+static void destroy(struct rd_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    rd_resp_scan_deinit(&decoder->scan);
+    rd_redis_multi_reset(&decoder->state.multi);
+    rd_redis_multi_unwatch(&decoder->state);
+    free(decoder);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------------------- */
+
+/* As Redis words it. */
+static void refuse_unknown(struct rd_redis_ask *ask)
+{
+    struct rd_slice name = rd_redis_ask_arg(ask, 0);
+    const char *reason = rd_redis_refusal(name);
+    if (reason != NULL) {
+        rd_redis_ask_refuse(ask, "ERR '%.*s' is not served: %s", (int)name.len, (const char *)name.data, reason);
+        return;
+    }
+    char shown[2 * NAMES_SHOWN];
+    size_t len = 0;
+    for (size_t i = 1; i < ask->arg_count && len < NAMES_SHOWN; i++) {
+        struct rd_slice arg = rd_redis_ask_arg(ask, i);
+        size_t room = NAMES_SHOWN - len;
+        int written = snprintf(shown + len, sizeof shown - len, "'%.*s' ", (int)(arg.len < room ? arg.len : room),
+                               (const char *)arg.data);
+        len += (size_t)written;
+    }
+    shown[len] = '\0';
+    rd_redis_ask_refuse(ask, "ERR unknown command '%.*s', with args beginning with: %s",
+                        (int)(name.len < NAMES_SHOWN ? name.len : NAMES_SHOWN), (const char *)name.data, shown);
+}
+
+/* The command's row onto the request. */
+static void begin(struct rd_redis_ask *ask)
+{
+    const struct rd_redis_state *state = ask->state;
+    struct rd_request *request = ask->request;
+    if (state->store_len != 0) {
+        memcpy(request->detail, state->store, state->store_len);
+        request->store = rd_slice(request->detail, state->store_len);
+    }
+    request->codec_flags = state->resp3 ? RD_REDIS_FLAG_RESP3 : 0;
+    if (ask->command != NULL)
+        rd_redis_ask_operation(ask, ask->command->opcode, ask->command->answer);
+}
+
+static void parse(struct rd_redis_ask *ask)
+{
+    const struct rd_redis_command *command = ask->command;
+    bool queues = ask->state->multi.open && (command == NULL || (command->flags & RD_REDIS_AT_ONCE) == 0);
+    if (command == NULL)
+        refuse_unknown(ask);
+    else if (!rd_redis_command_takes(command, ask->arg_count))
+        rd_redis_ask_refuse(ask, "ERR wrong number of arguments for '%s' command", command->name);
+    else if (queues && (command->flags & RD_REDIS_NO_MULTI) != 0)
+        rd_redis_ask_refuse(ask, "ERR Command not allowed inside a transaction");
+    else if (queues && (command->flags & RD_REDIS_ALONE) != 0)
+        rd_redis_ask_refuse(ask, "ERR '%s' cannot be part of a transaction here", command->name);
+    else
+        command->parse(ask);
+    if (!queues)
+        return;
+    if (ask->request->status == RD_OK)
+        rd_redis_multi_queue(ask);
+    else
+        ask->state->multi.broken = true;
+}
+
+/* What a browser would send. */
+static bool is_http(const struct rd_redis_ask *ask)
+{
+    return rd_redis_ask_is(ask, 0, "post") || rd_redis_ask_is(ask, 0, "host:");
+}
+
+static enum rd_decode hand_out(struct rd_decoder *decoder, struct rd_request *request,
+                               struct rd_request **ret_request)
+{
+    decoder->closed = request == NULL || request->close_after;
+    *ret_request = request;
+    return request == NULL ? RD_DECODE_CLOSED : RD_DECODE_REQUEST;
+}
+
+/* The arguments are whole, and lie in the request's body. */
+static enum rd_decode take_command(struct rd_decoder *decoder, struct rd_request *request,
+                                   struct rd_request **ret_request)
+{
+    struct rd_redis_ask ask = {
+        .state = &decoder->state,
+        .request = request,
+        .args = decoder->scan.args,
+        .arg_count = decoder->scan.arg_count,
+    };
+    ask.command = rd_redis_command_find(rd_redis_ask_arg(&ask, 0), false);
+    begin(&ask);
+    if (ask.command == NULL && is_http(&ask)) {
+        request->opcode = RD_OPCODE_PING;
+        request->codec_flags |= RD_REDIS_FLAG_SILENT;
+        request->close_after = true;
+    } else {
+        parse(&ask);
+    }
+    return hand_out(decoder, ask.request, ret_request);
+}
+
+/* A command that lies in the input: its arguments are copied, with what stands between them. */
+static enum rd_decode take_whole(struct rd_decoder *decoder, struct rd_slice bytes,
+                                 struct rd_request **ret_request)
+{
+    struct rd_resp_scan *scan = &decoder->scan;
+    size_t first = scan->args[0].offset;
+    struct rd_request *request = rd_request_create(bytes.len - first);
+    if (request == NULL)
+        return hand_out(decoder, NULL, ret_request);
+    memcpy(request->body, bytes.data + first, bytes.len - first);
+    for (size_t i = 0; i < scan->arg_count; i++)
+        scan->args[i].offset -= first;
+    enum rd_decode result = take_command(decoder, request, ret_request);
+    rd_resp_scan_begin(scan);
+    return result;
+}
+
+/* Makes the arguments that were gathered the body of a request. NULL: no memory. */
+static struct rd_request *take_gathered(struct rd_decoder *decoder)
+{
+    struct rd_buffer *bytes = &decoder->scan.bytes;
+    struct rd_request *request = rd_request_create(0);
+    if (request == NULL)
+        return NULL;
+    rd_request_set_body(request, bytes->data, bytes->len);
+    rd_buffer_init(bytes, bytes->len_max);
+    return request;
+}
+
+/* ---- what does not fit, and what need not ------------------------------------------------------------------ */
+
+static enum rd_decode take_refused(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(0)};
+    if (ask.request != NULL) {
+        begin(&ask);
+        rd_redis_ask_refuse(&ask, "ERR %s", decoder->refused);
+        decoder->state.multi.broken = decoder->state.multi.open;
+    }
+    decoder->refused = NULL;
+    rd_resp_scan_begin(&decoder->scan);
+    return hand_out(decoder, ask.request, ret_request);
+}
+
+static enum rd_decode take_fault(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(0)};
+    if (ask.request != NULL) {
+        begin(&ask);
+        rd_redis_ask_refuse(&ask, "ERR %s", decoder->scan.fault);
+        ask.request->close_after = true;
+    }
+    return hand_out(decoder, ask.request, ret_request);
+}
+
+/* Whether the argument that begins is one whose value may come in parts, and should. */
+static bool should_stream(const struct rd_decoder *decoder)
+{
+    const struct rd_resp_scan *scan = &decoder->scan;
+    const struct rd_limits *limits = &decoder->state.limits;
+    if (scan->arg_count != 3 || decoder->state.multi.open)
+        return false;
+    const struct rd_redis_command *command =
+        rd_redis_command_find(rd_slice(scan->bytes.data + scan->args[0].offset, scan->args[0].len), false);
+    if (command == NULL || (command->flags & RD_REDIS_STREAMS) == 0 || scan->args[1].len > limits->key_len_max)
+        return false;
+    bool last = scan->args_left == 1;
+    return (last && scan->left > limits->stream_threshold) ||
+           (scan->left > scan->bytes.len_max - scan->bytes.len &&
+            rd_redis_command_takes(command, scan->arg_count - 1 + scan->args_left));
+}
+
+static enum rd_decode begin_stream(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_resp_scan *scan = &decoder->scan;
+    struct rd_request *request = take_gathered(decoder);
+    if (request == NULL)
+        return hand_out(decoder, NULL, ret_request);
+    struct rd_redis_ask ask = {
+        .state = &decoder->state, .request = request, .args = scan->args, .arg_count = scan->arg_count};
+    ask.command = rd_redis_command_find(rd_redis_ask_arg(&ask, 0), false);
+    begin(&ask);
+    request->opcode = RD_OPCODE_WRITE_STREAM;
+    request->key = (struct rd_message_key){.bytes = rd_redis_ask_arg(&ask, 1)};
+    request->streamed = true;
+    request->stream_len = scan->left;
+    request->creates_store = true;
+    if (ask.command->answer == RD_REDIS_APPLIED)
+        request->condition.kind = RD_MESSAGE_IF_ABSENT;
+    scan->way = RD_RESP_HAND_OUT;
+    decoder->streaming = true;
+    return hand_out(decoder, request, ret_request);
+}
+
+/* The rest of a streamed command is there: what stood behind the value. */
+static enum rd_decode end_stream(struct rd_decoder *decoder)
+{
+    struct rd_resp_scan *scan = &decoder->scan;
+    struct rd_redis_set_options options = {.get = false};
+    struct rd_request rest = {.body = scan->bytes.data};
+    struct rd_redis_ask ask = {
+        .state = &decoder->state, .request = &rest, .args = scan->args, .arg_count = scan->arg_count};
+    const char *fault = rd_redis_parse_set_options(&ask, 3, &options);
+    if (fault == NULL && options.get)
+        fault = "SET with GET does not take a value that long";
+    decoder->part = (struct rd_stream_part){.kind = RD_STREAM_END, .condition = options.condition};
+    if (fault != NULL) {
+        decoder->part.status = RD_INVALID_ARGUMENT;
+        decoder->part.bytes = rd_slice_of_string(fault);
+    }
+    decoder->streaming = false;
+    rd_resp_scan_begin(scan);
+    return RD_DECODE_PART;
+}
+
+/* What is malformed is its answer then. */
+static enum rd_decode break_stream(struct rd_decoder *decoder)
+{
+    decoder->part = (struct rd_stream_part){
+        .kind = RD_STREAM_ABORT, .status = RD_INVALID_ARGUMENT, .bytes = rd_slice_of_string(decoder->scan.fault)};
+    decoder->closed = true;
+    return RD_DECODE_PART;
+}
+
+/* A long argument begins. RD_DECODE_MORE: go on. */
+static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_resp_scan *scan = &decoder->scan;
+    if (should_stream(decoder))
+        return begin_stream(decoder, ret_request);
+    if (scan->left > scan->bytes.len_max - scan->bytes.len) {
+        decoder->refused = "the command is longer than this server takes";
+        scan->way = RD_RESP_DROP;
+    }
+    return RD_DECODE_MORE;
+}
+
+/* ---- decoding ---------------------------------------------------------------------------------------------- */
+
+static enum rd_decode end_command(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    if (decoder->streaming)
+        return end_stream(decoder);
+    if (decoder->refused != NULL)
+        return take_refused(decoder, ret_request);
+    struct rd_request *request = take_gathered(decoder);
+    if (request == NULL)
+        return hand_out(decoder, NULL, ret_request);
+    enum rd_decode result = take_command(decoder, request, ret_request);
+    rd_resp_scan_begin(&decoder->scan);
+    return result;
+}
+
+static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
+{
+    struct rd_resp_scan *scan = &decoder->scan;
+    size_t len;
+    *ret_request = NULL;
+    if (decoder->closed)
+        return RD_DECODE_CLOSED;
+    if (input->len != 0 && !rd_resp_scan_is_inside(scan) && rd_resp_scan_whole(scan, *input, &len))
+        return take_whole(decoder, rd_slice_take(input, len), ret_request);
+    for (;;) {
+        enum rd_decode result;
+        switch (rd_resp_scan_next(scan, input)) {
+        case RD_RESP_MORE:
+            return RD_DECODE_MORE;
+        case RD_RESP_COMMAND:
+            return end_command(decoder, ret_request);
+        case RD_RESP_LONG:
+            result = choose_way(decoder, ret_request);
+            if (result != RD_DECODE_MORE)
+                return result;
+            break;
+        case RD_RESP_PIECE:
+            decoder->part = (struct rd_stream_part){.kind = RD_STREAM_CHUNK, .bytes = scan->piece};
+            return RD_DECODE_PART;
+        case RD_RESP_FAULT:
+            return decoder->streaming ? break_stream(decoder) : take_fault(decoder, ret_request);
+        }
+    }
+}
+
+static const struct rd_stream_part *part_of(const struct rd_decoder *decoder)
+{
+    return &decoder->part;
+}
+
+static uint8_t *fill_target(struct rd_decoder *decoder, size_t *ret_len)
+{
+    return rd_resp_scan_fill_target(&decoder->scan, ret_len);
+}
+
+static void fill_done(struct rd_decoder *decoder, size_t len)
+{
+    rd_resp_scan_fill_done(&decoder->scan, len);
+}
+
+static bool mid_request(const struct rd_decoder *decoder)
+{
+    return !decoder->closed && rd_resp_scan_is_inside(&decoder->scan);
+}
+
+const struct rd_codec rd_redis_codec = {
+    .name = "redis",
+    .answers_in_order = true,
+    .skips_streams = true,
+    .behind_value = {.data = (const uint8_t *)"\r\n", .len = 2},
+    .create = create,
+    .destroy = destroy,
+    .decode = decode,
+    .fill_target = fill_target,
+    .fill_done = fill_done,
+    .part = part_of,
+    .encode_part = NULL, /* a value just follows its head */
+    .mid_request = mid_request,
+    .encode = rd_redis_answer_encode,
+};
