@@ -65,6 +65,20 @@ static void refuse_unknown(struct rd_redis_ask *ask)
                         (int)(name.len < NAMES_SHOWN ? name.len : NAMES_SHOWN), (const char *)name.data, shown);
 }
 
+/* With EXEC the transaction goes too. */
+static void refuse_arity(struct rd_redis_ask *ask)
+{
+    const char *name = ask->command->name;
+    if (strcmp(name, "exec") != 0) {
+        rd_redis_ask_refuse(ask, "ERR wrong number of arguments for '%s' command", name);
+        return;
+    }
+    rd_redis_multi_reset(&ask->state->multi);
+    rd_redis_multi_unwatch(ask->state);
+    rd_redis_ask_refuse(
+        ask, "EXECABORT Transaction discarded because of: wrong number of arguments for '%s' command", name);
+}
+
 /* The command's row onto the request. */
 static void begin(struct rd_redis_ask *ask)
 {
@@ -86,7 +100,7 @@ static void parse(struct rd_redis_ask *ask)
     if (command == NULL)
         refuse_unknown(ask);
     else if (!rd_redis_command_takes(command, ask->arg_count))
-        rd_redis_ask_refuse(ask, "ERR wrong number of arguments for '%s' command", command->name);
+        refuse_arity(ask);
     else if (queues && (command->flags & RD_REDIS_NO_MULTI) != 0)
         rd_redis_ask_refuse(ask, "ERR Command not allowed inside a transaction");
     else if (queues && (command->flags & RD_REDIS_ALONE) != 0)

@@ -277,6 +277,15 @@ static size_t answer_count(const struct rd_request *request, const struct rd_res
     return 0;
 }
 
+static size_t answer_synced(const struct rd_request *request, const struct rd_response *response,
+                            struct rd_buffer *out)
+{
+    (void)request;
+    (void)response;
+    LITERAL(out, "+OK\r\n");
+    return 0;
+}
+
 static size_t answer_time(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
@@ -424,6 +433,7 @@ static const struct {
     [RD_REDIS_KEPT] = {answer_kept, NULL, MISSING},
     [RD_REDIS_KEPT_IF] = {answer_kept, NULL, MISSING},
     [RD_REDIS_COUNT] = {answer_count, NULL, MISSING},
+    [RD_REDIS_SYNCED] = {answer_synced, NULL, MISSING_STORE},
     [RD_REDIS_TIME] = {answer_time, NULL, 0},
     [RD_REDIS_SAVED] = {answer_saved, NULL, 0},
     [RD_REDIS_CLIENT_ID] = {answer_client_id, NULL, 0},

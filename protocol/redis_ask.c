@@ -108,7 +108,12 @@ bool rd_redis_ask_database(struct rd_redis_ask *ask, size_t i, char ret_store[64
     struct rd_slice text = rd_redis_ask_arg(ask, i);
     int64_t number;
     bool numbered = rd_resp_parse_integer(text, &number);
-    if (numbered && (number < 0 || number > INT32_MAX)) {
+    if (numbered && (number < INT32_MIN || number > INT32_MAX)) {
+        rd_redis_ask_refuse(ask, "ERR value is out of range, value must between %ld and %ld", (long)INT32_MIN,
+                            (long)INT32_MAX);
+        return false;
+    }
+    if (numbered && number < 0) {
         rd_redis_ask_refuse(ask, "ERR DB index is out of range");
         return false;
     }

@@ -40,7 +40,7 @@ static const struct flag_name category_names[] = {
     {RD_REDIS_READONLY, "@read"},
     {RD_REDIS_WRITE, "@write"},
     {RD_REDIS_CAT_STRING, "@string"},
-    {RD_REDIS_ADMIN, "@admin"},
+    {RD_REDIS_ADMIN | RD_REDIS_CAT_ADMIN, "@admin"},
     {RD_REDIS_FAST, "@fast"},
     {SLOW, "@slow"},
     {RD_REDIS_CAT_DANGEROUS, "@dangerous"},
@@ -277,14 +277,25 @@ static bool matches(struct rd_slice pattern, const char *name)
     return at == pattern.len;
 }
 
-static bool matches_any(const struct rd_redis_ask *ask, const char *name)
+/* The argument that asks for a setting. 0: none does. */
+static size_t find_match(const struct rd_redis_ask *ask, const char *name)
 {
     for (size_t i = 2; i < ask->arg_count; i++) {
         struct rd_slice pattern = rd_redis_ask_arg(ask, i);
         if (pattern.len <= SETTING_LEN_MAX && matches(pattern, name))
-            return true;
+            return i;
     }
-    return false;
+    return 0;
+}
+
+/* A name that is asked for in capitals is answered so. */
+static void put_setting(struct rd_buffer *out, const struct rd_redis_ask *ask, size_t match, size_t setting)
+{
+    if (rd_redis_ask_is(ask, match, settings[setting].name))
+        rd_resp_put_bulk(out, rd_redis_ask_arg(ask, match));
+    else
+        rd_resp_put_text(out, settings[setting].name);
+    rd_resp_put_text(out, settings[setting].value);
 }
 
 void rd_redis_parse_config_get(struct rd_redis_ask *ask)
@@ -297,10 +308,10 @@ void rd_redis_parse_config_get(struct rd_redis_ask *ask)
     rd_buffer_init(&answer, 0);
     rd_buffer_init(&pairs, 0);
     for (size_t i = 0; i < COUNT(settings); i++) {
-        if (!matches_any(ask, settings[i].name))
+        size_t match = find_match(ask, settings[i].name);
+        if (match == 0)
             continue;
-        rd_resp_put_text(&pairs, settings[i].name);
-        rd_resp_put_text(&pairs, settings[i].value);
+        put_setting(&pairs, ask, match, i);
         count++;
     }
     rd_resp_put_map(&answer, count, ask->state->resp3);

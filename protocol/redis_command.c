@@ -22,6 +22,7 @@
 #define NOSCRIPT         RD_REDIS_NOSCRIPT
 #define ANY_TIME         (RD_REDIS_LOADING | RD_REDIS_STALE)
 #define NO_SCRIPT        (NOSCRIPT | ANY_TIME)
+#define CAT_ADMIN        RD_REDIS_CAT_ADMIN
 #define KEYSPACE         RD_REDIS_CAT_KEYSPACE
 #define STRING           RD_REDIS_CAT_STRING
 #define DANGEROUS        RD_REDIS_CAT_DANGEROUS
@@ -87,8 +88,8 @@ const struct rd_redis_command rd_redis_commands[] = {
     {"watch", -2, NO_SCRIPT | FAST | ALLOW_BUSY | AT_ONCE | TRANSACTION, 1, -1, 1, rd_redis_parse_watch,
      RD_OPCODE_WATCH, RD_REDIS_OK, "transactions", "2.2.0", "O(N) in the number of keys",
      "Has the next EXEC done only where the keys are unchanged"},
-    {"unwatch", 1, NO_SCRIPT | FAST | ALLOW_BUSY | AT_ONCE | TRANSACTION, 0, 0, 0, rd_redis_parse_unwatch,
-     RD_OPCODE_PING, RD_REDIS_READY, "transactions", "2.2.0", "O(1)", "Forgets what is watched"},
+    {"unwatch", 1, NO_SCRIPT | FAST | ALLOW_BUSY | TRANSACTION, 0, 0, 0, rd_redis_parse_unwatch, RD_OPCODE_PING,
+     RD_REDIS_READY, "transactions", "2.2.0", "O(1)", "Forgets what is watched"},
     {"select", 2, ANY_TIME | FAST | ALONE | CONNECTION, 0, 0, 0, rd_redis_parse_select, RD_OPCODE_PING,
      RD_REDIS_READY, "connection", "1.0.0", "O(1)", "Chooses the database: a number, or a store's name"},
     {"echo", 2, ANY_TIME | FAST | CONNECTION, 0, 0, 0, rd_redis_parse_echo, RD_OPCODE_PING, RD_REDIS_READY,
@@ -147,10 +148,10 @@ const struct rd_redis_command rd_redis_commands[] = {
     {"time", 1, ANY_TIME | FAST | ALONE, 0, 0, 0, rd_redis_parse_nothing, RD_OPCODE_SERVER, RD_REDIS_TIME,
      "server", "2.6.0", "O(1)", "The server's clock"},
     {"save", 1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI | DANGEROUS, 0, 0, 0, rd_redis_parse_save,
-     RD_OPCODE_SYNC, RD_REDIS_OK, "server", "1.0.0", "O(N) in the bytes that are not on the disk yet",
+     RD_OPCODE_SYNC, RD_REDIS_SYNCED, "server", "1.0.0", "O(N) in the bytes that are not on the disk yet",
      "Answers when what was written to the database is on the disk"},
-    {"lastsave", 1, ADMIN | ANY_TIME | FAST | ALONE | DANGEROUS, 0, 0, 0, rd_redis_parse_nothing, RD_OPCODE_SERVER,
-     RD_REDIS_SAVED, "server", "1.0.0", "O(1)", "When SAVE was last done"},
+    {"lastsave", 1, CAT_ADMIN | ANY_TIME | FAST | ALONE | DANGEROUS, 0, 0, 0, rd_redis_parse_nothing,
+     RD_OPCODE_SERVER, RD_REDIS_SAVED, "server", "1.0.0", "O(1)", "When SAVE was last done"},
     {"wait", 3, NOSCRIPT | CONNECTION, 0, 0, 0, rd_redis_parse_wait, RD_OPCODE_PING, RD_REDIS_READY, "generic",
      "3.0.0", "O(1)", "Answers 0, as there are no replicas"},
 };

@@ -32,10 +32,11 @@ enum rd_redis_flag {
     RD_REDIS_CAT_DANGEROUS = 1 << 15,
     RD_REDIS_CAT_CONNECTION = 1 << 16,
     RD_REDIS_CAT_TRANSACTION = 1 << 17,
+    RD_REDIS_CAT_ADMIN = 1 << 18, /* also of what has the flag */
 
-    RD_REDIS_AT_ONCE = 1 << 18, /* is never queued by MULTI */
-    RD_REDIS_ALONE = 1 << 19,   /* cannot be queued by MULTI here, though Redis does it */
-    RD_REDIS_STREAMS = 1 << 20  /* the second argument may be longer than a request: it comes in parts */
+    RD_REDIS_AT_ONCE = 1 << 19, /* is never queued by MULTI */
+    RD_REDIS_ALONE = 1 << 20,   /* cannot be queued by MULTI here, though Redis does it */
+    RD_REDIS_STREAMS = 1 << 21  /* the second argument may be longer than a request: it comes in parts */
 };
 
 struct rd_redis_command {

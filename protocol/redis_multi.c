@@ -320,8 +320,10 @@ void rd_redis_parse_watch(struct rd_redis_ask *ask)
     ask->request->guard_count = ask->arg_count - 1;
 }
 
+/* Queued, it comes too late to have an effect: EXEC has judged what is watched by then. */
 void rd_redis_parse_unwatch(struct rd_redis_ask *ask)
 {
-    rd_redis_multi_unwatch(ask->state);
+    if (!ask->state->multi.open)
+        rd_redis_multi_unwatch(ask->state);
     rd_redis_ask_reply(ask, "+OK\r\n");
 }

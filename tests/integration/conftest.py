@@ -11,6 +11,7 @@ from harness.bench import RDRIVE_BENCH
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import RDRIVE, RDRIVED, Daemon
+from harness.resp import Resp
 from harness.wire import Wire
 
 store_numbers = itertools.count(1)
@@ -61,7 +62,7 @@ def launch(folder):
 @pytest.fixture(scope="module")
 def module_daemon():
     path = tempfile.mkdtemp(prefix="rdrive-")
-    daemon = Daemon(path, unix=True)
+    daemon = Daemon(path, "--redis", "127.0.0.1:0", unix=True)
     try:
         yield daemon
         daemon.stop()
@@ -88,6 +89,14 @@ def store(daemon):
     yield name
     answer = curl.drop()
     assert answer.status in (200, 404), answer
+
+
+@pytest.fixture
+def resp(daemon, store):
+    """A connection over the Redis protocol on which the test's store is selected."""
+    with Resp(daemon.redis_address) as connection:
+        assert connection.call("SELECT", store) == b"+OK\r\n"
+        yield connection
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ class Daemon:
         assert ports["pid"] == self.process.pid
         self.binary = ports["binary"]
         self.http = ports["http"]
+        self.redis = ports.get("redis")
         return True
 
     @property
@@ -104,6 +105,11 @@ class Daemon:
     @property
     def http_address(self):
         host, port = self.http.rsplit(":", 1)
+        return host, int(port)
+
+    @property
+    def redis_address(self):
+        host, port = self.redis.rsplit(":", 1)
         return host, int(port)
 
     def log(self):

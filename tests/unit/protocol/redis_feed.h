@@ -153,6 +153,7 @@ static const char *const answer_names[RD_REDIS_ANSWER_COUNT] = {
     [RD_REDIS_KEPT] = "kept",
     [RD_REDIS_KEPT_IF] = "kept_if",
     [RD_REDIS_COUNT] = "count",
+    [RD_REDIS_SYNCED] = "synced",
     [RD_REDIS_TIME] = "time",
     [RD_REDIS_SAVED] = "saved",
     [RD_REDIS_CLIENT_ID] = "client_id",

@@ -58,7 +58,7 @@ static void test_writing(void **state)
     expect_commands("MSET a\nMSET a 1 b\nMSETNX a 1 b", "-ERR wrong number of arguments for 'mset' command\n"
                                                         "-ERR wrong number of arguments for 'mset' command\n"
                                                         "-ERR wrong number of arguments for 'msetnx' command\n");
-    expect_commands("SAVE", "sync durability=1 -> ok\n");
+    expect_commands("SAVE", "sync durability=1 -> synced\n");
 }
 
 static void test_values_that_cannot_be_stored(void **state)
@@ -112,7 +112,8 @@ static void test_databases(void **state)
     expect_commands("SELECT some-store.1\nSET k v\nSELECT default\nGET k",
                     "+OK\nwrite store=some-store.1 key=k value=v creates -> ok_if\n+OK\nread key=k -> value\n");
     expect_commands("SELECT 2147483647\nGET k\nSELECT 2147483648\nSELECT -1\nGET k",
-                    "+OK\nread store=db2147483647 key=k -> value\n-ERR DB index is out of range\n"
+                    "+OK\nread store=db2147483647 key=k -> value\n"
+                    "-ERR value is out of range, value must between -2147483648 and 2147483647\n"
                     "-ERR DB index is out of range\nread store=db2147483647 key=k -> value\n");
     expect_commands("SELECT a/b\nSELECT .hidden", "-ERR a database is a number, or the name of a store: "
                                                   "[A-Za-z0-9._-]{1,64}, no leading dot\n"
@@ -257,6 +258,10 @@ static void test_arity_of_every_command(void **state)
             strcat(line, "\r\n");
             char *log = feed_new(line, strlen(line), CUT_WHOLE);
             bool right = count == least || (command->arity < 0 && count > least);
+            if (strcmp(command->name, "exec") == 0)
+                snprintf(expected, sizeof expected,
+                         "-EXECABORT Transaction discarded because of: wrong number of "
+                         "arguments for 'exec' command\n");
             bool pairs = strcmp(command->name, "mset") == 0 || strcmp(command->name, "msetnx") == 0;
             if (!pairs && strcmp(command->name, "ping") != 0)
                 assert_int_equal(strcmp(log, expected) != 0, right);

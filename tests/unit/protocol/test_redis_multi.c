@@ -134,6 +134,10 @@ static void test_order_of_commands(void **state)
 static void test_watching(void **state)
 {
     (void)state;
+    expect_commands(
+        "WATCH a\nMULTI\nUNWATCH\nSET a 1\nEXEC",
+        "watch guards *a -> ok\n+OK\n+QUEUED\n+QUEUED\ntransaction [ key=a value=1] guards a creates -> "
+        "exec\n");
     expect_commands("WATCH a b\nWATCH c\nMULTI\nSET a 1\nEXEC\nMULTI\nSET a 1\nEXEC",
                     "watch guards *a *b -> ok\nwatch guards a b *c -> ok\n+OK\n+QUEUED\n"
                     "transaction [ key=a value=1] guards a b c creates -> exec\n+OK\n+QUEUED\n"
