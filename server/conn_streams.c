@@ -153,8 +153,11 @@ void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
 {
     for (struct rd_call *call = conn->uploads; call != NULL;) {
         struct rd_call *next = call->queue_next;
-        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->stall_ms)
+        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->stall_ms) {
             rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
+            if (conn->codec->answers_in_order) /* what is behind them does not come either */
+                rd_conn_end_input(conn);
+        }
         call = next;
     }
 }
