@@ -5,10 +5,13 @@
  * payload or a checksum is found by rd_store_verify and, where the value lives, by reading it; what lies in a link
  * or a pad is found too, or the store is read-only and names the range. The file is never changed, but in one
  * case: without a companion a last entry with a damaged link looks as a torn write does, and is cut off and kept
- * aside.
+ * aside; so is one that only a tombstone follows, since that alone does not bear a chain out. With either goes the
+ * rest of its batch.
  *
- *   bit_flips [--flips N] [--seed N]    N flips over all kinds of files; RD_TEST_SEED is the seed where none is
- * given bit_flips --seed N --flip K         that one alone
+ *   --flips N     so many, over all kinds of files
+ *   --seed N      RD_TEST_SEED where none is given, else the time
+ *   --flip K      with --seed: that one alone
+ *   --self-test   reads without checksums, and fails where that is not noticed
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -140,8 +143,10 @@ static void note_keys(struct subject *subject)
 {
     for (size_t i = 0; i < subject->layout.count; i++) {
         const struct entry *entry = &subject->layout.entries[i];
-        if (!entry->latest || entry->kind == ENTRY_MARKER || entry->kind == ENTRY_FILLER)
+        if (!entry->latest || entry->own)
             continue;
+        if (subject->key_count == KEYS_MAX)
+            die("more keys than were written");
         subject->hashes[subject->key_count] = entry->hash;
         if (entry->kind == ENTRY_VALUE)
             subject->values[subject->key_count] =
@@ -211,6 +216,7 @@ struct flip {
     bool found_by_verify;
     bool read_only;
     bool cut;
+    uint64_t tail;
     char finding[256];
 };
 
@@ -221,21 +227,30 @@ static bool wrong(struct flip *flip, const char *what, uint64_t number)
     return false;
 }
 
-/* The one damage that cannot be told from a write that a crash cut off. */
-static bool looks_torn(const struct flip *flip)
+/* The one damage that cannot be told from a write that a crash cut off. It is cut at the entry, or at the batch
+ * that the entry is in. */
+static bool looks_torn(const struct flip *flip, uint64_t tail)
 {
     const struct layout *layout = &flip->subject->layout;
     const struct entry *last = &layout->entries[layout->count - 1];
     bool at_end = flip->hit == last || (flip->hit == last - 1 && last->kind == ENTRY_TOMBSTONE);
-    return at_end && flip->region == REGION_LINK && !flip->subject->companion;
+    if (!at_end || flip->region != REGION_LINK || flip->subject->companion)
+        return false;
+    const struct entry *first = flip->hit;
+    for (const struct entry *entry = layout->entries; entry < flip->hit; entry++)
+        if (entry->batch_count >= (size_t)(flip->hit - entry))
+            first = entry;
+    return tail == first->begin;
 }
 
 /* Whether a key may answer otherwise than before: its entry was hit, or cut off. */
 static bool is_concerned(const struct flip *flip, uint64_t hash)
 {
     const struct layout *layout = &flip->subject->layout;
-    const struct entry *last = &layout->entries[layout->count - 1];
-    return hash == flip->hit->hash || (flip->cut && hash == last->hash);
+    for (size_t i = layout->count; i > 0 && flip->cut && layout->entries[i - 1].begin >= flip->tail; i--)
+        if (layout->entries[i - 1].hash == hash)
+            return true;
+    return hash == flip->hit->hash;
 }
 
 static bool read_keys(struct flip *flip)
@@ -287,7 +302,8 @@ static void look_at_state(struct flip *flip)
     bool named = sscanf(info.reason, "bytes %llu to %llu ", &begin, &end) == 2;
     if (flip->read_only && (!named || begin >= flip->hit->end || end <= flip->hit->begin))
         wrong(flip, "read-only, and no range is named that is of the entry at", flip->hit->begin);
-    flip->cut = rd_store_file_size(flip->store) == flip->hit->begin && looks_torn(flip);
+    flip->tail = rd_store_file_size(flip->store);
+    flip->cut = looks_torn(flip, flip->tail);
 }
 
 static bool is_taken_note_of(struct flip *flip)
@@ -322,7 +338,7 @@ static bool file_is(const char *folder, const char *name, struct rd_slice bytes)
 static bool nothing_is_changed(struct flip *flip, const char *folder)
 {
     const struct image_file *file = flip->subject->file;
-    struct rd_slice kept = rd_slice(file->data, flip->cut ? flip->hit->begin : file->len);
+    struct rd_slice kept = rd_slice(file->data, flip->cut ? flip->tail : file->len);
     char aside[64];
     snprintf(aside, sizeof aside, "%s.torn-%zu", STORE_NAME, kept.len);
     bool same = file_is(folder, STORE_NAME, kept) &&

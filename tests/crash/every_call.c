@@ -7,8 +7,7 @@
  *   every_call [--stride N] [--seed N]    every Nth call and allocation; 1: all of them
  *   every_call --call N --failure KIND    that run alone; KIND: ENOSPC, EIO, EINTR, short
  *   every_call --allocation N             that run alone
- *   every_call --self-test                hides failures from the engine, and fails where the script does not
- * notice
+ *   every_call --self-test                hides failures, and fails where none is noticed
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -27,9 +27,11 @@ static struct entry read_entry(struct rd_slice file, uint64_t end)
     entry.hash = rd_load_u64le(trailer);
     entry.begin = rd_load_u64le(trailer + HASH_LEN);
     bool own = entry.hash == RESERVED_HASH;
+    entry.own = own;
     if (end - entry.begin == TOMBSTONE_LEN && file.data[entry.begin] == 0 && (own || crc == TOMBSTONE_CRC)) {
         entry.kind = own && crc != TOMBSTONE_CRC ? ENTRY_MARKER : ENTRY_TOMBSTONE;
         entry.payload = entry.begin;
+        entry.batch_count = entry.kind == ENTRY_MARKER ? crc : 0;
         return entry;
     }
     entry.kind = own ? ENTRY_FILLER : ENTRY_VALUE;

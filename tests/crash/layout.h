@@ -17,7 +17,9 @@ struct entry {
     uint64_t trailer;
     uint64_t end;
     uint64_t hash;
-    bool latest; /* of its key */
+    uint32_t batch_count; /* of a marker: so many entries behind it are one batch */
+    bool own;             /* the engine's: a marker, a filler, a spacer */
+    bool latest;          /* of its key */
 };
 
 struct layout {
