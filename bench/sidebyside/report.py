@@ -85,11 +85,11 @@ def markdown_of(results):
     return "\n".join(lines) + "\n"
 
 
-def merge(old, new):
-    """New results take the place of old ones of the same key; those that the new run left out stay."""
-    by_key = {row["key"]: row for row in new}
-    merged = [by_key.pop(row["key"], row) for row in old]
-    return merged + [row for row in new if row["key"] in by_key]
+def merge(old, new, keys):
+    """New results take the place of old ones of the same key; those that the new run left out stay. In the order of keys, and
+    without rows that are no more."""
+    by_key = {row["key"]: row for row in (*old, *new)}
+    return [by_key[key] for key in keys if key in by_key]
 
 
 def load(path):

@@ -245,3 +245,8 @@ ENGINE_ROWS = (
 
 MEMORY = Row("memory-redis", "memory a key, 1 M keys, values of 8 bytes (redis: value included)", "B", 1,
              {REDIS: redis_memory(1000000, 8)}, (Comparison(REDIS, None),), ("redis-server",))
+
+
+def keys():
+    """Of all rows, in the order of the tables."""
+    return [row.key for row in (*NETWORK, MEMORY)] + ["engine-" + row.key for row in ENGINE_ROWS]

@@ -20,9 +20,10 @@ def installed():
 
 
 def test_what_is_installed(installed):
-    for name in ("bin/rdrived", "bin/rdrive", "include/rdrive.h", "include/rdrive_async.h", "include/rdrive_types.h",
+    for name in ("bin/rdrived", "bin/rdrive", "bin/rdrive-bench", "include/rdrive.h", "include/rdrive_async.h", "include/rdrive_types.h",
                  "lib/librdrive-client.a", "lib/librdrive-client.so", "lib/librdrive-client.so.0",
-                 "lib/pkgconfig/rdrive-client.pc", "share/man/man1/rdrive.1", "share/man/man3/rdrive-client.3"):
+                 "lib/pkgconfig/rdrive-client.pc", "share/man/man1/rdrive.1", "share/man/man1/rdrive-bench.1",
+                 "share/man/man3/rdrive-client.3"):
         assert os.path.exists(installed.path(name)), name
     version = installed.pkg_config("--modversion")[0]
     assert subprocess.run([installed.path("bin/rdrive"), "--version"], capture_output=True, text=True).stdout == f"rdrive {version}\n"
