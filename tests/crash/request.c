@@ -165,6 +165,10 @@ void request_make(struct request *request, struct random *random, struct history
     case RD_OP_RENAME:
         fill_rename(request, random, model);
         break;
+    case RD_OP_COPY: /* these three are not among some_kind's */
+    case RD_OP_TRANSACTION:
+    case RD_OP_SYNC:
+        break;
     }
     fill_condition(request, random, model, store);
 }
