@@ -16,7 +16,7 @@ import pytest
 
 from harness.curl import Curl
 from harness.daemon import Daemon, run_to_end, wait_until
-from harness.installed import sanitizer_flags
+from harness.installed import instrumentation_flags
 from harness.resp import Resp, bulk, encode, value
 from harness.wire import Wire
 
@@ -122,7 +122,7 @@ def test_a_value_of_100_mib(launch):
         assert resp.call("GETRANGE", "k", -5, -1) == bulk(step[-5:])
         assert resp.call("PING") == b"+PONG\r\n"
     # A sanitizer's own memory counts too.
-    assert most < (1024 if sanitizer_flags() else 40) * MIB
+    assert most < (1024 if instrumentation_flags() else 40) * MIB
 
 
 def set_long(resp, *options, length=81 * MIB):
