@@ -89,6 +89,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
             options->durability_interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->durability_interval_ms;
     store->verify_reads = !options->verify_reads_off;
     store->batch_marker = !options->batch_marker_off;
+    store->checkpoint_entries = CHECKPOINT_ENTRIES;
     store->opened_read_only = options->read_only;
     rd_epoch_init(&store->epoch);
     pthread_mutex_init(&store->writer.role, NULL);
@@ -283,7 +284,8 @@ static bool wants_checkpoint(const struct rd_store *store)
 {
     uint64_t entries = store->entry_count - store->checkpoint.entry_count;
     uint64_t bytes = store->meta.durable_tail - store->checkpoint.tail;
-    return (entries >= CHECKPOINT_ENTRIES || (entries >= CHECKPOINT_ENTRIES_MIN && bytes >= CHECKPOINT_BYTES)) &&
+    return (entries >= store->checkpoint_entries ||
+            (entries >= CHECKPOINT_ENTRIES_MIN && bytes >= CHECKPOINT_BYTES)) &&
            entries >= store->entry_count / CHECKPOINT_SHARE;
 }
 

@@ -63,6 +63,7 @@ struct rd_store {
     bool verify_reads;               /* constant */
     bool batch_marker;               /* constant */
     bool opened_read_only;           /* constant: asked for, not damaged or failed */
+    uint64_t checkpoint_entries;     /* that make a checkpoint worth writing; constant, fewer in tests */
     bool damaged;                    /* constant: [damage_begin, damage_end) of the chain cannot be followed */
     uint64_t damage_begin;           /* constant */
     uint64_t damage_end;             /* constant */

@@ -163,6 +163,7 @@ static void make_limits_small(struct rd_store *store)
     store->ahead.gap_len_min = GAP_LEN_MIN;
     store->ahead.slice_len = SLICE_LEN;
     store->writer.record_every_len = RECORD_EVERY;
+    store->checkpoint_entries = 1;
 }
 
 static bool is_open(struct script *script, uint32_t number)

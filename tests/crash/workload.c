@@ -61,6 +61,7 @@ static void open_store(struct workload *workload, uint32_t number)
     store->ahead.gap_len_min = GAP_LEN_MIN;
     store->ahead.slice_len = SLICE_LEN;
     store->writer.record_every_len = RECORD_EVERY;
+    store->checkpoint_entries = 1;
     history_settle(&workload->history, number, recorder_note(&workload->recorder));
 }
 
