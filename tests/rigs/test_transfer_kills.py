@@ -42,7 +42,7 @@ def test_kills_during_transfers(launch):
     outcomes = {"source": 0, "both": 0, "target": 0}
     for number in range(ROUNDS):
         key = b"moving-%d" % number
-        value = dice.randbytes(dice.choice([1, 100, 70_000, 600_000, 3_000_000]))
+        value = dice.randbytes(dice.choice([1, 100, 70_000, 600_000, 3_000_000])).replace(b"\0", b"0")
         with w.Wire(daemon.binary_address) as wire:
             wire.write(key, value)
         mover = threading.Thread(target=transfer, args=(daemon, key))
