@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 
 #include "server/conn.h"
@@ -12,17 +13,48 @@
 #include "server/stores.h"
 #include "server/upload.h"
 
+#define SPARE_CALLS_MAX 1024u /* that a loop keeps: a megabyte and a half */
+
 /* What an item of a batch costs beside its bytes: the arrays in the request, the call and the engine. */
 #define ITEM_COST (sizeof(struct rd_message_item) + sizeof(struct rd_entry) + sizeof(struct rd_value) + 64)
 #define LOOK_COST (sizeof(struct rd_message_look) + sizeof(struct rd_look) + 64)
 
+/* A call is larger than what the allocator gives out quickly, and every request needs one. */
+static struct rd_call *take_spare(struct rd_loop *loop)
+{
+    struct rd_call *call = loop->spare_calls;
+    if (call == NULL)
+        return malloc(sizeof *call);
+    loop->spare_calls = call->next;
+    loop->spare_call_count--;
+    return call;
+}
+
+static void give_back(struct rd_loop *loop, struct rd_call *call)
+{
+    if (loop->spare_call_count == SPARE_CALLS_MAX) {
+        free(call);
+        return;
+    }
+    call->next = loop->spare_calls;
+    loop->spare_calls = call;
+    loop->spare_call_count++;
+}
+
+void rd_calls_free_spare(struct rd_loop *loop)
+{
+    while (loop->spare_calls != NULL)
+        free(take_spare(loop));
+}
+
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
 {
-    struct rd_call *call = calloc(1, sizeof *call);
+    struct rd_call *call = take_spare(rd_conn_loop(conn));
     if (call == NULL) {
         rd_request_destroy(request);
         return NULL;
     }
+    memset((void *)call, 0, sizeof *call);
     call->conn = conn;
     call->request = request;
     call->op.context = call;
@@ -48,7 +80,7 @@ void rd_call_destroy(struct rd_call *call)
         rd_hosted_unuse(call->hosted);
     free(call->memory);
     rd_request_destroy(call->request);
-    free(call);
+    give_back(rd_conn_loop(call->conn), call);
 }
 
 void rd_call_finish(struct rd_call *call)

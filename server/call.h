@@ -76,6 +76,10 @@ struct rd_call {
 /* Takes the request. NULL: no memory, the request is destroyed. */
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request);
 
+/* What a loop keeps of calls that are gone. */
+struct rd_loop;
+void rd_calls_free_spare(struct rd_loop *loop);
+
 /* Releases all it holds. Not while RUNNING. The connection takes it out of its lists first. */
 void rd_call_destroy(struct rd_call *call);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "server/call.h"
 #include "server/conn.h"
 #include "server/dispatch.h"
 #include "server/listener.h"
@@ -267,6 +268,7 @@ void rd_loop_deinit(struct rd_loop *loop)
     (void)status;
     rd_bridge_deinit(&loop->bridge);
     uv_mutex_destroy(&loop->inbox_lock);
+    rd_calls_free_spare(loop);
     free(loop->dirty_stores);
     free(loop->read_buffer);
     loop->read_buffer = NULL;

@@ -20,6 +20,7 @@
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
 
+struct rd_call;
 struct rd_conn;
 struct rd_listener;
 struct rd_stores;
@@ -59,7 +60,9 @@ struct rd_loop {
     uv_async_t control;     /* something is in the inbox, or stop_requested is set; any thread */
     uv_signal_t signals[2]; /* loop 0 */
 
-    uint8_t *read_buffer;            /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
+    uint8_t *read_buffer;        /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
+    struct rd_call *spare_calls; /* owned; memory of calls that are gone, for those to come */
+    unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */
     unsigned conn_count;             /* until they are freed */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
