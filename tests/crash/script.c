@@ -10,13 +10,11 @@
 
 #include "engine/store.h"
 #include "tests/crash/values.h"
+#include "tests/crash/workload.h"
 
 #define OPERATIONS     200u
 #define GROUP_COUNT    4u
 #define PLACED_LEN_MIN 6000u
-#define GAP_LEN_MIN    4096u
-#define SLICE_LEN      4096u
-#define RECORD_EVERY   60000u
 
 static const char *const names[STORE_COUNT] = {"a.rdr", "b.rdr"};
 
@@ -157,15 +155,6 @@ static void close_store(struct script *script, uint32_t number)
     script->stores[number] = NULL;
 }
 
-static void make_limits_small(struct rd_store *store)
-{
-    store->ahead.placed_len_min = PLACED_LEN_MIN;
-    store->ahead.gap_len_min = GAP_LEN_MIN;
-    store->ahead.slice_len = SLICE_LEN;
-    store->writer.record_every_len = RECORD_EVERY;
-    store->checkpoint_entries = 1;
-}
-
 static bool is_open(struct script *script, uint32_t number)
 {
     struct rd_store_info info;
@@ -194,7 +183,7 @@ static bool open_store(struct script *script, uint32_t number)
         return wrong(script, "%s does not open: %s", names[number], rd_status_name(status));
     if (!is_open(script, number))
         return wrong(script, "%s opens read-only", names[number]);
-    make_limits_small(script->stores[number]);
+    workload_make_small(script->stores[number]);
     return holds_model(script, number);
 }
 

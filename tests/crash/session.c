@@ -120,6 +120,7 @@ static bool open_store(struct session *session, uint32_t number)
         session->stores[number] = NULL;
         return session_wrong(session, "%s does not open: %s", subject->name, error.message);
     }
+    workload_make_small(session->stores[number]);
     subject->opened_at = note(session);
     subject->tail = rd_store_file_size(session->stores[number]);
     for (uint32_t key = 0; key < KEY_COUNT; key++)

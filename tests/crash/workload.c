@@ -9,14 +9,15 @@
 #include "engine/store.h"
 #include "tests/crash/values.h"
 
-#define INTERVAL_MS     3600000u /* real time never gets there: the workload's clock does, in leaps */
-#define PLACED_LEN_MIN  6000u
-#define GAP_LEN_MIN     4096u
-#define SLICE_LEN       4096u
-#define RECORD_EVERY    60000u
-#define GROUP_COUNT_MAX 8u
-#define ACTIONS_MIN     30u
-#define ACTIONS_MAX     90u
+#define INTERVAL_MS        3600000u /* real time never gets there: the workload's clock does, in leaps */
+#define PLACED_LEN_MIN     6000u
+#define GAP_LEN_MIN        4096u
+#define SLICE_LEN          4096u
+#define RECORD_EVERY       60000u
+#define CHECKPOINT_ENTRIES 1u
+#define GROUP_COUNT_MAX    8u
+#define ACTIONS_MIN        30u
+#define ACTIONS_MAX        90u
 
 const char *const workload_store_names[STORE_COUNT] = {"a.rdr", "b.rdr"};
 
@@ -48,6 +49,15 @@ struct rd_store_options workload_options(const struct workload *workload, uint32
                                      .io = io};
 }
 
+void workload_make_small(struct rd_store *store)
+{
+    store->ahead.placed_len_min = PLACED_LEN_MIN;
+    store->ahead.gap_len_min = GAP_LEN_MIN;
+    store->ahead.slice_len = SLICE_LEN;
+    store->writer.record_every_len = RECORD_EVERY;
+    store->checkpoint_entries = CHECKPOINT_ENTRIES;
+}
+
 static void open_store(struct workload *workload, uint32_t number)
 {
     char path[4096];
@@ -57,11 +67,7 @@ static void open_store(struct workload *workload, uint32_t number)
     if (rd_store_open(path, &options, &workload->stores[number], &error) != RD_OK)
         die("the workload cannot open %s: %s", path, error.message);
     struct rd_store *store = workload->stores[number];
-    store->ahead.placed_len_min = PLACED_LEN_MIN;
-    store->ahead.gap_len_min = GAP_LEN_MIN;
-    store->ahead.slice_len = SLICE_LEN;
-    store->writer.record_every_len = RECORD_EVERY;
-    store->checkpoint_entries = 1;
+    workload_make_small(store);
     history_settle(&workload->history, number, recorder_note(&workload->recorder));
 }
 

@@ -38,6 +38,9 @@ void workload_deinit(struct workload *workload);
 /* How a workload's stores are opened, by it and by those who judge what a crash left. */
 struct rd_store_options workload_options(const struct workload *workload, uint32_t store, const struct rd_io *io);
 
+/* After opening, before the first operation: the store takes short values for long ones, and few for many. */
+void workload_make_small(struct rd_store *store);
+
 /* By the engine's clock (--wrap=rd_monotonic_ms). */
 uint64_t __wrap_rd_monotonic_ms(void);
 
