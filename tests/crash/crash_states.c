@@ -19,7 +19,7 @@
 
 #define STATES_DEFAULT      2000u
 #define STATES_PER_WORKLOAD 50u
-#define STATES_SELF_TEST    2000u /* a planted bug must be found among so many */
+#define STATES_SELF_TEST    6000u /* a planted bug must be found among so many */
 #define SHOWN_MAX           20u   /* violations that are printed */
 #define STATE_SECONDS_MAX   120u  /* of a state, or a workload, that takes some milliseconds */
 #define STREAM_OF_STATES    UINT64_C(0x5374617465730000)
