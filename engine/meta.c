@@ -26,6 +26,7 @@ enum {
     AT_LAST_KEY = 32,
     AT_LAST_CRC = 40,
     AT_ENTRY_COUNT = 44,
+    AT_FIRST_END = 52,
     AT_CRC = 60,
     META_LEN = 64
 };
@@ -42,6 +43,7 @@ static void encode(const struct rd_meta *meta, uint8_t to[META_LEN])
     rd_store_u64le(to + AT_LAST_KEY, meta->last_key);
     rd_store_u32le(to + AT_LAST_CRC, meta->last_crc);
     rd_store_u64le(to + AT_ENTRY_COUNT, meta->entry_count);
+    rd_store_u64le(to + AT_FIRST_END, meta->first_end);
     rd_store_u32le(to + AT_CRC, rd_crc32(0, rd_slice(to, AT_CRC)));
 }
 
@@ -53,6 +55,7 @@ static bool decode(const uint8_t from[META_LEN], struct rd_meta *ret_meta)
     *ret_meta = (struct rd_meta){.generation = rd_load_u64le(from + AT_GENERATION),
                                  .durable_tail = rd_load_u64le(from + AT_DURABLE_TAIL),
                                  .entry_count = rd_load_u64le(from + AT_ENTRY_COUNT),
+                                 .first_end = rd_load_u64le(from + AT_FIRST_END),
                                  .last_key = rd_load_u64le(from + AT_LAST_KEY),
                                  .last_crc = rd_load_u32le(from + AT_LAST_CRC),
                                  .clean = (rd_load_u32le(from + AT_FLAGS) & FLAG_CLEAN) != 0};

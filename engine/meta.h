@@ -4,10 +4,10 @@
  * was known to be on the disk, and whether it was closed in order. Replaced by rename, checksummed; one that is
  * missing or does not match its checksum is as good as none, and costs a longer look at the file.
  *
- *   0        8         12      16           24             32         40         44            52      60      64
- *   | magic  | version | flags | generation | durable_tail | last_key | last_crc | entry_count | zeros | crc32 |
- *   | 8      | u32 = 2 | u32   | u64        | u64          | u64      | u32      | u64         |       | u32   |
- *                                                                               crc32: of the 60 bytes before
+ *   0        8         12      16           24             32         40         44            52          60 64
+ *   | magic  | version | flags | generation | durable_tail | last_key | last_crc | entry_count | first_end | crc32
+ * | | 8      | u32 = 2 | u32   | u64        | u64          | u64      | u32      | u64         | u64       | u32 |
+ *                                                                                   crc32: of the 60 bytes before
  *
  * last_key and last_crc repeat the trailer of the entry that ends at durable_tail, so that a companion that was
  * left beside another file is told from its own.
@@ -25,6 +25,7 @@ struct rd_meta {
     uint64_t generation;   /* random; new at creation */
     uint64_t durable_tail; /* every byte below it has been synced */
     uint64_t entry_count;  /* so many entries end at or below it, the engine's own included */
+    uint64_t first_end;    /* where the file's first entry ends, recorded before it is written; 0: not known */
     uint64_t last_key;     /* the key hash of the entry that ends there; 0 where durable_tail is 0 */
     uint32_t last_crc;     /* and its checksum */
     bool clean;            /* nothing was written after durable_tail */

@@ -132,7 +132,7 @@ static bool hint_fits(struct rd_slice file, const struct rd_recovery_hint *hint)
 {
     uint64_t durable = hint->durable_tail;
     if (durable == 0)
-        return true;
+        return !hint->clean || file.len == 0; /* else another file has been put in the place of an empty one */
     if (!hint_names_entry(file, hint))
         return false;
     uint64_t links = 0;
@@ -150,8 +150,19 @@ static enum rd_status examine_above(struct rd_slice file, const struct rd_recove
         *ret_tail = tail;
         return RD_OK;
     }
-    if (!all_are_whole(file, tail, durable)) {
-        enum rd_status status = rd_forward_reach(file, durable, &tail);
+    uint64_t begin = durable;
+    if (durable == 0 && hint->first_end != 0) {
+        struct rd_record first;
+        bool whole = hint->first_end <= file.len && entry_is_whole(file, hint->first_end, &first) &&
+                     first.trailer.prev_tail == 0;
+        if (!whole) {
+            *ret_tail = 0;
+            return RD_OK;
+        }
+        begin = hint->first_end;
+    }
+    if (!all_are_whole(file, tail, begin)) {
+        enum rd_status status = rd_forward_reach(file, begin, &tail);
         if (status != RD_OK)
             return status;
     }

@@ -8,7 +8,8 @@
  *  0. Where a companion says up to where the file was synced, and the links from there lead to 0 over as many
  *     entries as it says: after a clean stop all of it is taken as it is. Otherwise only what lies above is looked
  *     at, and cut at the first entry or batch that is not whole. So a trailer forged inside a torn value must name
- *     the recorded tail, and no old entry is ever cut.
+ *     the recorded tail, and no old entry is ever cut. A file's first entry must end where the companion says that
+ *     it was to end: so a value that is itself a store, and is torn, is not taken for the outer one.
  *  1. Without a companion, or with one that does not fit: a chain of whole entries from the file's end to 0 is
  *     taken as it is.
  *  2. Otherwise entries are followed forward from 0, each with its checksum. What they reach is the trusted tail.
@@ -48,6 +49,7 @@ struct rd_recovery {
 struct rd_recovery_hint {
     uint64_t durable_tail; /* everything below it was synced */
     uint64_t entry_count;  /* so many entries, the engine's own included */
+    uint64_t first_end;    /* where durable_tail is 0: the first entry was to end here; 0: not known */
     uint64_t last_key;     /* of the entry that ends there */
     uint32_t last_crc;
     bool clean;           /* and nothing was written after it */

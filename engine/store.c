@@ -203,6 +203,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     if (has_hint)
         hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail,
                                          .entry_count = store->meta.entry_count,
+                                         .first_end = store->meta.first_end,
                                          .last_key = store->meta.last_key,
                                          .last_crc = store->meta.last_crc,
                                          .clean = store->meta.clean};

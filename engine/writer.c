@@ -219,6 +219,15 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
                             cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
 }
 
+/* Once in a store's life: what a crash leaves of its first value may look like a store of its own, if that is what
+ * the value is. Where it cannot be recorded there is no companion any more, and recovery does without. */
+static void record_first_end(struct rd_store *store, const struct rd_plan *plan)
+{
+    const struct rd_plan_entry *first = &plan->entries[0];
+    store->meta.first_end = first->payload_offset + first->payload.len + RD_TRAILER_LEN;
+    rd_store_record(store, false);
+}
+
 /* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY: the file is as it was. RD_IO_ERROR:
  * the store is read-only now. */
 static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
@@ -238,6 +247,8 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         *ret_errno = EIO;
         return RD_IO_ERROR;
     }
+    if (tail == 0)
+        record_first_end(store, plan);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0)

@@ -352,6 +352,67 @@ static void a_tombstone_behind_a_damaged_link_still_deletes(void **state)
     place_remove(&place);
 }
 
+/* Every tear of a first value that is a store itself: the outer store is empty, or has that one value. */
+static void a_torn_first_value_that_is_a_store_is_not_taken_for_one(void **state)
+{
+    (void)state;
+    struct place inner_place = place_create();
+    struct rd_store *store = open_store(&inner_place);
+    put(store, "inner", "value");
+    put(store, "another", "inner value");
+    rd_store_close(store);
+    struct rd_buffer inner = rd_file_read(inner_place.path);
+
+    struct place place = place_create();
+    char *meta_path = rd_path(place.folder, "store.rdr.meta");
+    store = open_store(&place);
+    struct rd_written written;
+    assert_int_equal(rd_store_write(store, key_named("outer"), rd_buffer_slice(&inner), &written), RD_OK);
+    struct rd_buffer meta = rd_file_read(meta_path); /* of before the write was synced */
+    rd_store_close(store);
+    struct rd_buffer file = rd_file_read(place.path);
+    for (uint64_t len = 0; len <= file.len; len++) {
+        rd_file_write(meta_path, rd_buffer_slice(&meta));
+        rd_file_write(place.path, rd_slice(file.data, len));
+        store = open_store(&place);
+        assert_int_equal(rd_store_len(store), len == file.len);
+        assert_int_equal(rd_store_exists(store, key_named("outer")), len == file.len);
+        assert_false(rd_store_exists(store, key_named("inner")));
+        rd_store_close(store);
+    }
+    rd_buffer_deinit(&file);
+    rd_buffer_deinit(&meta);
+    rd_buffer_deinit(&inner);
+    free(meta_path);
+    place_remove(&inner_place);
+    place_remove(&place);
+}
+
+/* An administrator puts another file in the place of an empty store's: its damage is not a torn end. */
+static void a_file_put_in_place_of_an_empty_store_is_looked_at_alone(void **state)
+{
+    (void)state;
+    struct place other = place_create();
+    struct rd_store *store = open_store(&other);
+    put(store, "a", "damaged");
+    uint64_t tail = put(store, "b", "value");
+    rd_store_close(store);
+    struct rd_buffer file = rd_file_read(other.path);
+    file.data[0] ^= 1;
+    struct place place = place_create();
+    rd_store_close(open_store(&place));
+    rd_file_write(place.path, rd_buffer_slice(&file));
+    store = open_store(&place);
+    assert_int_equal(rd_store_file_size(store), tail);
+    struct rd_value value;
+    assert_int_equal(rd_store_read(store, key_named("a"), &value), RD_CORRUPT);
+    assert_true(rd_store_exists(store, key_named("b")));
+    rd_store_close(store);
+    rd_buffer_deinit(&file);
+    place_remove(&other);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +423,8 @@ int main(void)
         cmocka_unit_test(a_trailer_forged_inside_a_torn_value_is_not_believed),
         cmocka_unit_test(a_companion_that_does_not_fit_is_passed_over),
         cmocka_unit_test(a_link_to_another_genuine_entry_is_noticed),
+        cmocka_unit_test(a_torn_first_value_that_is_a_store_is_not_taken_for_one),
+        cmocka_unit_test(a_file_put_in_place_of_an_empty_store_is_looked_at_alone),
         cmocka_unit_test(a_tombstone_behind_a_damaged_link_still_deletes),
         cmocka_unit_test(what_was_durable_is_not_cut_where_its_end_is_missing),
         cmocka_unit_test(what_was_durable_and_has_become_ones_is_not_cut),
