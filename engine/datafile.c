@@ -12,6 +12,7 @@
 #define OPEN_TRIES      16
 #define ASIDE_NAMES_MAX 1000
 #define COPY_STEP_LEN   ((size_t)64 << 10)
+#define BLOCK_LEN_MAX   ((size_t)64 << 10)  /* of file systems */
 #define WRITE_LEN_MAX   (UINT64_C(1) << 30) /* a single call transfers at most 2 GiB - 4 KiB on Linux */
 
 static int open_folder_of(const struct rd_io *io, const char *path, int flags, mode_t mode)
@@ -266,6 +267,24 @@ int rd_datafile_cut(struct rd_datafile *file, uint64_t size)
 int rd_datafile_sync(struct rd_datafile *file)
 {
     return file->io->fdatasync(file->io->self, file->fd) == 0 ? 0 : errno;
+}
+
+int rd_datafile_scrub(struct rd_datafile *file)
+{
+    uint8_t filling[BLOCK_LEN_MAX];
+    uint64_t end = file->size;
+    size_t len = (size_t)(-end % BLOCK_LEN_MAX);
+    if (len == 0)
+        return 0;
+    /* Not zeros: where this is cut short, they would be the store's end to the reference. */
+    memset(filling, 0xff, len);
+    int failed = rd_datafile_write_slice(file, end, rd_slice(filling, len));
+    if (failed == ENOSPC || failed == EDQUOT || failed == EFBIG)
+        failed = 0; /* the block is shorter than that, and it is the file's already */
+    if (failed == 0)
+        failed = rd_datafile_sync(file);
+    int not_cut = rd_datafile_cut(file, end);
+    return failed != 0 ? failed : not_cut;
 }
 
 static int create_aside(struct rd_datafile *file, uint64_t offset, char *ret_path, size_t path_len_max)

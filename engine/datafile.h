@@ -53,6 +53,12 @@ int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size) RD_MUST_CHECK;
 int rd_datafile_sync(struct rd_datafile *file) RD_MUST_CHECK;
 
+/* Overwrites, on the disk, what lies behind the file's end in its last block. A power cut may have left bytes
+ * there whose length it did not leave; a second one may leave a length and not the bytes that belong to it, and
+ * what comes to light then are those of before the first. The file is as long as it was, but not synced. 0 or an
+ * errno value. */
+int rd_datafile_scrub(struct rd_datafile *file) RD_MUST_CHECK;
+
 /* Syncs the folder in which `path` lies, so that names made or changed in it last. 0 or an errno value. */
 int rd_datafile_sync_folder(const struct rd_io *io, const char *path) RD_MUST_CHECK;
 

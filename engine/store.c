@@ -194,6 +194,15 @@ static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hin
     hint->known_count = store->checkpoint.entry_count;
 }
 
+/* What was accepted is served from now on: it has to outlast the next power cut, and so has the absence of what
+ * was not accepted. Damaged files are not written to. */
+static int make_durable(struct rd_store *store, bool clean)
+{
+    bool writable = atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
+    int failed = clean || !writable ? 0 : rd_datafile_scrub(&store->file);
+    return failed != 0 ? failed : rd_datafile_sync(&store->file);
+}
+
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
@@ -236,7 +245,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
     if (check_readable(store, ret_error) != RD_OK)
         return RD_IO_ERROR;
-    int failed = store->opened_read_only ? 0 : rd_datafile_sync(&store->file);
+    int failed = store->opened_read_only ? 0 : make_durable(store, has_hint && hint.clean);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     store->writer.synced_tail = recovery.tail;

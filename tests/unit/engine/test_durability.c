@@ -317,6 +317,109 @@ static void an_empty_file_is_taken_for_a_new_one(void **state)
     place_remove(&place);
 }
 
+/* ---- what lies behind the end ---- */
+
+/* What was written at the end that a store had before it was opened. */
+static uint64_t scrub_offset;
+static uint64_t scrubbed_len;
+static bool scrubbed_otherwise; /* with other bytes than 0xff */
+
+static ssize_t pwritev_that_looks(void *self, int fd, const struct iovec *parts, int part_count, off_t offset)
+{
+    ssize_t written = faulty_pwritev(self, fd, parts, part_count, offset);
+    const uint8_t *bytes = parts[0].iov_base;
+    if (written <= 0 || (uint64_t)offset < scrub_offset)
+        return written; /* a companion's, which is shorter */
+    scrubbed_len += (uint64_t)written;
+    for (size_t i = 0; i < parts[0].iov_len; i++)
+        scrubbed_otherwise = scrubbed_otherwise || bytes[i] != 0xff;
+    return written;
+}
+
+/* A store with a value of 5,000 bytes, and its companion if it was closed in order; returns where it ends. */
+static uint64_t store_left_behind(const struct place *place, bool in_order)
+{
+    struct rd_store *store = store_open_with(place->path, (struct rd_store_options){.create = true});
+    static uint8_t value[5000] = {1};
+    assert_int_equal(rd_store_write(store, key_named("k"), rd_slice(value, sizeof value), NULL), RD_OK);
+    uint64_t end = rd_store_file_size(store);
+    rd_store_close(store);
+    char *meta_path = rd_path(place->folder, "store.rdr.meta");
+    assert_int_equal(in_order ? 0 : unlink(meta_path), 0);
+    free(meta_path);
+    scrub_offset = end;
+    scrubbed_len = 0;
+    scrubbed_otherwise = false;
+    return end;
+}
+
+/* Of the calls on the store's file while it was opened: an fdatasync after the write, one after the cut. */
+static void assert_scrub_is_synced(const struct faults *faults)
+{
+    static const enum call wanted[] = {CALL_PWRITEV, CALL_FDATASYNC, CALL_FTRUNCATE, CALL_FDATASYNC};
+    size_t found = 0;
+    for (size_t i = 0; i < faults->event_count && found < 4; i++)
+        found += faults->events[i].call == wanted[found];
+    assert_int_equal(found, 4);
+}
+
+/* A power cut may leave bytes behind the end, and the next one a length that covers them. */
+static void after_a_crash_what_lies_behind_the_end_is_overwritten(void **state)
+{
+    (void)state;
+    for (int full = 0; full < 2; full++) {
+        struct place place = place_create();
+        uint64_t end = store_left_behind(&place, false);
+        struct faults *faults = faults_create();
+        faults->io.pwritev = pwritev_that_looks;
+        faults->size_max = full != 0 ? end + 100 : 0;
+        struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_SYNC, 0);
+        assert_scrub_is_synced(faults);
+        assert_false(scrubbed_otherwise);
+        assert_int_equal(scrubbed_len, full != 0 ? 100 : 65536 - end % 65536);
+        assert_int_equal(rd_store_file_size(store), end);
+        struct stat now;
+        assert_int_equal(stat(place.path, &now), 0);
+        assert_int_equal(now.st_size, end);
+        rd_store_close(store);
+        faults_destroy(faults);
+        place_remove(&place);
+    }
+}
+
+static void after_a_stop_in_order_nothing_is(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    (void)store_left_behind(&place, true);
+    struct faults *faults = faults_create();
+    faults->io.pwritev = pwritev_that_looks;
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_SYNC, 0);
+    assert_int_equal(scrubbed_len, 0);
+    assert_int_equal(faults_count(faults, CALL_FTRUNCATE), 0);
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
+static void a_disk_that_fails_there_keeps_the_store_closed(void **state)
+{
+    (void)state;
+    static const enum call calls[] = {CALL_PWRITEV, CALL_FDATASYNC, CALL_FTRUNCATE};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct place place = place_create();
+        (void)store_left_behind(&place, false);
+        struct faults *faults = faults_create();
+        faults_set(faults, calls[i], 0, FOR_EVER, EIO);
+        assert_int_equal(status_of_faulty_open(faults, place.path), RD_IO_ERROR);
+        faults_destroy(faults);
+        struct rd_store *store = store_open(place.path); /* and nothing is lost */
+        assert_int_equal(rd_store_len(store), 1);
+        rd_store_close(store);
+        place_remove(&place);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +432,9 @@ int main(void)
         cmocka_unit_test(interval_holds_under_a_flood_that_writes_nothing),
         cmocka_unit_test(creation_syncs_file_and_folder),
         cmocka_unit_test(an_empty_file_is_taken_for_a_new_one),
+        cmocka_unit_test(after_a_crash_what_lies_behind_the_end_is_overwritten),
+        cmocka_unit_test(after_a_stop_in_order_nothing_is),
+        cmocka_unit_test(a_disk_that_fails_there_keeps_the_store_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
