@@ -172,7 +172,7 @@ struct rd_message_look {
 };
 
 /* Owned by whoever holds it; every slice inside points into memory that the request owns and that goes with
- * rd_request_destroy. */
+ * rd_request_destroy, or is constant. */
 struct rd_request {
     enum rd_opcode opcode;
     enum rd_status status; /* anything but RD_OK: malformed; answer with this status and `message` */

@@ -41,6 +41,7 @@ void rd_redis_ask_reply_buffer(struct rd_redis_ask *ask, struct rd_buffer *buffe
     rd_redis_ask_operation(ask, RD_OPCODE_PING, RD_REDIS_READY);
     if (buffer->failed) {
         request->status = RD_NO_MEMORY;
+        request->message = "no memory for the answer";
         request->value = rd_slice_of_string("-ERR no memory for the answer\r\n");
         rd_buffer_deinit(buffer);
         return;
@@ -63,6 +64,7 @@ void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...)
                                               : (size_t)len < sizeof text ? (size_t)len
                                                                           : sizeof text - 1));
     ask->request->status = RD_INVALID_ARGUMENT;
+    ask->request->message = "the command is refused"; /* how, its answer says */
     rd_redis_ask_reply_buffer(ask, &answer);
 }
 

@@ -106,13 +106,15 @@ bool rd_resp_scan_whole(struct rd_resp_scan *scan, struct rd_slice input, size_t
     const uint8_t *at = take_plain_length(input.data, end, '*', &count);
     if (at == NULL || count == 0 || count > scan->arg_count_max)
         return false;
+    size_t room = scan->bytes.len_max;
     scan->arg_count = 0;
     for (size_t i = 0; i < count; i++) {
         size_t len;
         at = take_plain_length(at, end, '$', &len);
-        if (at == NULL || len >= RD_RESP_LONG_LEN || (size_t)(end - at) < len + 2 || at[len] != '\r' ||
-            at[len + 1] != '\n')
+        if (at == NULL || len >= RD_RESP_LONG_LEN || len > room || (size_t)(end - at) < len + 2 ||
+            at[len] != '\r' || at[len + 1] != '\n')
             return false;
+        room -= len;
         struct rd_resp_arg *arg = add_arg(scan);
         if (arg == NULL)
             return false;

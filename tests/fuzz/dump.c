@@ -2,6 +2,7 @@
 #include "tests/fuzz/dump.h"
 
 #include "base/text.h"
+#include "protocol/guards.h"
 
 static bool is_plain(uint8_t c)
 {
@@ -46,7 +47,9 @@ static void dump_condition(const char *name, const struct rd_message_condition *
 
 static void dump_range(const struct rd_message_range *range, struct rd_buffer *out)
 {
-    if (range->kind != RD_MESSAGE_RANGE_NONE)
+    if (range->kind == RD_MESSAGE_RANGE_BETWEEN)
+        rd_buffer_printf(out, " range=%lld..%lld", (long long)range->from, (long long)range->to);
+    else if (range->kind != RD_MESSAGE_RANGE_NONE)
         rd_buffer_printf(out, " range=%d:%llu+%llu", (int)range->kind, (unsigned long long)range->first,
                          (unsigned long long)range->len);
 }
@@ -55,6 +58,33 @@ static void dump_if_any(const char *name, struct rd_slice bytes, struct rd_buffe
 {
     if (bytes.len != 0)
         fuzz_dump_slice(name, bytes, out);
+}
+
+static void dump_change(const struct rd_message_change *change, struct rd_buffer *out)
+{
+    dump_number("deletes", change->deletes, out);
+    dump_condition("if", &change->condition, out);
+}
+
+/* What else a transaction has, and what only some codecs ask for. */
+static void dump_looks(const struct rd_request *request, struct rd_buffer *out)
+{
+    for (size_t i = 0; i < request->look_count; i++) {
+        rd_buffer_append_string(out, " <");
+        dump_key("key", &request->looks[i].key, out);
+        dump_condition("if", &request->looks[i].condition, out);
+        dump_number("wanted", request->looks[i].value_wanted, out);
+        rd_buffer_append_string(out, " >");
+    }
+    for (size_t i = 0; request->guards != NULL && i < request->guards->count; i++)
+        fuzz_dump_slice("guard", request->guards->list[i].key, out);
+    dump_number("guard_first", request->guard_first, out);
+    dump_number("guard_count", request->guard_count, out);
+    dump_number("keys_only", request->keys_only, out);
+    dump_number("with_stores", request->with_stores, out);
+    dump_number("creates_store", request->creates_store, out);
+    for (const struct rd_request *part = request->parts; part != NULL; part = part->next)
+        rd_buffer_printf(out, " part=%02x/%x", (unsigned)part->opcode, part->codec_flags);
 }
 
 static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
@@ -85,8 +115,11 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
         rd_buffer_append_string(out, " [");
         dump_key("key", &request->items[i].key, out);
         dump_if_any("value", request->items[i].value, out);
+        if (request->changes != NULL)
+            dump_change(&request->changes[i], out);
         rd_buffer_append_string(out, " ]");
     }
+    dump_looks(request, out);
 }
 
 void fuzz_dump_request(const struct rd_request *request, struct rd_buffer *out)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/guards.h"
 #include "tests/fuzz/dump.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -41,15 +42,41 @@ struct rd_slice fuzz_take_cuts(struct rd_slice *input)
 
 /* ---- what comes out --------------------------------------------------------------------------------------- */
 
-static void check_key(const struct rd_message_key *key, struct rd_slice body, const struct rd_limits *limits)
+/* In its body, in what was made up for it, or in that of a request that was put into it. */
+static bool is_owned(struct rd_slice slice, const struct rd_request *request)
 {
-    FUZZ_CHECK(fuzz_is_inside(key->bytes, body));
+    if (fuzz_is_inside(slice, rd_slice(request->body, request->body_len)) ||
+        fuzz_is_inside(slice, rd_slice(request->detail, sizeof request->detail)))
+        return true;
+    for (const struct rd_request *part = request->parts; part != NULL; part = part->next)
+        if (fuzz_is_inside(slice, rd_slice(part->body, part->body_len)))
+            return true;
+    return false;
+}
+
+static void check_key(const struct rd_message_key *key, const struct rd_request *request,
+                      const struct rd_limits *limits)
+{
+    FUZZ_CHECK(is_owned(key->bytes, request));
     FUZZ_CHECK(key->bytes.len <= limits->key_len_max);
+}
+
+static void check_lists(const struct rd_request *request, const struct rd_limits *limits)
+{
+    FUZZ_CHECK(request->item_count <= limits->batch_count_max && request->look_count <= limits->batch_count_max);
+    for (size_t i = 0; i < request->item_count; i++) {
+        check_key(&request->items[i].key, request, limits);
+        FUZZ_CHECK(is_owned(request->items[i].value, request));
+    }
+    for (size_t i = 0; i < request->look_count; i++)
+        check_key(&request->looks[i].key, request, limits);
+    if (request->guards != NULL)
+        FUZZ_CHECK(request->guard_first + request->guard_count <= request->guards->count &&
+                   request->guards->count <= limits->batch_count_max);
 }
 
 static void check_request(const struct rd_request *request, const struct rd_limits *limits)
 {
-    struct rd_slice body = rd_slice(request->body, request->body_len);
     FUZZ_CHECK((unsigned)request->status < RD_STATUS_COUNT);
     FUZZ_CHECK((request->status == RD_OK) == (request->message == NULL));
     FUZZ_CHECK(request->message == NULL || request->message[0] != '\0');
@@ -57,16 +84,13 @@ static void check_request(const struct rd_request *request, const struct rd_limi
         return; /* its other fields mean nothing */
     FUZZ_CHECK(rd_operation_find(request->opcode) != NULL);
     FUZZ_CHECK(request->streamed == (request->opcode == RD_OPCODE_WRITE_STREAM));
-    FUZZ_CHECK(fuzz_is_inside(request->store, body) && fuzz_is_inside(request->value, body));
-    FUZZ_CHECK(fuzz_is_inside(request->target_store, body) && fuzz_is_inside(request->confirm, body));
-    FUZZ_CHECK(fuzz_is_inside(request->settings, body) && fuzz_is_inside(request->not_versions, body));
-    check_key(&request->key, body, limits);
-    check_key(&request->target_key, body, limits);
-    FUZZ_CHECK(request->item_count <= limits->batch_count_max);
-    for (size_t i = 0; i < request->item_count; i++) {
-        check_key(&request->items[i].key, body, limits);
-        FUZZ_CHECK(fuzz_is_inside(request->items[i].value, body));
-    }
+    FUZZ_CHECK(is_owned(request->store, request) && is_owned(request->target_store, request));
+    FUZZ_CHECK(request->opcode == RD_OPCODE_PING || is_owned(request->value, request)); /* else it is constant */
+    FUZZ_CHECK(is_owned(request->confirm, request) && is_owned(request->settings, request));
+    FUZZ_CHECK(is_owned(request->not_versions, request));
+    check_key(&request->key, request, limits);
+    check_key(&request->target_key, request, limits);
+    check_lists(request, limits);
 }
 
 static void end_line(struct feeding *feeding)
@@ -110,14 +134,16 @@ static void take_part(struct feeding *feeding, const struct rd_stream_part *part
         return;
     }
     end_line(feeding);
-    FUZZ_CHECK(part->status == RD_OK || part->kind == RD_STREAM_ABORT);
+    FUZZ_CHECK(part->status == RD_OK || part->kind == RD_STREAM_ABORT || part->kind == RD_STREAM_END);
     rd_buffer_printf(&feeding->fed->log, "part %d %llu", (int)part->kind, (unsigned long long)part->id);
     if (part->kind == RD_STREAM_CREDIT)
         rd_buffer_printf(&feeding->fed->log, " %llu", (unsigned long long)part->credit);
-    if (part->kind == RD_STREAM_ABORT) {
+    if (part->kind == RD_STREAM_ABORT || part->status != RD_OK) {
         rd_buffer_printf(&feeding->fed->log, " %d", (int)part->status);
         fuzz_dump_slice("message", part->bytes, &feeding->fed->log);
     }
+    if (part->condition.kind != RD_MESSAGE_IF_ANYTHING)
+        rd_buffer_printf(&feeding->fed->log, " if=%d", (int)part->condition.kind);
     rd_buffer_append_string(&feeding->fed->log, "\n");
 }
 

@@ -4,7 +4,7 @@
  * cuts, the text has to be the same; and whatever the bytes, what codec.h promises is checked on the way:
  *
  *  1. where more is wanted all input is consumed;
- *  2. a request's slices lie in its body, its sizes are within the limits, one that is refused says why;
+ *  2. a request's slices lie in what it owns, its sizes are within the limits, one that is refused says why;
  *  3. nothing comes after a request with close_after, and CLOSED stays;
  *  4. a part's bytes lie in what it consumed of the input.
  */

@@ -132,6 +132,55 @@ def http():
     yield "long-body", head(SECOND, b"\xfe\3") + PUT + b"Content-Length: 19000\r\n\r\n" + b"v" * 100
 
 
+# ---- the Redis protocol ----------------------------------------------------------------------------------------------
+
+RESP3, MULTI = THIRD, 8
+
+
+def array(line):
+    words = line.split(b" ")
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+REDIS_LINES = {
+    "values": b"GET a|SET a v|SET a v NX GET|SETNX a v|GETSET a v|GETDEL a|STRLEN a|GETRANGE a -3 -1|MGET a b|MSET a 1 b 2|MSETNX a 1",
+    "keys": b"DEL a|DEL a b|UNLINK a|EXISTS a|EXISTS a b|TOUCH a|TYPE a|RENAME a b|RENAME a a|RENAMENX a b|COPY a b DB 1|MOVE a 1|DBSIZE",
+    "connection": b"PING|PING x|ECHO x|SELECT 1|SELECT name|HELLO|HELLO 3 SETNAME x|AUTH x|RESET|CLIENT ID|CLIENT LIST|CLIENT SETNAME x|QUIT",
+    "server": b"COMMAND COUNT|COMMAND INFO get what|COMMAND DOCS client|CONFIG GET *|INFO|INFO server x|TIME|SAVE|LASTSAVE|WAIT 0 0|CLIENT HELP",
+    "transaction": b"WATCH a b|MULTI|SET a 1|DEL b c|PING|EXEC|MULTI|GET a|EXISTS b c|EXEC|UNWATCH|DISCARD",
+    "refused": b"MULTI|what|EXEC|MULTI|SET a 1|GET a|EXEC|SET a v EX 5|KEYS *|GET|SET a v x|MULTI|MULTI|SELECT 1|EXEC",
+}
+
+REDIS_RAW = {
+    "typed": b"  get  \"a \\x41\\n\" \r\n\nset 'it\\'s' \"\"\nping\r\n",
+    "unbalanced": b"get \"a\r\n",
+    "http": b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "nothing": b"*0\r\n*-1\r\n\r\n" + array(b"PING"),
+    "too-many": b"*1000000000\r\n",
+    "negative": b"*1\r\n$-7\r\n",
+    "too-long": b"*1\r\n$9999999999\r\n",
+    "no-dollar": b"*1\r\n:1\r\n",
+    "bare-lf": b"*1\n$4\nPING\n",
+    "half": b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nab",
+    "empty-value": b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$0\r\n\r\n*3\r\n$3\r\nSET\r\n$0\r\n\r\n$1\r\n\0\r\n",
+    "long-value": array(b"SET a " + b"v" * 150) + array(b"SET a " + b"v" * 1000 + b" NX KEEPTTL") + array(b"SET a " + b"v" * 1000 + b" GET"),
+    "long-others": array(b"GETSET a " + b"v" * 990) + array(b"MSET a " + b"v" * 600 + b" b " + b"v" * 600) + array(b"PING"),
+    "long-and-broken": array(b"SET a " + b"v" * 150)[:-2] + b"xx",
+}
+
+
+def redis():
+    for number, (name, lines) in enumerate(REDIS_LINES.items()):
+        commands = lines.split(b"|")
+        yield name, head(0, bytes([number, 7])) + b"".join(map(array, commands))
+        yield f"{name}-typed", head(LOW_LIMITS | RESP3, bytes([3])) + b"".join(line + b"\r\n" for line in commands)
+    for number, (name, text) in enumerate(REDIS_RAW.items()):
+        yield name, head(number & RESP3 | (LOW_LIMITS if name.startswith("long") else 0), bytes([number % 5, 40])) + text
+    yield "queued", head(MULTI) + b"".join(map(array, REDIS_LINES["values"].split(b"|")[:4]))
+    yield "queued-reads", head(MULTI | RESP3 | LOW_LIMITS, b"\2") + array(b"GET a") + array(b"MGET b c") + array(b"STRLEN d")
+    yield "filled", head(SECOND, b"\xff\0") + b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$19000\r\n" + b"v" * 100
+
+
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
 def json_bodies():
@@ -246,6 +295,6 @@ def write(target, seeds):
 
 
 if __name__ == "__main__":
-    for target_name, make in (("binary_server", binary_server), ("binary_client", binary_client), ("http", http), ("json", json_bodies),
+    for target_name, make in (("binary_server", binary_server), ("binary_client", binary_client), ("http", http), ("redis", redis), ("json", json_bodies),
                               ("config", config), ("store", store)):
         write(target_name, make())
