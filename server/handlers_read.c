@@ -75,13 +75,12 @@ static bool cut_range(struct rd_call *call)
 /* A part of a value cannot be verified; a long one is verified while it is sent. */
 bool rd_handler_verify(struct rd_call *call)
 {
-    const struct rd_response *response = &call->response;
+    uint64_t len = call->value.payload.len; /* of the part, where one was asked for */
     enum rd_status status = RD_OK;
-    if (response->partial) {
-        uint64_t len = response->value.len < VERIFY_AT_ONCE_MAX ? response->value.len : VERIFY_AT_ONCE_MAX;
-        status = rd_value_touch(&call->value, response->range_first, len);
+    if (call->response.partial) {
+        status = rd_value_touch(&call->value, 0, len < VERIFY_AT_ONCE_MAX ? len : VERIFY_AT_ONCE_MAX);
     } else {
-        call->verify_while_sending = call->value.payload.len > VERIFY_AT_ONCE_MAX;
+        call->verify_while_sending = len > VERIFY_AT_ONCE_MAX;
         if (!call->verify_while_sending)
             status = rd_value_verify(&call->value);
     }
