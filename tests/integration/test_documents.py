@@ -19,12 +19,13 @@ def read(path):
 
 def test_every_line_of_the_tour_works(launch, folder):
     """Against a daemon on other ports: these are put in the place of the default ones."""
-    daemon = launch()
+    daemon = launch("--redis", "127.0.0.1:0")
     lines = "".join(re.findall(r"```sh\n(.*?)```", read(os.path.join(REPOSITORY, "README.md")), re.DOTALL)).splitlines()
     assert len(lines) > 20
     for line in lines:
         command = line.replace("127.0.0.1:7480", daemon.http).replace("curl ", "curl --fail -sS ")
         command = command.replace("build/bin/rdrive ", f"{RDRIVE} --server {daemon.binary} ")
+        command = command.replace("redis-cli ", f"redis-cli -p {daemon.redis_address[1]} ")
         done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=REPOSITORY, capture_output=True,
                               timeout=DEADLINE_S, env=clean_environment())
         assert done.returncode == 0, (line, done.stdout, done.stderr)

@@ -17,6 +17,7 @@
 
 static const char *environment_loops;
 static const char *environment_http;
+static const char *environment_redis;
 
 static char *fake_getenv(const char *name)
 {
@@ -24,6 +25,8 @@ static char *fake_getenv(const char *name)
         return (char *)(uintptr_t)environment_loops;
     if (strcmp(name, "RDRIVE_HTTP") == 0)
         return (char *)(uintptr_t)environment_http;
+    if (strcmp(name, "RDRIVE_REDIS") == 0)
+        return (char *)(uintptr_t)environment_redis;
     return NULL;
 }
 
@@ -47,6 +50,7 @@ static int reset(void **state)
     (void)state;
     environment_loops = NULL;
     environment_http = NULL;
+    environment_redis = NULL;
     return 0;
 }
 
@@ -71,6 +75,7 @@ static void test_defaults(void **state)
     assert_string_equal(config.listen.host, "127.0.0.1");
     assert_string_equal(config.listen.port, "7401");
     assert_string_equal(config.http.port, "7480");
+    assert_string_equal(config.redis.host, "");
     assert_string_equal(config.unix_path, "");
     assert_int_equal(config.loops, 1);
     assert_int_equal(config.settings.durability, RD_DURABILITY_SYNC);
@@ -111,6 +116,25 @@ static void test_addresses(void **state)
         assert_int_equal(LOAD(&config, &error, "--listen", bad[i]), RD_CONFIG_BAD);
         assert_non_null(strstr(error.message, "--listen"));
     }
+}
+
+/* Nobody gets the Redis protocol who did not ask for it. */
+static void test_redis_is_off_unless_given(void **state)
+{
+    (void)state;
+    struct rd_config config;
+    struct rd_error error;
+    environment_redis = "127.0.0.1:6379";
+    assert_int_equal(LOAD(&config, &error, "--loops", "1"), RD_CONFIG_RUN);
+    assert_string_equal(config.redis.host, "127.0.0.1");
+    assert_string_equal(config.redis.port, "6379");
+    assert_int_equal(LOAD(&config, &error, "--redis", ""), RD_CONFIG_RUN);
+    assert_string_equal(config.redis.host, "");
+    assert_int_equal(LOAD(&config, &error, "--redis", "6379"), RD_CONFIG_BAD);
+    assert_non_null(strstr(error.message, "--redis"));
+    environment_redis = "here";
+    assert_int_equal(LOAD(&config, &error, "--loops", "1"), RD_CONFIG_BAD);
+    assert_non_null(strstr(error.message, "RDRIVE_REDIS"));
 }
 
 static void test_durability(void **state)
@@ -267,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup(test_defaults, reset),
         cmocka_unit_test_setup(test_flags_over_environment_over_file_over_defaults, reset),
         cmocka_unit_test_setup(test_addresses, reset),
+        cmocka_unit_test_setup(test_redis_is_off_unless_given, reset),
         cmocka_unit_test_setup(test_durability, reset),
         cmocka_unit_test_setup(test_bad_flags, reset),
         cmocka_unit_test_setup(test_help_and_version_go_first, reset),
