@@ -93,11 +93,26 @@ static void refuse(struct rd_call *call, enum rd_status status, const struct rd_
     rd_call_fail_error(call, status, error);
 }
 
+/* Where the store is yet to be made, the spool comes with it. NULL: no memory. */
+static struct rd_upload *create(const struct rd_call *call)
+{
+    struct rd_upload *upload = calloc(1, sizeof *upload);
+    if (upload == NULL)
+        return NULL;
+    if (call->hosted != NULL && rd_spool_create(call->hosted->store, &upload->spool) != RD_OK) {
+        free(upload);
+        return NULL;
+    }
+    rd_buffer_init(&upload->gathered, 0);
+    rd_buffer_init(&upload->spooling, 0);
+    upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+    return upload;
+}
+
 static void after_making(struct rd_call *call);
 
 void rd_upload_begin(struct rd_call *call)
 {
-    struct rd_loop *loop = rd_conn_loop(call->conn);
     struct rd_error error = {.status = RD_OK};
     if (rd_conn_uploads_are_full(call->conn)) {
         refuse(call, RD_OVERLOADED, &(struct rd_error){.message = "too many uploads on one connection"});
@@ -105,26 +120,19 @@ void rd_upload_begin(struct rd_call *call)
     }
     enum rd_status status = rd_dispatch_use_store(call, &error);
     bool makes = rd_dispatch_should_make(call, status);
-    struct rd_upload *upload = status == RD_OK || makes ? calloc(1, sizeof *upload) : NULL;
-    if (upload != NULL && !makes && rd_spool_create(call->hosted->store, &upload->spool) != RD_OK) {
-        free(upload);
-        upload = NULL;
-    }
-    if (upload == NULL && (status == RD_OK || makes))
-        status = rd_error_set(&error, RD_NO_MEMORY, 0, "no memory for the upload");
-    if (upload == NULL) {
+    if (status != RD_OK && !makes) {
         refuse(call, status, &error);
         return;
     }
-    rd_buffer_init(&upload->gathered, 0);
-    rd_buffer_init(&upload->spooling, 0);
-    upload->progress_ms = uv_now(&loop->uv);
-    call->upload = upload;
+    call->upload = create(call);
+    if (call->upload == NULL) {
+        refuse(call, RD_NO_MEMORY, &(struct rd_error){.message = "no memory for the upload"});
+        return;
+    }
     call->state = RD_CALL_UPLOADING;
     rd_conn_upload_begun(call->conn, call);
-    upload->working = makes;
     if (makes)
-        (void)rd_dispatch_make_store(call, after_making);
+        call->upload->working = rd_dispatch_make_store(call, after_making);
 }
 
 /* ---- to the spool ----------------------------------------------------------------------------------------- */
@@ -173,8 +181,7 @@ static void commit(struct rd_call *call)
     } else if (rd_spool_stays_in_memory(upload->spool, 0)) { /* too short to be worth a thread */
         submit(call);
     } else {
-        upload->working = true;
-        rd_call_start_work(call, place, after_placing);
+        upload->working = rd_call_start_work(call, place, after_placing);
     }
 }
 
@@ -265,8 +272,7 @@ static void start_spooling(struct rd_call *call)
     struct rd_buffer empty = upload->spooling;
     upload->spooling = upload->gathered;
     upload->gathered = empty;
-    upload->working = true;
-    rd_call_start_work(call, spool_gathered, after_spooling);
+    upload->working = rd_call_start_work(call, spool_gathered, after_spooling);
 }
 
 /* Short values stay in memory: no thread is needed for these. */

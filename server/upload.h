@@ -4,10 +4,11 @@
  * a pool thread, since the disk may make that wait; the engine's operation is submitted when the last part is in,
  * so the upload takes effect at its end and holds nobody up before.
  *
- *   rd_upload_begin ---> rd_upload_take_part (chunk)* ---> (end) ---> its turn in its lane, alone:
- * rd_run_write_stream |                    |  abort, too slow,                     waits for the pool thread, has
- * a long value put v                    v  disk full                            ahead, and submits answered with
- * an error; the spool is gone with the call
+ *   rd_upload_begin --> rd_upload_take_part (chunk)* --> (end) --> its turn in its lane, alone:
+ *          |                     |                                 rd_run_write_stream waits for the pool
+ *          v                     v                                 thread, has a long value put ahead, and
+ *   answered with       abort, too slow, disk full:                submits
+ *   an error            the spool is gone with the call
  *
  * So what was sent behind the last part sees the value.
  *
