@@ -113,6 +113,7 @@ struct reader {
     const struct rd_io *io;
     int fd;
     uint64_t offset; /* of what is read next */
+    uint64_t len;    /* of the file */
     uint64_t hash;   /* of all that was read */
 };
 
@@ -152,13 +153,21 @@ static bool fits(const struct rd_checkpoint *checkpoint, const struct rd_checkpo
            last.trailer.key_hash == checkpoint->last_key && last.trailer.crc32 == checkpoint->last_crc;
 }
 
+/* Nothing is allocated beyond what the file's own length can bear: an index takes less for its directory than for
+ * its slots. */
+static bool sizes_fit(struct reader *reader, const struct body *body)
+{
+    struct stat found;
+    if (reader->io->fstat(reader->io->self, reader->fd, &found) != 0)
+        return false;
+    reader->len = (uint64_t)found.st_size;
+    return body->part_count != 0 && body->part_count <= reader->len && body->depth < 32 &&
+           UINT64_C(8) << body->depth <= reader->len;
+}
+
 /* NULL: no memory, or the file is shorter than its table. */
 static uint8_t *read_table(struct reader *reader, uint64_t part_count)
 {
-    struct stat found;
-    if (reader->io->fstat(reader->io->self, reader->fd, &found) != 0 || part_count == 0 ||
-        part_count > (uint64_t)found.st_size)
-        return NULL;
     size_t len = (size_t)table_len(part_count);
     uint8_t *table = malloc(len);
     if (table != NULL && !read_on(reader, table, len)) {
@@ -175,6 +184,8 @@ static enum rd_status read_parts(struct reader *reader, const struct body *body,
     size_t at = 0;
     for (uint64_t i = 0; status == RD_OK && i < body->part_count; i++) {
         struct rd_index_part part = {.depth = table[i * PART_LEN], .slot_bits = table[i * PART_LEN + 1]};
+        if (part.slot_bits >= 32 || UINT64_C(8) << part.slot_bits > reader->len)
+            return RD_CORRUPT;
         status = rd_index_restore_part(index, &at, part, tail, fill_slots, reader);
     }
     if (status != RD_OK)
@@ -193,7 +204,7 @@ static enum rd_status load(struct reader *reader, const uint8_t *file, uint64_t 
     uint8_t header[HEADER_LEN];
     struct body body;
     if (!read_on(reader, header, sizeof header) || !decode_header(header, checkpoint, &body) ||
-        !fits(checkpoint, wanted, file, file_len))
+        !fits(checkpoint, wanted, file, file_len) || !sizes_fit(reader, &body))
         return RD_KEY_NOT_FOUND;
     reader->hash = 0;
     uint8_t *table = read_table(reader, body.part_count);

@@ -573,14 +573,16 @@ enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct 
     size_t place_count = (size_t)1 << directory->depth;
     if (part.depth > directory->depth || part.slot_bits > SLOT_BITS_MAX)
         return RD_CORRUPT;
+    uint64_t slot_count = UINT64_C(1) << part.slot_bits;
+    if (slot_count < SEGMENT_SLOTS_MIN)
+        return RD_CORRUPT;
     size_t places = (size_t)1 << (directory->depth - part.depth);
     if (*at % places != 0 || *at >= place_count)
         return RD_CORRUPT;
-    uint64_t slot_count = UINT64_C(1) << part.slot_bits;
     struct segment *segment = segment_allocate(index, slot_count, part.depth);
     if (segment == NULL)
         return RD_NO_MEMORY;
-    if (slot_count < SEGMENT_SLOTS_MIN || !fill(context, (void *)segment->slots, slot_count * sizeof(uint64_t)) ||
+    if (!fill(context, (void *)segment->slots, slot_count * sizeof(uint64_t)) ||
         !take_stock(index, segment, file_len)) {
         free((void *)segment);
         return RD_CORRUPT;

@@ -4,6 +4,7 @@
  * checkpoint is stale, foreign or damaged, or whose trailers were changed below one.
  */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/checkpoint.h"
@@ -532,6 +533,51 @@ static void a_forged_one_does_no_harm(void **state)
     world_remove(&world);
 }
 
+/* Found by fuzzing: a directory of 2 GiB, for one segment. */
+static void a_forged_depth_costs_no_memory(void **state)
+{
+    (void)state;
+    struct world world = world_create();
+    struct rusage before;
+    struct rusage after;
+    make_checkpoint(&world);
+    struct rd_buffer bytes = rd_file_read(world.index_path);
+    rd_store_u32le(bytes.data + 12, 28);
+    memset(bytes.data + HEADER_LEN, 0, 2 * (size_t)rd_load_u64le(bytes.data + 80)); /* each takes all places */
+    bytes.data[HEADER_LEN + 1] = 6;
+    rd_store_u64le(bytes.data + 80, 1);
+    seal(&bytes);
+    rd_file_write(world.index_path, rd_buffer_slice(&bytes));
+    assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+    struct rd_store *store = store_open(world.place.path);
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 1 << 20); /* KiB */
+    check_world(&world, store);
+    rd_store_close(store);
+    rd_buffer_deinit(&bytes);
+    world_remove(&world);
+}
+
+/* Found by fuzzing: fewer slots than a segment has, or more than the file has bytes. */
+static void a_forged_segment_is_not_believed(void **state)
+{
+    (void)state;
+    static const uint8_t slot_bits[] = {0, 1, 5, 31, 32, 63, 64, 255};
+    struct world world = world_create();
+    make_checkpoint(&world);
+    struct rd_buffer bytes = rd_file_read(world.index_path);
+    for (size_t i = 0; i < sizeof slot_bits; i++) {
+        bytes.data[HEADER_LEN + 1] = slot_bits[i];
+        seal(&bytes);
+        rd_file_write(world.index_path, rd_buffer_slice(&bytes));
+        struct rd_store *store = store_open(world.place.path);
+        check_world(&world, store);
+        rd_store_close_by(store, 0);
+    }
+    rd_buffer_deinit(&bytes);
+    world_remove(&world);
+}
+
 /* ---- trailers that were changed below a checkpoint ---- */
 
 static struct rd_value find(struct rd_store *store, uint64_t number)
@@ -701,6 +747,8 @@ int main(void)
         cmocka_unit_test(one_of_another_store_or_time_is_ignored),
         cmocka_unit_test(a_file_that_was_replaced_is_noticed),
         cmocka_unit_test(a_forged_one_does_no_harm),
+        cmocka_unit_test(a_forged_depth_costs_no_memory),
+        cmocka_unit_test(a_forged_segment_is_not_believed),
         cmocka_unit_test(a_changed_hash_is_damage_and_not_absence),
         cmocka_unit_test(a_changed_link_is_damage_to_who_comes_by),
         cmocka_unit_test(a_failure_to_write_it_costs_nothing_else),
