@@ -15,12 +15,8 @@
  *  3. Nothing is cut of a chain that the companion records, nor of whole entries below the first damage.
  *  4. What was readable stays so: a second opening shows the same, after a clean stop, after a crash, and without
  *     the companion. So it is after writes, which show as well. */
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/endian.h"
 #include "engine/engine.h"
@@ -28,6 +24,7 @@
 #include "engine/meta.h"
 #include "engine/recovery.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/scratch.h"
 #include "tests/fuzz/store_model.h"
 #include "tests/fuzz/store_shown.h"
 
@@ -37,104 +34,11 @@ enum { CHOICE_MADE = 1, CHOICE_COMPANION = 2, CHOICE_COMPANION_BYTES = 4, CHOICE
 #define META_SAYS    16u
 #define RESERVED_KEY UINT64_C(0x6472697665000001)
 
-static char folder[64]; /* of all runs; emptied after each */
-static struct rd_io io; /* the system's, but for waiting for the disk */
-
-/* ---- files ------------------------------------------------------------------------------------------------- */
-
-static int no_sync(void *self, int fd)
-{
-    (void)self;
-    (void)fd;
-    return 0;
-}
-
-static void remove_folder(void)
-{
-    rmdir(folder);
-}
-
-static void prepare(void)
-{
-    if (folder[0] != '\0')
-        return;
-    bool in_memory = access("/dev/shm", W_OK) == 0;
-    snprintf(folder, sizeof folder, "%s/rdrive-fuzz-XXXXXX", in_memory ? "/dev/shm" : "/tmp");
-    FUZZ_CHECK(mkdtemp(folder) != NULL);
-    atexit(remove_folder);
-    io = rd_io_system;
-    io.fdatasync = no_sync;
-    io.fsync = no_sync;
-}
-
-static const char *path_of(const char *ending)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/s.rdr%s", folder, ending);
-    return path;
-}
-
-static const char *store_path(void)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/s.rdr", folder);
-    return path;
-}
-
-static void write_file(const char *ending, struct rd_slice bytes)
-{
-    int fd = open(path_of(ending), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    FUZZ_CHECK(fd >= 0 && write(fd, bytes.data, bytes.len) == (ssize_t)bytes.len);
-    close(fd);
-}
-
-/* False: there is none. */
-static bool read_file(const char *ending, struct rd_buffer *out)
-{
-    struct stat found;
-    int fd = open(path_of(ending), O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    FUZZ_CHECK(fstat(fd, &found) == 0);
-    uint8_t *to = rd_buffer_reserve(out, (size_t)found.st_size + 1);
-    FUZZ_CHECK(to != NULL && read(fd, to, (size_t)found.st_size) == (ssize_t)found.st_size);
-    rd_buffer_commit(out, (size_t)found.st_size);
-    close(fd);
-    return true;
-}
-
-static bool is_dot(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* How many files there are. */
-static unsigned count_files(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir(folder);
-    FUZZ_CHECK(dir != NULL);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        count += !is_dot(entry->d_name);
-    closedir(dir);
-    return count;
-}
-
-static void empty_folder(void)
-{
-    DIR *dir = opendir(folder);
-    FUZZ_CHECK(dir != NULL);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (!is_dot(entry->d_name))
-            FUZZ_CHECK(unlinkat(dirfd(dir), entry->d_name, 0) == 0);
-    closedir(dir);
-}
-
 static void expect_file(const char *ending, struct rd_slice expected)
 {
     struct rd_buffer bytes;
     rd_buffer_init(&bytes, 0);
-    FUZZ_CHECK(read_file(ending, &bytes));
+    FUZZ_CHECK(fuzz_read_file(ending, &bytes));
     FUZZ_CHECK(rd_slice_equal(rd_buffer_slice(&bytes), expected));
     rd_buffer_deinit(&bytes);
 }
@@ -146,15 +50,6 @@ struct companion {
     struct rd_meta meta; /* as the engine reads it */
 };
 
-/* The trailer of the entry that would end at `end`. */
-static void note_trailer(struct rd_slice file, uint64_t end, struct rd_meta *meta)
-{
-    if (end < 21 || end > file.len)
-        return;
-    meta->last_key = rd_load_u64le(file.data + end - 20);
-    meta->last_crc = rd_load_u32le(file.data + end - 4);
-}
-
 static struct rd_meta take_meta(struct rd_slice *input, struct rd_slice file)
 {
     struct rd_meta meta = {.generation = 1};
@@ -162,20 +57,9 @@ static struct rd_meta take_meta(struct rd_slice *input, struct rd_slice file)
     meta.entry_count = fuzz_take_u16(input);
     meta.clean = fuzz_take_u8(input) % 2 == 1;
     if (fuzz_take_u8(input) % 2 == 0)
-        note_trailer(file, meta.durable_tail, &meta);
+        fuzz_note_trailer(file, meta.durable_tail, &meta);
     else
         meta.last_key = fuzz_take_u64(input);
-    return meta;
-}
-
-/* Of the file before it was damaged. */
-static struct rd_meta meta_of_model(const struct fuzz_model *model, bool clean)
-{
-    struct rd_meta meta = {.generation = 1,
-                           .durable_tail = fuzz_model_recorded_tail(model),
-                           .entry_count = model->recorded,
-                           .clean = clean};
-    note_trailer(rd_buffer_slice(&model->whole), meta.durable_tail, &meta);
     return meta;
 }
 
@@ -184,21 +68,21 @@ static void make_companion(uint8_t choices, struct rd_slice given, const struct 
                            struct rd_slice file)
 {
     if ((choices & CHOICE_COMPANION_BYTES) != 0) {
-        write_file(".meta", given);
+        fuzz_write_file(".meta", given);
         return;
     }
     bool clean = (choices & CHOICE_CLEAN) != 0;
-    struct rd_meta meta = model != NULL ? meta_of_model(model, clean) : take_meta(&given, file);
-    FUZZ_CHECK(rd_meta_write(&io, store_path(), &meta) == 0);
+    struct rd_meta meta = model != NULL ? fuzz_model_meta(model, clean) : take_meta(&given, file);
+    FUZZ_CHECK(rd_meta_write(fuzz_io(), fuzz_store_path(), &meta) == 0);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------- */
 
 static enum rd_status open_store(bool read_only, struct rd_store **ret_store)
 {
-    struct rd_store_options options = {.read_only = read_only, .durability = RD_DURABILITY_NONE, .io = &io};
+    struct rd_store_options options = {.read_only = read_only, .durability = RD_DURABILITY_NONE, .io = fuzz_io()};
     struct rd_error error = {.status = RD_OK};
-    enum rd_status status = rd_store_open(store_path(), &options, ret_store, &error);
+    enum rd_status status = rd_store_open(fuzz_store_path(), &options, ret_store, &error);
     FUZZ_CHECK(status == RD_OK || (error.status == status && error.message[0] != '\0'));
     FUZZ_CHECK(status == RD_OK || status == RD_NOT_A_STORE);
     return status;
@@ -235,7 +119,7 @@ static void check_cut(struct rd_slice before, uint64_t tail)
     expect_file("", rd_slice(before.data, tail));
     rd_buffer_init(&aside, 0);
     snprintf(ending, sizeof ending, ".torn-%llu", (unsigned long long)tail);
-    if (read_file(ending, &aside))
+    if (fuzz_read_file(ending, &aside))
         FUZZ_CHECK(rest.len != 0 && rd_slice_equal(rd_buffer_slice(&aside), rest));
     else
         FUZZ_CHECK(all_ones(rest));
@@ -247,7 +131,7 @@ static uint64_t recorded_chain(struct rd_slice file, const struct companion *com
 {
     struct rd_meta found = {.generation = 0};
     uint64_t end = companion->meta.durable_tail;
-    note_trailer(file, end, &found);
+    fuzz_note_trailer(file, end, &found);
     if (!companion->there || end > file.len || found.last_key != companion->meta.last_key ||
         found.last_crc != companion->meta.last_crc)
         return 0;
@@ -344,18 +228,18 @@ static void reopen(struct rd_store *store, const struct rd_buffer *shown)
     rd_buffer_init(&after, 0);
     rd_buffer_init(&walked, 0);
     rd_buffer_init(&file, 0);
-    FUZZ_CHECK(read_file(".meta", &meta));
+    FUZZ_CHECK(fuzz_read_file(".meta", &meta));
     write_some(store);
     fuzz_store_show(store, &after);
     check_only_added(shown, &after);
     rd_store_close(store);
     expect_shown(false, &after); /* after a clean stop */
-    write_file(".meta", rd_buffer_slice(&meta));
+    fuzz_write_file(".meta", rd_buffer_slice(&meta));
     expect_shown(false, &after); /* after a crash */
-    FUZZ_CHECK(unlink(path_of(".meta")) == 0);
+    FUZZ_CHECK(fuzz_unlink(".meta"));
     expect_shown(true, &after);
     expect_shown(false, &after);
-    FUZZ_CHECK(read_file("", &file));
+    FUZZ_CHECK(fuzz_read_file("", &file));
     fuzz_file_show(rd_buffer_slice(&file), &walked);
     fuzz_check_same("the file is not in good order", &after, &walked);
     rd_buffer_deinit(&file);
@@ -370,14 +254,14 @@ static void reopen(struct rd_store *store, const struct rd_buffer *shown)
 static bool look(struct rd_slice file, struct rd_buffer *out)
 {
     struct rd_store *store;
-    unsigned file_count = count_files();
+    unsigned file_count = fuzz_count_files();
     bool opened = open_store(true, &store) == RD_OK;
     if (opened) {
         fuzz_store_show(store, out);
         rd_store_close(store);
     }
     expect_file("", file);
-    FUZZ_CHECK(count_files() == file_count);
+    FUZZ_CHECK(fuzz_count_files() == file_count);
     return opened;
 }
 
@@ -422,7 +306,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct rd_slice input = rd_slice(data, len);
     struct companion companion = {.there = false};
     struct fuzz_model model;
-    prepare();
     uint8_t choices = fuzz_take_u8(&input);
     bool made = (choices & CHOICE_MADE) != 0;
     size_t given_len = (choices & CHOICE_COMPANION_BYTES) != 0 ? META_LEN : META_SAYS;
@@ -435,14 +318,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     uint8_t *copy = fuzz_copy(input);
     struct rd_slice file = rd_slice(copy, input.len);
-    write_file("", file);
+    fuzz_write_file("", file);
     if ((choices & CHOICE_COMPANION) != 0)
         make_companion(choices, given, made ? &model : NULL, file);
-    companion.there = rd_meta_read(&io, store_path(), &companion.meta);
+    companion.there = rd_meta_read(fuzz_io(), fuzz_store_path(), &companion.meta);
     check_recovery(file, &companion);
     bool of_model = made && (choices & CHOICE_COMPANION_BYTES) == 0;
     run(file, of_model ? &model : NULL, &companion);
-    empty_folder();
+    fuzz_empty_folder();
     free(copy);
     if (made)
         fuzz_model_deinit(&model);

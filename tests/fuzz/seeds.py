@@ -218,8 +218,7 @@ def config():
 # ---- store files -----------------------------------------------------------------------------------------------------
 
 MADE, COMPANION, COMPANION_BYTES, CLEAN = 1, 2, 4, 8
-GOLDEN = ("single", "deletes", "flip_payload", "garbagetail", "keys", "rename", "tornnest_02546", "tornnest_base", "torn_00184",
-          "zerotail_00184_64", "compact_then_write")
+GOLDEN = ("single", "deletes", "flip_payload", "garbagetail", "rename", "tornnest_base", "torn_00184")
 VALUE, NESTED, TOMBSTONE, DAMAGED, MARKER, RECORD, END = 0, 3, 4, 5, 6, 7, 255
 OVERWRITE, CUT, FLIP, ZEROS, ONES, APPEND = range(6)
 
@@ -278,9 +277,32 @@ def store():
     meta = b"RDRMETA\n" + struct.pack("<IIQQQIQ", 2, 1, 7, 0, 0, 0, 0) + bytes(8)
     yield "companion-bytes", bytes([COMPANION | COMPANION_BYTES]) + meta + struct.pack("<I", zlib.crc32(meta)) + data[:200]
     for name, program in PROGRAMS.items():
-        yield f"made-{name}", bytes([MADE]) + program
-        if bytes([RECORD]) in program:
+        recorded = bytes([RECORD]) in program
+        if not recorded or "flip" in name or "batch" in name:
+            yield f"made-{name}", bytes([MADE]) + program
+        if recorded:
             yield f"recorded-{name}", bytes([MADE | COMPANION | (CLEAN if name.startswith("flip") else 0)]) + program
+
+
+# ---- a store's index --------------------------------------------------------------------------------------------------
+
+SEALED = 1
+
+
+def edit(at, data):
+    return struct.pack("<HB", at, len(data)) + data
+
+
+def checkpoint():
+    whole = THREE + bytes([TOMBSTONE, 0, RECORD])
+    more = THREE + bytes([RECORD]) + value(0, 20) + bytes([TOMBSTONE, 1]) + value(5, 3)
+    edits = {"none": [], "magic": [edit(0, b"X")], "depth": [edit(12, b"\x1c")], "tail": [edit(24, b"\x21")], "count": [edit(32, b"\1")],
+             "live-bytes": [edit(56, b"\xff" * 8)], "keys": [edit(64, b"\2")], "seed": [edit(72, b"\1\2\3")], "parts": [edit(80, b"\2")],
+             "table": [edit(128, b"\1\7")], "slots": [edit(192 + 8 * at, b"\x21\0\0\0\0\0\1\0") for at in range(8)],
+             "full": [edit(192 + 64 * at, b"\0\0\0\0\0\0\1\0" * 8) for at in range(8)]}
+    for name, rows in edits.items():
+        for sealed in (0, SEALED) if name == "slots" else (SEALED if rows else 0,):
+            yield f"{'forged' if sealed else 'edited'}-{name}", bytes([sealed, len(rows)]) + b"".join(rows) + (more if len(name) % 2 else whole)
 
 
 def write(target, seeds):
@@ -296,5 +318,5 @@ def write(target, seeds):
 
 if __name__ == "__main__":
     for target_name, make in (("binary_server", binary_server), ("binary_client", binary_client), ("http", http), ("redis", redis), ("json", json_bodies),
-                              ("config", config), ("store", store)):
+                              ("config", config), ("store", store), ("checkpoint", checkpoint)):
         write(target_name, make())

@@ -3,12 +3,15 @@
 
 #include <stdlib.h>
 
+#include "base/endian.h"
 #include "engine/engine.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FILE_LEN_MAX  (32u << 10)
 #define KEY_COUNT     8u
 #define KEY_BASE      UINT64_C(0xa1b2c3d400000000)
+#define TRAILER_LEN   20u
+#define TOMBSTONE_LEN 21u
 #define RESERVED_KEY  UINT64_C(0x6472697665000001)
 #define BATCH_LEN_MIN 2u
 #define BATCH_LEN_MAX 3u
@@ -205,4 +208,22 @@ uint64_t fuzz_model_whole_below(const struct fuzz_model *model, uint64_t limit, 
 uint64_t fuzz_model_recorded_tail(const struct fuzz_model *model)
 {
     return model->recorded == 0 ? 0 : model->entries[model->recorded - 1].end;
+}
+
+void fuzz_note_trailer(struct rd_slice file, uint64_t end, struct rd_meta *meta)
+{
+    if (end < TOMBSTONE_LEN || end > file.len)
+        return;
+    meta->last_key = rd_load_u64le(file.data + end - TRAILER_LEN);
+    meta->last_crc = rd_load_u32le(file.data + end - sizeof(uint32_t));
+}
+
+struct rd_meta fuzz_model_meta(const struct fuzz_model *model, bool clean)
+{
+    struct rd_meta meta = {.generation = 1,
+                           .durable_tail = fuzz_model_recorded_tail(model),
+                           .entry_count = model->recorded,
+                           .clean = clean};
+    fuzz_note_trailer(rd_buffer_slice(&model->whole), meta.durable_tail, &meta);
+    return meta;
 }

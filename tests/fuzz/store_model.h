@@ -7,6 +7,7 @@
 #define RD_TESTS_FUZZ_STORE_MODEL_H
 
 #include "base/buffer.h"
+#include "engine/meta.h"
 
 #define FUZZ_MODEL_ENTRIES_MAX 64
 
@@ -45,5 +46,11 @@ uint64_t fuzz_model_whole_below(const struct fuzz_model *model, uint64_t limit, 
 
 /* The end of the last entry that a companion says is on the disk. */
 uint64_t fuzz_model_recorded_tail(const struct fuzz_model *model);
+
+/* What a companion would record of the file in good order. */
+struct rd_meta fuzz_model_meta(const struct fuzz_model *model, bool clean);
+
+/* Fills in the key and checksum of the entry that would end at `end` of the file. */
+void fuzz_note_trailer(struct rd_slice file, uint64_t end, struct rd_meta *meta);
 
 #endif
