@@ -127,6 +127,15 @@ static bool places(const struct recorder *recorder, int fd)
     return recorder->while_placing != NULL && recorder->fds[fd].second;
 }
 
+/* What opening writes behind the file's end, to overwrite what a power cut may have left there. */
+static bool is_filling(const struct rd_buffer *bytes)
+{
+    for (size_t i = 0; i < bytes->len; i++)
+        if (bytes->data[i] != 0xff)
+            return false;
+    return true;
+}
+
 static ssize_t write_up_to(struct recorder *recorder, int fd, const struct iovec *parts, int part_count,
                            off_t offset, size_t len_max)
 {
@@ -141,7 +150,8 @@ static ssize_t write_up_to(struct recorder *recorder, int fd, const struct iovec
     struct iovec whole = {.iov_base = bytes.data, .iov_len = bytes.len < len_max ? bytes.len : len_max};
     ssize_t written = rd_io_system.pwritev(NULL, fd, &whole, 1, offset);
     int os_errno = errno;
-    fd_of(recorder, fd)->written = true;
+    if (!is_filling(&bytes))
+        fd_of(recorder, fd)->written = true;
     if (written > 0 && inode != NO_INODE)
         log_add_write(log, inode, (uint64_t)offset, rd_slice(bytes.data, (size_t)written));
     rd_buffer_deinit(&bytes);

@@ -24,7 +24,8 @@ enum planted {
     PLANTED_NO_DATA_SYNC,   /* fdatasync says yes and does nothing */
     PLANTED_NO_FILE_SYNC,   /* so does fsync of a file */
     PLANTED_NO_FOLDER_SYNC, /* so does fsync of a folder */
-    PLANTED_NO_OPEN_SYNC,   /* so does fdatasync before the first write to a descriptor: what recovery accepts */
+    PLANTED_NO_OPEN_SYNC,   /* so does fdatasync before the first entry is written to a descriptor: what recovery
+                               accepts */
     PLANTED_NO_MARKER,      /* the workload's: stores have no batch markers */
     PLANTED_COUNT
 };
