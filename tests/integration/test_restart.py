@@ -157,3 +157,53 @@ def test_64_mib_outlive_a_restart(launch):
     daemon = launch()
     answer = Curl(daemon.http).get("big")
     assert zlib.crc32(answer.body) == zlib.crc32(value) and len(answer.body) == len(value)
+
+
+def write_many(wire, version):
+    """Enough keys for a checkpoint of the index to be worth it."""
+    for first in range(0, 40000, 1000):
+        wire.batch_write([(b"many %d" % i, b"%d of %d" % (version, i)) for i in range(first, first + 1000)])
+
+
+def assert_many(wire, version):
+    for first in range(0, 40000, 1000):
+        numbers = range(first, first + 1000)
+        assert wire.batch_read([b"many %d" % i for i in numbers]) == [b"%d of %d" % (version, i) for i in numbers]
+
+
+def test_a_large_index_is_kept_over_a_stop(launch):
+    daemon = launch()
+    index = daemon.store_path("default") + ".index"
+    with Wire(daemon.binary_address) as wire:
+        write_many(wire, 1)
+    assert not os.path.exists(index)
+    daemon.stop()
+    assert os.path.exists(index)
+    kept = digest(index)
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire:
+        assert_many(wire, 1)
+        write_many(wire, 2)
+        wire.delete(b"many 7")
+        wire.write(b"many 7", b"2 of 7")
+    daemon.kill()
+    assert digest(index) == kept
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire:
+        assert_many(wire, 2)
+        assert wire.info()["entries"] == 40000
+    daemon.stop()
+    assert digest(index) != kept
+
+
+def test_a_dropped_store_leaves_no_index(launch):
+    daemon = launch()
+    Curl(daemon.http, "big").create()
+    with Wire(daemon.binary_address, "big") as wire:
+        write_many(wire, 1)
+    daemon.stop()
+    assert os.path.exists(daemon.store_path("big") + ".index")
+    daemon = launch()
+    assert Curl(daemon.http, "big").drop("big").status == 200
+    assert [name for name in os.listdir(daemon.data_dir) if name.startswith("big")] == []
+    daemon.stop()
