@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The machine: what it is, what is installed, and a disk that has come to rest."""
-import glob
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -58,16 +58,25 @@ def facts():
             "versions": versions}
 
 
-def others_busy():
-    """Processors that are busy now, on average, with us at rest: more than a little means that the machine is shared."""
-    def busy():
+class Others:
+    """How much of the machine other processes (and the kernel's own threads) use, from here on."""
+
+    def __init__(self):
+        self.began = self.look()
+
+    @staticmethod
+    def look():
+        """(now, processor seconds of all, processor seconds of us and of the children that have ended)."""
         with open("/proc/stat", encoding="utf-8") as file:
-            fields = list(map(int, file.readline().split()[1:]))
-        return sum(fields) - fields[3] - fields[4], sum(fields)
-    before, total_before = busy()
-    time.sleep(1)
-    after, total_after = busy()
-    return (after - before) / max(total_after - total_before, 1) * (os.cpu_count() or 1)
+            fields = list(map(int, file.readline().split()[1:9]))
+        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        busy = sum(fields) - fields[3] - fields[4] - fields[7]  # without idle, waiting for the disk, stolen
+        return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+    def processors(self):
+        """On average; 0 where we had the machine to ourselves."""
+        elapsed, everything, ours = (now - then for now, then in zip(self.look(), self.began))
+        return round(max(everything - ours, 0) / elapsed, 2)
 
 
 def sync_seconds(folder):
@@ -90,8 +99,3 @@ def settle(folder, calm_seconds=0.0005, wait_seconds=20):
     end = time.monotonic() + wait_seconds
     while sync_seconds(folder) > calm_seconds and time.monotonic() < end:
         time.sleep(0.5)
-
-
-def left_over(folder):
-    """The folder's files, for an error message."""
-    return [os.path.relpath(path, folder) for path in glob.glob(folder + "/**", recursive=True)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From figures to medians and ratios, and those as text and JSON. A result is a dictionary as it stands in the JSON:
 
-{"key", "title", "unit", "measured": {"date", "commit", "seconds", "rounds", "busy"},
+{"key", "title", "unit", "measured": {"date", "commit", "seconds", "rounds", "others"},
  "sides": {name: {"values": [..], "median": x or null, "why": "" or why there is none}},
  "comparisons": [{"ours", "peer", "mark", "lower", "ratio": x or null, "met": true, false or null}]}
 """

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(REPOSITORY, "bench"))
 from sidebyside import chart, report, rows, tools  # noqa: E402 - found by the line above
 from sidebyside.peers import NotMeasured  # noqa: E402
 
-MEASURED = {"date": "2025-01-01T00:00:00Z", "commit": "abc", "seconds": 5, "rounds": 3, "busy": 0.1}
+MEASURED = {"date": "2025-01-01T00:00:00Z", "commit": "abc", "seconds": 5, "rounds": 3, "others": 0.1}
 
 
 def test_redis_benchmark_is_read():
