@@ -403,6 +403,7 @@ def test_while_it_waits(launch):
     daemon = launch()
     curl = Curl(daemon.http, "some")
     curl.create()
+    assert Curl(daemon.http).put("k", b"to be copied").status == 201
     with Wire(daemon.binary_address, "some") as reader, Wire(daemon.binary_address, "some") as old:
         stream = begin_download(reader)
         connection, identifier = start_reopen(daemon, "some")
