@@ -85,51 +85,57 @@ static enum rd_opcode opcode_of(const struct rd_plan *plan, bool writes)
     return writes ? RD_OPCODE_WRITE : RD_OPCODE_READ;
 }
 
-static enum rd_status form(const struct rd_plan *plan, bool writes, const char *host,
-                           struct rd_frame_form *ret_form)
+/* Encodes one request with a key and a value that stand for all others. On failure nothing is left to free. */
+static enum rd_status encode(const struct rd_plan *plan, bool writes, size_t value_len, struct rd_buffer *bytes,
+                             size_t *ret_follow_len)
 {
-    (void)host;
-    struct rd_buffer *bytes = &ret_form->bytes;
-    bool outside = writes && !rd_plan_batches(plan) && plan->value_len > RD_FRAME_VALUE_INSIDE_MAX;
-    size_t inside_len = writes && !outside ? plan->value_len : 0;
-    uint8_t *value = calloc(1, writes ? plan->value_len : 1);
+    uint8_t *value = calloc(1, value_len + 1);
     struct rd_message_item *items = calloc(plan->batch_count, sizeof *items);
     struct rd_message_key key = {.bytes = rd_slice_of_string(RD_FRAME_KEY_ANY)};
     struct rd_request request = {.opcode = opcode_of(plan, writes),
                                  .store = rd_slice_of_string(plan->store),
                                  .key = key,
+                                 .value = rd_slice(value, value_len),
+                                 .items = items,
+                                 .item_count = rd_plan_batches(plan) ? plan->batch_count : 0,
                                  .durability = plan->durability};
-    enum rd_status status = RD_NO_MEMORY;
-    if (value == NULL || items == NULL)
-        goto done;
-    request.value = rd_slice(value, writes ? plan->value_len : 0);
-    for (uint32_t i = 0; i < plan->batch_count; i++)
+    for (uint32_t i = 0; items != NULL && i < plan->batch_count; i++)
         items[i] = (struct rd_message_item){.key = key, .value = request.value};
-    request.items = items;
-    request.item_count = rd_plan_batches(plan) ? plan->batch_count : 0;
-    size_t follow_len = 0;
-    status = rd_binary_encode_request(&request, bytes, &follow_len);
-    if (status != RD_OK)
-        goto done;
-    if (follow_len != 0 && !outside)
-        rd_buffer_append(bytes, value, follow_len);
+    enum rd_status status = RD_NO_MEMORY;
+    if (value != NULL && items != NULL)
+        status = rd_binary_encode_request(&request, bytes, ret_follow_len);
+    free(items);
+    free(value);
+    return status;
+}
 
-    /* Entries are at the frame's end, each with its key and value last; a batch's value has a length before it. */
-    size_t value_head_len = rd_plan_batches(plan) && writes ? sizeof(uint32_t) : 0;
+static enum rd_status form(const struct rd_plan *plan, bool writes, const char *host,
+                           struct rd_frame_form *ret_form)
+{
+    (void)host;
+    struct rd_buffer *bytes = &ret_form->bytes;
+    size_t follow_len = 0;
+    enum rd_status status = encode(plan, writes, writes ? plan->value_len : 0, bytes, &follow_len);
+    if (status != RD_OK)
+        return status;
+
+    /* The value of a single write follows its frame, from inside or from outside; a batch has all its values in
+     * it, each with its length before it. Entries are at the frame's end, each with its key and value last. */
+    bool batch_of_writes = writes && rd_plan_batches(plan);
+    if (follow_len > RD_FRAME_VALUE_INSIDE_MAX)
+        ret_form->value_outside_len = follow_len;
+    else if (follow_len != 0 && rd_buffer_reserve(bytes, follow_len) != NULL)
+        rd_buffer_commit(bytes, follow_len);
+    size_t inside_len = writes && ret_form->value_outside_len == 0 ? plan->value_len : 0;
+    size_t value_head_len = batch_of_writes ? sizeof(uint32_t) : 0;
     ret_form->entry_count = plan->batch_count;
     ret_form->stride = RD_WIRE_KEY_LEN_MIN + RD_FRAME_KEY_LEN + value_head_len + inside_len;
     size_t last = bytes->len - inside_len - value_head_len - RD_FRAME_DIGIT_COUNT;
     ret_form->digits_first = last - (plan->batch_count - 1) * ret_form->stride;
     ret_form->value_first = inside_len == 0 ? 0 : ret_form->digits_first + RD_FRAME_DIGIT_COUNT + value_head_len;
     ret_form->value_len = inside_len;
-    ret_form->value_outside_len = outside ? plan->value_len : 0;
     ret_form->id_at = RD_WIRE_HEADER_ID;
-    if (bytes->failed)
-        status = RD_NO_MEMORY;
-done:
-    free(items);
-    free(value);
-    return status;
+    return bytes->failed ? RD_NO_MEMORY : RD_OK;
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #define KEY_COUNT_MAX    UINT64_C(1000000000000) /* as many as twelve digits tell apart */
 #define BATCH_COUNT_MAX  1000000u
 #define SECONDS_MAX      1e6
+#define RATE_MIN         0.001 /* so that due times are numbers of nanoseconds */
 #define RATE_MAX         1e7
 #define SECONDS_DEFAULT  10
 #define FRAMES_LEN_MAX   (UINT64_C(4) << 30) /* of all that the run keeps ready */
@@ -161,7 +162,7 @@ static bool set_seconds(struct given *given, const char *text)
 
 static bool set_rate(struct given *given, const char *text)
 {
-    return take_decimal(text, RATE_MAX, &given->options.plan.rate) && given->options.plan.rate > 0;
+    return take_decimal(text, RATE_MAX, &given->options.plan.rate) && given->options.plan.rate >= RATE_MIN;
 }
 
 static bool set_read_ratio(struct given *given, const char *text)
