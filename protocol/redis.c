@@ -201,6 +201,7 @@ static enum rd_decode take_fault(struct rd_decoder *decoder, struct rd_request *
     if (ask.request != NULL) {
         begin(&ask);
         rd_redis_ask_refuse(&ask, "ERR %s", decoder->scan.fault);
+        ask.request->status = decoder->scan.fault_status;
         ask.request->close_after = true;
     }
     return hand_out(decoder, ask.request, ret_request);
@@ -269,8 +270,9 @@ static enum rd_decode end_stream(struct rd_decoder *decoder)
 /* What is malformed is its answer then. */
 static enum rd_decode break_stream(struct rd_decoder *decoder)
 {
+    const struct rd_resp_scan *scan = &decoder->scan;
     decoder->part = (struct rd_stream_part){
-        .kind = RD_STREAM_ABORT, .status = RD_INVALID_ARGUMENT, .bytes = rd_slice_of_string(decoder->scan.fault)};
+        .kind = RD_STREAM_ABORT, .status = scan->fault_status, .bytes = rd_slice_of_string(scan->fault)};
     decoder->closed = true;
     return RD_DECODE_PART;
 }

@@ -146,7 +146,7 @@ static bool is_too_many(struct rd_redis_ask *ask, size_t count)
     return true;
 }
 
-static bool refuse_for_memory(struct rd_redis_ask *ask)
+bool rd_redis_ask_refuse_for_memory(struct rd_redis_ask *ask)
 {
     rd_redis_ask_refuse(ask, "ERR no memory for the command");
     ask->request->status = RD_NO_MEMORY;
@@ -160,7 +160,7 @@ bool rd_redis_ask_items(struct rd_redis_ask *ask, size_t count)
         return false;
     request->items = calloc(count, sizeof *request->items);
     if (request->items == NULL)
-        return refuse_for_memory(ask);
+        return rd_redis_ask_refuse_for_memory(ask);
     request->item_count = count;
     return true;
 }
@@ -173,7 +173,7 @@ bool rd_redis_ask_transaction(struct rd_redis_ask *ask, size_t count, size_t loo
     request->changes = calloc(count, sizeof *request->changes);
     request->looks = calloc(look_count, sizeof *request->looks);
     if (request->changes == NULL || request->looks == NULL)
-        return refuse_for_memory(ask);
+        return rd_redis_ask_refuse_for_memory(ask);
     request->look_count = look_count;
     request->opcode = RD_OPCODE_TRANSACTION;
     return true;

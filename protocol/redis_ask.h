@@ -67,6 +67,9 @@ void rd_redis_ask_reply_buffer(struct rd_redis_ask *ask, struct rd_buffer *buffe
 /* The command is refused; the format begins with the error's code: "ERR ...". */
 void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...) RD_PRINTF(2, 3);
 
+/* False, so that it can be handed on. */
+bool rd_redis_ask_refuse_for_memory(struct rd_redis_ask *ask);
+
 /* A key that is not too long. False: the command has been refused. */
 bool rd_redis_ask_key(struct rd_redis_ask *ask, size_t i, struct rd_message_key *ret_key);
 

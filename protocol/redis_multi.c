@@ -134,10 +134,8 @@ static bool check_reads(struct rd_redis_ask *ask, const struct rd_redis_multi *m
         return true;
     size_t capacity = multi->change_count + multi->look_count;
     struct mention *mentions = malloc(capacity * sizeof *mentions);
-    if (mentions == NULL) {
-        rd_redis_ask_refuse(ask, "EXECABORT Transaction discarded because there is no memory for it");
-        return false;
-    }
+    if (mentions == NULL)
+        return rd_redis_ask_refuse_for_memory(ask);
     size_t count = 0;
     size_t place = 0;
     for (const struct rd_request *part = multi->first; part != NULL; part = part->next)
@@ -184,10 +182,9 @@ static bool make_room(struct rd_redis_ask *ask, const struct rd_redis_multi *mul
         return false;
     request->changes = calloc(multi->change_count, sizeof *request->changes);
     request->looks = calloc(multi->look_count + 1, sizeof *request->looks);
-    if (request->changes != NULL && request->looks != NULL)
-        return true;
-    rd_redis_ask_refuse(ask, "EXECABORT Transaction discarded because there is no memory for it");
-    return false;
+    if (request->changes == NULL || request->looks == NULL)
+        return rd_redis_ask_refuse_for_memory(ask);
+    return true;
 }
 
 /* Fills the request with what the queued ones ask for. Only reads: items are the keys, as in any batch_read. */
@@ -312,7 +309,7 @@ void rd_redis_parse_watch(struct rd_redis_ask *ask)
     for (size_t i = 1; i < ask->arg_count && added; i++)
         added = rd_guards_add(state->watched, rd_redis_ask_arg(ask, i));
     if (!added) {
-        rd_redis_ask_refuse(ask, "ERR no memory for the keys to be watched");
+        rd_redis_ask_refuse_for_memory(ask);
         return;
     }
     ask->request->guards = rd_guards_ref(state->watched);

@@ -130,13 +130,16 @@ bool rd_resp_scan_whole(struct rd_resp_scan *scan, struct rd_slice input, size_t
 static enum rd_resp_event fail(struct rd_resp_scan *scan, const char *fault)
 {
     scan->fault = fault;
+    scan->fault_status = RD_INVALID_ARGUMENT;
     scan->phase = RD_RESP_IN_FAULT;
     return RD_RESP_FAULT;
 }
 
 static enum rd_resp_event fail_for_memory(struct rd_resp_scan *scan)
 {
-    return fail(scan, "no memory for the command");
+    fail(scan, "no memory for the command");
+    scan->fault_status = RD_NO_MEMORY;
+    return RD_RESP_FAULT;
 }
 
 /* Gathers a line up to its CR LF. RD_RESP_COMMAND: it is whole, without its end. */

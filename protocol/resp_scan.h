@@ -9,11 +9,11 @@
  * Strict: lengths are decimal without sign or leading zeros, lines end in CR LF and so do bulk strings. What Redis
  * ignores is ignored (`*0`, `*-1`, an empty line), what Redis refuses is refused in its words.
  *
- *   START  -- '*' (step_start) ---------> IN_COUNT -- a line (begin_array) --> AT_ARG
- *   START  -- else (step_start) --------> IN_INLINE -- a line (split_line) --> START
- *   AT_ARG -- '$' (step_at_arg) --------> IN_LEN -- a line (begin_arg) ------> IN_DATA
- *   IN_DATA -- its bytes (step_data) ---> IN_END -- CR LF (step_end) --------> AT_ARG, or START behind the last
- * one any    -- malformed (fail) ---------> IN_FAULT, for good
+ *   START   -- '*' (step_start) ------> IN_COUNT -- a line (begin_array) --> AT_ARG
+ *   START   -- else (step_start) -----> IN_INLINE -- a line (split_line) --> START
+ *   AT_ARG  -- '$' (step_at_arg) -----> IN_LEN -- a line (begin_arg) ------> IN_DATA
+ *   IN_DATA -- its bytes (step_data) -> IN_END -- CR LF (step_end) --------> AT_ARG; behind the last one START
+ *   any     -- malformed (fail) ------> IN_FAULT, for good
  *
  * Pure. Owned by one decoder, on its thread.
  */
@@ -21,6 +21,7 @@
 #define RD_PROTOCOL_RESP_SCAN_H
 
 #include "base/buffer.h"
+#include "base/status.h"
 
 #define RD_RESP_BULK_LEN_MAX   (512u << 20) /* as Redis has it by default */
 #define RD_RESP_INLINE_LEN_MAX (64u << 10)
@@ -72,6 +73,7 @@ struct rd_resp_scan {
     size_t line_len;
     struct rd_slice piece; /* borrows from the input */
     const char *fault;     /* static text, or fault_text */
+    enum rd_status fault_status;
     char fault_text[40];
 };
 
