@@ -214,26 +214,34 @@ static void copy_value(struct rd_call *call)
     append_to_target(call);
 }
 
-static void use_target(struct rd_call *call);
-
 static void after_making(struct rd_call *call)
 {
-    if (call->error.status == RD_OK)
-        use_target(call);
+    enum rd_status status = call->error.status;
+    if (status == RD_OK)
+        status = use_store(call, call->request->target_store, &call->target, &call->error);
+    if (status == RD_OK)
+        copy_value(call);
     else
-        rd_call_fail_error(call, call->error.status, &call->error);
+        rd_call_fail_error(call, status, &call->error);
 }
 
-static void use_target(struct rd_call *call)
+/* A target that is made is made for a value: one that is not there leaves no store behind. */
+static void copy_to_other(struct rd_call *call)
 {
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = use_store(call, call->request->target_store, &call->target, &error);
-    if (status == RD_OK)
-        copy_value(call);
-    else if (rd_dispatch_should_make(call, status) && call->tries++ == 0)
+    bool makes = rd_dispatch_should_make(call, status);
+    if (status != RD_OK && !makes) {
+        rd_call_fail_error(call, status, &error);
+        return;
+    }
+    status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
+    if (status != RD_OK)
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
+    else if (makes)
         (void)rd_dispatch_make_store(call, after_making);
     else
-        rd_call_fail_error(call, status, &error);
+        copy_value(call);
 }
 
 static void run_copy(struct rd_call *call)
@@ -256,11 +264,7 @@ static void run_copy(struct rd_call *call)
     struct rd_key source = rd_terms_key(&request->key);
     call->entries[0] = (struct rd_entry){.key = source};
     call->entries[1] = (struct rd_entry){.key = other_key ? rd_terms_key(&request->target_key) : source};
-    status = rd_store_find(call->hosted->store, source, &call->value);
-    if (status == RD_OK)
-        use_target(call);
-    else
-        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
+    copy_to_other(call);
 }
 
 void rd_run_copy(struct rd_call *call)
