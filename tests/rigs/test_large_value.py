@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A value of 4 GiB through every door of a daemon that may use 256 MiB of memory, with small writes beside it.
 
-Run as root (cgroups) with some 30 GiB of disk: make rig-large. RDRIVE_RIG_BYTES changes the size. Prints, for each
+Run as root (cgroups) with some 30 GiB of disk: make rigs. RDRIVE_RIG_BYTES changes the size. Prints, for each
 step, how long it took and what the other connection's 100-byte writes saw meanwhile.
 """
 import hashlib
