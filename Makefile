@@ -189,19 +189,22 @@ RUN_UNIT = for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$te
              $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name tests/fuzz/corpus/$$name || \
              { $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name -v tests/fuzz/corpus/$$name; exit 1; }; done
 
+# Much of what these tests do is waiting for a disk. Each file's tests stay together: they share a daemon.
+IN_PARALLEL = -n 2 --dist loadfile
+
 .PHONY: unit
 unit: $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## build and run the unit tests alone, the fuzz corpora among them
 	@$(RUN_UNIT)
 
 .PHONY: integration
 integration: all ## build, and test the programs from outside alone
-	@$(PYTEST) tests/integration tests/python
+	@$(PYTEST) $(IN_PARALLEL) tests/integration tests/python
 
 # One recipe, not two prerequisites: under -j the suites would run at once and share the processors.
 .PHONY: suite
 suite: all $(UNIT_TESTS) $(FUZZ_PROGRAMS)
 	@$(RUN_UNIT)
-	@$(PYTEST) tests/integration tests/python
+	@$(PYTEST) $(IN_PARALLEL) tests/integration tests/python
 
 .PHONY: test
 test: ## install what is missing, build, run every test
