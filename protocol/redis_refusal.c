@@ -21,7 +21,7 @@ static const struct {
      "zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore"},
     {"values do not expire here",
      "expire expireat expiretime getex persist pexpire pexpireat pexpiretime psetex pttl setex ttl"},
-    {"keys are not stored here yet, only what they hash to, so they cannot be listed",
+    {"keys are not stored here, only what they hash to, so they cannot be listed",
      "keys randomkey scan sort sort_ro"},
     {"values are written and read as they are here, and nothing is computed from them",
      "append bitcount bitfield bitfield_ro bitop bitpos decr decrby getbit incr incrby incrbyfloat lcs setbit "

@@ -4,8 +4,8 @@
  *
  *   input   | choices u8 | cut count u8, cuts | bytes |
  *
- * choices: 1 low limits, 2 the bytes are repeated to 20 KiB and more, 4 the third version is chosen first, 8 they
- * come inside a transaction.
+ * choices: 1 low limits, 2 the bytes, if not few, are repeated to 20 KiB and more, 4 the third version is chosen
+ * first, 8 they come inside a transaction.
  *
  * Besides what feed.h checks
  *  1. what a second reader of arrays, written apart, takes for so many commands gets as many requests, and no more
@@ -23,6 +23,7 @@
 enum { CHOICE_LOW_LIMITS = 1, CHOICE_REPEAT = 2, CHOICE_RESP3 = 4, CHOICE_MULTI = 8 };
 
 #define REPEATED_LEN  (20u << 10)
+#define REPEATED_MIN  100u /* thousands of tiny commands take long and show nothing more */
 #define BULK_LEN_MAX  (512u << 20)
 #define LENGTH_DIGITS 32u
 
@@ -289,7 +290,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         rd_buffer_append_string(&bytes, "*2\r\n$5\r\nWATCH\r\n$1\r\na\r\n*1\r\n$5\r\nMULTI\r\n");
     do
         rd_buffer_append_slice(&bytes, input);
-    while ((choices & CHOICE_REPEAT) != 0 && input.len != 0 && bytes.len < REPEATED_LEN);
+    while ((choices & CHOICE_REPEAT) != 0 && input.len >= REPEATED_MIN && bytes.len < REPEATED_LEN);
     if ((choices & CHOICE_MULTI) != 0)
         rd_buffer_append_string(&bytes, "*1\r\n$4\r\nEXEC\r\n");
     hold_against_second_reader(&limits, rd_buffer_slice(&bytes));

@@ -207,7 +207,7 @@ static void test_commands_that_are_not_served(void **state)
 {
     (void)state;
     expect_commands("KEYS *",
-                    "-ERR 'KEYS' is not served: keys are not stored here yet, only what they hash to, so they "
+                    "-ERR 'KEYS' is not served: keys are not stored here, only what they hash to, so they "
                     "cannot be listed\n");
     expect_commands(
         "lpush a b\nexpire a 1\nzunionstore a 1 b",
