@@ -385,9 +385,8 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     return RD_OK;
 }
 
-/* rename, copy: the value under its new key, then of rename a tombstone for the old one: so the chain never lacks
- * it.
- */
+/* rename, copy: the value under its new key; of rename then a tombstone for the old one, so that the chain never
+ * lacks the value. */
 static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                                  struct rd_op *op)
 {
@@ -424,8 +423,7 @@ static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, c
     return RD_OK;
 }
 
-/* Notes where the value lies, or will: it is looked at when it is in the file, by which time it may be replaced.
- */
+/* Notes where the value lies, or will lie: by the time it can be taken from there it may be replaced. */
 static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                                  struct rd_look *look)
 {
