@@ -646,6 +646,7 @@ def test_it_is_off_unless_asked_for(launch):
     daemon = launch()
     with open(daemon.port_file, encoding="utf-8") as file:
         assert sorted(json.load(file)) == ["binary", "http", "pid"]
+    wait_until(lambda: "serves" in daemon.log(), "the line that tells addresses")
     assert "redis" not in daemon.log()
 
 
@@ -664,7 +665,7 @@ def test_ways_to_switch_it_on(launch, folder, way):
     if way == "off again":
         assert daemon.redis is None
         return
-    assert f"redis {daemon.redis}" in daemon.log()
+    wait_until(lambda: f"redis {daemon.redis}" in daemon.log(), "the line that tells addresses")
     with connect(daemon) as resp:
         assert resp.call("PING") == b"+PONG\r\n"
 
