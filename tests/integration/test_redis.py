@@ -513,15 +513,18 @@ def test_moves_of_long_values_under_writers(daemon, store):
     end = threading.Event()
 
     def replace():
-        with connect(daemon, store) as resp:
-            while not end.is_set():
-                assert resp.call("SET", "k", LONG[:300 * KIB]) == OK
+        try:
+            with connect(daemon, store) as resp:
+                while not end.is_set():
+                    assert resp.call("SET", "k", LONG[:300 * KIB]) == OK
+        finally:
+            end.set()
 
     def move():
         try:
             with connect(daemon, store) as resp:
                 moved = 0
-                while moved < 40:
+                while moved < 40 and not end.is_set():
                     answer = resp.call("RENAMENX", "k", "t")
                     assert answer in (b":1\r\n", b"-ERR no such key\r\n"), answer
                     moved += answer == b":1\r\n"
