@@ -147,12 +147,14 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
     for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
         uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
         uint64_t offset = placement->begin + done;
-        if (rd_ahead_is_lost(&store->ahead))
+        if (rd_ahead_is_lost(&store->ahead)) {
             failed = ECANCELED;
-        else if (spool != NULL)
+        } else if (spool != NULL) {
             failed = rd_datafile_copy_from(&file, spool->fd, done, len, offset);
-        else
+        } else {
+            rd_residency_advise(payload.data + done, len); /* it may come from a store, and not be in memory */
             failed = rd_datafile_write_slice(&file, offset, rd_slice(payload.data + done, len));
+        }
         rd_datafile_start_writeback(&file, offset, len);
     }
     if (failed == 0)

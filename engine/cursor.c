@@ -14,9 +14,10 @@
 #define START_LEN_MAX   (UINT64_C(1) << 20) /* and bytes whose checksum is taken for it */
 
 struct rd_cursor {
-    struct rd_store *store;              /* borrows */
-    struct rd_mapping *mapping;          /* pins */
-    uint64_t end;                        /* the next entry ends here; 0: no more */
+    struct rd_store *store;     /* borrows */
+    struct rd_mapping *mapping; /* pins */
+    uint64_t end;               /* the next entry ends here; 0: no more */
+    struct rd_descent descent;
     bool broken;                         /* the chain cannot be followed to the file's beginning */
     struct rd_record block[BLOCK_COUNT]; /* live entries that were found ahead */
     unsigned block_count;
@@ -105,6 +106,7 @@ static bool fill_block(struct rd_cursor *cursor)
     unsigned count = 0;
     while (count < BLOCK_COUNT && cursor->end != 0) {
         struct rd_record *record = &cursor->block[count];
+        rd_residency_descend(&cursor->mapping->residency, &cursor->descent, cursor->end);
         if (!rd_record_parse(file, cursor->end, record)) {
             cursor->end = 0;
             cursor->broken = true;

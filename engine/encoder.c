@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/plan.h"
 #include "engine/record.h"
+#include "engine/residency.h"
 #include "engine/spool.h"
 
 #define BUFFER_LEN_MAX      ((size_t)256 << 10) /* fits a level-2 cache */
@@ -84,6 +85,8 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
             failed = rd_datafile_copy_from(file, entry->spool->fd, done, len, encoder->offset);
             encoder->offset += len;
         } else {
+            rd_residency_advise(entry->payload.data + done,
+                                len); /* it may come from a store, and not be in memory */
             put_part(encoder, rd_slice(entry->payload.data + done, len));
             failed = flush(encoder, file);
         }

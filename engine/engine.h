@@ -171,6 +171,37 @@ uint64_t rd_store_len(struct rd_store *store); /* live keys */
 bool rd_store_is_empty(struct rd_store *store);
 uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
 
+/* ---- reading without waiting for the disk ----------------------------------------------------------------
+ *
+ * For threads that serve many. Whether a page is in memory is asked of the kernel once, and then remembered. It is
+ * a guess: a page may go between the question and its use. */
+
+/* As rd_store_find; RD_UNAVAILABLE: it would wait for the disk. */
+enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key,
+                                 struct rd_value *ret_value) RD_MUST_CHECK;
+
+/* Whether rd_store_batch_find of these keys would not wait; payload_len: nor so many bytes of each value. */
+bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys, size_t count,
+                              uint64_t payload_len);
+
+/* Brings into memory what that would wait for. Waits for the disk, for all keys at once. */
+void rd_store_fetch(struct rd_store *store, const struct rd_key *keys, size_t count, uint64_t payload_len);
+
+/* Whether these bytes of the payload are in memory. */
+bool rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_t len);
+
+/* Brings these bytes of the payload into memory, and has the kernel begin to read ahead_len more; as far as the
+ * payload goes. Waits for the disk. Who reads a long payload in a row does so piece by piece, or it is read page
+ * by page: the kernel does not read ahead by itself. */
+void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, uint64_t ahead_len);
+
+/* A thread has waited for the disk where it did not expect to (its count of major faults has grown): memory is
+ * short, and nothing is remembered for a while. now_ms: of any clock, always the same one. */
+void rd_residency_doubt(uint64_t now_ms);
+
+/* To be called now and then, so that this ends. */
+void rd_residency_settle(uint64_t now_ms);
+
 /* ---- checking ----------------------------------------------------------------------------------------- */
 
 enum rd_problem_kind {

@@ -169,6 +169,16 @@ static enum rd_status collect_above(const uint8_t *file, uint64_t tail, uint64_t
     return tail == begin ? RD_OK : RD_CORRUPT;
 }
 
+/* Not for a key that is there: growing may read many trailers, and the disk with them. */
+static enum rd_status make_room(struct rd_store *store, const uint8_t *file, uint64_t key_hash)
+{
+    bool grew;
+    if (rd_index_lookup(&store->index, file, key_hash) != 0)
+        return RD_OK;
+    rd_index_begin(&store->index);
+    return rd_index_reserve(&store->index, file, key_hash, &grew);
+}
+
 static enum rd_status apply(struct rd_store *store, const uint8_t *file, const struct rd_record *record,
                             uint64_t *live_bytes)
 {
@@ -179,9 +189,7 @@ static enum rd_status apply(struct rd_store *store, const uint8_t *file, const s
     if (record->tombstone) {
         old = rd_index_remove(&store->index, file, key_hash);
     } else {
-        bool grew;
-        rd_index_begin(&store->index);
-        enum rd_status status = rd_index_reserve(&store->index, file, key_hash, &grew);
+        enum rd_status status = make_room(store, file, key_hash);
         if (status != RD_OK)
             return status;
         old = rd_index_put(&store->index, file, key_hash, record->trailer_offset);

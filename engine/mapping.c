@@ -32,7 +32,8 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
     }
     memset((void *)mapping, 0, sizeof *mapping);
     mapping->guarded = rd_guard_add(base, room);
-    if (mapping->guarded == NULL) {
+    if (mapping->guarded == NULL || !rd_residency_init(&mapping->residency, base, room)) {
+        rd_guard_remove(mapping->guarded);
         io->munmap(io->self, base, room);
         free(mapping);
         return rd_error_set(ret_error, RD_NO_MEMORY, ENOMEM, "cannot map the store");
@@ -66,6 +67,7 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
         void *address;
     } base = {.readable = mapping->base};
     rd_guard_remove(mapping->guarded);
+    rd_residency_deinit(&mapping->residency);
     mapping->io->munmap(mapping->io->self, base.address, mapping->len);
     free(mapping);
 }

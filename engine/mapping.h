@@ -5,7 +5,8 @@
  * More address space is mapped than the file has bytes: pages behind the file's end become readable as it grows,
  * so an append needs no new map and pointers stay valid. Only where the file outgrows the address space is a
  * larger mapping made, and the old one lives on until its last pin is gone. Bytes behind the published tail must
- * not be touched; a page of the file that cannot be read reads as zeros (guard.h).
+ * not be touched; a page of the file that cannot be read reads as zeros (guard.h). Once the store is open, the
+ * kernel reads only what is touched, or asked for (residency.h).
  *
  * Pinned by values: the store retires a mapping that it has replaced (epoch.h), and it lives on until no pin is
  * left. Pins are counted where no other thread writes (seat.h), taken and released apart, since a value may be
@@ -33,6 +34,7 @@
 #include "engine/epoch.h"
 #include "engine/guard.h"
 #include "engine/io.h"
+#include "engine/residency.h"
 #include "engine/seat.h"
 
 /* Written by the thread whose seat it is; the last one by all that stand. Both only grow. */
@@ -46,6 +48,7 @@ struct rd_mapping {
     size_t len;                 /* bytes of address space, at least the file's size */
     const struct rd_io *io;     /* borrows */
     struct rd_guarded *guarded; /* owned */
+    struct rd_residency residency;
     struct rd_retired retired;
     struct rd_pins pins[RD_SEATS + 1];
 };

@@ -8,7 +8,8 @@
 
 #define LOOK_TRIES     4     /* of a look at several keys, before it holds publishing up */
 #define TOUCH_STEP_LEN 4096u /* no page is smaller */
-#define BLOCK_COUNT    64u   /* keys whose cache misses overlap */
+#define CRC_STEP_LEN   ((uint64_t)2 << 20)
+#define BLOCK_COUNT    64u /* keys whose cache misses overlap */
 
 /* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
  * have changed the file under us, or the slot came from a checkpoint, which spares opening the look at all
@@ -46,10 +47,24 @@ static enum rd_status unless_faulted(struct rd_store *store, enum rd_status stat
     return rd_store_faulted(store) ? RD_IO_ERROR : status;
 }
 
-enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+/* Whether looking the key up touches nothing that is not in memory. Inside the epoch. Of the slots with the key's
+ * tag only the first is asked about: one in tens of thousands has another's before it. */
+static bool trailer_is_in_memory(struct rd_store *store, uint64_t key_hash, uint64_t *ret_offset)
+{
+    *ret_offset = rd_index_guess(&store->index, key_hash);
+    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    return *ret_offset == 0 || rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
+}
+
+static enum rd_status find(struct rd_store *store, struct rd_key key, bool may_wait, struct rd_value *ret_value)
 {
     struct rd_mapping *mapping = NULL;
     unsigned place = rd_epoch_enter();
+    uint64_t guess;
+    if (!may_wait && !trailer_is_in_memory(store, key.hash, &guess)) {
+        rd_epoch_exit(place);
+        return RD_UNAVAILABLE;
+    }
     uint64_t trailer_offset = rd_index_find(&store->index, &store->mapping, key.hash);
     if (trailer_offset != 0) {
         mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
@@ -64,9 +79,39 @@ enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct r
     return unless_faulted(store, RD_CORRUPT);
 }
 
+enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    return find(store, key, true, ret_value);
+}
+
+enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    return find(store, key, false, ret_value);
+}
+
+static uint64_t offset_in(const struct rd_mapping *mapping, const uint8_t *at)
+{
+    return (uint64_t)(at - mapping->base);
+}
+
+/* Of a long payload what comes next is asked for while the checksum of this is taken. */
+static uint32_t crc_of(const struct rd_value *value)
+{
+    uint32_t crc = 0;
+    uint64_t len = value->payload.len;
+    for (uint64_t at = 0; at < len; at += CRC_STEP_LEN) {
+        uint64_t step = len - at < CRC_STEP_LEN ? len - at : CRC_STEP_LEN;
+        uint64_t wanted = len - at < 2 * CRC_STEP_LEN ? len - at : 2 * CRC_STEP_LEN;
+        if (value->pin != NULL && wanted > TOUCH_STEP_LEN)
+            rd_residency_want(&value->pin->residency, offset_in(value->pin, value->payload.data + at), wanted);
+        crc = rd_crc32(crc, rd_slice(value->payload.data + at, (size_t)step));
+    }
+    return crc;
+}
+
 enum rd_status rd_value_verify(const struct rd_value *value)
 {
-    if (rd_crc32(0, value->payload) == value->crc32)
+    if (crc_of(value) == value->crc32)
         return RD_OK;
     return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_CORRUPT;
 }
@@ -79,6 +124,27 @@ enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint
     if (len != 0)
         (void)payload[first + len - 1];
     return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_OK;
+}
+
+static uint64_t clip(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    uint64_t left = first < value->payload.len ? value->payload.len - first : 0;
+    return len < left ? len : left;
+}
+
+bool rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    return value->pin == NULL ||
+           rd_residency_holds(&value->pin->residency, offset_in(value->pin, value->payload.data + first),
+                              clip(value, first, len));
+}
+
+void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, uint64_t ahead_len)
+{
+    if (value->pin != NULL)
+        rd_residency_want(&value->pin->residency, offset_in(value->pin, value->payload.data + first),
+                          clip(value, first, len + ahead_len));
+    (void)!rd_value_touch(value, first, clip(value, first, len)); /* who looks at it next meets a failure */
 }
 
 enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
@@ -213,6 +279,68 @@ static void find_all(struct rd_store *store, const struct rd_key *keys, size_t c
         ret_statuses[i] = value->pin != NULL ? RD_OK : value->offset != 0 ? RD_CORRUPT : RD_KEY_NOT_FOUND;
         if (value->pin == NULL)
             *value = (struct rd_value){.pin = NULL};
+    }
+}
+
+/* Inside the epoch. */
+static bool entry_is_in_memory(struct rd_store *store, uint64_t key_hash, uint64_t payload_len)
+{
+    uint64_t offset;
+    struct rd_record record;
+    if (!trailer_is_in_memory(store, key_hash, &offset))
+        return false;
+    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    if (offset == 0 || payload_len == 0 || !rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record))
+        return true;
+    uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
+    return rd_residency_holds(&mapping->residency, record.payload_offset, len);
+}
+
+bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys, size_t count,
+                              uint64_t payload_len)
+{
+    bool all = true;
+    unsigned place = rd_epoch_enter();
+    for (size_t done = 0; all && done < count; done += BLOCK_COUNT) {
+        size_t block = count - done < BLOCK_COUNT ? count - done : BLOCK_COUNT;
+        for (size_t i = 0; i < block; i++)
+            rd_index_prefetch(&store->index, keys[done + i].hash);
+        for (size_t i = 0; all && i < block; i++)
+            all = entry_is_in_memory(store, keys[done + i].hash, payload_len);
+    }
+    rd_epoch_exit(place);
+    return all;
+}
+
+/* Has the kernel begin to read what a look at one key touches: the trailer, or the payload once that is there. */
+static void want_entry(struct rd_store *store, uint64_t key_hash, uint64_t payload_len, bool trailer)
+{
+    unsigned place = rd_epoch_enter();
+    struct rd_mapping *mapping;
+    struct rd_record record;
+    uint64_t offset = rd_index_guess(&store->index, key_hash);
+    mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    if (offset != 0 && trailer) {
+        rd_residency_want(&mapping->residency, offset, RD_TRAILER_LEN);
+    } else if (offset != 0 && rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record)) {
+        uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
+        rd_residency_want(&mapping->residency, record.payload_offset, len);
+    }
+    rd_epoch_exit(place);
+}
+
+void rd_store_fetch(struct rd_store *store, const struct rd_key *keys, size_t count, uint64_t payload_len)
+{
+    for (size_t i = 0; i < count; i++)
+        want_entry(store, keys[i].hash, 0, true);
+    for (size_t i = 0; i < count && payload_len != 0; i++)
+        want_entry(store, keys[i].hash, payload_len, false);
+    for (size_t i = 0; i < count; i++) {
+        struct rd_value value;
+        if (rd_store_find(store, keys[i], &value) != RD_OK)
+            continue; /* as whoever wants it will find, too */
+        (void)!rd_value_touch(&value, 0, clip(&value, 0, payload_len));
+        rd_value_release(&value);
     }
 }
 

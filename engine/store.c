@@ -70,6 +70,7 @@ enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_err
     enum rd_status status = rd_mapping_create(store->io, store->file.fd, tail, &mapping, ret_error);
     if (status != RD_OK)
         return status;
+    rd_residency_expect(mapping->base, mapping->len, true);
     atomic_store_explicit(&store->mapping, mapping, memory_order_seq_cst);
     if (old != NULL)
         rd_mapping_retire(old, &store->epoch);
@@ -203,6 +204,13 @@ static int make_durable(struct rd_store *store, bool clean)
     return failed != 0 ? failed : rd_datafile_sync(&store->file);
 }
 
+/* Whether opening is going to read the whole file, or hardly any of it. */
+static void expect_walk(const struct rd_store *store, bool walk)
+{
+    const struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    rd_residency_expect(mapping->base, mapping->len, !walk);
+}
+
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
     const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
@@ -220,6 +228,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
         store->meta.generation = rd_meta_new_generation();
     if (has_hint)
         load_checkpoint(store, &hint);
+    expect_walk(store, !has_hint || !hint.clean || hint.known_tail != hint.durable_tail);
     /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
     if (!has_hint || !hint.clean)
         (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail);
@@ -240,6 +249,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     store->damage_end = recovery.damage_end;
     if (recovery.damaged)
         store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown */
+    expect_walk(store, store->checkpoint.tail == 0);
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
@@ -276,6 +286,8 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
         status = rd_store_map(store, store->file.size, ret_error);
     if (status == RD_OK)
         status = recover(store, ret_error);
+    if (status == RD_OK)
+        expect_walk(store, false);
     if (status == RD_OK && options->read_only && !store->damaged)
         rd_store_make_read_only(store, "opened read-only");
     else if (status == RD_OK && !options->read_only && rd_writer_start(store) != RD_OK)

@@ -9,6 +9,8 @@
 #include "engine/sound.h"
 #include "engine/store.h"
 
+#define LONG_LEN (UINT64_C(1) << 20)
+
 struct step {
     struct rd_store *store;
     const uint8_t *file;
@@ -44,6 +46,8 @@ static void check_pad(struct step *step, const struct rd_record *record)
 
 static void check_payload(struct step *step, const struct rd_record *record)
 {
+    if (record->payload_len > LONG_LEN) /* goes upward, and further down than was asked for */
+        rd_residency_advise(step->file + record->payload_offset, record->payload_len);
     if (rd_record_is_sound(step->file, record))
         return;
     report(step, (struct rd_problem){.kind = record->marker ? RD_PROBLEM_BATCH : RD_PROBLEM_PAYLOAD,
@@ -109,8 +113,10 @@ enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t b
     if (status == RD_OK) {
         uint64_t end = from == 0 ? step.tail : from;
         step.file = mapping->base;
+        struct rd_descent descent = {.begun = false};
         *ret_verification = (struct rd_verification){.from = end, .next = end};
         while (end != 0 && ret_verification->bytes < (bytes_max == 0 ? 1 : bytes_max)) {
+            rd_residency_descend(&mapping->residency, &descent, end);
             end = check_entry(&step, end);
             ret_verification->next = end;
             ret_verification->bytes = ret_verification->from - end;

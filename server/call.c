@@ -88,12 +88,13 @@ void rd_call_finish(struct rd_call *call)
     struct rd_lane *lane = call->lane;
     struct rd_conn *conn = call->conn;
     enum rd_call_mode mode = call->mode;
+    bool looked = call->looking;
     call->state = RD_CALL_FINISHED;
     call->lane = NULL;
     rd_conn_keep(conn);
     rd_conn_take_finished(conn, call);
     if (lane != NULL)
-        rd_lane_leave(lane, mode);
+        rd_lane_leave(lane, mode, looked);
     rd_conn_run_barrier(conn, mode == RD_CALL_BARRIER);
     rd_conn_let_go(conn);
 }
@@ -157,4 +158,38 @@ bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call)
     free(request);
     rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
     return false;
+}
+
+static struct rd_call *call_of(struct rd_job *job)
+{
+    return (struct rd_call *)(void *)((char *)job - offsetof(struct rd_call, job));
+}
+
+static void run_read(struct rd_job *job)
+{
+    struct rd_call *call = call_of(job);
+    call->work(call);
+}
+
+static void after_read(struct rd_job *job)
+{
+    struct rd_call *call = call_of(job);
+    call->fetches++;
+    call->on_complete(call);
+}
+
+void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),
+                        void (*on_complete)(struct rd_call *call))
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    call->work = work;
+    call->on_complete = on_complete;
+    if (call->mode == RD_CALL_READ)
+        rd_lane_begin_look(call->lane, call);
+    call->job =
+        (struct rd_job){.work = run_read, .done = after_read, .port = &loop->port, .queue = &call->hosted->reads};
+    if (rd_pool_submit(loop->pool, &call->job))
+        return;
+    run_read(&call->job); /* no thread is to be had: better late than not at all */
+    after_read(&call->job);
 }

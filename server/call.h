@@ -20,12 +20,20 @@
 
 #include "engine/engine.h"
 #include "protocol/message.h"
+#include "server/pool.h"
 
 struct rd_conn;
 struct rd_hosted;
 struct rd_lane;
 struct rd_stores;
 struct rd_upload;
+
+/* So many bytes of a value are looked at before a read is answered: all of it is verified, or a part of it
+ * touched. More leaves slice by slice (outbox.h). */
+#define RD_CALL_LOOK_MAX (1u << 20)
+
+#define RD_CALL_FETCHES_MAX                                                                                       \
+    3u /* for one call: its trailer, the part of the value that is asked for, and one to spare */
 
 enum rd_call_state { RD_CALL_NEW, RD_CALL_UPLOADING, RD_CALL_WAITING, RD_CALL_RUNNING, RD_CALL_FINISHED };
 
@@ -53,6 +61,9 @@ struct rd_call {
 
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */
+    struct rd_job job;                         /* of rd_call_start_read */
+    bool looking;                              /* its lane lets nothing change the store before it has finished */
+    unsigned fetches;                          /* how often the pool has brought into memory what it looks at */
 
     struct rd_response response;    /* borrows from what follows and from the request */
     struct rd_value value;          /* owned; what response.value shows */
@@ -96,6 +107,17 @@ void rd_call_fail_error(struct rd_call *call, enum rd_status status, const struc
  * answered. */
 bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call));
+
+/* The same for a read of the store in call->hosted that waits for the disk, and is short (pool.h). */
+void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),
+                        void (*on_complete)(struct rd_call *call));
+
+/* Whether what is not in memory is to be fetched once more. It may be gone again each time: then the loop waits.
+ */
+static inline bool rd_call_may_fetch(const struct rd_call *call)
+{
+    return call->fetches < RD_CALL_FETCHES_MAX;
+}
 
 /* Zeroed memory that goes with the call; NULL: none, or an absurd size. Once per call. */
 void *rd_call_allocate(struct rd_call *call, size_t count, size_t size);

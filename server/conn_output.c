@@ -75,6 +75,13 @@ static bool close_value(struct rd_conn *conn)
     return !bytes->failed;
 }
 
+static enum rd_clearance clearance_of(const struct rd_call *call)
+{
+    if (call->verify_while_sending)
+        return RD_CLEARED_VERIFIED;
+    return call->value.payload.len > RD_CALL_LOOK_MAX ? RD_CLEARED_IN_MEMORY : RD_CLEARED;
+}
+
 static bool encode(struct rd_conn *conn, struct rd_call *call)
 {
     size_t value_len;
@@ -85,7 +92,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
     if (value_len > COPIED_VALUE_MAX) {
         assert(value_len == call->value.payload.len && call->hosted != NULL);
         rd_outbox_commit(&conn->out);
-        if (!rd_outbox_append_value(&conn->out, &call->value, call->hosted, call->verify_while_sending))
+        if (!rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call)))
             return false;
         call->hosted = NULL;
         return close_value(conn);
@@ -109,6 +116,20 @@ static void close_for_memory(struct rd_conn *conn)
     rd_conn_close(conn);
 }
 
+/* Less than requests may have unsent, or a paused connection would not be read again before downloads end. False:
+ * no memory. */
+static bool add_chunks(struct rd_conn *conn)
+{
+    bool failed = false;
+    struct rd_download *waiting;
+    while (conn->out.unsent < DOWNLOADS_LEN_LOW && conn->downloads.first != NULL &&
+           rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max,
+                                &waiting, &failed))
+        if (waiting != NULL)
+            rd_conn_fetch_download(conn, waiting);
+    return !failed;
+}
+
 void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
@@ -120,13 +141,7 @@ void rd_conn_encode_ready(struct rd_conn *conn)
             return;
         }
     }
-    bool failed = false;
-    /* Less than requests may have unsent, or a paused connection would not be read again before they end. */
-    while (
-        conn->out.unsent < DOWNLOADS_LEN_LOW && conn->downloads.first != NULL &&
-        rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max, &failed))
-        continue;
-    if (failed)
+    if (!add_chunks(conn))
         close_for_memory(conn);
 }
 
@@ -163,6 +178,10 @@ static void start_write(struct rd_conn *conn)
     unsigned count;
     if (conn->out.unsent == 0 || !peek(conn, buffers, &count, &conn->write_len))
         return;
+    if (conn->write_len == 0) {
+        rd_conn_fetch_unsent(conn);
+        return;
+    }
     conn->write.data = conn;
     int status = uv_write(&conn->write, &conn->uv.stream, buffers, count, on_written);
     if (status != 0) {
@@ -176,12 +195,16 @@ static void start_write(struct rd_conn *conn)
 void rd_conn_send_unsent(struct rd_conn *conn)
 {
     size_t turn_len = 0;
-    while (conn->state != RD_CONN_CLOSING && !conn->writing && conn->out.unsent != 0) {
+    while (conn->state != RD_CONN_CLOSING && !conn->writing && !conn->fetching && conn->out.unsent != 0) {
         uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
         unsigned count;
         size_t len;
         if (!peek(conn, buffers, &count, &len))
             return;
+        if (len == 0) {
+            rd_conn_fetch_unsent(conn);
+            return;
+        }
         int sent = uv_try_write(&conn->uv.stream, buffers, count);
         if (sent < 0 && sent != UV_EAGAIN) {
             rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(sent));

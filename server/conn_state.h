@@ -6,6 +6,7 @@
  *   conn_input.c    reading, decoding, pausing
  *   conn_output.c   encoding and sending
  *   conn_streams.c  values in parts, and calls that must be alone
+ *   conn_fetch.c    values that have to be brought into memory before they are sent
  */
 #ifndef RD_SERVER_CONN_STATE_H
 #define RD_SERVER_CONN_STATE_H
@@ -38,6 +39,7 @@ struct rd_conn {
     bool draining;   /* the daemon stops */
     bool peer_ended; /* end of file was read */
     bool writing;    /* `write` is under way */
+    bool fetching;   /* what is next to be sent is being brought into memory */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
 
@@ -85,6 +87,12 @@ void rd_conn_resume(struct rd_conn *conn);
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
 void rd_conn_send_unsent(struct rd_conn *conn);
+
+/* ---- conn_fetch.c ---- */
+/* Fetches the next slice of what is to be sent. */
+void rd_conn_fetch_unsent(struct rd_conn *conn);
+/* Fetches the next chunk of a download that waits for it. */
+void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download);
 
 /* ---- conn_streams.c ---- */
 void rd_conn_take_part(struct rd_conn *conn, const struct rd_stream_part *part);

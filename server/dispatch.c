@@ -224,6 +224,11 @@ void rd_dispatch_run(struct rd_call *call)
     handler->run(call);
 }
 
+void rd_dispatch_run_again(struct rd_call *call)
+{
+    handler_of(call->request->opcode)->run(call);
+}
+
 void rd_dispatch_complete(struct rd_op *op)
 {
     struct rd_call *call = op->context;

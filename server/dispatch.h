@@ -30,6 +30,9 @@ bool rd_dispatch_make_store(struct rd_call *call, void (*on_made)(struct rd_call
 /* A call whose turn has come. */
 void rd_dispatch_run(struct rd_call *call);
 
+/* One that had to stop before it did anything, as it would have waited for the disk. */
+void rd_dispatch_run_again(struct rd_call *call);
+
 /* An operation is back from the engine, or a store's last use has ended; op->context is the call. */
 void rd_dispatch_complete(struct rd_op *op);
 

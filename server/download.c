@@ -17,6 +17,8 @@ struct rd_download {
     uint32_t crc32; /* of what was sent */
     bool whole;     /* and so can be verified */
     bool cancelled;
+    bool waiting;          /* for its next chunk to be brought into memory */
+    uint64_t fetched;      /* bytes that were: it is not asked again whether they are there */
     enum rd_status failed; /* not RD_OK: to be ended with this */
     const char *message;   /* static text; why it has failed */
     uint64_t swept_sent;   /* `sent` when it was last seen to make progress */
@@ -86,6 +88,8 @@ bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_strea
 
 static bool may_send(const struct rd_download *download)
 {
+    if (download->waiting)
+        return false;
     return download->cancelled || download->failed != RD_OK || download->credit != 0 ||
            download->sent == download->value.payload.len;
 }
@@ -109,7 +113,8 @@ bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_
 {
     bool any = false;
     for (struct rd_download *download = downloads->first; download != NULL; download = download->next) {
-        if (may_send(download) || download->sent != download->swept_sent || download->swept_ms == 0) {
+        if (download->waiting || may_send(download) || download->sent != download->swept_sent ||
+            download->swept_ms == 0) {
             download->swept_sent = download->sent;
             download->swept_ms = now_ms;
         } else if (now_ms - download->swept_ms >= stall_ms) {
@@ -174,7 +179,7 @@ static bool send_chunk(struct rd_download *download, const struct rd_codec *code
     struct rd_value pinned = rd_value_share(&download->value);
     pinned.payload = chunk;
     rd_hosted_use_again(download->hosted);
-    if (rd_outbox_append_value(out, &pinned, download->hosted, false)) {
+    if (rd_outbox_append_value(out, &pinned, download->hosted, RD_CLEARED)) {
         download->sent += chunk.len;
         download->credit -= chunk.len;
         return true;
@@ -193,39 +198,85 @@ static bool is_corrupt(struct rd_download *download, struct rd_slice chunk)
     return last && download->crc32 != download->value.crc32;
 }
 
-bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
-                          uint32_t chunk_len_max, bool *ret_failed)
+/* What comes next of its value, as far as its credit goes. */
+static struct rd_slice next_chunk(const struct rd_download *download, uint32_t chunk_len_max)
 {
-    struct rd_download *download = take_next(downloads);
-    *ret_failed = false;
-    if (download == NULL)
-        return false;
     struct rd_slice left = rd_slice(download->value.payload.data + download->sent,
                                     (size_t)(download->value.payload.len - download->sent));
     uint64_t len_max = download->credit < chunk_len_max ? download->credit : chunk_len_max;
-    struct rd_slice chunk = rd_slice_take(&left, (size_t)len_max);
-    bool good;
+    return rd_slice_take(&left, (size_t)len_max);
+}
+
+static bool is_in_memory(const struct rd_download *download, struct rd_slice chunk)
+{
+    return download->sent + chunk.len <= download->fetched ||
+           rd_value_is_in_memory(&download->value, download->sent, chunk.len);
+}
+
+/* The last part of all; the download is gone then. */
+static bool send_end(struct rd_downloads *downloads, struct rd_download *download, const struct rd_codec *codec,
+                     struct rd_outbox *out)
+{
+    struct rd_stream_part end = {.kind = RD_STREAM_END, .id = download->id};
+    if (download->cancelled)
+        end.kind = RD_STREAM_ABORT;
+    else if (download->failed != RD_OK)
+        end = (struct rd_stream_part){.kind = RD_STREAM_ABORT,
+                                      .id = download->id,
+                                      .bytes = rd_slice_of_string(download->message),
+                                      .status = download->failed};
+    bool good = encode(codec, out, &end);
+    downloads->count--;
+    destroy(download);
+    return good;
+}
+
+bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
+                          uint32_t chunk_len_max, struct rd_download **ret_waiting, bool *ret_failed)
+{
+    struct rd_download *download = take_next(downloads);
+    *ret_failed = false;
+    *ret_waiting = NULL;
+    if (download == NULL)
+        return false;
+    struct rd_slice chunk = next_chunk(download, chunk_len_max);
     bool ends = download->cancelled || download->failed != RD_OK || chunk.len == 0;
+    if (!ends && !is_in_memory(download, chunk)) {
+        download->waiting = true;
+        *ret_waiting = download;
+        append(downloads, download);
+        return true;
+    }
     if (!ends && is_corrupt(download, chunk)) {
         fail(download, RD_CORRUPT, "the value does not match its checksum");
         ends = true;
     }
-    if (!ends) {
+    bool good;
+    if (ends) {
+        good = send_end(downloads, download, codec, out);
+    } else {
         good = send_chunk(download, codec, out, chunk);
         append(downloads, download);
-    } else {
-        struct rd_stream_part end = {.kind = RD_STREAM_END, .id = download->id};
-        if (download->cancelled)
-            end.kind = RD_STREAM_ABORT;
-        else if (download->failed != RD_OK)
-            end = (struct rd_stream_part){.kind = RD_STREAM_ABORT,
-                                          .id = download->id,
-                                          .bytes = rd_slice_of_string(download->message),
-                                          .status = download->failed};
-        good = encode(codec, out, &end);
-        downloads->count--;
-        destroy(download);
     }
     *ret_failed = !good;
     return good;
+}
+
+const struct rd_value *rd_download_waiting(const struct rd_download *download, struct rd_hosted **ret_hosted,
+                                           uint64_t *ret_first)
+{
+    *ret_hosted = download->hosted;
+    *ret_first = download->sent;
+    return &download->value;
+}
+
+void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end)
+{
+    struct rd_download *found = downloads->first;
+    while (found != NULL && found != download)
+        found = found->next;
+    if (found == NULL)
+        return;
+    found->waiting = false;
+    found->fetched = end;
 }

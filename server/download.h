@@ -29,9 +29,17 @@ bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call);
 bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_stream_part *part);
 
 /* Puts one chunk, end or abort of the next download that may send into the outbox. False: none may, or no memory
- * (*ret_failed). */
+ * (*ret_failed). *ret_waiting, where not NULL: that one's next chunk is not in memory, and nothing was put; until
+ * rd_download_fetched it may not send. */
 bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
-                          uint32_t chunk_len_max, bool *ret_failed);
+                          uint32_t chunk_len_max, struct rd_download **ret_waiting, bool *ret_failed);
+
+/* The value of one that waits, and where its next chunk begins; borrowed. */
+const struct rd_value *rd_download_waiting(const struct rd_download *download, struct rd_hosted **ret_hosted,
+                                           uint64_t *ret_first);
+
+/* The bytes up to `end` of one that waits are in memory. It may be gone by now: it is looked for first. */
+void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end);
 
 /* No credit will come any more: downloads that have not enough of it for their rest are ended with an abort. */
 void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message);

@@ -63,6 +63,10 @@ void rd_handler_complete_write(struct rd_call *call);
 /* Fails the call with what the op says. */
 void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
 
+/* Looks for the value of the request's key into call->value without waiting for the disk. RD_UNAVAILABLE: it is
+ * being fetched, and `again` runs on the loop then. */
+enum rd_status rd_handler_find_now(struct rd_call *call, void (*again)(struct rd_call *call)) RD_MUST_CHECK;
+
 /* Fails the call with what the engine said of a read: RD_KEY_NOT_FOUND, RD_CORRUPT (of the value at offset, or
  * RD_OFFSET_UNKNOWN) or RD_IO_ERROR. */
 #define RD_OFFSET_UNKNOWN UINT64_MAX

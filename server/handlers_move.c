@@ -97,7 +97,9 @@ static void find_to_move(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     call->error.status = RD_OK;
-    enum rd_status status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
+    enum rd_status status = rd_handler_find_now(call, find_to_move);
+    if (status == RD_UNAVAILABLE)
+        return;
     bool verified_here = status == RD_OK && call->value.payload.len > VERIFY_HERE_MAX &&
                          rd_terms_condition_holds(&request->condition, &call->value);
     if (verified_here) {
@@ -203,11 +205,21 @@ static void append_to_target(struct rd_call *call)
     rd_handler_submit(call, call->target, complete_append);
 }
 
+/* On a thread of the pool. */
+static void fetch_short(struct rd_call *call)
+{
+    rd_value_fetch(&call->value, 0, VERIFY_HERE_MAX, 0);
+}
+
 /* The value is found and the target in use. */
 static void copy_value(struct rd_call *call)
 {
     if (call->value.payload.len > VERIFY_HERE_MAX) {
         rd_call_start_work(call, prepare, append_to_target);
+        return;
+    }
+    if (rd_call_may_fetch(call) && !rd_value_is_in_memory(&call->value, 0, VERIFY_HERE_MAX)) {
+        rd_call_start_read(call, fetch_short, copy_value);
         return;
     }
     call->error.status = rd_value_verify(&call->value);
@@ -226,22 +238,27 @@ static void after_making(struct rd_call *call)
 }
 
 /* A target that is made is made for a value: one that is not there leaves no store behind. */
+static void find_to_copy(struct rd_call *call)
+{
+    enum rd_status status = rd_handler_find_now(call, find_to_copy);
+    if (status == RD_UNAVAILABLE)
+        return;
+    if (status != RD_OK)
+        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
+    else if (call->target == NULL)
+        (void)rd_dispatch_make_store(call, after_making);
+    else
+        copy_value(call);
+}
+
 static void copy_to_other(struct rd_call *call)
 {
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = use_store(call, call->request->target_store, &call->target, &error);
-    bool makes = rd_dispatch_should_make(call, status);
-    if (status != RD_OK && !makes) {
-        rd_call_fail_error(call, status, &error);
-        return;
-    }
-    status = rd_store_find(call->hosted->store, call->entries[0].key, &call->value);
-    if (status != RD_OK)
-        rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
-    else if (makes)
-        (void)rd_dispatch_make_store(call, after_making);
+    if (status == RD_OK || rd_dispatch_should_make(call, status))
+        find_to_copy(call);
     else
-        copy_value(call);
+        rd_call_fail_error(call, status, &error);
 }
 
 static void run_copy(struct rd_call *call)

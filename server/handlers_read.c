@@ -6,12 +6,13 @@
 
 #include "protocol/guards.h"
 #include "server/conn.h"
+#include "server/dispatch.h"
+#include "server/lane.h"
 #include "server/stores.h"
 #include "server/terms.h"
 
 #define ITERATE_LIMIT_DEFAULT 1000u
 #define ITERATE_LIMIT_MAX     10000u
-#define VERIFY_AT_ONCE_MAX    (1u << 20) /* longer values are verified while they are sent */
 
 void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset)
 {
@@ -43,12 +44,33 @@ static bool passes_conditions(struct rd_call *call)
     return false;
 }
 
-/* Finds the value into call->value. False: the call has been answered. */
+/* On a thread of the pool. */
+static void fetch_entry(struct rd_call *call)
+{
+    struct rd_key key = rd_terms_key(&call->request->key);
+    rd_store_fetch(call->hosted->store, &key, 1, RD_CALL_LOOK_MAX);
+}
+
+enum rd_status rd_handler_find_now(struct rd_call *call, void (*again)(struct rd_call *call))
+{
+    struct rd_store *store = call->hosted->store;
+    struct rd_key key = rd_terms_key(&call->request->key);
+    if (!rd_call_may_fetch(call))
+        return rd_store_find(store, key, &call->value);
+    enum rd_status status = rd_store_find_now(store, key, &call->value);
+    if (status == RD_UNAVAILABLE)
+        rd_call_start_read(call, fetch_entry, again);
+    return status;
+}
+
+/* Finds the value into call->value. False: the call has been answered, or will run again. */
 static bool find(struct rd_call *call)
 {
-    enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
+    enum rd_status status = rd_handler_find_now(call, rd_dispatch_run_again);
     if (status == RD_OK)
         return passes_conditions(call);
+    if (status == RD_UNAVAILABLE)
+        return false;
     bool conditional = call->request->condition.kind == RD_MESSAGE_IF_VERSION ||
                        call->request->condition.kind == RD_MESSAGE_IF_PRESENT;
     if (status == RD_KEY_NOT_FOUND && conditional)
@@ -72,21 +94,35 @@ static bool cut_range(struct rd_call *call)
     return false;
 }
 
+/* On a thread of the pool. */
+static void fetch_payload(struct rd_call *call)
+{
+    rd_value_fetch(&call->value, 0, RD_CALL_LOOK_MAX, 0);
+}
+
 /* A part of a value cannot be verified; a long one is verified while it is sent. */
 bool rd_handler_verify(struct rd_call *call)
 {
     uint64_t len = call->value.payload.len; /* of the part, where one was asked for */
     enum rd_status status = RD_OK;
     if (call->response.partial) {
-        status = rd_value_touch(&call->value, 0, len < VERIFY_AT_ONCE_MAX ? len : VERIFY_AT_ONCE_MAX);
+        status = rd_value_touch(&call->value, 0, len < RD_CALL_LOOK_MAX ? len : RD_CALL_LOOK_MAX);
     } else {
-        call->verify_while_sending = len > VERIFY_AT_ONCE_MAX;
+        call->verify_while_sending = len > RD_CALL_LOOK_MAX;
         if (!call->verify_while_sending)
             status = rd_value_verify(&call->value);
     }
     if (status != RD_OK)
         rd_handler_fail_read(call, status, call->value.offset);
     return status == RD_OK;
+}
+
+static void finish_read(struct rd_call *call)
+{
+    if (!rd_handler_verify(call))
+        return;
+    call->response.value = call->value.payload;
+    rd_call_finish(call);
 }
 
 /* read, and read_stream, whose value leaves in parts (download.c) once the answer has been encoded. */
@@ -99,15 +135,19 @@ void rd_run_read(struct rd_call *call)
     if (!find(call))
         return;
     rd_terms_describe(&call->value, &call->response);
-    if (!cut_range(call) || !rd_handler_verify(call))
+    if (!cut_range(call))
         return;
-    call->response.value = call->value.payload;
-    rd_call_finish(call);
+    if (!rd_call_may_fetch(call) || rd_value_is_in_memory(&call->value, 0, RD_CALL_LOOK_MAX))
+        finish_read(call);
+    else
+        rd_call_start_read(call, fetch_payload, finish_read);
 }
 
 void rd_run_exists(struct rd_call *call)
 {
-    enum rd_status status = rd_store_find(call->hosted->store, rd_terms_key(&call->request->key), &call->value);
+    enum rd_status status = rd_handler_find_now(call, rd_dispatch_run_again);
+    if (status == RD_UNAVAILABLE)
+        return;
     if (status != RD_OK && status != RD_KEY_NOT_FOUND) {
         rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
         return;
@@ -124,9 +164,15 @@ void rd_run_metadata(struct rd_call *call)
     rd_call_finish(call);
 }
 
-void rd_run_last(struct rd_call *call)
+/* On a thread of the pool: many dead entries may lie above it. */
+static void find_last(struct rd_call *call)
 {
-    enum rd_status status = rd_store_read_last_entry(call->hosted->store, &call->value);
+    call->error.status = rd_store_read_last_entry(call->hosted->store, &call->value);
+}
+
+static void complete_last(struct rd_call *call)
+{
+    enum rd_status status = call->error.status;
     if (status != RD_OK) {
         if (status == RD_KEY_NOT_FOUND)
             rd_call_fail(call, status, "store '%s' has no entries", call->hosted->name);
@@ -138,6 +184,11 @@ void rd_run_last(struct rd_call *call)
     rd_call_finish(call);
 }
 
+void rd_run_last(struct rd_call *call)
+{
+    rd_call_start_read(call, find_last, complete_last);
+}
+
 /* The arrays of one batch read, in one piece of memory; behind the keys that are asked for come those of guards.
  */
 struct batch_read {
@@ -145,6 +196,14 @@ struct batch_read {
     struct rd_response_item item;
     struct rd_key key;
     enum rd_status status;
+};
+
+struct batch_arrays {
+    size_t count;
+    struct rd_value *values;
+    struct rd_response_item *items;
+    struct rd_key *keys;
+    enum rd_status *statuses;
 };
 
 static size_t guard_count(const struct rd_request *request)
@@ -190,37 +249,71 @@ static void fill_item(const struct rd_request *request, const struct rd_value *v
     ret_item->value = value->payload;
 }
 
-void rd_run_batch_read(struct rd_call *call)
+static struct batch_arrays arrays_of(const struct rd_call *call)
+{
+    struct batch_arrays arrays = {.count = call->request->item_count + guard_count(call->request),
+                                  .values = call->memory};
+    arrays.items = (struct rd_response_item *)(arrays.values + arrays.count);
+    arrays.keys = (struct rd_key *)(arrays.items + arrays.count);
+    arrays.statuses = (enum rd_status *)(arrays.keys + arrays.count);
+    return arrays;
+}
+
+static void fill_keys(const struct rd_request *request, struct rd_key *keys)
+{
+    for (size_t i = 0; i < request->item_count; i++)
+        keys[i] = rd_terms_key(&request->items[i].key);
+    for (size_t i = 0; i < guard_count(request); i++)
+        keys[request->item_count + i] = rd_key_of_bytes(request->guards->list[i].key);
+}
+
+static void answer_batch(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
-    size_t count = request->item_count + guard_count(request);
-    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct batch_read));
-    if (values == NULL) {
-        rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
-        return;
-    }
-    struct rd_response_item *items = (struct rd_response_item *)(values + count);
-    struct rd_key *keys = (struct rd_key *)(items + count);
-    enum rd_status *statuses = (enum rd_status *)(keys + count);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = i < request->item_count ? rd_terms_key(&request->items[i].key)
-                                          : rd_key_of_bytes(request->guards->list[i - request->item_count].key);
-
-    rd_store_batch_find(call->hosted->store, keys, count, values, statuses);
-    call->values = values;
-    call->value_count = count;
-    if (!guards_hold(call, values, statuses))
+    struct batch_arrays arrays = arrays_of(call);
+    rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
+    call->values = arrays.values;
+    call->value_count = arrays.count;
+    if (!guards_hold(call, arrays.values, arrays.statuses))
         return;
     for (size_t i = 0; i < request->item_count; i++) {
-        fill_item(request, &values[i], statuses[i], keys[i].hash, &items[i]);
-        if (items[i].status == RD_IO_ERROR) {
+        fill_item(request, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash, &arrays.items[i]);
+        if (arrays.items[i].status == RD_IO_ERROR) {
             rd_handler_fail_read(call, RD_IO_ERROR, RD_OFFSET_UNKNOWN);
             return;
         }
     }
-    call->response.items = items;
+    call->response.items = arrays.items;
     call->response.item_count = request->item_count;
     rd_call_finish(call);
+}
+
+static uint64_t payload_len_wanted(const struct rd_request *request)
+{
+    return request->keys_only ? 0 : UINT64_MAX;
+}
+
+/* On a thread of the pool. */
+static void fetch_batch(struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
+    rd_store_fetch(call->hosted->store, arrays.keys, arrays.count, payload_len_wanted(call->request));
+}
+
+void rd_run_batch_read(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    size_t count = request->item_count + guard_count(request);
+    if (rd_call_allocate(call, count, sizeof(struct batch_read)) == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
+        return;
+    }
+    struct batch_arrays arrays = arrays_of(call);
+    fill_keys(request, arrays.keys);
+    if (rd_store_holds_in_memory(call->hosted->store, arrays.keys, count, payload_len_wanted(request)))
+        answer_batch(call);
+    else
+        rd_call_start_read(call, fetch_batch, answer_batch);
 }
 
 /* On a pool thread: a walk touches the whole file. */
@@ -269,6 +362,8 @@ void rd_run_iterate(struct rd_call *call)
     call->response.items = rd_call_allocate(call, request->limit, sizeof *call->response.items);
     if (call->response.items == NULL)
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the entries");
-    else
+    else {
+        rd_lane_begin_look(call->lane, call);
         rd_call_start_work(call, walk, complete_iterate);
+    }
 }

@@ -112,6 +112,24 @@ static void fail_for_condition(struct rd_call *call)
                  call->hosted->name);
 }
 
+static bool looks_are_in_memory(const struct rd_call *call)
+{
+    const struct rd_look *looks = arrays_of(call).looks;
+    for (size_t i = 0; i < call->request->look_count; i++)
+        if (looks[i].value.payload.data != NULL && !rd_value_is_in_memory(&looks[i].value, 0, UINT64_MAX))
+            return false;
+    return true;
+}
+
+/* On a thread of the pool. */
+static void fetch_looks(struct rd_call *call)
+{
+    const struct rd_look *looks = arrays_of(call).looks;
+    for (size_t i = 0; i < call->request->look_count; i++)
+        if (looks[i].value.payload.data != NULL)
+            rd_value_fetch(&looks[i].value, 0, UINT64_MAX, 0);
+}
+
 static void complete_transaction(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
@@ -123,6 +141,10 @@ static void complete_transaction(struct rd_call *call)
     }
     if (op->status != RD_OK) {
         rd_handler_fail_op(call, call->hosted);
+        return;
+    }
+    if (rd_call_may_fetch(call) && !looks_are_in_memory(call)) {
+        rd_call_start_read(call, fetch_looks, complete_transaction);
         return;
     }
     bool one_value = request->look_count == 1 && request->parts == NULL && request->looks[0].value_wanted;
@@ -184,18 +206,19 @@ static void note_version(struct rd_guard *guard, const struct rd_value *value)
             .kind = RD_MESSAGE_IF_VERSION, .offset = value->offset, .crc32 = value->crc32};
 }
 
-/* One look at all of them. False: the call has been answered. */
-static bool note_versions(struct rd_call *call, struct rd_guard *guards, size_t count)
+static struct rd_guard *guards_of(const struct rd_call *call)
 {
-    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct watched));
-    if (values == NULL) {
-        rd_call_fail(call, RD_NO_MEMORY, "no memory for the keys");
-        return false;
-    }
+    return call->request->guards->list + call->request->guard_first;
+}
+
+/* One look at all of them. */
+static void note_versions(struct rd_call *call)
+{
+    size_t count = call->request->guard_count;
+    struct rd_guard *guards = guards_of(call);
+    struct rd_value *values = call->memory;
     struct rd_key *keys = (struct rd_key *)(values + count);
     enum rd_status *statuses = (enum rd_status *)(keys + count);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = rd_key_of_bytes(guards[i].key);
     rd_store_batch_find(call->hosted->store, keys, count, values, statuses);
     for (size_t i = 0; i < count; i++) {
         if (statuses[i] == RD_OK || statuses[i] == RD_KEY_NOT_FOUND)
@@ -207,25 +230,48 @@ static bool note_versions(struct rd_call *call, struct rd_guard *guards, size_t 
     rd_values_release(values, count);
     if (status != RD_OK)
         rd_handler_fail_read(call, status, RD_OFFSET_UNKNOWN);
-    return status == RD_OK;
+    else
+        rd_call_finish(call);
+}
+
+/* On a thread of the pool. */
+static void fetch_versions(struct rd_call *call)
+{
+    size_t count = call->request->guard_count;
+    const struct rd_key *keys = (struct rd_key *)((struct rd_value *)call->memory + count);
+    rd_store_fetch(call->hosted->store, keys, count, 0);
+}
+
+static void watch_keys(struct rd_call *call)
+{
+    size_t count = call->request->guard_count;
+    const struct rd_guard *guards = guards_of(call);
+    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct watched));
+    if (values == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the keys");
+        return;
+    }
+    struct rd_key *keys = (struct rd_key *)(values + count);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = rd_key_of_bytes(guards[i].key);
+    if (rd_store_holds_in_memory(call->hosted->store, keys, count, 0))
+        note_versions(call);
+    else
+        rd_call_start_read(call, fetch_versions, note_versions);
 }
 
 /* In a store that is not there, no key is. */
 void rd_run_watch(struct rd_call *call)
 {
-    const struct rd_request *request = call->request;
-    struct rd_guard *guards = request->guards->list + request->guard_first;
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = rd_lane_use(call->lane, rd_call_stores(call), &call->hosted, &error);
     if (status == RD_OK) {
-        if (!note_versions(call, guards, request->guard_count))
-            return;
+        watch_keys(call);
     } else if (status == RD_STORE_NOT_FOUND) {
-        for (size_t i = 0; i < request->guard_count; i++)
-            note_version(&guards[i], NULL);
+        for (size_t i = 0; i < call->request->guard_count; i++)
+            note_version(&guards_of(call)[i], NULL);
+        rd_call_finish(call);
     } else {
         rd_call_fail_error(call, status, &error);
-        return;
     }
-    rd_call_finish(call);
 }

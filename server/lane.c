@@ -61,7 +61,9 @@ void rd_lanes_destroy(struct rd_lane **lanes)
 
 static bool may_run(const struct rd_lane *lane, enum rd_call_mode mode)
 {
-    return !lane->held && !lane->exclusive_running && (mode == RD_CALL_WRITE || lane->writes_running == 0);
+    if (lane->held || lane->exclusive_running || (mode != RD_CALL_READ && lane->looks_running != 0))
+        return false;
+    return mode == RD_CALL_WRITE || lane->writes_running == 0;
 }
 
 static void run(struct rd_lane *lane, struct rd_call *call)
@@ -106,13 +108,20 @@ static void pump(struct rd_lane *lane)
     lane->pumping = false;
 }
 
-void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode)
+void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode, bool looked)
 {
     lane->call_count--;
+    lane->looks_running -= looked;
     lane->writes_running -= mode == RD_CALL_WRITE;
     if (mode == RD_CALL_EXCLUSIVE)
         lane->exclusive_running = false;
     pump(lane);
+}
+
+void rd_lane_begin_look(struct rd_lane *lane, struct rd_call *call)
+{
+    lane->looks_running += !call->looking;
+    call->looking = true;
 }
 
 void rd_lane_hold(struct rd_lane *lane)

@@ -3,9 +3,10 @@
  * lane.h - the order of one connection's requests to one store.
  *
  * Writes follow one another into the store's queue, which keeps their order. A read that comes while writes before
- * it are unfinished waits for them; whatever comes while something waits, waits behind it. Creating, dropping and
- * reopening are done alone. So requests of one connection to one store take effect in the order sent, and requests
- * to different stores do not wait for each other.
+ * it are unfinished waits for them; so does a write behind a read that has yet to look at the store, on a pool
+ * thread; whatever comes while something waits, waits behind it. Creating, dropping and reopening are done alone.
+ * So requests of one connection to one store take effect in the order sent, and requests to different stores do
+ * not wait for each other.
  *
  * A lane stands for a name, whether there is a store of that name or not, and remembers the registry's answer.
  *
@@ -24,6 +25,7 @@ struct rd_lane {
     struct rd_call *waiting_last;
     unsigned call_count; /* waiting and running */
     unsigned writes_running;
+    unsigned looks_running; /* reads that have not looked yet */
     bool exclusive_running;
     bool held;    /* nothing runs: the store is being made */
     bool pumping; /* the queue is being worked off further up the stack */
@@ -44,8 +46,11 @@ void rd_lane_enter(struct rd_lane *lane, struct rd_call *call, enum rd_call_mode
 void rd_lane_hold(struct rd_lane *lane);
 void rd_lane_resume(struct rd_lane *lane);
 
-/* A running call has finished: runs what may run now. */
-void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode);
+/* A running read is going to look at the store later: what changes the store waits until it has finished. */
+void rd_lane_begin_look(struct rd_lane *lane, struct rd_call *call);
+
+/* A running call has finished: runs what may run now. looked: it had begun a look. */
+void rd_lane_leave(struct rd_lane *lane, enum rd_call_mode mode, bool looked);
 
 /* Forgets the waiting calls, which the connection is about to destroy. */
 void rd_lane_forget_waiting(struct rd_lane *lane);

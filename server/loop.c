@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/call.h"
@@ -58,6 +59,7 @@ static void close_handles(struct rd_loop *loop)
 {
     loop->closed = true;
     rd_bridge_close(&loop->bridge);
+    rd_pool_port_close(&loop->port);
     uv_close((uv_handle_t *)&loop->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&loop->check, on_handle_closed);
     uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
@@ -90,9 +92,25 @@ static void on_prepare(uv_prepare_t *prepare)
     end_turn(prepare->data);
 }
 
+/* A loop that had to wait for a page believed what no longer holds: memory is short. Looked at once a millisecond,
+ * since asking takes as long as a small read. */
+static void watch_faults(struct rd_loop *loop)
+{
+    uint64_t now_ms = uv_now(&loop->uv);
+    struct rusage usage;
+    if (now_ms == loop->faults_seen_ms || getrusage(RUSAGE_THREAD, &usage) != 0)
+        return;
+    if (usage.ru_majflt != loop->faults)
+        rd_residency_doubt(now_ms);
+    loop->faults = usage.ru_majflt;
+    loop->faults_seen_ms = now_ms;
+}
+
 static void on_check(uv_check_t *check)
 {
-    end_turn(check->data);
+    struct rd_loop *loop = check->data;
+    end_turn(loop);
+    watch_faults(loop);
 }
 
 /* ---- connections ------------------------------------------------------------------------------------------ */
@@ -108,6 +126,7 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct rd_loop *loop = timer->data;
     struct rd_sweep sweep = {.now_ms = uv_now(&loop->uv)};
+    rd_residency_settle(sweep.now_ms);
     if (loop->stopping) {
         sweep.end_uploads = sweep.now_ms - loop->stop_ms >= STOP_UPLOADS_MS;
         sweep.end_output = sweep.now_ms - loop->stop_ms >= STOP_OUTPUT_MS;
@@ -240,6 +259,8 @@ enum rd_status rd_loop_init(struct rd_loop *loop)
         goto no_loop;
     if (rd_bridge_init(&loop->bridge, &loop->uv, rd_dispatch_complete) != RD_OK)
         goto no_bridge;
+    if (rd_pool_port_init(&loop->port, &loop->uv) != RD_OK)
+        return RD_IO_ERROR; /* as below */
     if (start_handles(loop) != 0)
         return RD_IO_ERROR; /* the process is about to end; closing what is open would need the loop to run */
     return RD_OK;
@@ -267,6 +288,7 @@ void rd_loop_deinit(struct rd_loop *loop)
     assert(status == 0);
     (void)status;
     rd_bridge_deinit(&loop->bridge);
+    rd_pool_port_deinit(&loop->port);
     uv_mutex_destroy(&loop->inbox_lock);
     rd_calls_free_spare(loop);
     free(loop->dirty_stores);

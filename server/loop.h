@@ -16,6 +16,7 @@
 
 #include "protocol/codec.h"
 #include "server/bridge.h"
+#include "server/pool.h"
 #include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
@@ -71,6 +72,10 @@ struct rd_loop {
     size_t dirty_store_capacity;
     struct rd_listener *listeners; /* owned */
     struct rd_verifier verifier;
+    struct rd_pool *pool; /* borrows; of all loops */
+    struct rd_pool_port port;
+    uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
+    long faults;             /* and how many there had been */
 
     bool stopping;
     bool closed;      /* the loop's own handles are closing */
@@ -82,8 +87,8 @@ struct rd_loop {
     atomic_bool stop_requested; /* any thread */
 };
 
-/* Before the loop runs; the caller has set index, stores, limits, connection_count, connections_max, process,
- * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
+/* Before the loop runs; the caller has set index, stores, pool, limits, connection_count, connections_max,
+ * process, on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

@@ -5,16 +5,18 @@
 
 #include "server/stores.h"
 
-#define VERIFY_SLICE_LEN (256u << 10)
-#define KEEP_LEN_MAX     (64u << 10) /* an empty batch that grew above this gives its memory back */
+#define SLICE_LEN    (256u << 10)
+#define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
     size_t place;             /* bytes of the batch that go before it */
     struct rd_value value;    /* owned */
     struct rd_hosted *hosted; /* one use */
     size_t sent;              /* of value.payload.len */
-    size_t cleared;           /* bytes that may be sent: all, or those whose checksum was taken */
-    uint32_t crc32;           /* over `cleared` bytes */
+    enum rd_clearance clearance;
+    size_t cleared;   /* bytes that may be sent */
+    uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
+    uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
 };
 
 static void batch_deinit(struct rd_outbox_batch *batch)
@@ -82,7 +84,7 @@ void rd_outbox_rollback(struct rd_outbox *outbox)
 }
 
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
-                            bool verify)
+                            enum rd_clearance clearance)
 {
     struct rd_outbox_batch *batch = &outbox->filling;
     if (batch->value_count == batch->value_capacity) {
@@ -97,7 +99,8 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
         .place = batch->bytes.len,
         .value = *value,
         .hosted = hosted,
-        .cleared = verify ? 0 : value->payload.len,
+        .clearance = clearance,
+        .cleared = clearance == RD_CLEARED ? value->payload.len : 0,
     };
     outbox->unsent += value->payload.len;
     *value = (struct rd_value){.pin = NULL};
@@ -120,19 +123,38 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-/* Takes the checksum of one more slice where everything cleared has been sent. */
+/* Lets one more slice go where everything cleared has been sent and the slice is in memory. */
 static enum rd_status clear_slice(struct rd_outbox_value *value)
 {
     size_t len = value->value.payload.len;
     if (value->cleared == len || value->sent < value->cleared)
         return RD_OK;
-    size_t slice_len = len - value->cleared < VERIFY_SLICE_LEN ? len - value->cleared : VERIFY_SLICE_LEN;
-    uint32_t crc32 = rd_crc32(value->crc32, rd_slice(value->value.payload.data + value->cleared, slice_len));
-    if (value->cleared + slice_len == len && crc32 != value->value.crc32)
-        return RD_CORRUPT;
-    value->crc32 = crc32;
+    size_t slice_len = len - value->cleared < SLICE_LEN ? len - value->cleared : SLICE_LEN;
+    if (value->cleared + slice_len > value->fetched &&
+        !rd_value_is_in_memory(&value->value, value->cleared, slice_len))
+        return RD_OK;
+    if (value->clearance == RD_CLEARED_VERIFIED) {
+        struct rd_slice slice = rd_slice(value->value.payload.data + value->cleared, slice_len);
+        value->crc32 = rd_crc32(value->crc32, slice);
+        if (value->cleared + slice_len == len && value->crc32 != value->value.crc32)
+            return RD_CORRUPT;
+    }
     value->cleared += slice_len;
     return RD_OK;
+}
+
+const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
+                                         uint64_t *ret_first)
+{
+    const struct rd_outbox_value *value = &outbox->sending.values[outbox->sending.values_sent];
+    *ret_hosted = value->hosted;
+    *ret_first = value->cleared;
+    return &value->value;
+}
+
+void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end)
+{
+    outbox->sending.values[outbox->sending.values_sent].fetched = end;
 }
 
 /* The buffers being filled by one peek. */

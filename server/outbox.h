@@ -7,7 +7,8 @@
  * when the latter is empty. So the bytes under a write never move, and everything that was answered during one
  * turn of the loop leaves in one call.
  *
- * Values can be verified while they are sent, in slices; the last slice is let go only if the checksum holds.
+ * Long values leave slice by slice: one that is not in memory has to be fetched first, since the loop must not
+ * wait for the disk. They can be verified on the way; the last slice is let go only if the checksum holds.
  *
  * The loop's thread only.
  */
@@ -23,6 +24,13 @@
 
 struct rd_hosted;
 struct rd_outbox_value;
+
+/* When the bytes of a value may leave. */
+enum rd_clearance {
+    RD_CLEARED,           /* at once: they have just been looked at */
+    RD_CLEARED_IN_MEMORY, /* slice by slice, as each is in memory */
+    RD_CLEARED_VERIFIED   /* likewise, and the last one only if the checksum holds */
+};
 
 struct rd_outbox_batch {
     struct rd_buffer bytes;         /* encoded answers without their values */
@@ -52,15 +60,23 @@ void rd_outbox_rollback(struct rd_outbox *outbox);
 /* Puts the value behind what was committed so far. Takes *value and one use of `hosted` where it returns true;
  * false: no memory. */
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
-                            bool verify);
+                            enum rd_clearance clearance);
 
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 
 /* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next. Verifies at most one slice. RD_CORRUPT: a
- * value fails, and no more may be sent. May be called again without anything having been sent. */
+ * value fails, and no more may be sent. *ret_len 0, though something is unsent: the next slice has to be fetched
+ * first. May be called again without anything having been sent. */
 enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len) RD_MUST_CHECK;
+
+/* The value whose next slice has to be fetched, after a peek that said so; borrowed. */
+const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
+                                         uint64_t *ret_first);
+
+/* Its bytes up to `end` have been fetched. */
+void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end);
 
 /* len bytes of what was last peeked have left. */
 void rd_outbox_sent(struct rd_outbox *outbox, size_t len);

@@ -17,6 +17,7 @@
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/pool.h"
 #include "server/port_file.h"
 #include "server/stores.h"
 #include "server/systemd.h"
@@ -34,6 +35,7 @@ struct endpoint {
 struct server {
     const struct rd_config *config; /* borrows */
     struct rd_stores *stores;       /* owned */
+    struct rd_pool *pool;           /* owned */
     struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
     unsigned loops_ready;           /* how many are initialised */
     uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
@@ -164,12 +166,13 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
     unsigned count = server->config->loops;
     server->loops = calloc(count, sizeof *server->loops);
     server->threads = calloc(count, sizeof *server->threads);
-    if (server->loops == NULL || server->threads == NULL)
+    if (server->loops == NULL || server->threads == NULL || rd_pool_create(&server->pool) != RD_OK)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the event loops");
     for (unsigned i = 0; i < count; i++) {
         struct rd_loop *loop = &server->loops[i];
         loop->index = i;
         loop->stores = server->stores;
+        loop->pool = server->pool;
         loop->limits = RD_LIMITS_DEFAULT;
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
@@ -309,6 +312,7 @@ static void close_all(struct server *server)
     if (server->port_file_written)
         unlink(server->config->port_file);
     unlink_unix_socket(server);
+    rd_pool_destroy(server->pool);
     rd_stores_close(server->stores);
     for (unsigned i = 0; i < server->loops_ready; i++)
         rd_loop_deinit(&server->loops[i]);

@@ -39,6 +39,7 @@
 #include "base/status.h"
 #include "engine/engine.h"
 #include "server/config.h"
+#include "server/pool.h"
 
 #define RD_STORE_NAME_LEN_MAX 64
 #define RD_STORE_NAME_DEFAULT "default"
@@ -62,6 +63,7 @@ struct rd_hosted {
     atomic_uint uses;                  /* the registry's own included */
     atomic_int state;                  /* enum rd_hosted_state; written under the registry's lock */
     struct rd_store *store;            /* owned; written only while nobody uses it and nobody can */
+    struct rd_pool_queue reads;        /* the pool's: reads that wait for the disk */
     uint64_t closed_tail;              /* bytes; what it had when it was last closed; written likewise */
     struct rd_op *wake_op;             /* borrows; written before the registry's use is given up */
     atomic_uint_fast64_t withdrawn_ms; /* uv_now; since when it is REOPENING or DROPPING */

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 
 #define STEP_LEN      (64u << 10)
+#define AHEAD_LEN     (4u << 20) /* asked for before it is read from the map */
 #define VERIFY_BYTES  (UINT64_C(64) << 20)
 #define ITERATE_LIMIT 10000u /* rows at a time where the request names no number */
 
@@ -468,6 +469,8 @@ static enum rd_status read_stream(struct rd_backend *backend, const struct rd_re
         status = RD_RANGE_NOT_SATISFIABLE;
     uint64_t total_len = left.len;
     while (status == RD_OK && left.len != 0) {
+        const struct rd_value *value = &offline->values[0];
+        rd_value_fetch(value, (uint64_t)(left.data - value->payload.data), STEP_LEN, AHEAD_LEN);
         struct rd_slice step = rd_slice_take(&left, STEP_LEN);
         if (!sink(context, step.data, step.len, total_len))
             status = rd_error_set(&offline->error, RD_IO_ERROR, 0, "the value was not taken to its end");

@@ -215,6 +215,7 @@ static void it_is_written_where_it_is_worth_it(void **state)
     put_text(store, "one", "more");
     rd_store_close(store);
     assert_int_equal(inode_of(world.index_path), inode); /* a few entries above it cost less than a new one */
+    assert_false(follows_the_chain(&world));
     assert_int_equal(rd_store_delete(store = store_open(world.place.path), key_named("one"), NULL), RD_OK);
     check_world(&world, store);
     write_keys(&world, store, 0, KEY_COUNT);

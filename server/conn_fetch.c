@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_fetch.c - values that have to be brought into memory before they are sent: a thread of the pool reads some
+ * of them and has the disk go on with what comes next, so that it is there, or nearly so, when that is asked for.
+ */
+#include <stdlib.h>
+
+#include "server/conn_state.h"
+#include "server/loop.h"
+#include "server/stores.h"
+
+#define FETCH_LEN ((uint64_t)1 << 20)
+#define AHEAD_LEN ((uint64_t)4 << 20)
+
+struct fetch {
+    struct rd_job job;
+    struct rd_conn *conn;               /* kept */
+    struct rd_value value;              /* owned */
+    struct rd_hosted *hosted;           /* one use */
+    const struct rd_download *download; /* compared only; NULL: for what is unsent */
+    uint64_t first;
+};
+
+static void tell(struct rd_conn *conn, const struct rd_download *download, uint64_t end)
+{
+    if (conn->state == RD_CONN_CLOSING)
+        return;
+    if (download != NULL) {
+        rd_download_fetched(&conn->downloads, download, end);
+    } else {
+        conn->fetching = false;
+        conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
+        rd_outbox_fetched(&conn->out, end);
+    }
+    rd_conn_mark_dirty(conn);
+}
+
+/* On a thread of the pool. */
+static void work(struct rd_job *job)
+{
+    struct fetch *fetch = (struct fetch *)(void *)job;
+    rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, AHEAD_LEN);
+}
+
+static void done(struct rd_job *job)
+{
+    struct fetch *fetch = (struct fetch *)(void *)job;
+    struct rd_conn *conn = fetch->conn;
+    tell(conn, fetch->download, fetch->first + FETCH_LEN);
+    rd_value_release(&fetch->value);
+    rd_hosted_unuse(fetch->hosted);
+    free(fetch);
+    rd_conn_let_go(conn);
+}
+
+/* False: no memory, or no thread. */
+static bool start(struct rd_conn *conn, const struct rd_value *value, struct rd_hosted *hosted, uint64_t first,
+                  const struct rd_download *download)
+{
+    struct fetch *fetch = malloc(sizeof *fetch);
+    if (fetch == NULL)
+        return false;
+    *fetch = (struct fetch){
+        .job = {.work = work, .done = done, .port = &conn->loop->port, .queue = &hosted->reads},
+        .conn = conn,
+        .value = rd_value_share(value),
+        .hosted = hosted,
+        .download = download,
+        .first = first,
+    };
+    if (!rd_pool_submit(conn->loop->pool, &fetch->job)) {
+        rd_value_release(&fetch->value);
+        free(fetch);
+        return false;
+    }
+    rd_hosted_use_again(hosted);
+    rd_conn_keep(conn);
+    return true;
+}
+
+void rd_conn_fetch_unsent(struct rd_conn *conn)
+{
+    struct rd_hosted *hosted;
+    uint64_t first;
+    const struct rd_value *value = rd_outbox_waiting(&conn->out, &hosted, &first);
+    conn->fetching = true;
+    if (!start(conn, value, hosted, first, NULL))
+        tell(conn, NULL, first + FETCH_LEN); /* then it is the loop that waits */
+}
+
+void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
+{
+    struct rd_hosted *hosted;
+    uint64_t first;
+    const struct rd_value *value = rd_download_waiting(download, &hosted, &first);
+    if (!start(conn, value, hosted, first, download))
+        tell(conn, download, first + FETCH_LEN);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is known of which pages are in memory: asked once, remembered, doubted, forgotten. On the disk that holds
+ * this program, since a temporary folder may be memory itself.
+ */
+#include <fcntl.h>
+#include <libgen.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/residency.h"
+#include "tests/unit/engine/fixture.h"
+
+#define FILE_LEN (UINT64_C(80) << 20) /* more than a chunk */
+#define PAGE     4096u
+
+/* A file that nobody has touched through its map, so that the kernel lets go of its pages when it is asked to. */
+struct subject {
+    char path[4096];
+    int fd;
+    uint8_t *base;
+    struct rd_residency residency;
+};
+
+static void drop(const struct subject *subject)
+{
+    assert_int_equal(fsync(subject->fd), 0);
+    assert_int_equal(posix_fadvise(subject->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
+/* Into the page cache, past the map. */
+static void load(const struct subject *subject, uint64_t first, uint64_t len)
+{
+    static uint8_t bytes[1 << 20];
+    for (uint64_t at = first; at < first + len; at += sizeof bytes) {
+        size_t step = first + len - at < sizeof bytes ? (size_t)(first + len - at) : sizeof bytes;
+        assert_int_equal(pread(subject->fd, bytes, step, (off_t)at), (ssize_t)step);
+    }
+}
+
+static struct subject subject_create(void)
+{
+    struct subject subject;
+    char folder[2048];
+    ssize_t len = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    assert_true(len > 0);
+    folder[len] = '\0';
+    snprintf(subject.path, sizeof subject.path, "%s/residency-XXXXXX", dirname(folder));
+    subject.fd = mkstemp(subject.path);
+    assert_true(subject.fd >= 0);
+    static uint8_t bytes[1 << 20];
+    for (uint64_t at = 0; at < FILE_LEN; at += sizeof bytes)
+        assert_int_equal(pwrite(subject.fd, bytes, sizeof bytes, (off_t)at), (ssize_t)sizeof bytes);
+    assert_int_equal(posix_fadvise(subject.fd, 0, 0, POSIX_FADV_RANDOM),
+                     0); /* pread reads no further than asked */
+    subject.base = mmap(NULL, FILE_LEN, PROT_READ, MAP_SHARED, subject.fd, 0);
+    assert_ptr_not_equal(subject.base, MAP_FAILED);
+    rd_residency_expect(subject.base, FILE_LEN, true);
+    assert_true(rd_residency_init(&subject.residency, subject.base, FILE_LEN));
+    drop(&subject);
+    return subject;
+}
+
+static void subject_remove(struct subject *subject)
+{
+    rd_residency_deinit(&subject->residency);
+    munmap(subject->base, FILE_LEN);
+    close(subject->fd);
+    unlink(subject->path);
+}
+
+static bool holds(struct subject *subject, uint64_t offset, uint64_t len)
+{
+    return rd_residency_holds(&subject->residency, offset, len);
+}
+
+static void what_is_in_memory_is_told_from_what_is_not(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    assert_false(holds(&subject, 0, 1));
+    assert_false(holds(&subject, 0, FILE_LEN));
+    load(&subject, 10 * PAGE, PAGE);
+    assert_true(holds(&subject, 10 * PAGE, PAGE));
+    assert_true(holds(&subject, 10 * PAGE + 5, 1));
+    assert_true(holds(&subject, 11 * PAGE - 1, 1));
+    assert_false(holds(&subject, 11 * PAGE - 1, 2));
+    assert_false(holds(&subject, 10 * PAGE - 1, 2));
+    assert_true(holds(&subject, 77, 0));
+    load(&subject, 0, FILE_LEN);
+    assert_true(holds(&subject, 0, FILE_LEN));
+    subject_remove(&subject);
+}
+
+/* Across the border of a chunk, and across more pages than one question takes. */
+static void long_stretches_are_told_to_the_page(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    uint64_t border = RD_RESIDENCY_CHUNK_LEN;
+    load(&subject, border - 600 * PAGE, 1200 * PAGE);
+    assert_true(holds(&subject, border - 600 * PAGE, 1200 * PAGE));
+    assert_false(holds(&subject, border - 600 * PAGE - 1, 1200 * PAGE));
+    assert_false(holds(&subject, border - 600 * PAGE + 1, 1200 * PAGE));
+    subject_remove(&subject);
+}
+
+static void what_was_there_is_remembered_until_it_is_doubted(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    load(&subject, 0, 100 * PAGE);
+    assert_true(holds(&subject, 0, 100 * PAGE));
+    drop(&subject);
+    assert_true(holds(&subject, 0, 100 * PAGE)); /* and so its reader would wait: that is what doubting is for */
+
+    rd_residency_doubt(1000);
+    assert_false(holds(&subject, 0, 100 * PAGE));
+    load(&subject, 0, 100 * PAGE);
+    assert_true(holds(&subject, 0, 100 * PAGE));
+    drop(&subject);
+    assert_false(holds(&subject, 0, 100 * PAGE)); /* nothing is remembered meanwhile */
+
+    rd_residency_settle(12000); /* long after, but pages have been found to be gone since */
+    assert_false(holds(&subject, 0, PAGE));
+    rd_residency_settle(13000);
+    load(&subject, 0, PAGE);
+    assert_true(holds(&subject, 0, PAGE));
+    drop(&subject);
+    rd_residency_settle(22999); /* quiet, not for long enough */
+    load(&subject, 0, PAGE);
+    assert_true(holds(&subject, 0, PAGE));
+    rd_residency_settle(23000); /* what had been remembered before is forgotten: */
+    assert_false(holds(&subject, 50 * PAGE, PAGE));
+    assert_true(holds(&subject, 0, PAGE));
+    drop(&subject);
+    assert_true(holds(&subject, 0, PAGE)); /* and remembering begins anew */
+    subject_remove(&subject);
+}
+
+static void wait_until_held(struct subject *subject, uint64_t offset, uint64_t len)
+{
+    uint64_t began = now_ms();
+    while (!holds(subject, offset, len)) {
+        assert_true(now_ms() - began < 60000);
+        usleep(1000);
+    }
+}
+
+static void what_is_wanted_comes(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    rd_residency_want(&subject.residency, 3 * PAGE + 100, 300 * PAGE);
+    wait_until_held(&subject, 3 * PAGE + 100, 300 * PAGE);
+    subject_remove(&subject);
+}
+
+/* A touch alone brings one page. */
+static void a_scattered_map_reads_no_more_than_is_touched(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    const volatile uint8_t *bytes = subject.base;
+    (void)bytes[500 * PAGE];
+    assert_true(holds(&subject, 500 * PAGE, PAGE));
+    assert_false(holds(&subject, 499 * PAGE, PAGE));
+    assert_false(holds(&subject, 501 * PAGE, PAGE));
+    subject_remove(&subject);
+}
+
+static void a_descent_is_ahead_of_its_reader(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    struct rd_descent descent = {.begun = false};
+    uint64_t lowest_asked = UINT64_MAX;
+    for (uint64_t end = FILE_LEN - 5; end > 3000; end -= 3000) {
+        rd_residency_descend(&subject.residency, &descent, end);
+        assert_true(descent.asked <= end - 3000 || descent.asked == 0);
+        if (descent.asked < lowest_asked) {
+            lowest_asked = descent.asked;
+            wait_until_held(&subject, lowest_asked, end - lowest_asked);
+        }
+    }
+    assert_int_equal(lowest_asked, 0);
+    subject_remove(&subject);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_in_memory_is_told_from_what_is_not),
+        cmocka_unit_test(long_stretches_are_told_to_the_page),
+        cmocka_unit_test(what_was_there_is_remembered_until_it_is_doubted),
+        cmocka_unit_test(what_is_wanted_comes),
+        cmocka_unit_test(a_scattered_map_reads_no_more_than_is_touched),
+        cmocka_unit_test(a_descent_is_ahead_of_its_reader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
