@@ -73,7 +73,7 @@ void rd_call_destroy(struct rd_call *call)
         rd_hosted_unref(call->listed[i]);
     free(call->listed);
     rd_placement_destroy(call->placement);
-    rd_upload_destroy(call->upload);
+    rd_upload_destroy(call);
     if (call->target != NULL)
         rd_hosted_unuse(call->target);
     if (call->hosted != NULL)

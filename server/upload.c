@@ -24,11 +24,58 @@ struct rd_upload {
     uint64_t progress_ms;      /* uv_now */
 };
 
-void rd_upload_destroy(struct rd_upload *upload)
+/* ---- giving a spool up: a long file's blocks take the file system its time, and not the loop's ------------ */
+
+struct burial {
+    uv_work_t work;
+    struct rd_spool *spool;   /* owned */
+    struct rd_hosted *hosted; /* one use: the spool is in its store's folder */
+};
+
+static void bury(uv_work_t *work)
 {
+    struct burial *burial = work->data;
+    rd_spool_destroy(burial->spool);
+}
+
+static void after_burial(uv_work_t *work, int status)
+{
+    (void)status; /* work is never cancelled */
+    struct burial *burial = work->data;
+    rd_hosted_unuse(burial->hosted);
+    free(burial);
+}
+
+/* False: no memory, or no thread. */
+static bool start_burial(struct rd_call *call, struct rd_spool *spool)
+{
+    struct burial *burial = malloc(sizeof *burial);
+    if (burial == NULL)
+        return false;
+    *burial = (struct burial){.work.data = burial, .spool = spool, .hosted = call->hosted};
+    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, &burial->work, bury, after_burial) != 0) {
+        free(burial);
+        return false;
+    }
+    rd_hosted_use_again(call->hosted);
+    return true;
+}
+
+static void give_up_spool(struct rd_call *call)
+{
+    struct rd_spool *spool = call->upload->spool;
+    call->upload->spool = NULL;
+    bool has_file = spool != NULL && !rd_spool_stays_in_memory(spool, 0);
+    if (!has_file || !start_burial(call, spool))
+        rd_spool_destroy(spool);
+}
+
+void rd_upload_destroy(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
     if (upload == NULL)
         return;
-    rd_spool_destroy(upload->spool);
+    give_up_spool(call);
     rd_buffer_deinit(&upload->gathered);
     rd_buffer_deinit(&upload->spooling);
     free(upload);
@@ -80,8 +127,7 @@ void rd_upload_withdraw(struct rd_call *call)
         return;
     if (upload->error.status == RD_OK)
         rd_error_set(&upload->error, RD_UNAVAILABLE, 0, "%s", message);
-    rd_spool_destroy(upload->spool);
-    upload->spool = NULL;
+    give_up_spool(call);
     rd_hosted_unuse(call->hosted);
     call->hosted = NULL;
 }

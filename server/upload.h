@@ -45,6 +45,6 @@ bool rd_upload_is_full(const struct rd_call *call);
 uint64_t rd_upload_progress_ms(const struct rd_call *call);
 
 /* NULL is fine. */
-void rd_upload_destroy(struct rd_upload *upload);
+void rd_upload_destroy(struct rd_call *call);
 
 #endif

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""49 fast clients, and beside them one that could hold them up: their p99 stays within 1.5 times what it is alone.
+
+As root (cgroups), with some 15 GiB of disk. The daemon may use 256 MiB of memory, and its store is larger. The fast
+clients read 100-byte values at a fixed rate, so that what is measured is how long they wait and not how much of two
+processors is left for them; latency counts from when each request is due. Alone and beside take turns; medians count.
+
+RDRIVE_RIG_ROUNDS (5), RDRIVE_RIG_SECONDS (5) of each measurement, RDRIVE_RIG_RATE (5000) requests a second.
+"""
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from cgroup import MemoryLimit
+from harness.bench import Bench
+from harness.curl import Curl
+from harness.daemon import clean_environment
+from harness.pages import evict, major_faults
+
+ROUNDS = int(os.environ.get("RDRIVE_RIG_ROUNDS", 5))
+SECONDS = int(os.environ.get("RDRIVE_RIG_SECONDS", 5))
+RATE = int(os.environ.get("RDRIVE_RIG_RATE", 5000))
+MEMORY = 256 << 20
+LONG = 1 << 30
+UPLOAD = 4 << 30
+KEYS = 10000
+FACTOR = 1.5
+FAST = ("--op", "get", "--clients", 49, "--keys", KEYS, "--value-size", 100)
+
+
+def make_file(path, length):
+    block = os.urandom(1 << 20)
+    with open(path, "wb") as file:
+        for _ in range(length >> 20):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def curl(*arguments):
+    return subprocess.Popen(["curl", "-sS", "--fail-with-body", *arguments], env=clean_environment(),
+                            stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def over_and_over(what, *arguments):
+    """The same request again and again, until the block ends; each must succeed."""
+    over = threading.Event()
+    failures = []
+    done = []
+
+    def run():
+        while not over.is_set():
+            process = curl(*arguments)
+            while process.poll() is None and not over.wait(0.05):
+                continue
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+            elif process.returncode != 0:
+                failures.append(process.returncode)
+                return
+            else:
+                done.append(1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(0.3)
+    try:
+        yield
+        assert thread.is_alive(), f"{what}: {failures}"
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def slow_reader(daemon):
+    """Takes 1 KiB a second of the long value."""
+    connection = socket.create_connection(daemon.http_address)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    over = threading.Event()
+    taken = []
+
+    def run():
+        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: h\r\n\r\n")
+        while not over.wait(1):
+            taken.append(len(connection.recv(1024)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        connection.close()
+    assert taken and all(taken)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A daemon in its limits, on a store of which nothing but the small values is in memory."""
+    import shutil
+    import tempfile
+
+    from harness.daemon import Daemon
+    folder = tempfile.mkdtemp(prefix="rdrive-rig-", dir=os.environ.get("RDRIVE_RIG_DIR"))
+    daemon = Daemon(folder)
+    try:
+        bench = Bench(("--server", daemon.binary))
+        bench.json("--op", "put", "--clients", 49, "--keys", KEYS, "--requests", 20 * KEYS, "--durability", "none")
+        upload = os.path.join(folder, "upload")
+        make_file(upload, LONG)
+        assert curl("-T", upload, f"http://{daemon.http}/v1/stores/default/keys/long").wait() == 0
+        make_file(upload, UPLOAD)
+        Curl(daemon.http, "other").create()
+        daemon.stop()
+        evict(daemon.store_path("default"))
+        evict(upload)
+        daemon = Daemon(folder)
+        with MemoryLimit(daemon.process.pid, MEMORY):
+            Bench(("--server", daemon.binary)).json(*FAST, "--requests", 20 * KEYS)
+            yield daemon, upload
+            daemon.stop()
+    finally:
+        daemon.kill()
+        shutil.rmtree(folder)
+
+
+def p99(daemon, *options):
+    report = Bench(("--server", daemon.binary)).json(*FAST, "--seconds", SECONDS, *options)
+    assert report["errors"] == 0 and report["misses"] == 0
+    return report["latency_us"]
+
+
+def judge(daemon, what, beside):
+    """Measures in turns, prints, and holds the fixed rate to the factor."""
+    results = {"alone": [], "beside": []}
+    faults = major_faults(daemon.process.pid, daemon.process.pid)
+    for _ in range(ROUNDS):
+        results["alone"].append(p99(daemon, "--rate", RATE))
+        with beside():
+            results["beside"].append(p99(daemon, "--rate", RATE))
+    median = {name: {key: statistics.median(report[key] for report in reports) for key in ("p50", "p99", "max")}
+              for name, reports in results.items()}
+    ratio = median["beside"]["p99"] / median["alone"]["p99"]
+    print(f"\n  {what:34} alone p50 {median['alone']['p50']:.0f} p99 {median['alone']['p99']:.0f} worst "
+          f"{median['alone']['max']:.0f} us | beside p50 {median['beside']['p50']:.0f} p99 {median['beside']['p99']:.0f} "
+          f"worst {median['beside']['max']:.0f} us | p99 {ratio:.2f} x | the loop waited for "
+          f"{major_faults(daemon.process.pid, daemon.process.pid) - faults} pages", flush=True)
+    assert ratio <= FACTOR
+
+
+def test_a_reader_of_1_kib_a_second(scene):
+    daemon, _ = scene
+    judge(daemon, "1 KiB/s of a 1 GiB value", lambda: slow_reader(daemon))
+
+
+def test_a_cold_read(scene):
+    daemon, _ = scene
+    url = f"http://{daemon.http}/v1/stores/default/keys/long"
+    judge(daemon, "a cold 1 GiB value, over and over", lambda: over_and_over("reading", "-o", "/dev/null", url))
+
+
+def test_an_upload(scene):
+    daemon, upload = scene
+    url = f"http://{daemon.http}/v1/stores/other/keys/long"
+    judge(daemon, "a 4 GiB upload, over and over", lambda: over_and_over("uploading", "-T", upload, url))
