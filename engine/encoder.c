@@ -11,14 +11,13 @@
 #include "engine/residency.h"
 #include "engine/spool.h"
 
-#define BUFFER_LEN_MAX      ((size_t)256 << 10) /* fits a level-2 cache */
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
 #define VECTOR_COPY_LEN_MIN 64u                 /* below it a call costs more than it saves */
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder)
 {
-    *encoder = (struct rd_encoder){.buffer = malloc(BUFFER_LEN_MAX), .copy = rd_simd_copy_best()};
+    *encoder = (struct rd_encoder){.buffer = malloc(RD_ENCODER_BUFFER_LEN), .copy = rd_simd_copy_best()};
     return encoder->buffer == NULL ? RD_NO_MEMORY : RD_OK;
 }
 
@@ -143,7 +142,7 @@ int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struc
     encoder->part_count = 0;
     for (uint32_t i = 0; i < plan->entry_count; i++) {
         size_t most = RD_RECORD_ALIGN + COPIED_LEN_MAX + RD_TRAILER_LEN;
-        if (encoder->buffer_len + most > BUFFER_LEN_MAX || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX) {
+        if (encoder->buffer_len + most > RD_ENCODER_BUFFER_LEN || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX) {
             int failed = flush(encoder, file);
             if (failed != 0)
                 return failed;

@@ -18,10 +18,11 @@
 struct rd_datafile;
 struct rd_plan;
 
-#define RD_ENCODER_PARTS_MAX 256
+#define RD_ENCODER_PARTS_MAX  256
+#define RD_ENCODER_BUFFER_LEN ((size_t)256 << 10) /* fits a level-2 cache */
 
 struct rd_encoder {
-    uint8_t *buffer;   /* owned */
+    uint8_t *buffer;   /* owned; RD_ENCODER_BUFFER_LEN; anybody's between two calls of the writer */
     size_t buffer_len; /* bytes in use */
     size_t run_begin;  /* where the bytes begin that are not in a part yet */
     struct iovec parts[RD_ENCODER_PARTS_MAX];

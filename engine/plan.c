@@ -125,7 +125,8 @@ static struct key_state look_up(struct rd_plan *plan, struct rd_index *index, co
 
 /* Whether, of an entry whose trailer ends in another sector than it begins in, the second part alone would pass
  * for whole. What is lost of a link or a checksum is noticed. What is lost of the hash is not, where the checksum
- * matches all the same: the lower sector held nothing but zeros of the payload, or had reached the disk before. */
+ * matches all the same: the lower sector held nothing of the payload but zeros, or ones where the file runs ahead
+ * of its tail (extension.h), or had reached the disk before. */
 static bool may_tear_unnoticed(struct rd_slice payload, uint64_t trailer_offset)
 {
     if (!rd_trailer_may_tear(trailer_offset))
@@ -135,7 +136,8 @@ static bool may_tear_unnoticed(struct rd_slice payload, uint64_t trailer_offset)
     size_t len = trailer_offset % RD_SECTOR_LEN;
     if (len > payload.len)
         len = payload.len;
-    return memcmp(payload.data + payload.len - len, zeros, len) == 0;
+    const uint8_t *lower = payload.data + payload.len - len;
+    return memcmp(lower, zeros, len) == 0 || (lower[0] == 0xff && memcmp(lower, lower + 1, len - 1) == 0);
 }
 
 /* An entry of the engine's own that nobody looks up. */

@@ -7,6 +7,7 @@
 
 #define SMALL_FILE_LEN     4096u
 #define PREV_TAIL_FROM_END 12u /* a trailer ends in prev_tail u64, crc u32 */
+#define CRC_LEN            4u
 #define ISLAND_WORK_FACTOR 16u /* bytes of checksums that the search for an island may cost, per byte */
 #define DAMAGES_MAX        16u /* damaged payloads that are stepped over, one pass each, before the rest is believed */
 
@@ -105,13 +106,20 @@ static bool chain_is_plausible(struct rd_slice file, uint64_t end)
     return walk.lowest == 0 && (walk.lowest_end == end || entry_is_whole(file, walk.lowest_end, &record));
 }
 
+/* Where the bytes 0xFF at the file's end begin, if not below begin. */
+static uint64_t end_without_ones(struct rd_slice file, uint64_t begin)
+{
+    uint64_t end = file.len;
+    while (end > begin && file.data[end - 1] == 0xff)
+        end--;
+    return end;
+}
+
 /* Rule 6: the file without what runs ahead of it; a checksum may itself end in 0xFF. */
 static struct rd_slice without_extension(struct rd_slice file)
 {
-    uint64_t end = file.len;
-    while (end > 0 && file.data[end - 1] == 0xff)
-        end--;
-    for (uint64_t tail = end; tail <= end + RD_TRAILER_LEN && tail < file.len; tail++)
+    uint64_t end = end_without_ones(file, 0);
+    for (uint64_t tail = end; tail <= end + CRC_LEN && tail < file.len; tail++)
         if (chain_is_plausible(file, tail))
             return rd_slice(file.data, tail);
     return file;
@@ -142,6 +150,21 @@ static bool hint_fits(struct rd_slice file, const struct rd_recovery_hint *hint)
     return end == hint->known_tail && links + hint->known_count == hint->entry_count;
 }
 
+/* Rule 6 above a tail that is beyond doubt: the last entry ends where the ones begin, or a few bytes later; else
+ * it is torn. */
+static enum rd_status reach_above(struct rd_slice file, uint64_t begin, uint64_t *ret_tail)
+{
+    uint64_t end = end_without_ones(file, begin);
+    uint64_t highest = file.len - end < CRC_LEN ? file.len : end + CRC_LEN;
+    for (uint64_t tail = end; tail <= highest; tail++) {
+        if (all_are_whole(file, tail, begin)) {
+            *ret_tail = tail;
+            return RD_OK;
+        }
+    }
+    return rd_forward_reach(rd_slice(file.data, highest), begin, ret_tail);
+}
+
 static enum rd_status examine_above(struct rd_slice file, const struct rd_recovery_hint *hint, uint64_t *ret_tail)
 {
     uint64_t durable = hint->durable_tail;
@@ -162,7 +185,7 @@ static enum rd_status examine_above(struct rd_slice file, const struct rd_recove
         begin = hint->first_end;
     }
     if (!all_are_whole(file, tail, begin)) {
-        enum rd_status status = rd_forward_reach(file, begin, &tail);
+        enum rd_status status = reach_above(file, begin, &tail);
         if (status != RD_OK)
             return status;
     }
@@ -273,11 +296,10 @@ enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recover
         fits ? examine_above(file, hint, &recovery.tail) : examine_alone(file, recorded, &recovery);
     if (status != RD_OK)
         return status;
-    recovery.rest_is_extension =
-        all_bytes_are(rd_slice(file.data + recovery.tail, file.len - recovery.tail), 0xff);
+    recovery.rest_end = end_without_ones(file, recovery.tail);
     if (hint != NULL && !fits)
         keep_what_was_durable(file, hint, &recovery);
-    bool nothing = recovery.tail == 0 && !recovery.rest_is_extension && !recovery.damaged;
+    bool nothing = recovery.rest_end != 0 && recovery.tail == 0 && !recovery.damaged;
     if (nothing && hint == NULL && file.len >= SMALL_FILE_LEN && !all_bytes_are(file, 0))
         return RD_NOT_A_STORE;
     *ret_recovery = recovery;

@@ -20,7 +20,8 @@
  *     business (RD_CORRUPT).
  *  5. Where a chain above the trusted tail is sound but does not lead down to it, a link is damaged: nothing is
  *     cut, the range between is named, and the store opens read-only.
- *  6. Bytes 0xFF behind the tail are the file running ahead of it: nothing to keep.
+ *  6. Bytes 0xFF at the file's end are the file running ahead of its tail (extension.h): nothing to keep, whatever
+ *     lies before them. Of an entry at most its checksum ends in such bytes.
  *  7. Where a companion does not fit, what lies below the tail that it names is not cut all the same: it is named
  *     as damaged, and the store opens read-only.
  *
@@ -42,7 +43,7 @@ struct rd_recovery {
     bool damaged;  /* entries in [damage_begin, damage_end) cannot be told apart */
     uint64_t damage_begin;
     uint64_t damage_end;
-    bool rest_is_extension; /* what follows the tail is 0xFF to the end, or nothing */
+    uint64_t rest_end; /* of what follows the tail and is not 0xFF to the file's end; the tail: nothing does */
 };
 
 /* What a companion recorded of the file. */

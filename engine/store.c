@@ -95,6 +95,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     rd_epoch_init(&store->epoch);
     pthread_mutex_init(&store->writer.role, NULL);
     rd_ahead_init(&store->ahead);
+    rd_extension_init(&store->extension);
     pthread_mutex_init(&store->publish_lock, NULL);
     pthread_mutex_init(&store->state_lock, NULL);
     enum rd_status status = rd_queue_init(
@@ -136,9 +137,9 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
     }
     if (size == recovery->tail || store->opened_read_only)
         return RD_OK;
-    if (!recovery->rest_is_extension) {
+    if (recovery->rest_end != recovery->tail) {
         const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
-        struct rd_slice torn = rd_slice(file + recovery->tail, size - recovery->tail);
+        struct rd_slice torn = rd_slice(file + recovery->tail, recovery->rest_end - recovery->tail);
         struct rd_error error;
         if (rd_datafile_keep_aside(&store->file, recovery->tail, torn, &error) != RD_OK) {
             rd_store_make_read_only(store, "a torn end must be cut but cannot be kept aside: %.100s",

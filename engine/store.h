@@ -18,6 +18,7 @@
 #include "engine/encoder.h"
 #include "engine/engine.h"
 #include "engine/epoch.h"
+#include "engine/extension.h"
 #include "engine/index.h"
 #include "engine/mapping.h"
 #include "engine/meta.h"
@@ -68,6 +69,7 @@ struct rd_store {
     uint64_t damage_begin;           /* constant */
     uint64_t damage_end;             /* constant */
     struct rd_ahead ahead;
+    struct rd_extension extension; /* writer; where nothing is placed ahead, what lies above the tail is it */
     struct rd_queue queue;
     struct rd_writer writer;
 };

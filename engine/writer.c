@@ -228,6 +228,44 @@ static void record_first_end(struct rd_store *store, const struct rd_plan *plan)
     rd_store_record(store, false);
 }
 
+/* ---- running ahead (extension.h) ---------------------------------------------------------------------- */
+
+static bool is_writable(const struct rd_store *store)
+{
+    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
+}
+
+/* What lies above the tail of a store that is read-only is not ours to cut. */
+static bool is_extended(const struct rd_store *store)
+{
+    return !store->ahead.active && is_writable(store) &&
+           store->file.size > atomic_load_explicit(&store->tail, memory_order_relaxed);
+}
+
+/* Behind the plan, which is in the file and about to be synced. */
+static void extend(struct rd_store *store, const struct rd_plan *plan)
+{
+    struct rd_encoder *encoder = &store->writer.encoder;
+    uint64_t group_len = plan->tail - atomic_load_explicit(&store->tail, memory_order_relaxed);
+    if (!store->ahead.active)
+        rd_extension_advance(&store->extension, &store->file, plan->tail, group_len, encoder->buffer,
+                             RD_ENCODER_BUFFER_LEN);
+}
+
+/* False: the store is read-only now. */
+static bool give_up_extension(struct rd_store *store)
+{
+    if (!is_extended(store))
+        return true;
+    int failed = rd_datafile_cut(&store->file, atomic_load_explicit(&store->tail, memory_order_relaxed));
+    atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
+    if (failed != 0)
+        fail_store(store, "cutting the file", failed);
+    return failed == 0;
+}
+
+/* ---- one group, on its way to the file ---------------------------------------------------------------- */
+
 /* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY: the file is as it was. RD_IO_ERROR:
  * the store is read-only now. */
 static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
@@ -261,6 +299,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         note_unsynced(store, plan);
         return RD_OK;
     }
+    extend(store, plan);
     *ret_errno = sync_now(store, plan);
     if (*ret_errno != 0) {
         fail_store(store, "fdatasync", *ret_errno);
@@ -282,11 +321,6 @@ static enum rd_status sync_if_wanted(struct rd_store *store, const struct rd_pla
     return RD_IO_ERROR;
 }
 
-static bool is_writable(struct rd_store *store)
-{
-    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
-}
-
 /* What lies ahead is given up; its value will be appended like any other. */
 static void evict(struct rd_store *store)
 {
@@ -306,7 +340,7 @@ static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op
 {
     struct rd_op *rest = op->next;
     uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
-    op->status = is_writable(store)
+    op->status = is_writable(store) && give_up_extension(store)
                      ? rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len)
                      : RD_IO_ERROR;
     op->offset = store->ahead.begin;
@@ -415,16 +449,23 @@ static void sync_late(struct rd_store *store)
         fail_store(store, "fdatasync", failed);
 }
 
+static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms == 0 || b_ms < a_ms ? b_ms : a_ms;
+}
+
 /* When the thread must look again though nothing is queued; 0: never. */
 static uint64_t next_deadline_ms(const struct rd_store *store)
 {
     const struct rd_writer *writer = &store->writer;
-    uint64_t deadline_ms =
-        writer->answered_unsynced ? writer->answered_since_ms + store->durability_interval_ms : 0;
-    if (!rd_epoch_has_retired(&store->epoch))
-        return deadline_ms;
-    uint64_t collect_ms = rd_monotonic_ms() + COLLECT_EVERY_MS;
-    return deadline_ms == 0 || collect_ms < deadline_ms ? collect_ms : deadline_ms;
+    uint64_t deadline_ms = 0;
+    if (writer->answered_unsynced)
+        deadline_ms = earlier(deadline_ms, writer->answered_since_ms + store->durability_interval_ms);
+    if (rd_epoch_has_retired(&store->epoch))
+        deadline_ms = earlier(deadline_ms, rd_monotonic_ms() + COLLECT_EVERY_MS);
+    if (is_extended(store))
+        deadline_ms = earlier(deadline_ms, rd_extension_pause_ms(&store->extension));
+    return deadline_ms;
 }
 
 static void *run(void *context)
@@ -445,12 +486,15 @@ static void *run(void *context)
                 sync_late(store);
                 writer->answered_unsynced = false;
             }
+            if (is_extended(store) && rd_monotonic_ms() >= rd_extension_pause_ms(&store->extension))
+                (void)give_up_extension(store);
             rd_epoch_collect(&store->epoch);
         }
         if (first == NULL && closing)
             break;
     }
     evict(store);
+    (void)give_up_extension(store);
     pthread_mutex_unlock(&writer->role);
     return NULL;
 }

@@ -181,7 +181,9 @@ static void check_recovery(struct rd_slice file, const struct companion *compani
         FUZZ_CHECK(first.damage_begin < first.damage_end && first.damage_end <= file.len);
         return;
     }
-    FUZZ_CHECK(first.rest_is_extension == all_ones(rd_slice(file.data + first.tail, file.len - first.tail)));
+    FUZZ_CHECK(first.rest_end >= first.tail && first.rest_end <= file.len);
+    FUZZ_CHECK(all_ones(rd_slice(file.data + first.rest_end, file.len - first.rest_end)));
+    FUZZ_CHECK(first.rest_end == first.tail || file.data[first.rest_end - 1] != 0xff);
     uint8_t *copy = fuzz_copy(rd_slice(file.data, first.tail));
     FUZZ_CHECK(rd_recovery_examine(rd_slice(copy, first.tail), used, &again) == RD_OK);
     FUZZ_CHECK(again.tail == first.tail && !again.damaged);

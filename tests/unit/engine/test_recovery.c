@@ -72,10 +72,17 @@ static char *aside_path(const struct place *place, uint64_t offset, int n)
     return path;
 }
 
+/* Ones at a file's end are how it runs ahead of its tail: they are not kept. */
 static void expect_aside(const struct place *place, uint64_t offset, int n, struct rd_slice bytes)
 {
+    while (bytes.len != 0 && bytes.data[bytes.len - 1] == 0xff)
+        bytes.len--;
     char *path = aside_path(place, offset, n);
-    assert_true(file_exists(path));
+    assert_int_equal(file_exists(path), bytes.len != 0);
+    if (bytes.len == 0) {
+        free(path);
+        return;
+    }
     expect_file(path, bytes);
     struct stat found;
     assert_int_equal(stat(path, &found), 0);
