@@ -160,11 +160,18 @@ static uint64_t whole_tail(const struct model *model, struct rd_slice file)
     return whole == 0 ? 0 : model->entries[whole - 1].end;
 }
 
-/* The file ends in what a link to the entry before it would be: without a record of what was durable that
- * cannot be told from a whole entry with a damaged payload, which is never cut. */
-static bool ends_in_the_link(struct rd_slice file, uint64_t before)
+/* The file ends in what would be links down to the entry before: without a record of what was durable these cannot
+ * be told from whole entries with damaged payloads, which are never cut. */
+static bool ends_in_links(struct rd_slice file, uint64_t before)
 {
-    return file.len >= before + RD_TOMBSTONE_LEN && rd_load_u64le(file.data + file.len - 12) == before;
+    uint64_t end = file.len;
+    while (end >= before + RD_TOMBSTONE_LEN && end >= RD_TOMBSTONE_LEN) {
+        uint64_t prev_tail = rd_load_u64le(file.data + end - 12);
+        if (prev_tail > end - RD_TOMBSTONE_LEN)
+            return false;
+        end = prev_tail;
+    }
+    return end == before && file.len != before;
 }
 
 enum filling { ZEROS, ONES, GARBAGE, ZEROS_THEN_GARBAGE, FILLINGS };
@@ -194,7 +201,7 @@ static void filled_tails(void **state)
         fill(file + kept, more, (enum filling)(round / 2 % FILLINGS));
         struct rd_slice slice = rd_slice(file, kept + more);
         uint64_t tail = whole_tail(&model, slice);
-        if (tail == slice.len || !ends_in_the_link(slice, tail))
+        if (tail == slice.len || !ends_in_links(slice, tail))
             examine_copy_to(slice, tail, "filled", kept);
         free(file);
         model_deinit(&model);
@@ -366,7 +373,7 @@ static void cut_through(struct model *model, struct rd_slice value, size_t step)
     model_add(model, 77, value, false);
     for (uint64_t len = before; len < model_tail(model);) {
         struct rd_slice file = rd_slice(model->bytes.data, len);
-        if (!ends_in_the_link(file, before))
+        if (!ends_in_links(file, before))
             examine_copy_to(file, before, "inside a value", len - before);
         len += model_tail(model) - len <= 64 ? 1 : step;
     }
