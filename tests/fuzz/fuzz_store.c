@@ -101,12 +101,17 @@ static void expect_shown(bool read_only, const struct rd_buffer *expected)
     rd_buffer_deinit(&shown);
 }
 
+/* Without the bytes 0xFF at its end: these are the file running ahead of its tail. */
+static struct rd_slice without_ones(struct rd_slice bytes)
+{
+    while (bytes.len != 0 && bytes.data[bytes.len - 1] == 0xff)
+        bytes.len--;
+    return bytes;
+}
+
 static bool all_ones(struct rd_slice bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.data[i] != 0xff)
-            return false;
-    return true;
+    return without_ones(bytes).len == 0;
 }
 
 /* Rule 2: `before` is what the file was. */
@@ -114,15 +119,15 @@ static void check_cut(struct rd_slice before, uint64_t tail)
 {
     char ending[40];
     struct rd_buffer aside;
-    struct rd_slice rest = rd_slice(before.data + tail, before.len - tail);
     FUZZ_CHECK(tail <= before.len);
+    struct rd_slice rest = without_ones(rd_slice(before.data + tail, before.len - tail));
     expect_file("", rd_slice(before.data, tail));
     rd_buffer_init(&aside, 0);
     snprintf(ending, sizeof ending, ".torn-%llu", (unsigned long long)tail);
     if (fuzz_read_file(ending, &aside))
         FUZZ_CHECK(rest.len != 0 && rd_slice_equal(rd_buffer_slice(&aside), rest));
     else
-        FUZZ_CHECK(all_ones(rest));
+        FUZZ_CHECK(rest.len == 0);
     rd_buffer_deinit(&aside);
 }
 
