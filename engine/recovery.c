@@ -269,6 +269,8 @@ static enum rd_status examine_alone(struct rd_slice whole_file, uint64_t recorde
         recovery->tail = cut_torn_batches(file, trusted, 0);
         return RD_OK;
     }
+    if (walk.passed && recovery->tail < file.len) /* what is cut must not change what the rest is taken for */
+        return examine_alone(rd_slice(file.data, recovery->tail), recorded, recovery);
     recovery->damaged = !walk.passed;
     recovery->damage_begin = trusted;
     recovery->damage_end = walk.lowest;
