@@ -15,6 +15,7 @@
 
 struct rd_cursor {
     struct rd_store *store;     /* borrows */
+    struct rd_view *view;       /* pins: what is live is asked of the index whose offsets these are */
     struct rd_mapping *mapping; /* pins */
     uint64_t end;               /* the next entry ends here; 0: no more */
     struct rd_descent descent;
@@ -24,10 +25,10 @@ struct rd_cursor {
     unsigned block_next;
 };
 
-static bool is_live(struct rd_store *store, const struct rd_record *record)
+static bool is_live(const struct rd_view *view, const struct rd_record *record)
 {
     unsigned place = rd_epoch_enter();
-    bool live = rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset);
+    bool live = rd_index_holds(&view->index, record->trailer.key_hash, record->trailer_offset);
     rd_epoch_exit(place);
     return live;
 }
@@ -35,19 +36,19 @@ static bool is_live(struct rd_store *store, const struct rd_record *record)
 /* An entry is real where it is live. A dead one is where its checksum matches and one of the next below is live:
  * leading on proves nothing by itself, since a trailer read at the wrong byte, or a run of zeros, may do that too.
  */
-static bool is_real_end(struct rd_store *store, const uint8_t *file, uint64_t end)
+static bool is_real_end(const struct rd_cursor *cursor, const uint8_t *file, uint64_t end)
 {
     struct rd_record first;
     if (!rd_record_parse(file, end, &first))
         return false;
     struct rd_record record = first;
-    bool live = is_live(store, &record);
+    bool live = is_live(cursor->view, &record);
     bool itself = live;
     for (unsigned step = 1; !live && step < START_STEPS_MAX; step++) {
-        end = rd_store_chain_next(store, record.trailer.prev_tail);
+        end = rd_store_chain_next(cursor->store, record.trailer.prev_tail);
         if (end == 0 || !rd_record_parse(file, end, &record))
             return false;
-        live = is_live(store, &record);
+        live = is_live(cursor->view, &record);
     }
     return itself ||
            (live && first.payload_len <= START_LEN_MAX &&
@@ -56,8 +57,9 @@ static bool is_real_end(struct rd_store *store, const uint8_t *file, uint64_t en
 
 /* The end of the highest entry whose payload starts below before_offset. Where before_offset is an entry's, the
  * entry before it ends in the 64 bytes below; otherwise the chain is walked from its end. */
-static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t tail, uint64_t before_offset)
+static uint64_t find_start(const struct rd_cursor *cursor, uint64_t tail, uint64_t before_offset)
 {
+    const uint8_t *file = cursor->mapping->base;
     if (before_offset == 0 || before_offset > tail)
         return tail;
     uint64_t lowest = before_offset < RD_RECORD_ALIGN ? 0 : before_offset - RD_RECORD_ALIGN + 1;
@@ -65,7 +67,7 @@ static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t
     unsigned found_count = 0;
     bool aligned = before_offset % RD_RECORD_ALIGN == 0;
     for (uint64_t end = before_offset; aligned && end >= lowest && end >= RD_TOMBSTONE_LEN; end--) {
-        if (is_real_end(store, file, end)) {
+        if (is_real_end(cursor, file, end)) {
             found = end;
             found_count++;
         }
@@ -77,7 +79,7 @@ static uint64_t find_start(struct rd_store *store, const uint8_t *file, uint64_t
     uint64_t end = tail;
     struct rd_record record;
     while (end != 0 && rd_record_parse(file, end, &record) && record.payload_offset >= before_offset)
-        end = rd_store_chain_next(store, record.trailer.prev_tail);
+        end = rd_store_chain_next(cursor->store, record.trailer.prev_tail);
     return end;
 }
 
@@ -88,11 +90,13 @@ enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, st
         return RD_NO_MEMORY;
     cursor->store = store;
     unsigned place = rd_epoch_enter();
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_acquire);
-    cursor->mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    cursor->view = rd_reader_view(store);
+    rd_view_pin(cursor->view);
+    uint64_t tail = atomic_load_explicit(&cursor->view->tail, memory_order_acquire);
+    cursor->mapping = rd_view_mapping(cursor->view);
     rd_mapping_pin(cursor->mapping, place, 1);
     rd_epoch_exit(place);
-    cursor->end = find_start(store, cursor->mapping->base, tail, before_offset);
+    cursor->end = find_start(cursor, tail, before_offset);
     *ret_cursor = cursor;
     return RD_OK;
 }
@@ -100,7 +104,7 @@ enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, st
 /* False: the chain has ended and the block is empty. */
 static bool fill_block(struct rd_cursor *cursor)
 {
-    struct rd_store *store = cursor->store;
+    const struct rd_index *index = &cursor->view->index;
     const uint8_t *file = cursor->mapping->base;
     unsigned place = rd_epoch_enter();
     unsigned count = 0;
@@ -112,14 +116,14 @@ static bool fill_block(struct rd_cursor *cursor)
             cursor->broken = true;
             break;
         }
-        rd_index_prefetch(&store->index, record->trailer.key_hash);
-        cursor->end = rd_store_chain_next(store, record->trailer.prev_tail);
+        rd_index_prefetch(index, record->trailer.key_hash);
+        cursor->end = rd_store_chain_next(cursor->store, record->trailer.prev_tail);
         count++;
     }
     unsigned live = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct rd_record *record = &cursor->block[i];
-        if (rd_index_holds(&store->index, record->trailer.key_hash, record->trailer_offset))
+        if (rd_index_holds(index, record->trailer.key_hash, record->trailer_offset))
             cursor->block[live++] = *record;
     }
     rd_epoch_exit(place);
@@ -156,6 +160,7 @@ void rd_cursor_close(struct rd_cursor *cursor)
     if (cursor == NULL)
         return;
     rd_mapping_unpin(cursor->mapping, 1);
+    rd_view_unpin(cursor->view);
     free(cursor);
 }
 

@@ -43,14 +43,14 @@ static enum rd_status add_record(struct rd_store *store, const uint8_t *file, co
     uint64_t key_hash = record->trailer.key_hash;
     if (key_hash == RD_RESERVED_KEY_HASH)
         return RD_OK; /* the engine's own entry */
-    if (rd_index_lookup(&store->index, file, key_hash) != 0)
+    if (rd_index_lookup(rd_writer_index(store), file, key_hash) != 0)
         return RD_OK;
     bool grew;
-    rd_index_begin(&store->index);
-    enum rd_status status = rd_index_reserve(&store->index, file, key_hash, &grew);
+    rd_index_begin(rd_writer_index(store));
+    enum rd_status status = rd_index_reserve(rd_writer_index(store), file, key_hash, &grew);
     if (status != RD_OK)
         return status;
-    rd_index_put(&store->index, file, key_hash, record->trailer_offset);
+    rd_index_put(rd_writer_index(store), file, key_hash, record->trailer_offset);
     if (!record->tombstone)
         *live_bytes += record->payload_len + RD_TRAILER_LEN;
     else if (!remember(tombstones, key_hash))
@@ -65,7 +65,7 @@ static unsigned read_block(const struct rd_store *store, const uint8_t *file, ui
     unsigned count = 0;
     while (count < BLOCK_COUNT && *end != 0 && rd_record_parse(file, *end, &records[count])) {
         *end = rd_store_chain_next(store, records[count].trailer.prev_tail);
-        rd_index_prefetch(&store->index, records[count].trailer.key_hash);
+        rd_index_prefetch(rd_writer_index(store), records[count].trailer.key_hash);
         count++;
     }
     return count;
@@ -99,7 +99,7 @@ static enum rd_status load_some(struct rd_store *store, const uint8_t *file, str
 /* Keys that the whole chain may hold, judged by its newest entries: how long they are, and how many differ. */
 static uint64_t estimate_keys(const struct rd_store *store, const struct load *load, uint64_t tail)
 {
-    uint64_t distinct = atomic_load_explicit(&store->index.count, memory_order_relaxed);
+    uint64_t distinct = atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed);
     uint64_t entry_len = (tail - load->end) / load->records;
     return tail / entry_len * distinct / load->records;
 }
@@ -111,10 +111,10 @@ static enum rd_status presize(struct rd_store *store, struct load *load, uint64_
     uint64_t expected = estimate_keys(store, load, tail);
     if (load->end == 0 || expected < 2 * SAMPLE_COUNT)
         return RD_OK;
-    rd_index_deinit(&store->index);
+    rd_index_deinit(rd_writer_index(store));
     free(load->tombstones.hashes);
     *load = (struct load){.end = tail};
-    return rd_index_init(&store->index, &store->epoch, expected);
+    return rd_index_init(rd_writer_index(store), &store->epoch, expected);
 }
 
 static enum rd_status load_all(struct rd_store *store, const uint8_t *file, uint64_t tail)
@@ -128,7 +128,7 @@ static enum rd_status load_all(struct rd_store *store, const uint8_t *file, uint
     if (status == RD_OK && load.end != 0)
         status = RD_CORRUPT;
     for (size_t i = 0; status == RD_OK && i < load.tombstones.count; i++)
-        rd_index_remove(&store->index, file, load.tombstones.hashes[i]);
+        rd_index_remove(rd_writer_index(store), file, load.tombstones.hashes[i]);
     free(load.tombstones.hashes);
     store->entry_count = load.records;
     atomic_store_explicit(&store->live_bytes, load.live_bytes, memory_order_relaxed);
@@ -173,10 +173,10 @@ static enum rd_status collect_above(const uint8_t *file, uint64_t tail, uint64_t
 static enum rd_status make_room(struct rd_store *store, const uint8_t *file, uint64_t key_hash)
 {
     bool grew;
-    if (rd_index_lookup(&store->index, file, key_hash) != 0)
+    if (rd_index_lookup(rd_writer_index(store), file, key_hash) != 0)
         return RD_OK;
-    rd_index_begin(&store->index);
-    return rd_index_reserve(&store->index, file, key_hash, &grew);
+    rd_index_begin(rd_writer_index(store));
+    return rd_index_reserve(rd_writer_index(store), file, key_hash, &grew);
 }
 
 static enum rd_status apply(struct rd_store *store, const uint8_t *file, const struct rd_record *record,
@@ -187,12 +187,12 @@ static enum rd_status apply(struct rd_store *store, const uint8_t *file, const s
         return RD_OK; /* the engine's own entry */
     uint64_t old;
     if (record->tombstone) {
-        old = rd_index_remove(&store->index, file, key_hash);
+        old = rd_index_remove(rd_writer_index(store), file, key_hash);
     } else {
         enum rd_status status = make_room(store, file, key_hash);
         if (status != RD_OK)
             return status;
-        old = rd_index_put(&store->index, file, key_hash, record->trailer_offset);
+        old = rd_index_put(rd_writer_index(store), file, key_hash, record->trailer_offset);
         *live_bytes += record->payload_len + RD_TRAILER_LEN;
     }
     if (old != 0)
@@ -207,7 +207,7 @@ static enum rd_status apply_all(struct rd_store *store, const uint8_t *file, con
     for (size_t left = ends->count; status == RD_OK && left != 0; left--) {
         struct rd_record record;
         if (left > BLOCK_COUNT)
-            rd_index_prefetch(&store->index,
+            rd_index_prefetch(rd_writer_index(store),
                               rd_load_u64le(file + ends->items[left - 1 - BLOCK_COUNT] - RD_TRAILER_LEN));
         status = rd_record_parse(file, ends->items[left - 1], &record) ? apply(store, file, &record, live_bytes)
                                                                        : RD_CORRUPT;
@@ -232,15 +232,15 @@ static enum rd_status load_above(struct rd_store *store, const uint8_t *file, ui
 
 enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
 {
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    const uint8_t *file = rd_writer_mapping(store)->base;
     enum rd_status status = store->checkpoint.tail != 0 ? load_above(store, file, tail) : RD_CORRUPT;
     if (status != RD_OK) {
-        rd_index_deinit(&store->index);
+        rd_index_deinit(rd_writer_index(store));
         store->checkpoint.tail = 0;
-        status = rd_index_init(&store->index, &store->epoch, 0);
+        status = rd_index_init(rd_writer_index(store), &store->epoch, 0);
         if (status == RD_OK)
             status = load_all(store, file, tail);
     }
-    atomic_store_explicit(&store->tail, tail, memory_order_release);
+    atomic_store_explicit(&rd_writer_view(store)->tail, tail, memory_order_release);
     return status;
 }

@@ -34,7 +34,7 @@ static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, uint
 
 bool rd_store_pin(struct rd_store *store, uint64_t trailer_offset, uint64_t key_hash, struct rd_value *ret_value)
 {
-    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    struct rd_mapping *mapping = rd_writer_mapping(store);
     if (!fill_value(mapping, trailer_offset, key_hash, ret_value))
         return false;
     rd_mapping_pin(mapping, rd_seat(), 1); /* outside the epoch: nobody else retires it */
@@ -49,10 +49,10 @@ static enum rd_status unless_faulted(struct rd_store *store, enum rd_status stat
 
 /* Whether looking the key up touches nothing that is not in memory. Inside the epoch. Of the slots with the key's
  * tag only the first is asked about: one in tens of thousands has another's before it. */
-static bool trailer_is_in_memory(struct rd_store *store, uint64_t key_hash, uint64_t *ret_offset)
+static bool trailer_is_in_memory(const struct rd_view *view, uint64_t key_hash, uint64_t *ret_offset)
 {
-    *ret_offset = rd_index_guess(&store->index, key_hash);
-    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    *ret_offset = rd_index_guess(&view->index, key_hash);
+    struct rd_mapping *mapping = rd_view_mapping(view);
     return *ret_offset == 0 || rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
 }
 
@@ -60,14 +60,15 @@ static enum rd_status find(struct rd_store *store, struct rd_key key, bool may_w
 {
     struct rd_mapping *mapping = NULL;
     unsigned place = rd_epoch_enter();
+    struct rd_view *view = rd_reader_view(store);
     uint64_t guess;
-    if (!may_wait && !trailer_is_in_memory(store, key.hash, &guess)) {
+    if (!may_wait && !trailer_is_in_memory(view, key.hash, &guess)) {
         rd_epoch_exit(place);
         return RD_UNAVAILABLE;
     }
-    uint64_t trailer_offset = rd_index_find(&store->index, &store->mapping, key.hash);
+    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key.hash);
     if (trailer_offset != 0) {
-        mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+        mapping = rd_view_mapping(view);
         rd_mapping_pin(mapping, place, 1);
     }
     rd_epoch_exit(place);
@@ -164,7 +165,8 @@ enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct r
 bool rd_store_exists(struct rd_store *store, struct rd_key key)
 {
     unsigned place = rd_epoch_enter();
-    bool found = rd_index_find(&store->index, &store->mapping, key.hash) != 0;
+    struct rd_view *view = rd_reader_view(store);
+    bool found = rd_index_find(&view->index, &view->mapping, key.hash) != 0;
     rd_epoch_exit(place);
     return found;
 }
@@ -198,26 +200,27 @@ void rd_values_release(struct rd_value *values, size_t count)
 /* ---- several keys ------------------------------------------------------------------------------------- */
 
 /* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. */
-static void find_block(struct rd_store *store, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)
+static void find_block(struct rd_view *view, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)
 {
     for (unsigned i = 0; i < count; i++)
-        rd_index_prefetch(&store->index, keys[i].hash);
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_seq_cst)->base;
+        rd_index_prefetch(&view->index, keys[i].hash);
+    const uint8_t *file = rd_view_mapping(view)->base;
     for (unsigned i = 0; i < count; i++)
-        __builtin_prefetch(file + rd_index_guess(&store->index, keys[i].hash));
+        __builtin_prefetch(file + rd_index_guess(&view->index, keys[i].hash));
     for (unsigned i = 0; i < count; i++)
-        ret_trailers[i] = rd_index_find(&store->index, &store->mapping, keys[i].hash);
+        ret_trailers[i] = rd_index_find(&view->index, &view->mapping, keys[i].hash);
 }
 
 /* Inside the epoch. The values' pins are counted once, at the end. A value without one has an offset where there
  * is an entry, but a damaged one. */
 static void look(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values)
 {
+    struct rd_view *view = rd_reader_view(store);
     uint64_t trailers[BLOCK_COUNT];
     for (size_t done = 0; done < count; done += BLOCK_COUNT) {
         unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
-        find_block(store, keys + done, block, trailers);
-        struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+        find_block(view, keys + done, block, trailers);
+        struct rd_mapping *mapping = rd_view_mapping(view);
         for (unsigned i = 0; i < block; i++)
             if (trailers[i] == 0 || !fill_value(mapping, trailers[i], keys[done + i].hash, &ret_values[done + i]))
                 ret_values[done + i] = (struct rd_value){.pin = NULL, .offset = trailers[i]};
@@ -283,13 +286,13 @@ static void find_all(struct rd_store *store, const struct rd_key *keys, size_t c
 }
 
 /* Inside the epoch. */
-static bool entry_is_in_memory(struct rd_store *store, uint64_t key_hash, uint64_t payload_len)
+static bool entry_is_in_memory(const struct rd_view *view, uint64_t key_hash, uint64_t payload_len)
 {
     uint64_t offset;
     struct rd_record record;
-    if (!trailer_is_in_memory(store, key_hash, &offset))
+    if (!trailer_is_in_memory(view, key_hash, &offset))
         return false;
-    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    struct rd_mapping *mapping = rd_view_mapping(view);
     if (offset == 0 || payload_len == 0 || !rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record))
         return true;
     uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
@@ -301,12 +304,13 @@ bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys,
 {
     bool all = true;
     unsigned place = rd_epoch_enter();
+    struct rd_view *view = rd_reader_view(store);
     for (size_t done = 0; all && done < count; done += BLOCK_COUNT) {
         size_t block = count - done < BLOCK_COUNT ? count - done : BLOCK_COUNT;
         for (size_t i = 0; i < block; i++)
-            rd_index_prefetch(&store->index, keys[done + i].hash);
+            rd_index_prefetch(&view->index, keys[done + i].hash);
         for (size_t i = 0; all && i < block; i++)
-            all = entry_is_in_memory(store, keys[done + i].hash, payload_len);
+            all = entry_is_in_memory(view, keys[done + i].hash, payload_len);
     }
     rd_epoch_exit(place);
     return all;
@@ -316,10 +320,10 @@ bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys,
 static void want_entry(struct rd_store *store, uint64_t key_hash, uint64_t payload_len, bool trailer)
 {
     unsigned place = rd_epoch_enter();
-    struct rd_mapping *mapping;
+    struct rd_view *view = rd_reader_view(store);
     struct rd_record record;
-    uint64_t offset = rd_index_guess(&store->index, key_hash);
-    mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
+    uint64_t offset = rd_index_guess(&view->index, key_hash);
+    struct rd_mapping *mapping = rd_view_mapping(view);
     if (offset != 0 && trailer) {
         rd_residency_want(&mapping->residency, offset, RD_TRAILER_LEN);
     } else if (offset != 0 && rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record)) {

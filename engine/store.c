@@ -51,19 +51,19 @@ static bool note_fault(struct rd_store *store, bool faulted)
 bool rd_store_faulted(struct rd_store *store)
 {
     unsigned place = rd_epoch_enter();
-    bool faulted = rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_seq_cst));
+    bool faulted = rd_mapping_faulted(rd_view_mapping(rd_reader_view(store)));
     rd_epoch_exit(place);
     return note_fault(store, faulted);
 }
 
 bool rd_store_faulted_for_writer(struct rd_store *store)
 {
-    return note_fault(store, rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_relaxed)));
+    return note_fault(store, rd_mapping_faulted(rd_writer_mapping(store)));
 }
 
 enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_error *ret_error)
 {
-    struct rd_mapping *old = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    struct rd_mapping *old = rd_writer_mapping(store);
     if (old != NULL && tail <= old->len)
         return RD_OK;
     struct rd_mapping *mapping;
@@ -71,7 +71,7 @@ enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_err
     if (status != RD_OK)
         return status;
     rd_residency_expect(mapping->base, mapping->len, true);
-    atomic_store_explicit(&store->mapping, mapping, memory_order_seq_cst);
+    atomic_store_explicit(&rd_writer_view(store)->mapping, mapping, memory_order_seq_cst);
     if (old != NULL)
         rd_mapping_retire(old, &store->epoch);
     return RD_OK;
@@ -92,6 +92,10 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->batch_marker = !options->batch_marker_off;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
     store->opened_read_only = options->read_only;
+    struct rd_view *view = rd_view_create();
+    if (view == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for a store");
+    atomic_init(&store->view, view);
     rd_epoch_init(&store->epoch);
     pthread_mutex_init(&store->writer.role, NULL);
     rd_ahead_init(&store->ahead);
@@ -102,6 +106,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
         &store->queue, options->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : options->queue_count_max,
         options->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : options->queue_bytes_max);
     if (status != RD_OK) {
+        rd_view_destroy(view);
         rd_ahead_deinit(&store->ahead);
         pthread_mutex_destroy(&store->writer.role);
         pthread_mutex_destroy(&store->state_lock);
@@ -113,8 +118,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
 
 static void deinit(struct rd_store *store)
 {
-    rd_index_deinit(&store->index);
-    rd_mapping_destroy(atomic_load_explicit(&store->mapping, memory_order_relaxed));
+    rd_view_destroy(rd_writer_view(store));
     rd_epoch_deinit(&store->epoch);
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);
@@ -138,7 +142,7 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
     if (size == recovery->tail || store->opened_read_only)
         return RD_OK;
     if (recovery->rest_end != recovery->tail) {
-        const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+        const uint8_t *file = rd_writer_mapping(store)->base;
         struct rd_slice torn = rd_slice(file + recovery->tail, recovery->rest_end - recovery->tail);
         struct rd_error error;
         if (rd_datafile_keep_aside(&store->file, recovery->tail, torn, &error) != RD_OK) {
@@ -161,7 +165,7 @@ void rd_store_record(struct rd_store *store, bool clean)
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
         return; /* cut by others: what was recorded before still holds, as far as anything does */
     struct rd_record last = {.trailer_offset = 0};
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    const uint8_t *file = rd_writer_mapping(store)->base;
     if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
         return; /* changed by others; the old record will not fit either */
     store->meta.durable_tail = durable_tail;
@@ -176,7 +180,7 @@ void rd_store_record(struct rd_store *store, bool clean)
 /* Whether the file could be read while it was looked at. */
 static enum rd_status check_readable(const struct rd_store *store, struct rd_error *ret_error)
 {
-    if (!rd_mapping_faulted(atomic_load_explicit(&store->mapping, memory_order_relaxed)))
+    if (!rd_mapping_faulted(rd_writer_mapping(store)))
         return RD_OK;
     return rd_error_set(ret_error, RD_IO_ERROR, EIO, "%s cannot be read", store->file.path);
 }
@@ -184,12 +188,12 @@ static enum rd_status check_readable(const struct rd_store *store, struct rd_err
 /* The index as it was at some tail, where a companion has it; nothing at all otherwise. */
 static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hint)
 {
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    const uint8_t *file = rd_writer_mapping(store)->base;
     struct rd_checkpoint wanted = {.generation = store->meta.generation,
                                    .tail = store->meta.durable_tail,
                                    .entry_count = store->meta.entry_count};
     enum rd_status status = rd_checkpoint_load(store->io, store->file.path, file, store->file.size, &wanted,
-                                               &store->epoch, &store->index, &store->checkpoint);
+                                               &store->epoch, rd_writer_index(store), &store->checkpoint);
     if (status != RD_OK)
         return;
     hint->known_tail = store->checkpoint.tail;
@@ -208,13 +212,13 @@ static int make_durable(struct rd_store *store, bool clean)
 /* Whether opening is going to read the whole file, or hardly any of it. */
 static void expect_walk(const struct rd_store *store, bool walk)
 {
-    const struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_relaxed);
+    const struct rd_mapping *mapping = rd_writer_mapping(store);
     rd_residency_expect(mapping->base, mapping->len, !walk);
 }
 
 static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
 {
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    const uint8_t *file = rd_writer_mapping(store)->base;
     struct rd_recovery recovery;
     struct rd_recovery_hint hint;
     bool has_hint = rd_meta_read(store->io, store->file.path, &store->meta);
@@ -227,6 +231,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
                                          .clean = store->meta.clean};
     else
         store->meta.generation = rd_meta_new_generation();
+    rd_writer_view(store)->generation = store->meta.generation;
     if (has_hint)
         load_checkpoint(store, &hint);
     expect_walk(store, !has_hint || !hint.clean || hint.known_tail != hint.durable_tail);
@@ -322,7 +327,7 @@ static void write_checkpoint(struct rd_store *store, uint64_t deadline_ms)
                                        .last_crc = store->meta.last_crc,
                                        .live_bytes =
                                            atomic_load_explicit(&store->live_bytes, memory_order_relaxed)};
-    (void)!rd_checkpoint_write(store->io, store->file.path, &checkpoint, &store->index, deadline_ms);
+    (void)!rd_checkpoint_write(store->io, store->file.path, &checkpoint, rd_writer_index(store), deadline_ms);
 }
 
 void rd_store_close(struct rd_store *store)
@@ -420,7 +425,10 @@ void rd_store_kick(struct rd_store *store)
 
 uint64_t rd_store_len(struct rd_store *store)
 {
-    return atomic_load_explicit(&store->index.count, memory_order_relaxed);
+    unsigned place = rd_epoch_enter();
+    uint64_t count = atomic_load_explicit(&rd_reader_view(store)->index.count, memory_order_relaxed);
+    rd_epoch_exit(place);
+    return count;
 }
 
 bool rd_store_is_empty(struct rd_store *store)
@@ -430,21 +438,27 @@ bool rd_store_is_empty(struct rd_store *store)
 
 uint64_t rd_store_file_size(struct rd_store *store)
 {
-    return atomic_load_explicit(&store->tail, memory_order_acquire);
+    unsigned place = rd_epoch_enter();
+    uint64_t tail = atomic_load_explicit(&rd_reader_view(store)->tail, memory_order_acquire);
+    rd_epoch_exit(place);
+    return tail;
 }
 
 void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
 {
     struct rd_store_info info = {
-        .entries = rd_store_len(store),
-        .tail = rd_store_file_size(store),
         .file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
-        .generation = store->meta.generation,
         .durability = store->durability,
         .durability_interval_ms = store->durability_interval_ms,
         .batch_marker = store->batch_marker,
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
     };
+    unsigned place = rd_epoch_enter();
+    const struct rd_view *view = rd_reader_view(store);
+    info.entries = atomic_load_explicit(&view->index.count, memory_order_relaxed);
+    info.tail = atomic_load_explicit(&view->tail, memory_order_acquire);
+    info.generation = view->generation;
+    rd_epoch_exit(place);
     uint64_t live = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
     info.dead_bytes = info.tail > live ? info.tail - live : 0;
     if (info.state != RD_STORE_OPEN) {

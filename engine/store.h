@@ -4,7 +4,7 @@
  *
  * Who writes what: the thread that opens the store, until the writer thread starts; from then on the writer alone,
  * but for the queue (its own lock) and `reason` (state_lock). Readers take no lock: they enter the epoch, load the
- * index and the mapping, pin the mapping, and leave.
+ * view, ask its index, pin its mapping, and leave.
  */
 #ifndef RD_ENGINE_STORE_H
 #define RD_ENGINE_STORE_H
@@ -25,6 +25,7 @@
 #include "engine/plan.h"
 #include "engine/queue.h"
 #include "engine/record.h"
+#include "engine/view.h"
 
 /* What only the writer touches: the writer thread, or a blocking caller that found nothing queued and commits its
  * own operation, which saves two changes of thread. Whoever it is holds `role`. */
@@ -48,11 +49,9 @@ struct rd_store {
     struct rd_checkpoint checkpoint; /* the one that the index was loaded from; the opener's, then the closer's */
     struct rd_datafile file;         /* writer */
     struct rd_epoch epoch;
-    struct rd_index index;
-    _Atomic(struct rd_mapping *) mapping; /* covers every published entry */
-    atomic_uint_fast64_t tail;            /* published */
-    uint64_t entry_count;                 /* writer; of all kinds, up to tail */
-    atomic_uint_fast64_t live_bytes;      /* payloads and trailers of live entries */
+    _Atomic(struct rd_view *) view;  /* owned; what readers look at */
+    uint64_t entry_count;            /* writer; of all kinds, up to the view's tail */
+    atomic_uint_fast64_t live_bytes; /* payloads and trailers of live entries */
     atomic_uint_fast64_t file_size;
     atomic_uint_fast64_t publications; /* odd while one is under way: a look at several keys is then repeated */
     pthread_mutex_t publish_lock;      /* held while publishing; a look that was repeated too often takes it */
@@ -73,6 +72,33 @@ struct rd_store {
     struct rd_queue queue;
     struct rd_writer writer;
 };
+
+/* The view as its readers come to it: inside the epoch. */
+static inline struct rd_view *rd_reader_view(const struct rd_store *store)
+{
+    return atomic_load_explicit(&store->view, memory_order_seq_cst);
+}
+
+/* The view as the writer sees it, who alone exchanges it; and the opener before it and the closer after it. */
+static inline struct rd_view *rd_writer_view(const struct rd_store *store)
+{
+    return atomic_load_explicit(&store->view, memory_order_relaxed);
+}
+
+static inline struct rd_mapping *rd_writer_mapping(const struct rd_store *store)
+{
+    return atomic_load_explicit(&rd_writer_view(store)->mapping, memory_order_relaxed);
+}
+
+static inline struct rd_index *rd_writer_index(const struct rd_store *store)
+{
+    return &rd_writer_view(store)->index;
+}
+
+static inline uint64_t rd_writer_tail(const struct rd_store *store)
+{
+    return atomic_load_explicit(&rd_writer_view(store)->tail, memory_order_relaxed);
+}
 
 /* RD_NO_SPACE for a full disk, quota or size limit; RD_IO_ERROR for anything else. */
 enum rd_status rd_status_of_errno(int os_errno);

@@ -13,6 +13,8 @@
 
 struct step {
     struct rd_store *store;
+    struct rd_view *view;       /* pins */
+    struct rd_mapping *mapping; /* pins */
     const uint8_t *file;
     uint64_t tail; /* published when the step began */
     struct rd_verification *found;
@@ -21,7 +23,7 @@ struct step {
 static bool is_live(const struct step *step, const struct rd_record *record)
 {
     unsigned place = rd_epoch_enter();
-    bool live = rd_index_holds(&step->store->index, record->trailer.key_hash, record->trailer_offset);
+    bool live = rd_index_holds(&step->view->index, record->trailer.key_hash, record->trailer_offset);
     rd_epoch_exit(place);
     return live;
 }
@@ -94,37 +96,44 @@ static uint64_t check_entry(struct step *step, uint64_t end)
     return below;
 }
 
-static struct rd_mapping *pin_mapping(struct rd_store *store, uint64_t *ret_tail)
+static void pin(struct step *step)
 {
     unsigned place = rd_epoch_enter();
-    *ret_tail = atomic_load_explicit(&store->tail, memory_order_acquire);
-    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
-    rd_mapping_pin(mapping, place, 1);
+    step->view = rd_reader_view(step->store);
+    rd_view_pin(step->view);
+    step->tail = atomic_load_explicit(&step->view->tail, memory_order_acquire);
+    step->mapping = rd_view_mapping(step->view);
+    rd_mapping_pin(step->mapping, place, 1);
     rd_epoch_exit(place);
-    return mapping;
+    step->file = step->mapping->base;
+}
+
+static void unpin(struct step *step)
+{
+    rd_mapping_unpin(step->mapping, 1);
+    rd_view_unpin(step->view);
 }
 
 enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
                                struct rd_verification *ret_verification)
 {
     struct step step = {.store = store, .found = ret_verification};
-    struct rd_mapping *mapping = pin_mapping(store, &step.tail);
+    pin(&step);
     enum rd_status status = from <= step.tail ? RD_OK : RD_INVALID_ARGUMENT;
     if (status == RD_OK) {
         uint64_t end = from == 0 ? step.tail : from;
-        step.file = mapping->base;
         struct rd_descent descent = {.begun = false};
         *ret_verification = (struct rd_verification){.from = end, .next = end};
         while (end != 0 && ret_verification->bytes < (bytes_max == 0 ? 1 : bytes_max)) {
-            rd_residency_descend(&mapping->residency, &descent, end);
+            rd_residency_descend(&step.mapping->residency, &descent, end);
             end = check_entry(&step, end);
             ret_verification->next = end;
             ret_verification->bytes = ret_verification->from - end;
         }
     }
-    if (rd_mapping_faulted(mapping))
+    if (rd_mapping_faulted(step.mapping))
         status = RD_IO_ERROR;
-    rd_mapping_unpin(mapping, 1);
+    unpin(&step);
     if (status == RD_IO_ERROR)
         (void)rd_store_faulted(store); /* makes it read-only */
     return status;

@@ -76,7 +76,7 @@ static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_statu
 
 static void publish(struct rd_store *store, struct rd_plan *plan)
 {
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
+    const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t live_bytes = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
     uint64_t publication = atomic_load_explicit(&store->publications, memory_order_relaxed);
     pthread_mutex_lock(&store->publish_lock);
@@ -88,10 +88,10 @@ static void publish(struct rd_store *store, struct rd_plan *plan)
         uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
         uint64_t old = 0;
         if (!entry->tombstone) {
-            old = rd_index_put(&store->index, file, entry->key_hash, trailer_offset);
+            old = rd_index_put(rd_writer_index(store), file, entry->key_hash, trailer_offset);
             live_bytes += entry->payload.len + RD_TRAILER_LEN;
         } else if (entry->in_index) {
-            old = rd_index_remove(&store->index, file, entry->key_hash);
+            old = rd_index_remove(rd_writer_index(store), file, entry->key_hash);
         }
         if (old != 0)
             live_bytes -= rd_store_entry_bytes(file, old);
@@ -99,7 +99,7 @@ static void publish(struct rd_store *store, struct rd_plan *plan)
     store->entry_count += plan->entry_count;
     atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
-    atomic_store_explicit(&store->tail, plan->tail, memory_order_release);
+    atomic_store_explicit(&rd_writer_view(store)->tail, plan->tail, memory_order_release);
     atomic_store_explicit(&store->publications, publication + 2, memory_order_seq_cst);
     pthread_mutex_unlock(&store->publish_lock);
     rd_epoch_collect(&store->epoch);
@@ -151,7 +151,7 @@ static int sync_now(struct rd_store *store, const struct rd_plan *plan)
         return failed;
     writer->unsynced = false;
     writer->answered_unsynced = false;
-    writer->synced_tail = plan != NULL ? plan->tail : atomic_load_explicit(&store->tail, memory_order_relaxed);
+    writer->synced_tail = plan != NULL ? plan->tail : rd_writer_tail(store);
     writer->synced_entries = store->entry_count + (plan != NULL ? plan->entry_count : 0);
     return 0;
 }
@@ -196,7 +196,7 @@ static bool file_is_lost(struct rd_store *store)
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0)
         return false; /* what comes next will fail too */
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    uint64_t tail = rd_writer_tail(store);
     bool shorter = (uint64_t)now.st_size < tail;
     if (shorter)
         rd_store_make_read_only(store, "others cut the file to %llu bytes, though it had %llu",
@@ -210,7 +210,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
     if (file_is_lost(store))
         return;
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    uint64_t tail = rd_writer_tail(store);
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
     if (cut == 0)
         cut = rd_datafile_cut(&store->file, tail);
@@ -238,15 +238,14 @@ static bool is_writable(const struct rd_store *store)
 /* What lies above the tail of a store that is read-only is not ours to cut. */
 static bool is_extended(const struct rd_store *store)
 {
-    return !store->ahead.active && is_writable(store) &&
-           store->file.size > atomic_load_explicit(&store->tail, memory_order_relaxed);
+    return !store->ahead.active && is_writable(store) && store->file.size > rd_writer_tail(store);
 }
 
 /* Behind the plan, which is in the file and about to be synced. */
 static void extend(struct rd_store *store, const struct rd_plan *plan)
 {
     struct rd_encoder *encoder = &store->writer.encoder;
-    uint64_t group_len = plan->tail - atomic_load_explicit(&store->tail, memory_order_relaxed);
+    uint64_t group_len = plan->tail - rd_writer_tail(store);
     if (!store->ahead.active)
         rd_extension_advance(&store->extension, &store->file, plan->tail, group_len, encoder->buffer,
                              RD_ENCODER_BUFFER_LEN);
@@ -257,7 +256,7 @@ static bool give_up_extension(struct rd_store *store)
 {
     if (!is_extended(store))
         return true;
-    int failed = rd_datafile_cut(&store->file, atomic_load_explicit(&store->tail, memory_order_relaxed));
+    int failed = rd_datafile_cut(&store->file, rd_writer_tail(store));
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
     if (failed != 0)
         fail_store(store, "cutting the file", failed);
@@ -271,12 +270,12 @@ static bool give_up_extension(struct rd_store *store)
 static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
                              int *ret_errno)
 {
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    uint64_t tail = rd_writer_tail(store);
     enum rd_status status = rd_store_map(store, plan->tail, NULL);
     if (status != RD_OK)
         return status;
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
-    status = rd_plan_reserve(plan, &store->index, file);
+    const uint8_t *file = rd_writer_mapping(store)->base;
+    status = rd_plan_reserve(plan, rd_writer_index(store), file);
     if (status != RD_OK)
         return status;
     /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is no longer there.
@@ -324,8 +323,7 @@ static enum rd_status sync_if_wanted(struct rd_store *store, const struct rd_pla
 /* What lies ahead is given up; its value will be appended like any other. */
 static void evict(struct rd_store *store)
 {
-    int failed =
-        rd_ahead_evict(&store->ahead, &store->file, atomic_load_explicit(&store->tail, memory_order_relaxed));
+    int failed = rd_ahead_evict(&store->ahead, &store->file, rd_writer_tail(store));
     if (failed != 0)
         fail_store(store, "cutting the file", failed);
 }
@@ -339,7 +337,7 @@ static bool comes_too_close(const struct rd_store *store, const struct rd_plan *
 static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op)
 {
     struct rd_op *rest = op->next;
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    uint64_t tail = rd_writer_tail(store);
     op->status = is_writable(store) && give_up_extension(store)
                      ? rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len)
                      : RD_IO_ERROR;
@@ -353,14 +351,14 @@ static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op
 static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
 {
     struct rd_plan *plan = &store->writer.plan;
-    const uint8_t *file = atomic_load_explicit(&store->mapping, memory_order_relaxed)->base;
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_relaxed);
+    const uint8_t *file = rd_writer_mapping(store)->base;
+    uint64_t tail = rd_writer_tail(store);
     rd_plan_begin(plan, tail);
     struct rd_op *op = first;
     while (op != NULL && op->kind != RD_OP_RESERVE && plan->step_count < op_count_max &&
            plan->tail - tail < GROUP_BYTES_MAX && plan->entry_count < GROUP_ENTRIES_MAX) {
         bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
-        rd_plan_add(plan, &store->index, file, op, ready ? store->ahead.begin : 0);
+        rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
         op = op->next;
         if (comes_too_close(store, plan))
             evict(store);

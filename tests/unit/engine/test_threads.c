@@ -414,7 +414,7 @@ static void put_range(struct rd_store *store, uint64_t first, uint64_t count, ui
 
 static uint64_t index_bytes_per_key(struct rd_store *store)
 {
-    return atomic_load(&store->index.bytes) / rd_store_len(store);
+    return atomic_load(&rd_writer_index(store)->bytes) / rd_store_len(store);
 }
 
 static void the_index_grows_under_readers(void **state)
