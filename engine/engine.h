@@ -202,6 +202,21 @@ void rd_residency_doubt(uint64_t now_ms);
 /* To be called now and then, so that this ends. */
 void rd_residency_settle(uint64_t now_ms);
 
+/* ---- backup ------------------------------------------------------------------------------------------- */
+
+/* The file as it is at one moment, as far as it is synced: what RD_OP_SYNC has answered for is in it. Its bytes
+ * stay what they are: a later backup of the same generation begins with them, over a power cut too. */
+struct rd_backup {
+    struct rd_value value; /* the payload is the file from its beginning; to be released like any other */
+    uint64_t generation;   /* of that file */
+};
+
+/* Takes no part of the file into memory and holds no writer up. A damaged file is shown with its damage. */
+void rd_store_backup(struct rd_store *store, struct rd_backup *ret_backup);
+
+/* Whether some of the file's bytes could not be read, so that zeros may stand for them (rd_guard_install). */
+bool rd_value_is_lost(const struct rd_value *value);
+
 /* ---- checking ----------------------------------------------------------------------------------------- */
 
 enum rd_problem_kind {

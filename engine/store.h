@@ -35,12 +35,12 @@ struct rd_writer {
     bool started;
     struct rd_plan plan;
     struct rd_encoder encoder;
-    uint64_t synced_tail;       /* every byte below it has been synced */
-    uint64_t synced_entries;    /* so many entries end at or below it */
-    bool unsynced;              /* bytes of published entries may not be on the disk yet */
-    bool answered_unsynced;     /* of these, some were answered under RD_DURABILITY_INTERVAL */
-    uint64_t answered_since_ms; /* since when; monotonic clock */
-    uint64_t record_every_len;  /* bytes between two records of the synced tail; constant, smaller in tests */
+    atomic_uint_fast64_t synced_tail; /* every byte below it has been synced; any thread may look */
+    uint64_t synced_entries;          /* so many entries end at or below it */
+    bool unsynced;                    /* bytes of published entries may not be on the disk yet */
+    bool answered_unsynced;           /* of these, some were answered under RD_DURABILITY_INTERVAL */
+    uint64_t answered_since_ms;       /* since when; monotonic clock */
+    uint64_t record_every_len; /* bytes between two records of the synced tail; constant, smaller in tests */
 };
 
 struct rd_store {

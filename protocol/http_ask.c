@@ -32,6 +32,21 @@ static bool check_body(const struct rd_http_head *head, const struct rd_limits *
     return true;
 }
 
+/* What the query says of a backup and what the headers say must go together. */
+static bool check_backup(const struct rd_http_ask *ask, struct rd_http_problem *problem)
+{
+    uint64_t generation = ask->route.generation;
+    uint64_t matched = ask->conditions.generation;
+    if (ask->route.opcode != RD_OPCODE_BACKUP)
+        return true;
+    if (generation != 0 && matched != 0 && generation != matched)
+        return rd_http_problem_set(problem, RD_PRECONDITION_FAILED,
+                                   "generation and If-Match name different files");
+    if (ask->route.backup_from != 0 && ask->conditions.range.kind != RD_MESSAGE_RANGE_NONE)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "give from or a Range header, not both");
+    return true;
+}
+
 bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *limits, struct rd_http_ask *ret_ask,
                       struct rd_http_problem *problem)
 {
@@ -48,7 +63,7 @@ bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *l
     if (ask.route.key.len > limits->key_len_max)
         return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes", limits->key_len_max);
     if (!check_body(head, limits, ask.route.opcode, problem) ||
-        !rd_http_conditions_find(head, ask.route.opcode, &ask.conditions, problem))
+        !rd_http_conditions_find(head, ask.route.opcode, &ask.conditions, problem) || !check_backup(&ask, problem))
         return false;
     ask.streamed = is_streamed(head, limits, ask.route.opcode);
     ask.names_len =
@@ -82,6 +97,9 @@ void rd_http_ask_note(const struct rd_http_ask *ask, struct rd_request *request)
     request->limit = route->limit;
     request->verify_from = route->verify_from;
     request->verify_bytes_max = route->verify_bytes_max;
+    request->backup_from = route->backup_from;
+    request->backup_generation = route->generation != 0 ? route->generation : conditions->generation;
+    request->range_generation = conditions->range_generation;
     request->verify_whole = route->opcode == RD_OPCODE_VERIFY && !route->in_steps;
     request->condition = conditions->condition;
     request->target_condition = conditions->target_condition;

@@ -5,8 +5,10 @@
 
 #define CRC_DIGITS        8u
 #define OFFSET_DIGITS_MAX 16u
+#define GENERATION_DIGITS 16u
 
 struct tag {
+    struct rd_slice text; /* between the quotes; borrows */
     bool weak;
     bool ours; /* offset and crc32 are what it says */
     uint64_t offset;
@@ -15,13 +17,27 @@ struct tag {
 
 /* ---- tags -------------------------------------------------------------------------------------------------- */
 
-void rd_http_append_tag(uint64_t offset, uint32_t crc32, struct rd_buffer *out)
+static void append_offset(uint64_t offset, struct rd_buffer *out)
 {
     unsigned digit_count = 1;
     while (digit_count < OFFSET_DIGITS_MAX && offset >> (4 * digit_count) != 0)
         digit_count++;
-    rd_buffer_append_u8(out, '"');
     rd_text_hex_u64_encode(offset, digit_count, out);
+}
+
+void rd_http_append_file_tag(uint64_t generation, uint64_t tail, struct rd_buffer *out)
+{
+    rd_buffer_append_u8(out, '"');
+    rd_text_hex_u64_encode(generation, GENERATION_DIGITS, out);
+    rd_buffer_append_u8(out, '-');
+    append_offset(tail, out);
+    rd_buffer_append_u8(out, '"');
+}
+
+void rd_http_append_tag(uint64_t offset, uint32_t crc32, struct rd_buffer *out)
+{
+    rd_buffer_append_u8(out, '"');
+    append_offset(offset, out);
     rd_buffer_append_u8(out, '-');
     rd_text_hex_u64_encode(crc32, CRC_DIGITS, out);
     rd_buffer_append_u8(out, '"');
@@ -45,7 +61,7 @@ static bool parse_hex(struct rd_slice text, uint64_t *ret_value)
 /* text: what stands between the quotes. */
 static struct tag parse_tag(struct rd_slice text, bool weak)
 {
-    struct tag tag = {.weak = weak};
+    struct tag tag = {.text = text, .weak = weak};
     uint64_t crc32 = 0;
     if (text.len < 1 + 1 + CRC_DIGITS || text.len > OFFSET_DIGITS_MAX + 1 + CRC_DIGITS)
         return tag;
@@ -229,10 +245,15 @@ static struct rd_message_range read_range(struct rd_slice text)
     return (struct rd_message_range){.kind = RD_MESSAGE_RANGE_FROM, .first = first, .len = len};
 }
 
+static bool has_range(const struct rd_http_head *head)
+{
+    return head->range.data != NULL && head->range_count == 1;
+}
+
 /* If-Range with anything but a strong tag of ours never holds: all of the value, then. */
 static void take_range(const struct rd_http_head *head, struct rd_http_conditions *conditions)
 {
-    if (head->range.data == NULL || head->range_count != 1)
+    if (!has_range(head))
         return;
     if (head->if_range.data != NULL) {
         struct rd_slice list = head->if_range;
@@ -243,6 +264,39 @@ static void take_range(const struct rd_http_head *head, struct rd_http_condition
         conditions->range_condition = condition_of(RD_MESSAGE_IF_VERSION, tag);
     }
     conditions->range = read_range(head->range);
+}
+
+/* ---- backups ----------------------------------------------------------------------------------------------- */
+
+/* Whether this is one strong tag of a file. Its tail says nothing: the file only grows. */
+static bool read_file_tag(struct rd_slice list, uint64_t *ret_generation)
+{
+    bool any = false;
+    struct tag tag = {0};
+    uint64_t generation = 0;
+    uint64_t tail;
+    if (!next_tag(&list, &any, &tag) || !any || list.len != 0 || tag.weak)
+        return false;
+    struct rd_slice digits = rd_slice_take(&tag.text, GENERATION_DIGITS);
+    bool good = digits.len == GENERATION_DIGITS && parse_hex(digits, &generation) && generation != 0 &&
+                tag.text.len != 0 && rd_slice_take(&tag.text, 1).data[0] == '-' &&
+                tag.text.len <= OFFSET_DIGITS_MAX && parse_hex(tag.text, &tail);
+    if (good)
+        *ret_generation = generation;
+    return good;
+}
+
+static bool find_for_backup(const struct rd_http_head *head, struct rd_http_conditions *conditions,
+                            struct rd_http_problem *problem)
+{
+    if (head->if_match.data != NULL && !is_star(head->if_match) &&
+        !read_file_tag(head->if_match, &conditions->generation))
+        return rd_http_problem_set(problem, RD_PRECONDITION_FAILED, "If-Match names no file of this server");
+    if (head->method != RD_HTTP_GET || !has_range(head))
+        return true;
+    if (head->if_range.data == NULL || read_file_tag(head->if_range, &conditions->range_generation))
+        conditions->range = read_range(head->range);
+    return true;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------- */
@@ -286,6 +340,9 @@ bool rd_http_conditions_find(const struct rd_http_head *head, enum rd_opcode opc
     case RD_OPCODE_READ:
     case RD_OPCODE_METADATA:
         good = find_for_read(head, opcode, &conditions, problem);
+        break;
+    case RD_OPCODE_BACKUP:
+        good = find_for_backup(head, &conditions, problem);
         break;
     default: /* a change that cannot be conditional must not happen unconditionally */
         if (head->method != RD_HTTP_GET && (head->if_match.data != NULL || head->if_none_match.data != NULL))

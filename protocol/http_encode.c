@@ -126,6 +126,38 @@ static size_t encode_value(const struct rd_request *request, const struct rd_res
     return head ? 0 : response->value.len;
 }
 
+static void append_generation(const struct rd_response *response, struct rd_buffer *out)
+{
+    LITERAL(out, "Rdrive-Generation: ");
+    rd_text_hex_u64_encode(response->generation, 16, out);
+    LITERAL(out, "\r\n");
+}
+
+/* A store's file, or the end of it. The tag names the file as long as it is now. */
+static size_t encode_backup(const struct rd_request *request, const struct rd_response *response,
+                            struct rd_buffer *out)
+{
+    append_start(request, response->partial ? "206 Partial Content" : lines[RD_OK].line, out);
+    LITERAL(out, "Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
+                 "Content-Disposition: attachment; filename=\"");
+    rd_buffer_append_slice(out, request->store);
+    LITERAL(out, ".rdr\"\r\nCache-Control: no-store\r\nAccept-Ranges: bytes\r\nETag: ");
+    rd_http_append_file_tag(response->generation, response->tail, out);
+    LITERAL(out, "\r\n");
+    append_generation(response, out);
+    LITERAL(out, "Rdrive-Offset: ");
+    rd_text_u64_encode(response->range_first, out);
+    LITERAL(out, "\r\nRdrive-Tail: ");
+    rd_text_u64_encode(response->tail, out);
+    LITERAL(out, "\r\n");
+    if (response->partial)
+        append_content_range(response, out);
+    LITERAL(out, "Content-Length: ");
+    rd_text_u64_encode(response->value.len, out);
+    LITERAL(out, "\r\n\r\n");
+    return (request->codec_flags & RD_HTTP_FLAG_HEAD) != 0 ? 0 : response->value.len;
+}
+
 /* A list of tags comes before the range in HTTP's order, so it may turn that error as well. */
 static bool is_not_modified(const struct rd_request *request, const struct rd_response *response)
 {
@@ -263,6 +295,8 @@ static void append_json_head(const struct rd_request *request, const struct rd_r
     }
     if (response->status == RD_OK)
         append_written(request, response, out);
+    else if (request->opcode == RD_OPCODE_BACKUP && response->generation != 0)
+        append_generation(response, out);
 }
 
 /* The length is known once the body is there: room is left for the longest number, and what it does not need is
@@ -306,6 +340,8 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
     }
     if (value && response->status == RD_OK)
         return encode_value(request, response, out);
+    if (request->opcode == RD_OPCODE_BACKUP && response->status == RD_OK)
+        return encode_backup(request, response, out);
     encode_json(request, response, out);
     return 0;
 }

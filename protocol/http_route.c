@@ -20,7 +20,8 @@ enum resource {
     RESOURCE_LAST,
     RESOURCE_ENTRIES,
     RESOURCE_VERIFY,
-    RESOURCE_REOPEN
+    RESOURCE_REOPEN,
+    RESOURCE_BACKUP
 };
 
 /* Query parameters, by their row in `parameters`. */
@@ -30,7 +31,9 @@ enum {
     PARAMETER_AFTER = 1u << 2,
     PARAMETER_LIMIT = 1u << 3,
     PARAMETER_FROM = 1u << 4,
-    PARAMETER_BYTES_MAX = 1u << 5
+    PARAMETER_BYTES_MAX = 1u << 5,
+    PARAMETER_BACKUP_FROM = 1u << 6,
+    PARAMETER_GENERATION = 1u << 7
 };
 
 static const struct {
@@ -63,6 +66,8 @@ static const struct {
     {RESOURCE_ENTRIES, RD_HTTP_GET, RD_OPCODE_ITERATE, PARAMETER_AFTER | PARAMETER_LIMIT},
     {RESOURCE_VERIFY, RD_HTTP_POST, RD_OPCODE_VERIFY, PARAMETER_FROM | PARAMETER_BYTES_MAX},
     {RESOURCE_REOPEN, RD_HTTP_POST, RD_OPCODE_REOPEN, 0},
+    {RESOURCE_BACKUP, RD_HTTP_GET, RD_OPCODE_BACKUP, PARAMETER_BACKUP_FROM | PARAMETER_GENERATION},
+    {RESOURCE_BACKUP, RD_HTTP_HEAD, RD_OPCODE_BACKUP, PARAMETER_BACKUP_FROM | PARAMETER_GENERATION},
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 
@@ -81,6 +86,7 @@ static const struct {
     {"/transfer", RESOURCE_TRANSFER},
     {"/verify", RESOURCE_VERIFY},
     {"/reopen", RESOURCE_REOPEN},
+    {"/backup", RESOURCE_BACKUP},
 };
 
 static bool skip(struct rd_slice *text, const char *prefix)
@@ -207,13 +213,34 @@ static bool take_bytes_max(struct rd_slice value, struct rd_http_route *route, s
     return true;
 }
 
+static bool take_backup_from(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    if (!rd_text_parse_u64(value, &route->backup_from))
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "from must be an offset in the file");
+    return true;
+}
+
+static bool take_generation(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    if (!rd_text_parse_hash(value, &route->generation) || route->generation == 0)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT,
+                                   "generation must be 16 hex digits, as Rdrive-Generation has them");
+    return true;
+}
+
 /* A name may stand for several: they are of different operations. */
 static const struct {
     const char *name;
     bool (*take)(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem);
 } parameters[] = {
-    {"durability", take_durability}, {"confirm", take_confirm}, {"after", take_after},
-    {"limit", take_limit},           {"from", take_from},       {"limit", take_bytes_max},
+    {"durability", take_durability},
+    {"confirm", take_confirm},
+    {"after", take_after},
+    {"limit", take_limit},
+    {"from", take_from},
+    {"limit", take_bytes_max},
+    {"from", take_backup_from},
+    {"generation", take_generation},
 };
 
 static bool take_parameter(struct rd_slice name, struct rd_slice value, unsigned allowed, unsigned *seen,

@@ -30,6 +30,8 @@ struct rd_http_route {
     bool in_steps; /* verify: one step of it */
     uint64_t verify_from;
     uint64_t verify_bytes_max;
+    uint64_t backup_from;
+    uint64_t generation; /* backup; 0: none is named */
 };
 
 /* False: *problem says why: unknown path, wrong method, bad escape, unknown parameter. */

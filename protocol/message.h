@@ -47,6 +47,7 @@ enum rd_opcode {
     RD_OPCODE_DROP = 0x33,
     RD_OPCODE_VERIFY = 0x34, /* a look at some of a store's entries: checksums, pads, links */
     RD_OPCODE_REOPEN = 0x35, /* closes a store and opens it again, with full recovery */
+    RD_OPCODE_BACKUP = 0x37, /* the store's file, or what is behind an offset of it; leaves in parts */
 
     /* Never on the binary protocol's wire. */
     RD_OPCODE_HEALTH = 0x80,      /* the process lives */
@@ -78,6 +79,12 @@ extern const size_t rd_operation_count;
 
 /* NULL where there is no such operation. */
 const struct rd_operation *rd_operation_find(enum rd_opcode opcode);
+
+/* Whether the answer is followed by parts, where the protocol has such. */
+static inline bool rd_opcode_is_download(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_READ_STREAM || opcode == RD_OPCODE_BACKUP;
+}
 
 /* Same numbers on the wire as here. */
 enum rd_message_durability {
@@ -204,6 +211,9 @@ struct rd_request {
     uint32_t limit;               /* iterate: entries at most; 0: the server's default */
     struct rd_slice confirm;      /* drop: must equal the store's name */
     struct rd_slice settings;     /* create: JSON text; len 0: defaults */
+    uint64_t backup_from;         /* backup: without the bytes below this offset */
+    uint64_t backup_generation;   /* backup: only of the file with this generation; 0: whichever there is */
+    uint64_t range_generation;    /* HTTP backup's If-Range: of another file, all of it; 0: none was named */
     uint64_t verify_from;         /* verify: go on below this; 0: from the newest */
     uint64_t verify_bytes_max;    /* verify: bytes of one step; 0: the server's default */
     bool verify_whole;            /* HTTP verify: steps to the file's beginning, in one answer */
@@ -339,7 +349,7 @@ struct rd_response {
     char message[192]; /* for errors: what, where, what to do; "" otherwise */
 
     uint64_t offset;    /* of the payload */
-    uint64_t tail;      /* writes: the store's end */
+    uint64_t tail;      /* writes: the store's end; backup: that of the file as it is shown */
     uint64_t prev_tail; /* metadata, last */
     uint64_t key_hash;  /* write, read, metadata, last */
     uint64_t value_len; /* read, metadata, last: bytes of the payload */
@@ -349,11 +359,12 @@ struct rd_response {
     uint64_t target_tail;   /* copy, transfer */
     uint64_t source_tail;   /* transfer */
     bool partial;           /* read, read_stream: value is the part of a value of value_len bytes ... */
-    uint64_t range_first;   /* ... that begins here */
+    uint64_t range_first;   /* ... that begins here; backup: where value lies in the file */
     bool not_modified;      /* HTTP read: RD_OK without a value */
     uint64_t stream_credit; /* write_stream: bytes that the peer may send at first */
     bool found;             /* exists; delete: it was there */
     bool replaced;          /* write */
+    uint64_t generation;    /* backup: of the file; refusals may tell it too, 0: they do not */
     enum rd_message_durability durability; /* writes: what was in force */
     uint32_t durability_interval_ms;
 

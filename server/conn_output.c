@@ -98,8 +98,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return close_value(conn);
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
-    if (call->request->opcode == RD_OPCODE_READ_STREAM && call->response.status == RD_OK &&
-        !rd_download_begin(&conn->downloads, call))
+    bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode);
+    if (in_parts && call->response.status == RD_OK && !rd_download_begin(&conn->downloads, call))
         return false;
     if (conn->state != RD_CONN_OPEN)
         rd_conn_end_credit(conn);
@@ -164,9 +164,12 @@ static void on_written(uv_write_t *write, int status)
 /* What is next to be sent; closes the connection where that must not leave. */
 static bool peek(struct rd_conn *conn, uv_buf_t buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count, size_t *ret_len)
 {
-    if (rd_outbox_peek(&conn->out, buffers, ret_count, ret_len) == RD_OK)
+    enum rd_status status = rd_outbox_peek(&conn->out, buffers, ret_count, ret_len);
+    if (status == RD_OK)
         return true;
-    rd_log(RD_LOG_ERROR, "connection closed: the value being sent does not match its checksum");
+    rd_log(RD_LOG_ERROR, "connection closed: %s",
+           status == RD_CORRUPT ? "the value being sent does not match its checksum"
+                                : "the file of what is being sent cannot be read");
     rd_conn_close(conn);
     return false;
 }

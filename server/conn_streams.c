@@ -75,7 +75,7 @@ void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uin
 static void note_early_part(struct rd_conn *conn, const struct rd_stream_part *part)
 {
     struct rd_call *call = conn->calls_first;
-    while (call != NULL && (call->request->opcode != RD_OPCODE_READ_STREAM || call->request->id != part->id))
+    while (call != NULL && (!rd_opcode_is_download(call->request->opcode) || call->request->id != part->id))
         call = call->next;
     if (call == NULL)
         return;

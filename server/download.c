@@ -62,7 +62,7 @@ bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
     download->value = call->value;
     download->hosted = call->hosted;
     download->credit = call->request->stream_credit;
-    download->whole = !call->response.partial;
+    download->whole = call->request->opcode == RD_OPCODE_READ_STREAM && !call->response.partial;
     download->cancelled = call->stream_cancelled;
     call->value = (struct rd_value){.pin = NULL};
     call->hosted = NULL;
@@ -240,6 +240,8 @@ bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec 
     if (download == NULL)
         return false;
     struct rd_slice chunk = next_chunk(download, chunk_len_max);
+    if (!download->whole && rd_value_is_lost(&download->value)) /* no checksum would tell */
+        fail(download, RD_IO_ERROR, "the file cannot be read; others cut it, or the disk fails");
     bool ends = download->cancelled || download->failed != RD_OK || chunk.len == 0;
     if (!ends && !is_in_memory(download, chunk)) {
         download->waiting = true;

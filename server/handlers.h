@@ -45,6 +45,9 @@ void rd_run_rename(struct rd_call *call);
 void rd_run_copy(struct rd_call *call);
 void rd_run_transfer(struct rd_call *call);
 
+/* handlers_backup.c */
+void rd_run_backup(struct rd_call *call);
+
 /* verifier.c */
 void rd_run_verify(struct rd_call *call);
 

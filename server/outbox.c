@@ -133,6 +133,8 @@ static enum rd_status clear_slice(struct rd_outbox_value *value)
     if (value->cleared + slice_len > value->fetched &&
         !rd_value_is_in_memory(&value->value, value->cleared, slice_len))
         return RD_OK;
+    if (value->clearance == RD_CLEARED_IN_MEMORY && rd_value_is_lost(&value->value))
+        return RD_IO_ERROR; /* zeros may stand where no checksum would tell */
     if (value->clearance == RD_CLEARED_VERIFIED) {
         struct rd_slice slice = rd_slice(value->value.payload.data + value->cleared, slice_len);
         value->crc32 = rd_crc32(value->crc32, slice);
@@ -191,8 +193,9 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, u
         struct rd_outbox_value *value = &batch->values[i];
         peek_add(&peek, batch->bytes.data + at, value->place - at);
         at = value->place;
-        if (peek.len == 0 && clear_slice(value) != RD_OK)
-            return RD_CORRUPT;
+        enum rd_status status = peek.len == 0 ? clear_slice(value) : RD_OK;
+        if (status != RD_OK)
+            return status;
         peek_add(&peek, value->value.payload.data + value->sent, value->cleared - value->sent);
         held = value->cleared < value->value.payload.len;
     }

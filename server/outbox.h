@@ -66,8 +66,8 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 
 /* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next. Verifies at most one slice. RD_CORRUPT: a
- * value fails, and no more may be sent. *ret_len 0, though something is unsent: the next slice has to be fetched
- * first. May be called again without anything having been sent. */
+ * value fails, RD_IO_ERROR: its file cannot be read; no more may be sent. *ret_len 0, though something is unsent:
+ * the next slice has to be fetched first. May be called again without anything having been sent. */
 enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len) RD_MUST_CHECK;
 

@@ -176,6 +176,12 @@ static void dump(struct rd_buffer *log, const struct rd_request *request, bool w
             dump_number(log, " bytes=", request->verify_bytes_max);
         if (request->verify_whole)
             rd_buffer_append_string(log, " whole");
+        if (request->backup_from != 0)
+            dump_number(log, " file_from=", request->backup_from);
+        if (request->backup_generation != 0)
+            rd_buffer_printf(log, " generation=%016llx", (unsigned long long)request->backup_generation);
+        if (request->range_generation != 0)
+            rd_buffer_printf(log, " range_generation=%016llx", (unsigned long long)request->range_generation);
     }
     rd_buffer_append_string(log, request->close_after ? " close\n" : "\n");
 }

@@ -336,6 +336,42 @@ static void test_answers_to_verify(void **state)
                 "\"key_hash\":\"0000000000000000\"}]}\n");
 }
 
+#define BACKUP_HEAD                                                                                               \
+    "Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"                               \
+    "Content-Disposition: attachment; filename=\"s.rdr\"\r\nCache-Control: no-store\r\nAccept-Ranges: bytes\r\n"  \
+    "ETag: \"0000beef00000001-1f41\"\r\nRdrive-Generation: 0000beef00000001\r\n"
+
+static void test_answers_to_backup(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_BACKUP, .store = rd_slice_of_string("s")};
+    struct rd_response response = {.generation = UINT64_C(0xbeef00000001),
+                                   .tail = 8001,
+                                   .range_first = 7996,
+                                   .value = rd_slice_of_string("bytes")};
+    expect_answer(&request, &response, 5,
+                  "HTTP/1.1 200 OK\r\n" BACKUP_HEAD
+                  "Rdrive-Offset: 7996\r\nRdrive-Tail: 8001\r\nContent-Length: 5\r\n\r\n");
+    response.partial = true;
+    response.value_len = 8001;
+    expect_answer(&request, &response, 5,
+                  "HTTP/1.1 206 Partial Content\r\n" BACKUP_HEAD
+                  "Rdrive-Offset: 7996\r\nRdrive-Tail: 8001\r\nContent-Range: bytes 7996-8000/8001\r\n"
+                  "Content-Length: 5\r\n\r\n");
+    response.partial = false;
+    request.codec_flags = 1; /* of a HEAD */
+    expect_answer(&request, &response, 0,
+                  "HTTP/1.1 200 OK\r\n" BACKUP_HEAD
+                  "Rdrive-Offset: 7996\r\nRdrive-Tail: 8001\r\nContent-Length: 5\r\n\r\n");
+    request.codec_flags = 0;
+    response = (struct rd_response){
+        .status = RD_PRECONDITION_FAILED, .message = "another", .generation = UINT64_C(0xbeef00000001)};
+    expect_json(&request, &response,
+                "HTTP/1.1 412 Precondition Failed\r\nContent-Type: application/json\r\n"
+                "Rdrive-Generation: 0000beef00000001\r\n",
+                "{\"error\":{\"code\":\"precondition_failed\",\"message\":\"another\"}}\n");
+}
+
 static void test_answers_of_errors(void **state)
 {
     (void)state;
@@ -398,11 +434,12 @@ static void test_answers_of_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_to_values), cmocka_unit_test(test_answers_to_writes),
-        cmocka_unit_test(test_answers_to_reads),  cmocka_unit_test(test_answers_about_stores),
-        cmocka_unit_test(test_answers_to_verify), cmocka_unit_test(test_answers_of_errors),
-        cmocka_unit_test(test_answers_to_ranges), cmocka_unit_test(test_answers_that_nothing_changed),
-        cmocka_unit_test(test_answers_to_moves),  cmocka_unit_test(test_answers_to_streams),
+        cmocka_unit_test(test_answers_to_values),  cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),   cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_to_verify),  cmocka_unit_test(test_answers_of_errors),
+        cmocka_unit_test(test_answers_to_ranges),  cmocka_unit_test(test_answers_that_nothing_changed),
+        cmocka_unit_test(test_answers_to_backup),  cmocka_unit_test(test_answers_to_moves),
+        cmocka_unit_test(test_answers_to_streams),
     };
     return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
 }
