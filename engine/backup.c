@@ -9,10 +9,11 @@ void rd_store_backup(struct rd_store *store, struct rd_backup *ret_backup)
 {
     unsigned place = rd_epoch_enter();
     pthread_mutex_lock(&store->publish_lock); /* generation, tail and mapping are of one publication */
-    uint64_t tail = atomic_load_explicit(&store->tail, memory_order_acquire);
+    const struct rd_view *view = rd_reader_view(store);
+    uint64_t tail = atomic_load_explicit(&view->tail, memory_order_acquire);
     uint64_t synced_tail = atomic_load_explicit(&store->writer.synced_tail, memory_order_acquire);
-    struct rd_mapping *mapping = atomic_load_explicit(&store->mapping, memory_order_seq_cst);
-    uint64_t generation = store->meta.generation;
+    struct rd_mapping *mapping = rd_view_mapping(view);
+    uint64_t generation = view->generation;
     rd_mapping_pin(mapping, place, 1);
     pthread_mutex_unlock(&store->publish_lock);
     rd_epoch_exit(place);
