@@ -39,6 +39,7 @@ endif
 pkg = $(shell pkg-config --$(1) $(2))
 ENGINE_LIBS = $(call pkg,libs,libxxhash libdeflate)
 UV_LIBS     = $(call pkg,libs,libuv)
+TLS_LIBS    = $(call pkg,libs,openssl)
 JSON_LIBS   = $(call pkg,libs,jansson)
 PROTOCOL_CFLAGS := $(LLHTTP_CFLAGS)
 
@@ -81,7 +82,7 @@ build/deps/llhttp/.ready:
 $(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o $(call archive,server) $(call archive,protocol) \
                       $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
 # The CLI takes the JSON half of protocol and the engine for offline work.
 $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(call archive,protocol) \
@@ -128,7 +129,8 @@ $(BUILD)/tests/protocol/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=
 $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call archive,server) \
                   $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) \
+	  $(ENGINE_LIBS) -o $@
 
 # ---- rigs: tests/crash/NAME.c makes $(BUILD)/tests/crash/NAME, with what the others in that folder share -----------
 CRASH_RIGS    := crash_states every_call bit_flips
@@ -154,8 +156,8 @@ $(BUILD)/obj/tests/fuzz/%.o: ALL_CFLAGS += $(if $(FUZZER),-fno-sanitize=fuzzer-n
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(call archive,server) $(call archive,protocol) \
                   $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) \
-	  $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) \
+	  $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
 # The programs of tests/rigs: loads under which a daemon is cut off, and their judges.
 RIG_PROGRAMS := $(addprefix $(BUILD)/tests/rigs/,storm contest lying_disk.so)

@@ -130,6 +130,10 @@ enum rd_status rd_value_verify(const struct rd_value *value) RD_MUST_CHECK;
  * covers. Touches each page. */
 enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint64_t len) RD_MUST_CHECK;
 
+/* How many pages of its file could not be read and were read as zeros until now: for who reads a payload for
+ * itself, where this has become more while it did. */
+unsigned rd_value_faults(const struct rd_value *value);
+
 /* One more handle on the same value, to be released like any other. */
 struct rd_value rd_value_share(const struct rd_value *value);
 

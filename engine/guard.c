@@ -51,7 +51,7 @@ struct rd_guarded *rd_guard_add(const void *base, size_t len)
     pthread_mutex_lock(&registry_lock);
     struct rd_guarded *place = find_or_make_place();
     if (place != NULL) {
-        atomic_store_explicit(&place->faulted, false, memory_order_relaxed);
+        atomic_store_explicit(&place->faults, 0, memory_order_relaxed);
         atomic_store_explicit(&place->end, (uintptr_t)base + len, memory_order_relaxed);
         atomic_store_explicit(&place->begin, (uintptr_t)base, memory_order_release);
     }
@@ -91,7 +91,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     uint8_t *page = (uint8_t *)info->si_addr - address % page_len;
     if (place != NULL &&
         mmap(page, page_len, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
-        atomic_store_explicit(&place->faulted, true, memory_order_release);
+        atomic_fetch_add_explicit(&place->faults, 1, memory_order_release);
         return;
     }
     /* Not ours: the access is repeated, and what was there before us has it. */

@@ -23,7 +23,7 @@
 struct rd_guarded {
     atomic_uintptr_t begin;
     atomic_uintptr_t end;
-    atomic_bool faulted;
+    atomic_uint faults; /* pages of it that could not be read, since it was added */
 };
 
 /* NULL: no memory. */
@@ -32,10 +32,15 @@ struct rd_guarded *rd_guard_add(const void *base, size_t len);
 /* Before the map goes. NULL is fine. */
 void rd_guard_remove(struct rd_guarded *guarded);
 
+static inline unsigned rd_guard_faults(const struct rd_guarded *guarded)
+{
+    return atomic_load_explicit(&guarded->faults, memory_order_acquire);
+}
+
 /* Whether a page of it could not be read since it was added. */
 static inline bool rd_guard_faulted(const struct rd_guarded *guarded)
 {
-    return atomic_load_explicit(&guarded->faulted, memory_order_acquire);
+    return rd_guard_faults(guarded) != 0;
 }
 
 #endif

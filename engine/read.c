@@ -127,6 +127,11 @@ enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint
     return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_OK;
 }
 
+unsigned rd_value_faults(const struct rd_value *value)
+{
+    return value->pin != NULL ? rd_guard_faults(value->pin->guarded) : 0;
+}
+
 static uint64_t clip(const struct rd_value *value, uint64_t first, uint64_t len)
 {
     uint64_t left = first < value->payload.len ? value->payload.len - first : 0;

@@ -89,6 +89,16 @@ static bool set_unix(struct rd_config *config, const char *text)
     return copy_text(text, config->unix_path, sizeof config->unix_path);
 }
 
+static bool set_tls_cert(struct rd_config *config, const char *text)
+{
+    return copy_text(text, config->tls_cert, sizeof config->tls_cert);
+}
+
+static bool set_tls_key(struct rd_config *config, const char *text)
+{
+    return copy_text(text, config->tls_key, sizeof config->tls_key);
+}
+
 static bool set_loops(struct rd_config *config, const char *text)
 {
     uint64_t loops;
@@ -143,6 +153,8 @@ static const struct option options[] = {
     {"http", "HOST:PORT", "127.0.0.1:7480", "HTTP; port 0 picks a free one", set_http},
     {"redis", "HOST:PORT", "", "the Redis protocol; off unless given, port 0 picks a free one", set_redis},
     {"unix", "PATH", "", "a Unix socket, for the binary protocol and HTTP", set_unix},
+    {"tls-cert", "FILE", "", "PEM: certificate and chain; TCP speaks TLS 1.3 with it", set_tls_cert},
+    {"tls-key", "FILE", "", "PEM: the certificate's key", set_tls_key},
     {"loops", "N", "1", "event loop threads", set_loops},
     {"durability", "sync|interval:MS|none", "sync", "of stores with no setting of their own", set_durability},
     {"port-file", "FILE", "", "written once everything listens", set_port_file},
@@ -398,6 +410,10 @@ enum rd_config_outcome rd_config_load(int argc, char *const *argv, char *(*geten
     if (!apply_defaults(&config, ret_error) || (path != NULL && !apply_file(path, &config, ret_error)) ||
         !apply_environment(getenv_function, &config, ret_error) || !apply_flags(argc, argv, &config, ret_error))
         return RD_CONFIG_BAD;
+    if ((config.tls_cert[0] == '\0') != (config.tls_key[0] == '\0')) {
+        (void)rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "--tls-cert and --tls-key go together");
+        return RD_CONFIG_BAD;
+    }
     *ret_config = config;
     return RD_CONFIG_RUN;
 }

@@ -39,6 +39,8 @@ struct rd_config {
     uint32_t loops;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
+    char tls_cert[RD_CONFIG_PATH_SIZE];  /* "": TCP is plain */
+    char tls_key[RD_CONFIG_PATH_SIZE];   /* "" likewise, and only then */
     char port_file[RD_CONFIG_PATH_SIZE]; /* "": none */
     enum rd_log_level log_level;
 };

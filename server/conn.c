@@ -126,6 +126,7 @@ static void free_if_done(struct rd_conn *conn)
     rd_buffer_deinit(&conn->pending);
     if (conn->decoder != NULL)
         conn->codec->destroy(conn->decoder);
+    rd_conn_tls_destroy(conn);
     free(conn);
     rd_loop_conn_gone(loop);
 }
@@ -238,7 +239,8 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
         rd_log(RD_LOG_ERROR, "connection refused: %s", uv_strerror(status));
         close(fd);
         rd_conn_close(conn);
-    } else if (codec != NULL && !rd_conn_choose_codec(conn, codec)) {
+    } else if ((codec != NULL && !rd_conn_choose_codec(conn, codec)) ||
+               (loop->tls != NULL && !is_unix && !rd_conn_tls_begin(conn))) {
         rd_log(RD_LOG_ERROR, "connection refused: no memory");
         rd_conn_close(conn);
     } else {
@@ -258,6 +260,10 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
  * answers that are still on their way. */
 static void linger(struct rd_conn *conn)
 {
+    if (conn->tls != NULL)
+        rd_conn_tls_end(conn);
+    if (conn->state == RD_CONN_CLOSING)
+        return;
     if (conn->peer_ended || uv_shutdown(&conn->shutdown, &conn->uv.stream, on_shutdown) != 0) {
         rd_conn_close(conn);
         return;
@@ -299,7 +305,10 @@ void rd_conn_flush(struct rd_conn *conn)
 void rd_conn_drain(struct rd_conn *conn)
 {
     conn->draining = true;
-    if (conn->state == RD_CONN_OPEN && is_quiet(conn) && !rd_conn_mid_request(conn))
+    bool idle = conn->state == RD_CONN_OPEN && is_quiet(conn) && !rd_conn_mid_request(conn);
+    if (idle && conn->tls != NULL)
+        rd_conn_tls_end(conn);
+    if (idle)
         rd_conn_close(conn);
     else
         rd_conn_mark_dirty(conn);
@@ -319,6 +328,8 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         reason = "it does not take its answers";
     else if (conn->reading && rd_conn_mid_request(conn) && sweep->now_ms - conn->input_ms >= conn->loop->stall_ms)
         reason = "its request does not arrive";
+    else if (conn->tls != NULL && rd_conn_tls_is_late(conn, sweep->now_ms))
+        reason = "its TLS handshake takes too long";
     else if (withholds)
         reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {

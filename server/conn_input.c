@@ -141,10 +141,8 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
     }
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len)
 {
-    (void)suggested;
-    struct rd_conn *conn = handle->data;
     size_t len = 0;
     uint8_t *target = NULL;
     if (conn->state == RD_CONN_OPEN && conn->decoder != NULL)
@@ -153,8 +151,16 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
         target = conn->loop->read_buffer;
         len = RD_LOOP_READ_BUFFER_LEN;
     }
-    if (len > TURN_INPUT_LEN_MAX)
-        len = TURN_INPUT_LEN_MAX;
+    *ret_len = len < TURN_INPUT_LEN_MAX ? len : TURN_INPUT_LEN_MAX;
+    return target;
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct rd_conn *conn = handle->data;
+    size_t len = RD_LOOP_READ_BUFFER_LEN;
+    uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
     *buffer = uv_buf_init((char *)target, (unsigned)len);
 }
 
@@ -162,6 +168,8 @@ static void on_read_end(struct rd_conn *conn, ssize_t status)
 {
     conn->reading = false;
     conn->peer_ended = true;
+    if (conn->tls != NULL)
+        rd_conn_tls_note_eof(conn);
     if (status == UV_EOF && conn->state == RD_CONN_OPEN) {
         rd_conn_end_input(conn);
         return;
@@ -171,7 +179,7 @@ static void on_read_end(struct rd_conn *conn, ssize_t status)
     rd_conn_close(conn);
 }
 
-static void take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
+void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
 {
     struct rd_slice input = rd_slice(data, len);
     if (conn->decoder == NULL &&
@@ -202,8 +210,10 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
     }
     conn->input_ms = uv_now(&conn->loop->uv);
     conn->turn_len += (size_t)len;
-    if (conn->state == RD_CONN_OPEN)
-        take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
+    if (conn->state == RD_CONN_OPEN && conn->tls != NULL)
+        rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
+    else if (conn->state == RD_CONN_OPEN)
+        rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
     if (conn->turn_len >= TURN_INPUT_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);
@@ -224,6 +234,8 @@ void rd_conn_resume(struct rd_conn *conn)
             rd_buffer_consume(&conn->pending, conn->pending.len - input.len);
         rd_conn_mark_dirty(conn);
     }
+    if (conn->tls != NULL)
+        rd_conn_tls_resume(conn);
     if (conn->state == RD_CONN_OPEN && !conn->paused)
         rd_conn_start_reading(conn);
 }

@@ -161,10 +161,10 @@ static void on_written(uv_write_t *write, int status)
     rd_conn_mark_dirty(conn);
 }
 
-/* What is next to be sent; closes the connection where that must not leave. */
-static bool peek(struct rd_conn *conn, uv_buf_t buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count, size_t *ret_len)
+bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count,
+                         size_t *ret_len)
 {
-    enum rd_status status = rd_outbox_peek(&conn->out, buffers, ret_count, ret_len);
+    enum rd_status status = rd_outbox_peek(&conn->out, ret_buffers, ret_count, ret_len);
     if (status == RD_OK)
         return true;
     rd_log(RD_LOG_ERROR, "connection closed: %s",
@@ -179,7 +179,7 @@ static void start_write(struct rd_conn *conn)
 {
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
-    if (conn->out.unsent == 0 || !peek(conn, buffers, &count, &conn->write_len))
+    if (conn->out.unsent == 0 || !rd_conn_peek_unsent(conn, buffers, &count, &conn->write_len))
         return;
     if (conn->write_len == 0) {
         rd_conn_fetch_unsent(conn);
@@ -197,12 +197,16 @@ static void start_write(struct rd_conn *conn)
 
 void rd_conn_send_unsent(struct rd_conn *conn)
 {
+    if (conn->tls != NULL) {
+        rd_conn_tls_send(conn);
+        return;
+    }
     size_t turn_len = 0;
     while (conn->state != RD_CONN_CLOSING && !conn->writing && !conn->fetching && conn->out.unsent != 0) {
         uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
         unsigned count;
         size_t len;
-        if (!peek(conn, buffers, &count, &len))
+        if (!rd_conn_peek_unsent(conn, buffers, &count, &len))
             return;
         if (len == 0) {
             rd_conn_fetch_unsent(conn);

@@ -7,6 +7,7 @@
  *   conn_output.c   encoding and sending
  *   conn_streams.c  values in parts, and calls that must be alone
  *   conn_fetch.c    values that have to be brought into memory before they are sent
+ *   conn_tls.c      the same bytes, sealed: between the socket and the others where TLS is spoken
  */
 #ifndef RD_SERVER_CONN_STATE_H
 #define RD_SERVER_CONN_STATE_H
@@ -42,6 +43,8 @@ struct rd_conn {
     bool fetching;   /* what is next to be sent is being brought into memory */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
+
+    struct rd_conn_tls *tls; /* owned; NULL: the socket carries plain bytes */
 
     const struct rd_codec *codec; /* NULL until the first byte of a connection that may be either */
     struct rd_decoder *decoder;   /* owned; NULL likewise */
@@ -83,6 +86,9 @@ void rd_conn_stop_reading(struct rd_conn *conn);
 void rd_conn_end_input(struct rd_conn *conn);
 /* Goes on after a pause or a full turn, where there is room. */
 void rd_conn_resume(struct rd_conn *conn);
+/* Where the next input is to go, and that it is there. */
+uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len);
+void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len);
 
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
@@ -93,6 +99,27 @@ void rd_conn_send_unsent(struct rd_conn *conn);
 void rd_conn_fetch_unsent(struct rd_conn *conn);
 /* Fetches the next chunk of a download that waits for it. */
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download);
+
+/* What is next to be sent; false: closes the connection, as that must not leave. */
+bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count,
+                         size_t *ret_len);
+
+/* ---- conn_tls.c: for connections that have `tls` ---- */
+/* False: no memory. */
+bool rd_conn_tls_begin(struct rd_conn *conn);
+void rd_conn_tls_destroy(struct rd_conn *conn);
+/* Takes what came from the socket. */
+void rd_conn_tls_take(struct rd_conn *conn, struct rd_slice sealed);
+/* Goes on with what was kept when the connection paused. */
+void rd_conn_tls_resume(struct rd_conn *conn);
+/* Seals and sends what is unsent, and what TLS itself has to say. */
+void rd_conn_tls_send(struct rd_conn *conn);
+/* Tells the peer that no more comes, so that it can tell the end from a cut. */
+void rd_conn_tls_end(struct rd_conn *conn);
+/* The socket has ended: so did TLS, or it was cut. */
+void rd_conn_tls_note_eof(struct rd_conn *conn);
+/* Whether the handshake has taken too long. */
+bool rd_conn_tls_is_late(const struct rd_conn *conn, uint64_t now_ms);
 
 /* ---- conn_streams.c ---- */
 void rd_conn_take_part(struct rd_conn *conn, const struct rd_stream_part *part);

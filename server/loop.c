@@ -64,7 +64,7 @@ static void close_handles(struct rd_loop *loop)
     uv_close((uv_handle_t *)&loop->check, on_handle_closed);
     uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
     uv_close((uv_handle_t *)&loop->alive, on_handle_closed);
-    for (int i = 0; loop->on_signal != NULL && i < 2; i++)
+    for (int i = 0; loop->on_signal != NULL && i < RD_LOOP_SIGNALS; i++)
         uv_close((uv_handle_t *)&loop->signals[i], on_handle_closed);
     uv_mutex_lock(&loop->inbox_lock);
     loop->inbox_closed = true;
@@ -222,7 +222,7 @@ static void on_signal(uv_signal_t *signal, int number)
 
 static int start_handles(struct rd_loop *loop)
 {
-    static const int signal_numbers[2] = {SIGTERM, SIGINT};
+    static const int signal_numbers[RD_LOOP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     int status = 0;
     status |= uv_prepare_init(&loop->uv, &loop->prepare);
     status |= uv_check_init(&loop->uv, &loop->check);
@@ -240,7 +240,7 @@ static int start_handles(struct rd_loop *loop)
     status |= uv_timer_start(&loop->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     if (loop->alive_ms != 0)
         status |= uv_timer_start(&loop->alive, on_alive, 0, loop->alive_ms);
-    for (int i = 0; loop->on_signal != NULL && i < 2; i++) {
+    for (int i = 0; loop->on_signal != NULL && i < RD_LOOP_SIGNALS; i++) {
         status |= uv_signal_init(&loop->uv, &loop->signals[i]);
         loop->signals[i].data = loop;
         status |= uv_signal_start(&loop->signals[i], on_signal, signal_numbers[i]);
@@ -251,8 +251,10 @@ static int start_handles(struct rd_loop *loop)
 enum rd_status rd_loop_init(struct rd_loop *loop)
 {
     loop->read_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
-    if (loop->read_buffer == NULL)
-        return RD_NO_MEMORY;
+    if (loop->tls != NULL)
+        loop->sealed_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
+    if (loop->read_buffer == NULL || (loop->tls != NULL && loop->sealed_buffer == NULL))
+        goto no_mutex;
     if (uv_mutex_init(&loop->inbox_lock) != 0)
         goto no_mutex;
     if (uv_loop_init(&loop->uv) != 0)
@@ -270,6 +272,7 @@ no_bridge:
 no_loop:
     uv_mutex_destroy(&loop->inbox_lock);
 no_mutex:
+    free(loop->sealed_buffer);
     free(loop->read_buffer);
     loop->read_buffer = NULL;
     return RD_IO_ERROR;
@@ -292,6 +295,7 @@ void rd_loop_deinit(struct rd_loop *loop)
     uv_mutex_destroy(&loop->inbox_lock);
     rd_calls_free_spare(loop);
     free(loop->dirty_stores);
+    free(loop->sealed_buffer);
     free(loop->read_buffer);
     loop->read_buffer = NULL;
 }

@@ -20,11 +20,13 @@
 #include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
+#define RD_LOOP_SIGNALS         3 /* SIGTERM, SIGINT, SIGHUP */
 
 struct rd_call;
 struct rd_conn;
 struct rd_listener;
 struct rd_stores;
+struct rd_tls;
 
 /* A connection accepted by one loop for another. */
 struct rd_accepted {
@@ -49,19 +51,21 @@ struct rd_loop {
     atomic_uint *connection_count; /* borrows; of all loops */
     unsigned connections_max;      /* of all loops */
     struct rd_process *process;    /* borrows */
+    struct rd_tls *tls;            /* borrows; spoken by TCP connections; NULL: they are plain */
     uint64_t stall_ms;             /* after so long without progress a request or an answer is given up */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
 
     struct rd_bridge bridge;
-    uv_prepare_t prepare;   /* ends a turn: callbacks may also run between check and poll */
-    uv_check_t check;       /* ends a turn */
-    uv_timer_t sweep;       /* deadlines of connections */
-    uv_timer_t alive;       /* loop 0; signs of life */
-    uv_async_t control;     /* something is in the inbox, or stop_requested is set; any thread */
-    uv_signal_t signals[2]; /* loop 0 */
+    uv_prepare_t prepare;                 /* ends a turn: callbacks may also run between check and poll */
+    uv_check_t check;                     /* ends a turn */
+    uv_timer_t sweep;                     /* deadlines of connections */
+    uv_timer_t alive;                     /* loop 0; signs of life */
+    uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
+    uv_signal_t signals[RD_LOOP_SIGNALS]; /* loop 0 */
 
     uint8_t *read_buffer;        /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
+    uint8_t *sealed_buffer;      /* owned; likewise, for records; NULL without tls */
     struct rd_call *spare_calls; /* owned; memory of calls that are gone, for those to come */
     unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */
@@ -88,7 +92,7 @@ struct rd_loop {
 };
 
 /* Before the loop runs; the caller has set index, stores, pool, limits, connection_count, connections_max,
- * process, on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
+ * process, tls, on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

@@ -207,6 +207,18 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, u
     return RD_OK;
 }
 
+uint64_t rd_outbox_faults(const struct rd_outbox *outbox)
+{
+    const struct rd_outbox_batch *batch = &outbox->sending;
+    size_t end = batch->value_count - batch->values_sent < RD_OUTBOX_IOV_MAX / 2
+                     ? batch->value_count
+                     : batch->values_sent + RD_OUTBOX_IOV_MAX / 2;
+    uint64_t faults = 0;
+    for (size_t i = batch->values_sent; i < end; i++)
+        faults += rd_value_faults(&batch->values[i].value);
+    return faults;
+}
+
 void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
 {
     struct rd_outbox_batch *batch = &outbox->sending;

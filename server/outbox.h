@@ -71,6 +71,10 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len) RD_MUST_CHECK;
 
+/* Sum of rd_value_faults over the values that the last peek told of: for who reads them itself, where the kernel
+ * would have refused. */
+uint64_t rd_outbox_faults(const struct rd_outbox *outbox);
+
 /* The value whose next slice has to be fetched, after a peek that said so; borrowed. */
 const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
                                          uint64_t *ret_first);

@@ -21,6 +21,7 @@
 #include "server/port_file.h"
 #include "server/stores.h"
 #include "server/systemd.h"
+#include "server/tls.h"
 
 #define CONNECTIONS_MAX 10000u
 
@@ -36,6 +37,7 @@ struct server {
     const struct rd_config *config; /* borrows */
     struct rd_stores *stores;       /* owned */
     struct rd_pool *pool;           /* owned */
+    struct rd_tls *tls;             /* owned; NULL: TCP is plain */
     struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
     unsigned loops_ready;           /* how many are initialised */
     uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
@@ -60,6 +62,7 @@ static void prepare_process(void)
 {
     signal(SIGPIPE, SIG_IGN); /* a vanished client is an error code of write */
     signal(SIGXFSZ, SIG_IGN); /* a file size limit likewise */
+    signal(SIGHUP, SIG_IGN);  /* until the loops run: what it would read again has just been read */
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
@@ -68,8 +71,27 @@ static void prepare_process(void)
     }
 }
 
+static void reload(struct server *server)
+{
+    struct rd_error error = {.status = RD_OK};
+    const struct rd_config *config = server->config;
+    if (server->tls == NULL)
+        rd_log(RD_LOG_INFO, "SIGHUP: there is nothing to read again");
+    else if (rd_tls_prepare(server->tls, config->tls_cert, config->tls_key, &error) != RD_OK)
+        rd_log(RD_LOG_ERROR, "SIGHUP: the certificate stays as it is: %s", error.message);
+    else {
+        rd_tls_adopt(server->tls);
+        rd_log(RD_LOG_INFO, "SIGHUP: new connections get the certificate that is in %s now", config->tls_cert);
+    }
+}
+
 static void on_signal(int number)
 {
+    if (number == SIGHUP) {
+        if (running->signal_count == 0)
+            reload(running);
+        return;
+    }
     if (running->signal_count++ != 0) {
         rd_log(RD_LOG_WARN, "second signal: stopping at once");
         _exit(1);
@@ -176,6 +198,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->limits = RD_LIMITS_DEFAULT;
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
+        loop->tls = server->tls;
         loop->connections_max = CONNECTIONS_MAX;
         loop->stall_ms = server->config->stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
@@ -316,6 +339,7 @@ static void close_all(struct server *server)
     rd_stores_close(server->stores);
     for (unsigned i = 0; i < server->loops_ready; i++)
         rd_loop_deinit(&server->loops[i]);
+    rd_tls_destroy(server->tls);
     endpoint_deinit(&server->binary);
     endpoint_deinit(&server->http);
     endpoint_deinit(&server->redis);
@@ -331,7 +355,14 @@ int rd_server_run(const struct rd_config *config)
     struct rd_error error = {.status = RD_OK};
     running = &server;
     prepare_process();
-    enum rd_status status = open_all(&server, &error);
+    enum rd_status status = config->tls_cert[0] == '\0'
+                                ? RD_OK
+                                : rd_tls_create(config->tls_cert, config->tls_key, &server.tls, &error);
+    if (status != RD_OK) {
+        rd_log(RD_LOG_ERROR, "%s", error.message);
+        return 2;
+    }
+    status = open_all(&server, &error);
     if (status == RD_OK)
         status = start_serving(&server, &error);
     if (status == RD_OK) {

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_tls.c - a connection's bytes where TLS is spoken: between the socket and conn_input.c and conn_output.c,
+ * which see plain bytes only.
+ *
+ * In: records are unsealed to where plain input would have been read to, as far as the connection takes it; what
+ * it does not take when it pauses is kept sealed, and at most one read's worth, since a paused connection is not
+ * read.
+ *
+ * Out: some of what is unsent is sealed, sent, and only then counted as sent: so all that is unsent is what the
+ * limits and deadlines of conn*.c see, and at most SEAL_LEN_MAX of it lies here as records.
+ */
+#include <stdlib.h>
+#include <uv.h>
+
+#include "protocol/http.h"
+#include "server/conn_state.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/tls.h"
+
+#define SEAL_LEN_MAX        (7u * RD_TLS_RECORD_LEN_MAX) /* plain bytes sealed before the socket is asked */
+#define TURN_OUTPUT_LEN_MAX (256u << 10)                 /* plain bytes sent without waiting for the next turn */
+#define KEEP_LEN_MAX        (16u << 10)                  /* an empty buffer above this gives its memory back */
+
+struct rd_conn_tls {
+    struct rd_tls_session *session; /* owned */
+    bool heard;                     /* something has come from the peer */
+    bool held;                      /* input waits in `kept` or in the session, as the connection paused */
+    struct rd_buffer kept;          /* sealed input */
+    struct rd_buffer leaving;       /* records being sent */
+    size_t leaving_sent;            /* of leaving.len */
+    size_t sealed_len;              /* what is unsent and lies in `leaving`, in plain bytes */
+};
+
+bool rd_conn_tls_begin(struct rd_conn *conn)
+{
+    struct rd_conn_tls *tls = calloc(1, sizeof *tls);
+    if (tls == NULL)
+        return false;
+    tls->session = rd_tls_session_create(conn->loop->tls, conn->codec == &rd_http_codec ? "http/1.1" : NULL);
+    if (tls->session == NULL) {
+        free(tls);
+        return false;
+    }
+    rd_buffer_init(&tls->kept, RD_LOOP_READ_BUFFER_LEN);
+    rd_buffer_init(&tls->leaving, 0);
+    conn->tls = tls;
+    return true;
+}
+
+void rd_conn_tls_destroy(struct rd_conn *conn)
+{
+    struct rd_conn_tls *tls = conn->tls;
+    if (tls == NULL)
+        return;
+    rd_tls_session_destroy(tls->session);
+    rd_buffer_deinit(&tls->kept);
+    rd_buffer_deinit(&tls->leaving);
+    free(tls);
+    conn->tls = NULL;
+}
+
+static void log_end(const struct rd_conn *conn, enum rd_log_level level, const char *reason)
+{
+    struct rd_response_server about;
+    rd_conn_describe(conn, &about);
+    rd_log(level, "TLS with %s ended: %s", about.peer, reason);
+}
+
+void rd_conn_tls_note_eof(struct rd_conn *conn)
+{
+    if (conn->state != RD_CONN_OPEN)
+        return;
+    if (rd_tls_is_established(conn->tls->session))
+        log_end(conn, RD_LOG_DEBUG, "the connection was cut, without a close_notify");
+    else if (conn->tls->heard)
+        log_end(conn, RD_LOG_INFO, "the peer left during the handshake");
+}
+
+bool rd_conn_tls_is_late(const struct rd_conn *conn, uint64_t now_ms)
+{
+    return !rd_tls_is_established(conn->tls->session) && now_ms - conn->opened_ms >= conn->loop->stall_ms;
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------ */
+
+/* The session is of no more use, but for the alert that tells the peer why. Where there is nothing else to answer
+ * the connection ends as any other, so that the alert arrives. */
+static void give_up(struct rd_conn *conn)
+{
+    log_end(conn, RD_LOG_INFO, rd_tls_failure(conn->tls->session));
+    if (!rd_tls_is_established(conn->tls->session)) {
+        rd_conn_end_input(conn);
+        return;
+    }
+    rd_conn_tls_send(conn);
+    rd_conn_close(conn);
+}
+
+static void unseal(struct rd_conn *conn, struct rd_slice *sealed)
+{
+    while (conn->state == RD_CONN_OPEN && !conn->paused) {
+        size_t room_len;
+        size_t len;
+        uint8_t *room = rd_conn_input_room(conn, &room_len);
+        switch (rd_tls_unseal(conn->tls->session, sealed, room, room_len, &len)) {
+        case RD_TLS_PLAIN:
+            rd_conn_take_input(conn, room, len);
+            break;
+        case RD_TLS_MORE:
+            return;
+        case RD_TLS_ENDED:
+            rd_conn_end_input(conn);
+            return;
+        case RD_TLS_FAILED:
+            give_up(conn);
+            return;
+        }
+    }
+    conn->tls->held = conn->paused;
+}
+
+void rd_conn_tls_take(struct rd_conn *conn, struct rd_slice sealed)
+{
+    struct rd_conn_tls *tls = conn->tls;
+    tls->heard = true;
+    unseal(conn, &sealed);
+    if (conn->state != RD_CONN_OPEN)
+        return;
+    rd_buffer_append_slice(&tls->kept, sealed);
+    if (tls->kept.failed)
+        rd_conn_close(conn);
+}
+
+void rd_conn_tls_resume(struct rd_conn *conn)
+{
+    struct rd_conn_tls *tls = conn->tls;
+    if (!tls->held || conn->paused)
+        return;
+    tls->held = false;
+    struct rd_slice sealed = rd_buffer_slice(&tls->kept);
+    unseal(conn, &sealed);
+    rd_buffer_consume(&tls->kept, tls->kept.len - sealed.len);
+    if (tls->kept.len == 0)
+        rd_buffer_deinit(&tls->kept);
+    rd_conn_mark_dirty(conn);
+}
+
+/* ---- output ----------------------------------------------------------------------------------------------- */
+
+/* A record is sealed from where its bytes lie, if one piece fills it or is the last; smaller ones are gathered. */
+static bool seal_pieces(struct rd_conn *conn, const uv_buf_t *pieces, unsigned count, size_t *ret_len)
+{
+    struct rd_tls_session *session = conn->tls->session;
+    uint8_t *record = conn->loop->read_buffer;
+    size_t gathered = 0;
+    size_t len = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct rd_slice piece = rd_slice(pieces[i].base, pieces[i].len);
+        while (piece.len != 0 && len < SEAL_LEN_MAX) {
+            bool in_place = gathered == 0 && (piece.len >= RD_TLS_RECORD_LEN_MAX || i + 1 == count);
+            struct rd_slice part = rd_slice_take(&piece, RD_TLS_RECORD_LEN_MAX - gathered);
+            len += part.len;
+            if (!in_place) {
+                memcpy(record + gathered, part.data, part.len);
+                gathered += part.len;
+                if (gathered < RD_TLS_RECORD_LEN_MAX)
+                    continue;
+                part = rd_slice(record, gathered);
+                gathered = 0;
+            }
+            if (!rd_tls_seal(session, part))
+                return false;
+        }
+    }
+    *ret_len = len;
+    return rd_tls_seal(session, rd_slice(record, gathered));
+}
+
+/* False: the connection is closed. */
+static bool seal_unsent(struct rd_conn *conn)
+{
+    uv_buf_t pieces[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t len;
+    if (!rd_conn_peek_unsent(conn, pieces, &count, &len))
+        return false;
+    if (len == 0) {
+        rd_conn_fetch_unsent(conn);
+        return true;
+    }
+    uint64_t faults = rd_outbox_faults(&conn->out);
+    bool sealed = seal_pieces(conn, pieces, count, &conn->tls->sealed_len);
+    if (sealed && rd_outbox_faults(&conn->out) == faults)
+        return true;
+    log_end(conn, RD_LOG_INFO,
+            sealed ? "the value being sent cannot be read" : rd_tls_failure(conn->tls->session));
+    rd_conn_close(conn);
+    return false;
+}
+
+/* Puts into `leaving` what is to be sent next. False: nothing is. */
+static bool next_records(struct rd_conn *conn)
+{
+    struct rd_conn_tls *tls = conn->tls;
+    if (conn->out.unsent != 0 && !conn->fetching && !seal_unsent(conn))
+        return false;
+    rd_tls_take_output(tls->session, &tls->leaving);
+    tls->leaving_sent = 0;
+    return tls->leaving.len != 0;
+}
+
+/* False: some are left. */
+static bool note_sent(struct rd_conn *conn, size_t len)
+{
+    struct rd_conn_tls *tls = conn->tls;
+    conn->output_ms = uv_now(&conn->loop->uv);
+    tls->leaving_sent += len;
+    if (tls->leaving_sent < tls->leaving.len)
+        return false;
+    if (tls->leaving.capacity > KEEP_LEN_MAX)
+        rd_buffer_deinit(&tls->leaving);
+    else
+        rd_buffer_clear(&tls->leaving);
+    rd_outbox_sent(&conn->out, tls->sealed_len);
+    tls->sealed_len = 0;
+    return true;
+}
+
+static uv_buf_t leaving_rest(const struct rd_conn_tls *tls)
+{
+    return uv_buf_init((char *)tls->leaving.data + tls->leaving_sent,
+                       (unsigned)(tls->leaving.len - tls->leaving_sent));
+}
+
+static void lose(struct rd_conn *conn, int status)
+{
+    rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+    rd_conn_close(conn);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct rd_conn *conn = write->data;
+    conn->writing = false;
+    if (conn->state == RD_CONN_CLOSING)
+        return;
+    if (status != 0) {
+        lose(conn, status);
+        return;
+    }
+    (void)note_sent(conn, leaving_rest(conn->tls).len);
+    rd_conn_mark_dirty(conn);
+}
+
+static void start_write(struct rd_conn *conn)
+{
+    uv_buf_t rest = leaving_rest(conn->tls);
+    conn->write.data = conn;
+    int status = uv_write(&conn->write, &conn->uv.stream, &rest, 1, on_written);
+    if (status != 0)
+        lose(conn, status);
+    else
+        conn->writing = true;
+}
+
+void rd_conn_tls_send(struct rd_conn *conn)
+{
+    size_t turn_len = 0;
+    while (conn->state != RD_CONN_CLOSING && !conn->writing && next_records(conn)) {
+        uv_buf_t rest = leaving_rest(conn->tls);
+        int sent = turn_len < TURN_OUTPUT_LEN_MAX ? uv_try_write(&conn->uv.stream, &rest, 1) : UV_EAGAIN;
+        if (sent < 0 && sent != UV_EAGAIN) {
+            lose(conn, sent);
+            return;
+        }
+        turn_len += conn->tls->sealed_len;
+        if (note_sent(conn, sent > 0 ? (size_t)sent : 0))
+            rd_conn_encode_ready(conn); /* before any wait: with nothing unsent no event would bring us back */
+        else
+            start_write(conn);
+    }
+}
+
+void rd_conn_tls_end(struct rd_conn *conn)
+{
+    rd_tls_end(conn->tls->session);
+    rd_conn_tls_send(conn);
+}
