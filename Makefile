@@ -88,13 +88,13 @@ $(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o $(call archive,server) $(call a
 $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(call archive,protocol) \
                      $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
-# The load generator: of protocol the binary half, so neither llhttp nor jansson.
+# The load generator: of protocol the binary half, so neither llhttp nor jansson; of the C client TLS.
 $(BUILD)/bin/rdrive-bench: $(BUILD)/obj/clients/bench/main.o $(call archive,clients/bench) $(call archive,protocol) \
-                           $(call archive,base)
+                           $(call archive,clients/c) $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(TLS_LIBS) -o $@
 
 # What a client program links: its own layer, base, and the binary half of protocol.
 CLIENT_OBJECTS = $(call objects,clients/c) $(call objects,base) \
@@ -111,7 +111,7 @@ $(BUILD)/lib/librdrive-client.a: $(CLIENT_OBJECTS)
 $(CLIENT_SO): $(CLIENT_OBJECTS) clients/c/rdrive-client.map
 	@mkdir -p $(@D)
 	$(CC) -shared $(ALL_LDFLAGS) -Wl,-soname,$(CLIENT_SONAME) -Wl,--version-script=clients/c/rdrive-client.map \
-	  $(if $(SANITIZE),,-Wl,-z,defs) $(CLIENT_OBJECTS) $(UV_LIBS) -o $@
+	  $(if $(SANITIZE),,-Wl,-z,defs) $(CLIENT_OBJECTS) $(UV_LIBS) $(TLS_LIBS) -o $@
 
 # ---- tests: tests/unit/LAYER/test_NAME.c makes $(BUILD)/tests/LAYER/test_NAME --------------------------------------
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
@@ -121,7 +121,8 @@ SUPPORT      := $(call objects,tests/support)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,clients/bench) \
                   $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) \
+	  $(ENGINE_LIBS) -o $@
 
 # Where allocations are to fail, that test's own functions are asked first.
 $(BUILD)/tests/protocol/test_no_memory: ALL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
@@ -169,7 +170,7 @@ $(BUILD)/tests/rigs/storm: $(call RIG_LOAD,storm inspect founder client errand)
 $(BUILD)/tests/rigs/contest: $(call RIG_LOAD,contest history)
 $(BUILD)/tests/rigs/storm $(BUILD)/tests/rigs/contest:
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(UV_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(UV_LIBS) $(TLS_LIBS) $(ENGINE_LIBS) -o $@
 
 $(BUILD)/tests/rigs/lying_disk.so: $(BUILD)/obj/tests/rigs/load/lying_disk.o
 	@mkdir -p $(@D)

@@ -189,6 +189,7 @@ static void on_handle_closed(uv_handle_t *handle)
     void (*on_closed)(void *data) = connection->on_closed;
     void *data = connection->options.data;
     rd_link_deinit(&connection->link);
+    free(connection->tls_ca);
     free(connection->server);
     free(connection->unix_path);
     free(connection);
@@ -250,6 +251,7 @@ static void set_options(struct rdrive_connection *connection, const struct rdriv
     own->server = NULL; /* copies are in the connection */
     own->unix_path = NULL;
     own->store = NULL;
+    own->tls_ca = NULL;
     own->connect_timeout_ms = or_default(own->connect_timeout_ms, 5000);
     own->request_timeout_ms = or_default(own->request_timeout_ms, 60000);
     own->reconnect_min_ms = or_default(own->reconnect_min_ms, 100);
@@ -299,6 +301,9 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
     struct rd_slice host;
     struct rd_slice port;
     struct sockaddr_un unix_address;
+    bool tls = options->tls || options->tls_ca != NULL;
+    if (tls && options->unix_path != NULL)
+        return RDRIVE_INVALID_ARGUMENT;
     if (options->unix_path != NULL ? strlen(options->unix_path) >= sizeof unix_address.sun_path
                                    : !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
@@ -314,14 +319,22 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
         connection->unix_path = strdup(options->unix_path);
     else
         connection->server = strdup(server);
-    if (connection->unix_path == NULL && connection->server == NULL)
+    if (options->tls_ca != NULL)
+        connection->tls_ca = strdup(options->tls_ca);
+    if ((connection->unix_path == NULL && connection->server == NULL) ||
+        (options->tls_ca != NULL && connection->tls_ca == NULL))
         goto failed;
-    rd_link_init(&connection->link, loop, &events, connection->server, connection->unix_path);
+    const struct rd_link_target target = {.server = connection->server,
+                                          .unix_path = connection->unix_path,
+                                          .tls = tls,
+                                          .tls_ca = connection->tls_ca};
+    rd_link_init(&connection->link, loop, &events, &target);
     init_handles(connection, loop);
     uv_timer_start(&connection->phase, on_phase, 0, 0);
     *ret_connection = connection;
     return RDRIVE_OK;
 failed:
+    free(connection->tls_ca);
     free(connection->unix_path);
     free(connection->server);
     free(connection);

@@ -46,6 +46,7 @@ struct rdrive_connection {
     struct rdrive_connection_options options; /* with the defaults filled in */
     char *server;                             /* owned; NULL with unix_path */
     char *unix_path;                          /* owned */
+    char *tls_ca;                             /* owned; NULL: the system's authorities, or no TLS */
     char store[65];                           /* "": the store `default` */
     enum rdrive_connection_state state;
     bool was_open;     /* ever */

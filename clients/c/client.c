@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "clients/c/convert.h"
 #include "clients/c/exchange.h"
+#include "clients/c/tls.h"
 
 #define SERVER_DEFAULT             "127.0.0.1:7401"
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000u
@@ -44,6 +45,9 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
     const char *server = options->server != NULL ? options->server : SERVER_DEFAULT;
     struct rd_slice host;
     struct rd_slice port;
+    bool tls = options->tls || options->tls_ca != NULL;
+    if (tls && options->unix_path != NULL)
+        return RDRIVE_INVALID_ARGUMENT;
     if (options->unix_path == NULL && !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
     struct rdrive_client *client = calloc(1, sizeof *client);
@@ -57,7 +61,10 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
     client->request_timeout_ms = or_default(options->request_timeout_ms, REQUEST_TIMEOUT_MS_DEFAULT);
     client->answer_len_max = or_default(options->answer_len_max, ANSWER_LEN_MAX_DEFAULT);
     rd_buffer_init(&client->out, 0);
+    client->tls = tls;
     status = RDRIVE_NO_MEMORY;
+    if (options->tls_ca != NULL && (client->tls_ca = strdup(options->tls_ca)) == NULL)
+        goto failed;
     client->in = malloc(RD_EXCHANGE_IN_LEN);
     if (options->unix_path != NULL)
         client->unix_path = strdup(options->unix_path);
@@ -77,7 +84,9 @@ void rdrive_client_destroy(struct rdrive_client *client)
     if (client == NULL)
         return;
     rd_exchange_disconnect(client);
+    rd_tls_trust_destroy(client->trust);
     rd_buffer_deinit(&client->out);
+    free(client->tls_ca);
     free(client->in);
     free(client->server);
     free(client->unix_path);

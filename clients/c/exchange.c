@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "clients/c/convert.h"
+#include "clients/c/secure.h"
 #include "clients/c/socket.h"
+#include "clients/c/tls.h"
 
 struct rd_request rd_exchange_request(const struct rdrive_client *client, enum rd_opcode opcode)
 {
@@ -32,8 +34,45 @@ enum rdrive_status rd_exchange_fail(struct rdrive_client *client, enum rd_status
     return (enum rdrive_status)rd_error_set(&client->error, status, 0, "%s", message);
 }
 
+/* ---- bytes, plain or through TLS -------------------------------------------------------------------------- */
+
+static enum rd_status send_parts(struct rdrive_client *client, struct iovec *parts, size_t part_count,
+                                 int64_t deadline_ms)
+{
+    if (client->secure != NULL)
+        return rd_secure_send(client->secure, parts, part_count, deadline_ms, &client->error);
+    return rd_socket_send(client->fd, parts, part_count, deadline_ms, &client->error);
+}
+
+static enum rd_status receive_some(struct rdrive_client *client, uint8_t *to, size_t len, int64_t deadline_ms,
+                                   size_t *ret_len)
+{
+    if (client->secure != NULL)
+        return rd_secure_receive(client->secure, to, len, deadline_ms, ret_len, &client->error);
+    return rd_socket_receive(client->fd, to, len, deadline_ms, ret_len, &client->error);
+}
+
+/* Something is there to be received, or nothing more will come. */
+static bool is_ready(const struct rdrive_client *client)
+{
+    return client->secure != NULL ? rd_secure_is_ready(client->secure) : rd_socket_is_stale(client->fd);
+}
+
+static enum rd_status secure(struct rdrive_client *client, int64_t deadline_ms)
+{
+    enum rd_status status = RD_OK;
+    if (client->trust == NULL)
+        status = rd_tls_trust_create(client->tls_ca, &client->trust, &client->error);
+    if (status == RD_OK)
+        status = rd_secure_open(client->fd, client->trust, client->server, deadline_ms, &client->secure,
+                                &client->error);
+    return status;
+}
+
 void rd_exchange_disconnect(struct rdrive_client *client)
 {
+    rd_secure_close(client->secure);
+    client->secure = NULL;
     if (client->fd >= 0)
         close(client->fd);
     client->fd = -1;
@@ -62,9 +101,8 @@ static enum rd_status receive_next(struct rdrive_client *client, int64_t deadlin
         size_t target_len = 0;
         uint8_t *target = rd_binary_reader_fill_target(&client->reader, &target_len);
         size_t len = 0;
-        enum rd_status status =
-            rd_socket_receive(client->fd, target != NULL ? target : client->in,
-                              target != NULL ? target_len : RD_EXCHANGE_IN_LEN, deadline_ms, &len, &client->error);
+        enum rd_status status = receive_some(client, target != NULL ? target : client->in,
+                                             target != NULL ? target_len : RD_EXCHANGE_IN_LEN, deadline_ms, &len);
         if (status != RD_OK)
             return status;
         if (target != NULL)
@@ -100,7 +138,7 @@ static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_m
     if (client->out.failed)
         return rd_error_set(&client->error, RD_NO_MEMORY, 0, "no memory to connect");
     struct iovec part = {.iov_base = client->out.data, .iov_len = client->out.len};
-    enum rd_status status = rd_socket_send(client->fd, &part, 1, deadline_ms, &client->error);
+    enum rd_status status = send_parts(client, &part, 1, deadline_ms);
     if (status != RD_OK)
         return status;
     struct rd_binary_answer answer;
@@ -117,7 +155,7 @@ static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_m
 
 enum rd_status rd_exchange_connect(struct rdrive_client *client)
 {
-    if (client->fd >= 0 && !rd_socket_is_stale(client->fd))
+    if (client->fd >= 0 && !is_ready(client)) /* else it is over, or says what nobody asked for */
         return RD_OK;
     rd_exchange_disconnect(client);
     int64_t deadline_ms = rd_socket_now_ms() + client->connect_timeout_ms;
@@ -129,7 +167,10 @@ enum rd_status rd_exchange_connect(struct rdrive_client *client)
         return status;
     rd_binary_reader_init(&client->reader, client->answer_len_max, RD_EXCHANGE_ITEM_COUNT_MAX);
     client->in_left = rd_slice(client->in, 0);
-    status = say_hello(client, deadline_ms);
+    if (client->tls)
+        status = secure(client, deadline_ms);
+    if (status == RD_OK)
+        status = say_hello(client, deadline_ms);
     if (status != RD_OK)
         rd_exchange_disconnect(client);
     return status;
@@ -162,7 +203,7 @@ static enum rd_status send_and_receive(struct rdrive_client *client, const struc
         {.iov_base = client->out.data, .iov_len = client->out.len},
         {.iov_base = (void *)(uintptr_t)request->value.data, .iov_len = follow_len}, /* sendmsg only reads it */
     };
-    enum rd_status status = rd_socket_send(client->fd, parts, 2, deadline_ms, &client->error);
+    enum rd_status status = send_parts(client, parts, 2, deadline_ms);
     if (status == RD_TIMEOUT)
         return status;
     /* A server that hangs up in the middle of a request may have said why before: look for its answer. */
@@ -234,7 +275,7 @@ enum rd_status rd_exchange_begin(struct rdrive_client *client, struct rd_request
     if (status != RD_OK)
         return status;
     struct iovec part = {.iov_base = client->out.data, .iov_len = client->out.len};
-    return rd_socket_send(client->fd, &part, 1, deadline_of(client), &client->error);
+    return send_parts(client, &part, 1, deadline_of(client));
 }
 
 enum rd_status rd_exchange_send_part(struct rdrive_client *client, const struct rd_stream_part *part)
@@ -247,7 +288,7 @@ enum rd_status rd_exchange_send_part(struct rdrive_client *client, const struct 
         {.iov_base = client->out.data, .iov_len = client->out.len},
         {.iov_base = (void *)(uintptr_t)part->bytes.data, .iov_len = part->bytes.len}, /* only read */
     };
-    return rd_socket_send(client->fd, parts, 2, deadline_of(client), &client->error);
+    return send_parts(client, parts, 2, deadline_of(client));
 }
 
 enum rd_status rd_exchange_receive(struct rdrive_client *client, const struct rd_request *request,
@@ -258,5 +299,5 @@ enum rd_status rd_exchange_receive(struct rdrive_client *client, const struct rd
 
 bool rd_exchange_has_input(const struct rdrive_client *client)
 {
-    return client->in_left.len != 0 || rd_socket_is_stale(client->fd);
+    return client->in_left.len != 0 || is_ready(client);
 }

@@ -9,6 +9,9 @@
 #include "clients/c/rdrive.h"
 #include "protocol/binary_client.h"
 
+struct rd_secure;
+struct rd_tls_trust;
+
 #define RD_EXCHANGE_IN_LEN         (64u << 10)
 #define RD_EXCHANGE_ITEM_COUNT_MAX (1u << 20) /* items of one request, rows of one answer */
 
@@ -20,9 +23,14 @@ struct rdrive_client {
     uint32_t request_timeout_ms;
     uint32_t answer_len_max; /* bytes */
 
-    int fd;                  /* -1: not connected */
-    struct rd_limits limits; /* what the server's hello stated */
-    uint64_t last_id;        /* of the request sent last */
+    bool tls;
+    char *tls_ca;               /* owned; NULL: the system's authorities */
+    struct rd_tls_trust *trust; /* owned; NULL until it is needed first */
+
+    int fd;                   /* -1: not connected */
+    struct rd_secure *secure; /* owned; NULL: bytes go over the socket as they are */
+    struct rd_limits limits;  /* what the server's hello stated */
+    uint64_t last_id;         /* of the request sent last */
     struct rd_binary_reader reader;
     struct rd_buffer out;    /* the frame that is being sent, without a write's value */
     uint8_t *in;             /* owned; RD_EXCHANGE_IN_LEN bytes that recv fills */

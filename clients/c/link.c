@@ -7,22 +7,25 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "base/text.h"
 #include "clients/c/socket.h"
+#include "clients/c/tls.h"
 
 #define NAME_LEN_MAX    255u
 #define KEPT_LEN_MAX    (1u << 20) /* bytes; a larger buffer is given back once it is empty */
 #define KEEPALIVE_AFTER 60u        /* s */
+#define SEALED_LEN      (64u << 10)
 
 static void try_next_address(struct rd_link *link);
 
-void rd_link_init(struct rd_link *link, uv_loop_t *loop, const struct rd_link_events *events, const char *server,
-                  const char *unix_path)
+void rd_link_init(struct rd_link *link, uv_loop_t *loop, const struct rd_link_events *events,
+                  const struct rd_link_target *target)
 {
-    *link = (struct rd_link){.loop = loop, .events = events, .server = server, .unix_path = unix_path};
+    *link = (struct rd_link){.loop = loop, .events = events, .target = *target};
     rd_buffer_init(&link->out, 0);
     rd_buffer_init(&link->sending, 0);
 }
@@ -31,6 +34,8 @@ void rd_link_deinit(struct rd_link *link)
 {
     rd_buffer_deinit(&link->out);
     rd_buffer_deinit(&link->sending);
+    rd_tls_trust_destroy(link->trust);
+    free(link->sealed);
 }
 
 size_t rd_link_unsent(const struct rd_link *link)
@@ -57,6 +62,8 @@ static void on_socket_closed(uv_handle_t *handle)
 {
     struct rd_link *link = handle->data;
     link->has_socket = false;
+    rd_tls_stream_destroy(link->stream);
+    link->stream = NULL;
     if (link->state == RD_LINK_ENDING)
         go_down(link);
     else
@@ -69,11 +76,24 @@ static void close_socket(struct rd_link *link)
         uv_close(&link->socket.handle, on_socket_closed);
 }
 
+/* A courtesy, where the socket takes it: the server can do without. */
+static void end_stream(struct rd_link *link)
+{
+    if (link->stream == NULL || link->writing)
+        return;
+    rd_tls_stream_end(link->stream);
+    struct rd_buffer *output = rd_tls_stream_output(link->stream);
+    uv_buf_t bytes = uv_buf_init((char *)output->data, (unsigned)output->len);
+    if (output->len != 0)
+        (void)uv_try_write(&link->socket.stream, &bytes, 1);
+}
+
 void rd_link_break(struct rd_link *link, enum rd_status status, const char *message)
 {
     if (link->state == RD_LINK_IDLE || link->state == RD_LINK_ENDING)
         return;
     bool resolving = link->state == RD_LINK_RESOLVING;
+    end_stream(link);
     rd_error_set(&link->error, status, 0, "%s", message);
     link->state = RD_LINK_ENDING;
     if (resolving)
@@ -88,14 +108,51 @@ static void on_room(uv_handle_t *handle, size_t suggested_len, uv_buf_t *ret_roo
 {
     (void)suggested_len;
     struct rd_link *link = handle->data;
-    size_t len = 0;
-    uint8_t *at = link->events->on_room(link, &len);
+    size_t len = SEALED_LEN;
+    uint8_t *at = link->stream != NULL ? link->sealed : link->events->on_room(link, &len);
     *ret_room = uv_buf_init((char *)at, len < UINT32_MAX ? (unsigned)len : UINT32_MAX);
+}
+
+/* The handshake is over, and the server is believed. */
+static void go_up(struct rd_link *link)
+{
+    link->state = RD_LINK_UP;
+    link->events->on_connected(link);
+}
+
+/* One step of what came: to the handshake, or to whoever uses the link. False: nothing is left to be done. */
+static bool unseal_some(struct rd_link *link, struct rd_slice *sealed)
+{
+    bool up = link->state == RD_LINK_UP;
+    size_t room_len = 0;
+    size_t len = 0;
+    uint8_t *room = up ? link->events->on_room(link, &room_len) : NULL;
+    enum rd_tls_input input = rd_tls_stream_unseal(link->stream, sealed, room, room_len, &len);
+    rd_link_flush(link);
+    if (link->state != RD_LINK_UP && link->state != RD_LINK_SECURING)
+        return false;
+    if (input == RD_TLS_INPUT_FAILED)
+        rd_link_break(link, up ? RD_IO_ERROR : RD_UNAVAILABLE, rd_tls_stream_failure(link->stream));
+    else if (input == RD_TLS_INPUT_ENDED)
+        rd_link_break(link, RD_IO_ERROR, "the server closed the connection");
+    else if (!up && rd_tls_stream_is_established(link->stream))
+        go_up(link);
+    else if (input == RD_TLS_INPUT_PLAIN)
+        link->events->on_bytes(link, room, len);
+    else
+        return false;
+    return true;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *room)
 {
     struct rd_link *link = stream->data;
+    if (len > 0 && link->stream != NULL) {
+        struct rd_slice sealed = rd_slice(room->base, (size_t)len);
+        while ((link->state == RD_LINK_UP || link->state == RD_LINK_SECURING) && unseal_some(link, &sealed))
+            continue;
+        return;
+    }
     if (len > 0 && link->state == RD_LINK_UP) {
         link->events->on_bytes(link, (const uint8_t *)room->base, (size_t)len);
         return;
@@ -107,12 +164,27 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *room)
         rd_link_break(link, RD_IO_ERROR, message);
 }
 
+/* False: link->error says why. */
+static bool start_stream(struct rd_link *link)
+{
+    struct rd_slice host = {.len = 0};
+    struct rd_slice port;
+    if (link->sealed == NULL)
+        link->sealed = malloc(SEALED_LEN);
+    if (link->sealed == NULL) {
+        rd_error_set(&link->error, RD_NO_MEMORY, 0, "no memory for TLS");
+        return false;
+    }
+    (void)rd_text_split_address(rd_slice_of_string(link->target.server), &host, &port); /* as before connecting */
+    return rd_tls_stream_create(link->trust, host, NULL, &link->stream, &link->error) == RD_OK;
+}
+
 static void on_connected(uv_connect_t *connect, int result)
 {
     struct rd_link *link = connect->data;
     if (link->state != RD_LINK_CONNECTING)
         return; /* it is being closed */
-    if (result == 0 && link->unix_path == NULL) {
+    if (result == 0 && link->target.unix_path == NULL) {
         (void)uv_tcp_nodelay(&link->socket.tcp, 1); /* where these are refused, they only cost time */
         (void)uv_tcp_keepalive(&link->socket.tcp, 1, KEEPALIVE_AFTER);
     }
@@ -120,12 +192,19 @@ static void on_connected(uv_connect_t *connect, int result)
         result = uv_read_start(&link->socket.stream, on_room, on_read);
     if (result != 0) {
         rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot connect to %s (is rdrived running there?): %s",
-                     link->unix_path != NULL ? link->unix_path : link->server, uv_strerror(result));
+                     link->target.unix_path != NULL ? link->target.unix_path : link->target.server,
+                     uv_strerror(result));
         close_socket(link);
         return;
     }
-    link->state = RD_LINK_UP;
-    link->events->on_connected(link);
+    if (!link->target.tls) {
+        go_up(link);
+    } else if (start_stream(link)) {
+        link->state = RD_LINK_SECURING;
+        rd_link_flush(link);
+    } else {
+        close_socket(link);
+    }
 }
 
 static void connect_to(struct rd_link *link, const struct sockaddr *address)
@@ -140,7 +219,8 @@ static void connect_to(struct rd_link *link, const struct sockaddr *address)
     }
     if (result == 0)
         return;
-    rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot connect to %s: %s", link->server, uv_strerror(result));
+    rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot connect to %s: %s", link->target.server,
+                 uv_strerror(result));
     if (link->has_socket)
         close_socket(link);
     else
@@ -168,7 +248,8 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int result, struct addrinfo *
         return;
     }
     if (result != 0)
-        rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot resolve %s: %s", link->server, uv_strerror(result));
+        rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot resolve %s: %s", link->target.server,
+                     uv_strerror(result));
     try_next_address(link);
 }
 
@@ -184,7 +265,7 @@ static void start_unix(struct rd_link *link)
     link->has_socket = true;
     link->socket.handle.data = link;
     link->connect.data = link;
-    uv_pipe_connect(&link->connect, &link->socket.pipe, link->unix_path, on_connected);
+    uv_pipe_connect(&link->connect, &link->socket.pipe, link->target.unix_path, on_connected);
 }
 
 /* An address in digits needs no thread of the pool. */
@@ -210,8 +291,8 @@ static void start_tcp(struct rd_link *link)
     struct rd_slice port_part = {.len = 0};
     char host[NAME_LEN_MAX + 1];
     char port[NAME_LEN_MAX + 1];
-    if (!rd_text_split_address(rd_slice_of_string(link->server), &host_part, &port_part)) {
-        rd_error_set(&link->error, RD_INVALID_ARGUMENT, 0, "\"%s\" is not HOST:PORT", link->server);
+    if (!rd_text_split_address(rd_slice_of_string(link->target.server), &host_part, &port_part)) {
+        rd_error_set(&link->error, RD_INVALID_ARGUMENT, 0, "\"%s\" is not HOST:PORT", link->target.server);
         go_down(link);
         return;
     }
@@ -225,7 +306,8 @@ static void start_tcp(struct rd_link *link)
     int result = uv_getaddrinfo(link->loop, &link->resolve, on_resolved, host, port, &hints);
     if (result == 0)
         return;
-    rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot resolve %s: %s", link->server, uv_strerror(result));
+    rd_error_set(&link->error, RD_UNAVAILABLE, 0, "cannot resolve %s: %s", link->target.server,
+                 uv_strerror(result));
     go_down(link);
 }
 
@@ -233,7 +315,12 @@ void rd_link_start(struct rd_link *link)
 {
     link->error = (struct rd_error){.status = RD_OK};
     link->writing = false;
-    if (link->unix_path != NULL)
+    if (link->target.tls && link->trust == NULL &&
+        rd_tls_trust_create(link->target.tls_ca, &link->trust, &link->error) != RD_OK) {
+        go_down(link);
+        return;
+    }
+    if (link->target.unix_path != NULL)
         start_unix(link);
     else
         start_tcp(link);
@@ -241,16 +328,21 @@ void rd_link_start(struct rd_link *link)
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
+static void give_back(struct rd_buffer *empty)
+{
+    if (empty->capacity > KEPT_LEN_MAX)
+        rd_buffer_deinit(empty);
+    else
+        rd_buffer_clear(empty);
+}
+
 static void on_written(uv_write_t *write, int result)
 {
     struct rd_link *link = write->data;
     link->writing = false;
-    if (link->state != RD_LINK_UP)
+    if (link->state != RD_LINK_UP && link->state != RD_LINK_SECURING)
         return;
-    if (link->sending.capacity > KEPT_LEN_MAX)
-        rd_buffer_deinit(&link->sending);
-    else
-        rd_buffer_clear(&link->sending);
+    give_back(&link->sending);
     if (result != 0) {
         char message[128];
         snprintf(message, sizeof message, "the connection broke while sending: %s", uv_strerror(result));
@@ -258,16 +350,17 @@ static void on_written(uv_write_t *write, int result)
         return;
     }
     rd_link_flush(link);
-    link->events->on_sent(link);
+    if (link->state == RD_LINK_UP)
+        link->events->on_sent(link);
 }
 
-/* The socket does not take all of it now: what is left waits, and `out` is free for more. */
-static int send_rest(struct rd_link *link, size_t sent_len)
+/* The socket does not take all of it now: what is left waits, and `leaving` is free for more. */
+static int send_rest(struct rd_link *link, struct rd_buffer *leaving, size_t sent_len)
 {
     struct rd_buffer empty = link->sending;
-    link->sending = link->out;
-    link->out = empty;
-    rd_buffer_clear(&link->out);
+    link->sending = *leaving;
+    *leaving = empty;
+    rd_buffer_clear(leaving);
     uv_buf_t rest = uv_buf_init((char *)link->sending.data + sent_len, (unsigned)(link->sending.len - sent_len));
     link->write.data = link;
     int result = uv_write(&link->write, &link->socket.stream, &rest, 1, on_written);
@@ -275,22 +368,38 @@ static int send_rest(struct rd_link *link, size_t sent_len)
     return result;
 }
 
+/* What is to go to the socket next: `out`, or the records that it was made into. NULL: the link is broken. */
+static struct rd_buffer *next_leaving(struct rd_link *link)
+{
+    if (link->stream == NULL)
+        return &link->out;
+    if (link->state == RD_LINK_UP && link->out.len != 0) {
+        if (!rd_tls_stream_seal(link->stream, rd_buffer_slice(&link->out))) {
+            rd_link_break(link, RD_IO_ERROR, rd_tls_stream_failure(link->stream));
+            return NULL;
+        }
+        give_back(&link->out);
+    }
+    return rd_tls_stream_output(link->stream);
+}
+
 void rd_link_flush(struct rd_link *link)
 {
-    if (link->state != RD_LINK_UP || link->writing || link->out.len == 0)
+    if ((link->state != RD_LINK_UP && link->state != RD_LINK_SECURING) || link->writing)
         return;
-    size_t len = link->out.len < UINT32_MAX / 2 ? link->out.len : UINT32_MAX / 2;
-    uv_buf_t bytes = uv_buf_init((char *)link->out.data, (unsigned)len);
+    struct rd_buffer *leaving = next_leaving(link);
+    if (leaving == NULL || leaving->len == 0)
+        return;
+    size_t len = leaving->len < UINT32_MAX / 2 ? leaving->len : UINT32_MAX / 2;
+    uv_buf_t bytes = uv_buf_init((char *)leaving->data, (unsigned)len);
     int result = uv_try_write(&link->socket.stream, &bytes, 1);
     size_t sent_len = result > 0 ? (size_t)result : 0;
     if (result == UV_EAGAIN)
         result = 0;
-    if (result >= 0 && sent_len < link->out.len)
-        result = send_rest(link, sent_len);
-    else if (link->out.capacity > KEPT_LEN_MAX)
-        rd_buffer_deinit(&link->out);
+    if (result >= 0 && sent_len < leaving->len)
+        result = send_rest(link, leaving, sent_len);
     else
-        rd_buffer_clear(&link->out);
+        give_back(leaving);
     if (result < 0) {
         char message[128];
         snprintf(message, sizeof message, "the connection broke while sending: %s", uv_strerror(result));

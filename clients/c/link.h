@@ -4,6 +4,7 @@
  * other, bytes both ways, and the end of it. It knows nothing of the protocol.
  *
  *   IDLE -- rd_link_start --> RESOLVING --> CONNECTING --(on_connected)--> UP
+ *                                               `--> SECURING (with TLS) ---^
  *   any but IDLE -- a failure, rd_link_break --> ENDING --(on_down)--> IDLE
  *
  * Thread: the loop's. Callbacks come from the loop or from rd_link_start, never from rd_link_break.
@@ -17,6 +18,16 @@
 #include "base/status.h"
 
 struct rd_link;
+struct rd_tls_stream;
+struct rd_tls_trust;
+
+/* What to connect to; all is borrowed. */
+struct rd_link_target {
+    const char *server;    /* HOST:PORT as rd_text_split_address takes it; NULL: unix_path */
+    const char *unix_path; /* a Unix socket */
+    bool tls;              /* not over a Unix socket */
+    const char *tls_ca;    /* a PEM file; NULL: the system's authorities */
+};
 
 struct rd_link_events {
     void (*on_connected)(struct rd_link *link);
@@ -26,13 +37,19 @@ struct rd_link_events {
     void (*on_down)(struct rd_link *link); /* link->error says why; it may be started again */
 };
 
-enum rd_link_state { RD_LINK_IDLE, RD_LINK_RESOLVING, RD_LINK_CONNECTING, RD_LINK_UP, RD_LINK_ENDING };
+enum rd_link_state {
+    RD_LINK_IDLE,
+    RD_LINK_RESOLVING,
+    RD_LINK_CONNECTING,
+    RD_LINK_SECURING,
+    RD_LINK_UP,
+    RD_LINK_ENDING
+};
 
 struct rd_link {
     uv_loop_t *loop;                     /* borrows */
     const struct rd_link_events *events; /* borrows */
-    const char *server;                  /* borrows; NULL: unix_path */
-    const char *unix_path;               /* borrows */
+    struct rd_link_target target;
     enum rd_link_state state;
     bool has_socket; /* socket is open or being closed */
     bool writing;    /* `sending` is the loop's */
@@ -49,12 +66,14 @@ struct rd_link {
     const struct addrinfo *next_address; /* to be tried */
     struct rd_buffer out;                /* what is to be sent; whoever uses the link appends */
     struct rd_buffer sending;            /* what waits for the socket */
+    struct rd_tls_trust *trust;          /* owned; NULL until it is needed first */
+    struct rd_tls_stream *stream;        /* owned; NULL: plain bytes */
+    uint8_t *sealed;                     /* owned; what comes from the socket where there is a stream */
     struct rd_error error;
 };
 
-/* server is HOST:PORT as rd_text_split_address takes it. */
-void rd_link_init(struct rd_link *link, uv_loop_t *loop, const struct rd_link_events *events, const char *server,
-                  const char *unix_path);
+void rd_link_init(struct rd_link *link, uv_loop_t *loop, const struct rd_link_events *events,
+                  const struct rd_link_target *target);
 
 /* IDLE only. */
 void rd_link_deinit(struct rd_link *link);

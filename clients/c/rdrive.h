@@ -47,10 +47,13 @@ struct rdrive_options {
     uint32_t
         request_timeout_ms;  /* from the start of a call to its end, of a stream: without progress; 0: 60,000 */
     uint32_t answer_len_max; /* bytes of one answer; 0: 1 GiB */
+    bool tls;                /* TLS 1.3, with a server that proves to be `server`; not over a Unix socket */
+    const char *tls_ca;      /* a PEM file of the authorities to believe, which implies tls; NULL: the system's */
 };
 
 /* Does not connect yet: the first operation does. options may be NULL. The client is owned by the caller.
- * RDRIVE_INVALID_ARGUMENT (server is not HOST:PORT, path or store name too long), RDRIVE_NO_MEMORY. */
+ * RDRIVE_INVALID_ARGUMENT (server is not HOST:PORT, path or store name too long, tls with unix_path),
+ * RDRIVE_NO_MEMORY. A file of authorities that cannot be used fails the first operation, with its reason. */
 RDRIVE_API enum rdrive_status rdrive_client_create(const struct rdrive_options *options,
                                                    struct rdrive_client **ret_client) RDRIVE_MUST_CHECK;
 /* NULL is fine. */

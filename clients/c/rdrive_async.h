@@ -59,13 +59,16 @@ struct rdrive_connection_options {
     size_t unsent_bytes_max;     /* bytes that the socket has not taken, 1 GiB at most; 0: 64 MiB */
     uint32_t request_count_max;  /* requests that are not completed; 0: 65,536 */
     uint32_t answer_len_max;     /* bytes of one answer; 0: 1 GiB */
-    uint32_t stream_window;      /* bytes of one incoming stream that the caller has not taken; 0: 1 MiB */
-    rdrive_state_cb *on_state;   /* at every change but the first; may be NULL */
-    void *data;                  /* the caller's own, see rdrive_connection_data */
+    bool tls;                    /* TLS 1.3, with a server that proves to be `server`; not over a Unix socket */
+    const char *tls_ca;     /* a PEM file of the authorities to believe, which implies tls; NULL: the system's */
+    uint32_t stream_window; /* bytes of one incoming stream that the caller has not taken; 0: 1 MiB */
+    rdrive_state_cb *on_state; /* at every change but the first; may be NULL */
+    void *data;                /* the caller's own, see rdrive_connection_data */
 };
 
 /* Connects at once; requests may be submitted right away. options may be NULL. RDRIVE_INVALID_ARGUMENT (server is
- * not HOST:PORT, path or store name too long), RDRIVE_NO_MEMORY. */
+ * not HOST:PORT, path or store name too long, tls with unix_path), RDRIVE_NO_MEMORY. A file of
+ * authorities that cannot be used fails the attempt to connect, with its reason. */
 RDRIVE_API enum rdrive_status
 rdrive_connection_create(uv_loop_t *loop, const struct rdrive_connection_options *options,
                          struct rdrive_connection **ret_connection) RDRIVE_MUST_CHECK;

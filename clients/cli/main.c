@@ -24,6 +24,8 @@ static void print_help(void)
          "where\n"
          "  --server HOST:PORT   the server; else RDRIVE_SERVER; else 127.0.0.1:7401\n"
          "  --unix PATH          the server's Unix socket\n"
+         "  --tls                speak TLS with the server, whose certificate the system has to believe\n"
+         "  --tls-ca FILE        the same, with the authorities in this file; else RDRIVE_TLS_CA\n"
          "  --store NAME         the store; else default\n"
          "  --file PATH          offline: a store's file; commands that read leave it as it is\n"
          "\n"
@@ -71,7 +73,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
     (void)rd_guard_install(); /* without it a failing disk ends an offline command as it would any program */
     struct rd_options options;
-    if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))
+    struct rd_options_defaults defaults = {.server = getenv("RDRIVE_SERVER"), .tls_ca = getenv("RDRIVE_TLS_CA")};
+    if (!rd_options_parse(argc, argv, &defaults, &options))
         return RD_EXIT_USAGE;
     if (options.help || options.version) {
         if (options.help)

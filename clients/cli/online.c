@@ -453,6 +453,8 @@ enum rd_status rd_online_create(const struct rd_options *options, struct rd_back
         .server = options->server,
         .unix_path = options->unix_path,
         .store = options->store,
+        .tls = options->tls,
+        .tls_ca = options->tls_ca,
         .request_timeout_ms = options->timeout_ms,
     };
     enum rdrive_status status = rdrive_client_create(&client_options, &online->client);

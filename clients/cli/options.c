@@ -9,6 +9,8 @@
 enum {
     OPTION_SERVER = 256, /* above every character, so that no long option has a short name by accident */
     OPTION_UNIX,
+    OPTION_TLS,
+    OPTION_TLS_CA,
     OPTION_FILE,
     OPTION_STORE,
     OPTION_CONFIRM,
@@ -32,6 +34,8 @@ enum {
 static const struct option long_options[] = {
     {"server", required_argument, NULL, OPTION_SERVER},
     {"unix", required_argument, NULL, OPTION_UNIX},
+    {"tls", no_argument, NULL, OPTION_TLS},
+    {"tls-ca", required_argument, NULL, OPTION_TLS_CA},
     {"file", required_argument, NULL, OPTION_FILE},
     {"store", required_argument, NULL, OPTION_STORE},
     {"confirm", required_argument, NULL, OPTION_CONFIRM},
@@ -188,6 +192,13 @@ static bool set_option(int option, const char *value, struct rd_options *options
     case OPTION_UNIX:
         options->unix_path = value;
         return true;
+    case OPTION_TLS:
+        options->tls = true;
+        return true;
+    case OPTION_TLS_CA:
+        options->tls = true;
+        options->tls_ca = value;
+        return true;
     case OPTION_FILE:
         options->file_path = value;
         return true;
@@ -249,6 +260,8 @@ static bool fits_together(const struct rd_options *options, bool server_given)
         wrong = "give one of --server, --unix and --file";
     else if (options->file_path != NULL && options->store != NULL)
         wrong = "--file names a store's file: --store has no meaning beside it";
+    else if (options->tls && (options->unix_path != NULL || options->file_path != NULL))
+        wrong = "TLS is spoken with a server over TCP: --tls has no meaning beside --unix and --file";
     else if (options->key_hex && options->key_hash)
         wrong = "give one of --key-hex and --hash";
     if (wrong != NULL)
@@ -256,7 +269,22 @@ static bool fits_together(const struct rd_options *options, bool server_given)
     return wrong == NULL;
 }
 
-bool rd_options_parse(int argc, char **argv, const char *server_default, struct rd_options *ret_options)
+static const char *given_or_none(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static void take_defaults(const struct rd_options_defaults *defaults, struct rd_options *options)
+{
+    if (options->server == NULL)
+        options->server = given_or_none(defaults->server);
+    if (options->tls_ca == NULL && options->unix_path == NULL && options->file_path == NULL)
+        options->tls_ca = given_or_none(defaults->tls_ca);
+    options->tls = options->tls || options->tls_ca != NULL;
+}
+
+bool rd_options_parse(int argc, char **argv, const struct rd_options_defaults *defaults,
+                      struct rd_options *ret_options)
 {
     struct rd_options options = {.server = NULL};
     for (;;) {
@@ -269,8 +297,7 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
     }
     if (!fits_together(&options, options.server != NULL))
         return false;
-    if (options.server == NULL && server_default != NULL && server_default[0] != '\0')
-        options.server = server_default;
+    take_defaults(defaults, &options);
     if (optind < argc) {
         options.command = argv[optind];
         options.args = argv + optind + 1;

@@ -30,6 +30,8 @@ enum {
 struct rd_options {
     const char *server;                    /* NULL: the client's default */
     const char *unix_path;                 /* NULL: none */
+    bool tls;                              /* TLS with the server */
+    const char *tls_ca;                    /* whom to believe, implies tls; NULL: whom the system does */
     const char *file_path;                 /* offline, on this store file; NULL: online */
     const char *store;                     /* NULL: default */
     const char *input_path;                /* -f; NULL: none */
@@ -55,9 +57,15 @@ struct rd_options {
     size_t arg_count;
 };
 
-/* False: what is wrong has been said on standard error. server_default: the environment's, or NULL. argv is
- * reordered. */
-bool rd_options_parse(int argc, char **argv, const char *server_default, struct rd_options *ret_options);
+/* What the environment says where options do not. */
+struct rd_options_defaults {
+    const char *server; /* NULL or "": none */
+    const char *tls_ca; /* likewise; for a server over TCP */
+};
+
+/* False: what is wrong has been said on standard error. argv is reordered. */
+bool rd_options_parse(int argc, char **argv, const struct rd_options_defaults *defaults,
+                      struct rd_options *ret_options);
 
 /* How the options of the lowest bit of RD_OPTION_* are written. */
 const char *rd_options_text(unsigned bits);
