@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The machine: what it is, what is installed, and a disk that has come to rest."""
+import functools
 import os
 import platform
 import resource
@@ -47,13 +48,20 @@ def processor():
     return names[0] if names else platform.machine()
 
 
+@functools.cache
+def commit():
+    """With a "+" where the sources are not what was committed."""
+    changed = subprocess.run(["git", "-C", REPOSITORY, "diff", "--quiet", "HEAD", "--", ".", ":!bench/results"]).returncode
+    return first_line("git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+@functools.cache
 def facts():
     versions = {"rdrived": first_line(os.path.join(BIN, "rdrived"), "--version")}
     for program, option in (("redis-server", "--version"), ("memcached", "-V"), ("nginx", "-v"), ("wrk", "--version")):
         if find(program):
             versions[program] = first_line(find(program), option)
-    commit = first_line("git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD")
-    return {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit,
+    return {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit(),
             "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 ** 30, 1),
             "versions": versions}
 
@@ -93,9 +101,10 @@ def sync_seconds(folder):
     return statistics.median(times)
 
 
-def settle(folder, calm_seconds=0.0005, wait_seconds=20):
-    """Gigabytes that were just written make every sync wait; a comparison begins on a disk at rest."""
+def settle(folder, probe, calm_seconds=0.0005, wait_seconds=10):
+    """Gigabytes that were just written make every sync wait; a comparison begins on a disk at rest. Where it does not write,
+    a disk that has nothing more to do is enough."""
     os.sync()
     end = time.monotonic() + wait_seconds
-    while sync_seconds(folder) > calm_seconds and time.monotonic() < end:
+    while probe and sync_seconds(folder) > calm_seconds and time.monotonic() < end:
         time.sleep(0.5)

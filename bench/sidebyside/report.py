@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """From figures to medians and ratios, and those as text and JSON. A result is a dictionary as it stands in the JSON:
 
-{"key", "title", "unit", "measured": {"date", "commit", "seconds", "rounds", "others"},
+{"key", "title", "unit",
+ "measured": {"date", "commit", "seconds": x or null, "rounds", "others": the mean of others_by_round, "others_by_round": [..]},
  "sides": {name: {"values": [..], "median": x or null, "why": "" or why there is none}},
  "comparisons": [{"ours", "peer", "mark", "lower", "ratio": x or null, "met": true, false or null}]}
 """
@@ -67,21 +68,32 @@ def text_of(results):
     return "\n".join(lines) + "\n"
 
 
-def markdown_of(results):
-    """The table for a README."""
-    lines = ["| work | rdrive | peer | ratio | mark | |", "|---|---|---|---|---|---|"]
-    for row in results:
-        for comparison in row["comparisons"]:
-            ours, peer = row["sides"].get(comparison["ours"]), row["sides"].get(comparison["peer"])
-            sign = "≤" if comparison["lower"] and not comparison["peer"] else "≥"
-            unit = "×" if comparison["peer"] else " " + row["unit"]
-            mark = f"{sign} {comparison['mark']:g}{unit}" if comparison["mark"] is not None else ""
-            ratio = number(comparison["ratio"]) + "×" if comparison["peer"] and comparison["ratio"] is not None else ""
-            word = {True: "met", False: "not met", None: ""}[comparison["met"]]
-            if ours["median"] is None:
-                word = "not measured"
-            lines.append(f"| {row['title']} | {comparison['ours']}: {number(ours['median'])} {row['unit']} | "
-                         + (f"{comparison['peer']}: {number(peer['median'])}" if peer else "") + f" | {ratio} | {mark} | {word} |")
+def when(measured):
+    """A line's last column: what the figures rest on."""
+    seconds = f" of {measured['seconds']:g} s" if measured["seconds"] else ""
+    return f"{measured['date'][:16].replace('T', ' ')}, {measured['commit']}, {measured['rounds']}{seconds}, {measured['others']}"
+
+
+def line_of(row, comparison):
+    ours, peer = row["sides"].get(comparison["ours"]), row["sides"].get(comparison["peer"])
+    sign = "≤" if comparison["lower"] and not comparison["peer"] else "≥"
+    unit = "×" if comparison["peer"] else " " + row["unit"]
+    mark = f"{sign} {comparison['mark']:g}{unit}" if comparison["mark"] is not None else ""
+    ratio = number(comparison["ratio"]) + "×" if comparison["peer"] and comparison["ratio"] is not None else ""
+    word = {True: "met", False: "**not met**", None: ""}[comparison["met"]]
+    if ours is None or ours["median"] is None or (peer is not None and peer["median"] is None):
+        word = "not measured"
+    cells = [row["title"], f"{comparison['ours']}: {number(ours and ours['median'])} {row['unit']}",
+             f"{comparison['peer']}: {number(peer['median'])}" if peer else "", ratio, mark, word, when(row["measured"])]
+    return "| " + " | ".join(cells) + " |"
+
+
+def markdown_of(results, machine):
+    """The table of a page."""
+    head = (f"Medians. {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}. "
+            "Last column: end (UTC), commit, rounds, and how many processors were busy with something else, on average.")
+    lines = [head, "", "| work | rdrive | peer | ratio | mark | | measured |", "|---|---|---|---|---|---|---|"]
+    lines += [line_of(row, comparison) for row in results for comparison in row["comparisons"]]
     return "\n".join(lines) + "\n"
 
 
@@ -99,7 +111,5 @@ def load(path):
         return json.load(file)["results"]
 
 
-def save(path, machine, results):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({"machine": machine, "results": results}, file, indent=1)
-        file.write("\n")
+def json_of(machine, results):
+    return json.dumps({"machine": machine, "results": results}, indent=1) + "\n"

@@ -36,6 +36,7 @@ class Row:
     comparisons: tuple[Comparison, ...]
     programs: tuple[str, ...] = ()                   # that must be installed
     long: bool = False                               # twice the seconds: what is synced in intervals needs several of them
+    writes: bool = False                             # so that it wants a disk at rest
 
 
 # ---- sides -------------------------------------------------------------------------------------------------------------
@@ -149,6 +150,7 @@ def redis_memory(keys, value_len):
 
 REDIS, FACE, BINARY = "redis", "rdrive, Redis face", "rdrive, binary"
 MEMCACHED, MEMCASLAP, NGINX, HTTP, DISK = "memcached", "memcached, memcaslap", "nginx", "rdrive, HTTP", "by hand"
+REDIS_NO, REDIS_MEMORY = "redis, appendfsync no", "redis without a file"
 REDIS_PROGRAMS = ("redis-server", "redis-benchmark")
 
 
@@ -161,7 +163,7 @@ def put_row(key, title, appendfsync, durability, depth, mark, value_len=100, lon
                {REDIS: put_redis(appendfsync, depth, value_len, CLIENTS),
                 FACE: put_redis_face(durability, depth, value_len, CLIENTS),
                 BINARY: put_binary(durability, depth, value_len, CLIENTS)},
-               against_redis(mark), REDIS_PROGRAMS, long)
+               against_redis(mark), REDIS_PROGRAMS, long, writes=True)
 
 
 NETWORK = (
@@ -173,9 +175,12 @@ NETWORK = (
     Row("put-1m-sync", "PUT 1 MiB, sync, 4 connections", "MiB/s", 1,
         {REDIS: put_redis("always", 1, MIB, 4, keys=100), FACE: put_redis_face("sync", 1, MIB, 4, keys=100),
          BINARY: put_binary("sync", 1, MIB, 4, keys=100), DISK: raw_disk(MIB, 4)},
-        (*against_redis(1.5), Comparison(FACE, DISK, 0.7), Comparison(BINARY, DISK, 0.7)), REDIS_PROGRAMS),
-    put_row("put-none-16", "PUT 100 B, none, depth 16; redis appendfsync no", "no", "none", 16, None),
-    put_row("put-memory-16", "PUT 100 B, none, depth 16; redis without a file", None, "none", 16, None),
+        (*against_redis(1.5), Comparison(FACE, DISK, 0.7), Comparison(BINARY, DISK, 0.7)), REDIS_PROGRAMS, writes=True),
+    Row("put-none-16", "PUT 100 B, none, depth 16", "k/s", 1e-3,
+        {REDIS_NO: put_redis("no", 16, 100, CLIENTS), REDIS_MEMORY: put_redis(None, 16, 100, CLIENTS),
+         FACE: put_redis_face("none", 16, 100, CLIENTS), BINARY: put_binary("none", 16, 100, CLIENTS)},
+        (Comparison(FACE, REDIS_NO), Comparison(BINARY, REDIS_NO), Comparison(FACE, REDIS_MEMORY),
+         Comparison(BINARY, REDIS_MEMORY)), REDIS_PROGRAMS, writes=True),
     Row("get-1", "GET 100 B, depth 1", "k/s", 1e-3,
         {MEMCACHED: get_memcached(1, 100, CLIENTS), MEMCASLAP: get_memcaslap(100, CLIENTS),
          BINARY: get_binary(1, 100, CLIENTS), REDIS: get_redis(1, 100, CLIENTS), FACE: get_redis_face(1, 100, CLIENTS)},
@@ -194,9 +199,9 @@ NETWORK = (
     Row("http-64m", "HTTP GET 64 MiB, 4 connections", "MiB/s", 64,
         {NGINX: http_nginx(64 * MIB, 4), HTTP: http_rdrive(64 * MIB, 4)}, (Comparison(HTTP, NGINX, 1),), ("nginx", "wrk")),
     Row("batch-put", "batches of 1,000 PUTs of 100 B, entries, sync", "M/s", 1e-6, {BINARY: batch("batch-put", "sync")},
-        (Comparison(BINARY, None, 2),)),
+        (Comparison(BINARY, None, 2),), writes=True),
     Row("batch-put-none", "batches of 1,000 PUTs of 100 B, entries, none", "M/s", 1e-6, {BINARY: batch("batch-put", "none")},
-        (Comparison(BINARY, None),)),
+        (Comparison(BINARY, None),), writes=True),
     Row("batch-get", "batches of 1,000 GETs of 100 B, entries", "M/s", 1e-6, {BINARY: batch("batch-get", "sync")},
         (Comparison(BINARY, None, 2),)),
 )
@@ -211,36 +216,37 @@ ENGINE, REFERENCE, COPY = "rdrive", "reference, recorded", "cp"
 class EngineRow:
     key: str             # without "engine-" a row of bench-engine
     title: str
+    unit: str            # bench-engine's
     part: str            # of bench-engine
     recorded: Optional[float]
     comparisons: tuple[Comparison, ...]
     beside: Optional[str] = None   # another row of bench-engine, measured in the same round: the side `cp`
 
 
-def engine_row(key, title, part, recorded, mark, lower=False):
-    return EngineRow(key, title, part, recorded, (Comparison(ENGINE, REFERENCE if recorded else None, mark, lower),))
+def engine_row(key, title, unit, part, recorded, mark, lower=False):
+    return EngineRow(key, title, unit, part, recorded, (Comparison(ENGINE, REFERENCE if recorded else None, mark, lower),))
 
 
 ENGINE_ROWS = (
-    engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "operations", 4.0, 3),
-    engine_row("random_read", "engine: random single reads", "operations", 2.3, 2),
-    engine_row("batch_read", "engine: batch reads of 1,024", "operations", 6.1, 3.5),
-    engine_row("iterate", "engine: iteration", "operations", 12, 3),
-    engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "operations", 117, 1),
-    engine_row("single_in_flight", "engine: 100 bytes, none, 64 in flight", "operations", 117, 4),
-    engine_row("open_1m", "engine: open after a clean stop, 1 M", "opening", 0.15, None, lower=True),
-    engine_row("open_5m", "engine: open after a clean stop, 5 M", "opening", 0.95, 10, lower=True),
-    EngineRow("stream", "engine: stream of 1 GiB, both passes", "stream", 2.2,
+    engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "M/s", "operations", 4.0, 3),
+    engine_row("random_read", "engine: random single reads", "M/s", "operations", 2.3, 2),
+    engine_row("batch_read", "engine: batch reads of 1,024", "M/s", "operations", 6.1, 3.5),
+    engine_row("iterate", "engine: iteration", "M/s", "operations", 12, 3),
+    engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "k/s", "operations", 117, 1),
+    engine_row("single_in_flight", "engine: 100 bytes, none, 64 in flight", "k/s", "operations", 117, 4),
+    engine_row("open_1m", "engine: open after a clean stop, 1 M", "s", "opening", 0.15, None, lower=True),
+    engine_row("open_5m", "engine: open after a clean stop, 5 M", "s", "opening", 0.95, 10, lower=True),
+    EngineRow("stream", "engine: stream of 1 GiB, both passes", "GiB/s", "stream", 2.2,
               # The reference reached 0.52 of cp's speed where both were recorded, and 0.8 of that is 0.42.
               (Comparison(ENGINE, REFERENCE, 0.8), Comparison(ENGINE, COPY, 0.42)), beside="cp"),
-    engine_row("stream_spool", "engine: stream, first pass (spooling)", "stream", None, None),
-    engine_row("stream_append", "engine: stream, second pass (appending)", "stream", None, None),
-    engine_row("stream_held_max", "engine: longest write beside the append", "stream", None, None, lower=True),
-    engine_row("memory_growing_max", "engine: index memory a key, growing, worst", "memory", None, 40, lower=True),
-    engine_row("memory_rest_1m", "engine: index memory a key, at rest, 1 M", "memory", None, 24, lower=True),
-    engine_row("memory_rest_5m", "engine: index memory a key, at rest, 5 M", "memory", None, 24, lower=True),
-    engine_row("growth_max", "engine: longest put while growing to 20 M keys", "growth", None, 5, lower=True),
-    engine_row("growth_own_max", "engine: the same, its processor time alone", "growth", None, None, lower=True),
+    engine_row("stream_spool", "engine: stream, first pass (spooling)", "GiB/s", "stream", None, None),
+    engine_row("stream_append", "engine: stream, second pass (appending)", "GiB/s", "stream", None, None),
+    engine_row("stream_held_max", "engine: longest write beside the append", "ms", "stream", None, None, lower=True),
+    engine_row("memory_growing_max", "engine: index memory a key, growing, worst", "B", "memory", None, 40, lower=True),
+    engine_row("memory_rest_1m", "engine: index memory a key, at rest, 1 M", "B", "memory", None, 24, lower=True),
+    engine_row("memory_rest_5m", "engine: index memory a key, at rest, 5 M", "B", "memory", None, 24, lower=True),
+    engine_row("growth_max", "engine: longest put while growing to 20 M keys", "ms", "growth", None, 5, lower=True),
+    engine_row("growth_own_max", "engine: the same, its processor time alone", "ms", "growth", None, None, lower=True),
 )
 
 MEMORY = Row("memory-redis", "memory a key, 1 M keys, values of 8 bytes (redis: value included)", "B", 1,

@@ -31,14 +31,17 @@ def parse_redis_csv(text):
     return float(rows[0]["rps"])
 
 
+def redis_requests(port, requests, op, clients, depth, value_len, keys, timeout=600):
+    return parse_redis_csv(run(
+        [machine.find("redis-benchmark"), "-h", "127.0.0.1", "-p", str(port), "-t", op, "-c", str(clients), "-P", str(depth),
+         "-d", str(value_len), "-r", str(keys), "-n", str(max(int(requests), clients * depth)), "--csv"], timeout=timeout))
+
+
 def redis_benchmark(port, seconds, op, clients, depth, value_len, keys):
     """It counts requests, not time: two short runs tell how many fill the seconds."""
     def once(requests):
-        return parse_redis_csv(run(
-            [machine.find("redis-benchmark"), "-h", "127.0.0.1", "-p", str(port), "-t", op, "-c", str(clients), "-P",
-             str(depth), "-d", str(value_len), "-r", str(keys), "-n", str(max(int(requests), clients * depth)), "--csv"],
-            timeout=seconds * 10 + 120))
-    rate = once(200 if value_len >= 1 << 20 else 20000)
+        return redis_requests(port, requests, op, clients, depth, value_len, keys, timeout=seconds * 10 + 120)
+    rate = once(200 if value_len >= 1 << 20 else 2000)
     rate = once(rate * WARM_SECONDS)
     return once(rate * seconds)
 
@@ -105,9 +108,8 @@ def rawdisk(folder, seconds, piece_len, piece_count):
     return report["pieces_per_sec"]
 
 
-def engine(folder, rounds, parts):
-    """bench-engine's rows: key to (unit, figures)."""
-    flags = [text for part in parts for text in ("--only", part)]
-    report = json.loads(run([os.path.join(machine.BIN, "bench-engine"), "--json", "--rounds", str(rounds), *flags, folder],
-                            timeout=rounds * 600))
-    return {row["key"]: (row["unit"], row["values"]) for row in report["rows"]}
+def engine(folder, part):
+    """The rows of one part of bench-engine, run once: key to figure."""
+    report = json.loads(run([os.path.join(machine.BIN, "bench-engine"), "--json", "--rounds", "1", "--only", part, folder],
+                            timeout=600))
+    return {row["key"]: row["values"][0] for row in report["rows"]}

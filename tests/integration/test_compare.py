@@ -11,10 +11,12 @@ import pytest
 from harness.daemon import BUILD, DEADLINE_S, REPOSITORY, clean_environment
 
 sys.path.insert(0, os.path.join(REPOSITORY, "bench"))
-from sidebyside import chart, report, rows, tools  # noqa: E402 - found by the line above
+from sidebyside import chart, jobs, report, rows, tools  # noqa: E402 - found by the line above
 from sidebyside.peers import NotMeasured  # noqa: E402
 
-MEASURED = {"date": "2025-01-01T00:00:00Z", "commit": "abc", "seconds": 5, "rounds": 3, "others": 0.1}
+MEASURED = {"date": "2025-01-01T00:00:00Z", "commit": "abc", "seconds": 5, "rounds": 3, "others": 0.1,
+            "others_by_round": [0.1, 0.1, 0.1]}
+MACHINE = {"processor": "A < B & C", "cores": 2, "memory_gib": 8.0, "kernel": "6.1"}
 
 
 def test_redis_benchmark_is_read():
@@ -95,7 +97,7 @@ def everything():
 def test_the_picture():
     """Well-formed, and one bar for each mark."""
     results = everything()
-    root = xml.etree.ElementTree.fromstring(chart.draw(results, {"processor": "A < B & C", "cores": 2}))
+    root = xml.etree.ElementTree.fromstring(chart.draw(results, MACHINE))
     marks = [comparison for row in results for comparison in row["comparisons"] if comparison["mark"] is not None]
     assert len(root.findall("{http://www.w3.org/2000/svg}rect")) == len(marks) > 25
 
@@ -103,9 +105,37 @@ def test_the_picture():
 def test_the_tables():
     results = everything()
     comparisons = sum(len(row["comparisons"]) for row in results)
-    assert len(report.markdown_of(results).splitlines()) == comparisons + 2
+    lines = report.markdown_of(results, MACHINE).splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == comparisons + 1
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     text = report.text_of(results)
     assert all(f"[{row['key']}]" in text for row in results)
+
+
+class Ticking(jobs.Job):
+    """A job of known length, on a clock that only jobs move."""
+
+    def __init__(self, key, seconds, clock):
+        super().__init__([(key, key, "k/s", [])], 1)
+        self.lasts, self.clock = seconds, clock
+
+    def measure(self, root, say):
+        self.clock[0] += self.lasts
+        self.keep(self.key, "ours", self.clock[0])
+
+
+@pytest.mark.parametrize("minutes, rounds", ((10, [3, 3, 3]), (2, [2, 1, 3]), (1, [1, 1, 0]), (0, [0, 0, 0])))
+def test_a_run_ends_in_time(monkeypatch, minutes, rounds):
+    """Each job has its first round before any has its second; what would end too late does not begin."""
+    clock = [0.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+    work = [Ticking("a", 30, clock), Ticking("b", 40, clock), Ticking("c", 5, clock)]
+    saved = []
+    short = jobs.run_all(work, 3, minutes, None, lambda text: None, lambda: saved.append(clock[0]))
+    assert [job.rounds for job in work] == rounds
+    assert [job.key for job in short] == [job.key for job in work if job.rounds < 3]
+    assert len(saved) == sum(rounds)
+    assert clock[0] <= max(minutes * 60, 75)  # of the first round it is not known how long it takes
 
 
 def test_keys_tell_rows_apart():
@@ -129,6 +159,20 @@ def test_a_run(folder):
         assert len(row["sides"]["rdrive, binary"]["values"]) == 2
     xml.etree.ElementTree.parse(os.path.join(folder, "compare.svg"))
     assert sorted(os.listdir(folder)) == ["compare.json", "compare.md", "compare.svg"]
+
+
+def test_a_run_is_resumed(folder):
+    """Rounds that are there are kept as they are; those of other lengths are not."""
+    def figures():
+        with open(os.path.join(folder, "compare.json"), encoding="utf-8") as file:
+            return json.load(file)["results"][0]["sides"]["rdrive, binary"]["values"]
+    arguments = ["--only", "^batch-get", "--keys", "2000", "--folder", folder, "--results", folder, "--resume"]
+    assert run_compare(*arguments, "--rounds", "1", "--seconds", "0.5").returncode == 0
+    first = figures()
+    assert run_compare(*arguments, "--rounds", "2", "--seconds", "0.5").returncode == 0
+    assert figures()[:1] == first and len(figures()) == 2
+    assert run_compare(*arguments, "--rounds", "1", "--seconds", "0.6").returncode == 0
+    assert len(figures()) == 1 and figures() != first
 
 
 def test_no_such_row():
