@@ -16,7 +16,7 @@
 #include "engine/record.h"
 
 #define MAGIC        "RDRINDX\n"
-#define VERSION      1u
+#define VERSION      2u /* 1: slots of another layout */
 #define ORDER_MARK   UINT32_C(0x01020304)
 #define SAMPLE_COUNT 32u         /* slots that are held against the file: each may cost a read of the disk */
 #define PARTS_MAX    256         /* written by one call */

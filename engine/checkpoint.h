@@ -6,7 +6,7 @@
  *
  *   0       8         12      16           24     32            40         48         52           56           64
  *   | magic | version | depth | generation | tail | entry_count | last_key | last_crc | byte_order | live_bytes |
- *   | 8     | u32 = 1 | u32   | u64        | u64  | u64         | u64      | u32      | u32        | u64        |
+ *   | 8     | u32 = 2 | u32   | u64        | u64  | u64         | u64      | u32      | u32        | u64        |
  *
  *   64          72     80           88          96      120           128
  *   | key_count | seed | part_count | body_hash | zeros | header_hash |
@@ -17,9 +17,9 @@
  *   then the slots of each part, 2^slot_bits of 8 bytes, and the file ends
  *
  * body_hash covers table and slots, header_hash the 120 bytes before it; both are XXH3-64. Slots are in the
- * machine's own byte order, which byte_order (u32 01020304, stored in it too) tells, as they are copied and not
- * converted; everything else is little-endian. last_key and last_crc repeat the trailer of the entry that ends at
- * tail.
+ * machine's own byte order (segment.h draws one; version 1 had others), which byte_order (u32 01020304, stored in
+ * it too) tells, as they are copied and not converted; everything else is little-endian. last_key and last_crc
+ * repeat the trailer of the entry that ends at tail.
  *
  * It is believed where all of that holds, where generation is that of PATH.meta (which is another after compaction
  * and restore), where tail and entry_count are not beyond what PATH.meta recorded, and where slots spread over all

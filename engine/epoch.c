@@ -32,9 +32,14 @@ static void destroy_before(struct rd_epoch *epoch, uint64_t earliest)
         epoch->newest = kept;
 }
 
-void rd_epoch_deinit(struct rd_epoch *epoch)
+void rd_epoch_drain(struct rd_epoch *epoch)
 {
     destroy_before(epoch, UINT64_MAX);
+}
+
+void rd_epoch_deinit(struct rd_epoch *epoch)
+{
+    rd_epoch_drain(epoch);
     assert(epoch->oldest == NULL);
 }
 

@@ -63,6 +63,9 @@ void rd_epoch_init(struct rd_epoch *epoch);
 /* Destroys all that is retired. No reader may be inside, and nothing may refuse. */
 void rd_epoch_deinit(struct rd_epoch *epoch);
 
+/* Destroys what is retired and does not refuse. No reader may be inside. */
+void rd_epoch_drain(struct rd_epoch *epoch);
+
 /* Readers, any thread. Returns the place, to be handed to rd_epoch_exit by the same thread; below RD_SEATS it is
  * the thread's seat. */
 unsigned rd_epoch_enter_standing(void);

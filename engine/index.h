@@ -3,16 +3,10 @@
  * index.h - from key hash to the live entry's trailer. One writer, any number of readers without locks.
  *
  * Extendible hashing (Fagin et al., 1979): a directory chosen by the top bits of the mixed hash points to segments
- * of at most 4,096 slots with linear probing. A segment that fills up is split alone, so growing never stops the
- * world and never needs twice the memory. A slot is 8 bytes:
- *
- *    63      48 47                    0
- *   |   tag    |   trailer's offset    |      0: never used; offset 0 with tag 1: deleted
+ * of at most 4,096 slots (segment.h). A segment that fills up is split alone, so growing never stops the world and
+ * never needs twice the memory.
  *
  * The full hash is not kept: it is compared in the trailer, which a read touches anyway. So calls take the map.
- *
- * Key hashes may be chosen by the caller (…_with_key_hash), hence they are mixed with a seed of the index's own
- * before they choose a segment, slot and tag.
  *
  * A trailer may be damaged after its slot was made. Where the hash that a trailer carries could not have led to
  * its slot, the slot is a stray: whoever looks for a key and finds no other slot than a stray with the key's tag
@@ -26,15 +20,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+#include "base/endian.h"
 #include "base/status.h"
 #include "engine/epoch.h"
+#include "engine/mapping.h"
+#include "engine/segment.h"
+#include "engine/slab.h"
 
-struct rd_index_directory;
+struct rd_index_directory {
+    struct rd_retired retired;
+    uint32_t depth;
+    uint32_t shift;              /* 63 - depth */
+    atomic_uintptr_t segments[]; /* by the top `depth` bits: words as in segment.h */
+};
 
 struct rd_index {
     _Atomic(struct rd_index_directory *) directory; /* written by the writer */
     struct rd_epoch *epoch;                         /* borrows; guards what readers may hold */
+    struct rd_slab slab;                            /* writer; of segments of the usual size */
     uint64_t seed;                                  /* constant */
+    uint64_t random;                                /* writer: by which segments grow at different times */
     uint64_t round;                                 /* writer: numbers the passes of reservations */
     atomic_uint_fast64_t count;                     /* live keys; written by the writer */
     atomic_uint_fast64_t bytes;                     /* memory of segments and directory; written by the writer */
@@ -44,38 +50,154 @@ struct rd_index {
 enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch,
                              uint64_t expected_count) RD_MUST_CHECK;
 
-/* No reader may be inside. Fine on a zeroed index. */
+/* No reader may be inside, and nothing that it has retired may be left in the epoch. Fine on a zeroed index. */
 void rd_index_deinit(struct rd_index *index);
 
-/* Readers, inside the epoch. Returns the trailer's offset, 0 where the key is not there; a stray's, whose trailer
- * carries another hash. The map is loaded after the slot has been, so that it covers what the slot names. */
-struct rd_mapping;
-uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *) *mapping, uint64_t key_hash);
+/* ---- looking, readers inside the epoch and the writer; inline, since a read is little else ---- */
 
-/* Whether the key's live entry is the one with this trailer. Readers, inside the epoch; the map is not looked at.
- */
-bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t trailer_offset);
+static inline uintptr_t rd_index_word(const struct rd_index *index, uint64_t mixed)
+{
+    struct rd_index_directory *directory = atomic_load_explicit(&index->directory, memory_order_seq_cst);
+    return atomic_load_explicit(&directory->segments[mixed >> 1 >> directory->shift], memory_order_seq_cst);
+}
 
-/* Pulls the slots of key_hash towards the cache. Readers and writer. */
-void rd_index_prefetch(const struct rd_index *index, uint64_t key_hash);
+static inline struct rd_located rd_index_locate(const struct rd_index *index, uint64_t mixed)
+{
+    return rd_located_of(rd_index_word(index, mixed));
+}
 
-/* The trailer that a find of key_hash would look at first, 0 where none: for prefetching it. Inside the epoch. */
-uint64_t rd_index_guess(const struct rd_index *index, uint64_t key_hash);
+/* Returns the trailer's offset, 0 where the key is not there; a stray's, whose trailer carries another hash. The
+ * map is loaded after the slot has been, so that it covers what the slot names. */
+uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct rd_mapping *) *mapping,
+                                   uint64_t key_hash);
+
+RD_ALWAYS_INLINE uint64_t rd_index_find(const struct rd_index *index, _Atomic(struct rd_mapping *) *mapping,
+                                        uint64_t key_hash)
+{
+    uint64_t mixed = rd_mix(index->seed, key_hash);
+    struct rd_located in = rd_index_locate(index, mixed);
+    uint64_t tag = rd_tag_of(in, mixed);
+    uint32_t at = rd_home_of(in, mixed);
+    for (uint32_t looked = 1;; at = rd_slot_next(in, at, looked++)) {
+        uint64_t slot = atomic_load_explicit(&in.slots[at], memory_order_acquire);
+        if (slot == 0)
+            return 0;
+        if (!rd_slot_has_tag(slot, tag))
+            continue;
+        const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
+        if (RD_LIKELY(rd_load_u64le(file + rd_slot_offset(slot)) == key_hash))
+            return rd_slot_offset(slot);
+        return rd_index_find_past_others(index, mapping, key_hash);
+    }
+}
+
+/* Where a key is looked for first, for looking at many keys: each step may wait for memory, and the waits of many
+ * keys overlap. Valid inside one epoch. */
+struct rd_index_spot {
+    struct rd_located in;
+    uint64_t tag;
+    uint32_t home;
+};
+
+/* Pulls the slots towards the cache. */
+RD_ALWAYS_INLINE void rd_index_approach(const struct rd_index *index, uint64_t key_hash,
+                                        struct rd_index_spot *ret_spot)
+{
+    uint64_t mixed = rd_mix(index->seed, key_hash);
+    struct rd_located in = rd_index_locate(index, mixed);
+    ret_spot->in = in;
+    ret_spot->tag = rd_tag_of(in, mixed);
+    ret_spot->home = rd_home_of(in, mixed);
+    __builtin_prefetch((void *)&in.slots[ret_spot->home]);
+}
+
+/* The first trailer with the key's tag, which is nearly always the key's; 0: the key is not there. */
+RD_ALWAYS_INLINE uint64_t rd_index_guess_at(const struct rd_index_spot *spot)
+{
+    uint32_t at = spot->home;
+    for (uint32_t looked = 1;; at = rd_slot_next(spot->in, at, looked++)) {
+        uint64_t slot = atomic_load_explicit(&spot->in.slots[at], memory_order_acquire);
+        if (slot == 0)
+            return 0;
+        if (rd_slot_has_tag(slot, spot->tag))
+            return rd_slot_offset(slot);
+    }
+}
+
+/* Whether the key's live entry is the one with this trailer. The map is not looked at. */
+RD_ALWAYS_INLINE bool rd_index_holds_at(const struct rd_index_spot *spot, uint64_t trailer_offset)
+{
+    uint32_t at = spot->home;
+    for (uint32_t looked = 1;; at = rd_slot_next(spot->in, at, looked++)) {
+        uint64_t slot = atomic_load_explicit(&spot->in.slots[at], memory_order_acquire);
+        if (rd_slot_offset(slot) == trailer_offset)
+            return true;
+        if (slot == 0)
+            return false;
+    }
+}
+
+/* The same by the key alone. */
+static inline void rd_index_prefetch(const struct rd_index *index, uint64_t key_hash)
+{
+    struct rd_index_spot spot;
+    rd_index_approach(index, key_hash, &spot);
+}
+
+static inline uint64_t rd_index_guess(const struct rd_index *index, uint64_t key_hash)
+{
+    struct rd_index_spot spot;
+    rd_index_approach(index, key_hash, &spot);
+    return rd_index_guess_at(&spot);
+}
+
+static inline bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t trailer_offset)
+{
+    struct rd_index_spot spot;
+    rd_index_approach(index, key_hash, &spot);
+    return rd_index_holds_at(&spot, trailer_offset);
+}
 
 /* ---- the writer alone ---- */
 
-/* Making room, before anything is appended: rd_index_begin, then rd_index_reserve once for each key that a put
- * will add; where any of these grew the index, the same again, until a pass grows nothing. From then on as many
- * puts need no memory. */
+/* Making room, before anything is appended: rd_index_begin, then rd_index_promise for each key that is to be
+ * added. Where one is refused, the index must grow: rd_index_reserve for each of these. Where that could not keep
+ * count of what was promised before, it says so in *ret_lost, and all begins anew, with rd_index_reserve for every
+ * key, until a pass keeps count. From then on as many keys can be added without memory. */
 void rd_index_begin(struct rd_index *index);
+
+RD_ALWAYS_INLINE bool rd_index_promise(const struct rd_index *index, const struct rd_index_spot *spot)
+{
+    return rd_segment_promise(rd_segment_with(spot->in), index->round);
+}
+
 enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uint64_t key_hash,
-                                bool *ret_grew) RD_MUST_CHECK;
+                                bool *ret_lost) RD_MUST_CHECK;
 
 /* As rd_index_find, without an epoch. A stray counts as the key's: putting and removing take it as well. */
-uint64_t rd_index_lookup(struct rd_index *index, const uint8_t *file, uint64_t key_hash);
+uint64_t rd_index_lookup(const struct rd_index *index, const uint8_t *file, uint64_t key_hash);
+
+/* The same from where rd_index_approach has led, if the index has not grown since. */
+RD_ALWAYS_INLINE uint64_t rd_index_lookup_at(const struct rd_index *index, const uint8_t *file,
+                                             const struct rd_index_spot *spot, uint64_t key_hash)
+{
+    uint64_t offset = rd_index_guess_at(spot);
+    if (offset == 0 || RD_LIKELY(rd_load_u64le(file + offset) == key_hash))
+        return offset;
+    return rd_index_lookup(index, file, key_hash);
+}
 
 /* Points key_hash at a new trailer; room must have been reserved. Returns the old trailer's offset or 0. */
 uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_hash, uint64_t trailer_offset);
+
+/* The same for a key that is known not to be there. */
+RD_ALWAYS_INLINE void rd_index_add_at(struct rd_index *index, const struct rd_index_spot *spot,
+                                      uint64_t trailer_offset)
+{
+    rd_segment_add(spot->in, spot->home, spot->tag, trailer_offset);
+    atomic_store_explicit(&index->count, atomic_load_explicit(&index->count, memory_order_relaxed) + 1,
+                          memory_order_relaxed); /* one thread writes it: no locked instruction is needed */
+}
 
 /* Returns the trailer's offset that was there, or 0. */
 uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t key_hash);

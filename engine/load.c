@@ -45,9 +45,9 @@ static enum rd_status add_record(struct rd_store *store, const uint8_t *file, co
         return RD_OK; /* the engine's own entry */
     if (rd_index_lookup(rd_writer_index(store), file, key_hash) != 0)
         return RD_OK;
-    bool grew;
+    bool lost = false;
     rd_index_begin(rd_writer_index(store));
-    enum rd_status status = rd_index_reserve(rd_writer_index(store), file, key_hash, &grew);
+    enum rd_status status = rd_index_reserve(rd_writer_index(store), file, key_hash, &lost);
     if (status != RD_OK)
         return status;
     rd_index_put(rd_writer_index(store), file, key_hash, record->trailer_offset);
@@ -111,6 +111,7 @@ static enum rd_status presize(struct rd_store *store, struct load *load, uint64_
     uint64_t expected = estimate_keys(store, load, tail);
     if (load->end == 0 || expected < 2 * SAMPLE_COUNT)
         return RD_OK;
+    rd_epoch_drain(&store->epoch);
     rd_index_deinit(rd_writer_index(store));
     free(load->tombstones.hashes);
     *load = (struct load){.end = tail};
@@ -172,11 +173,11 @@ static enum rd_status collect_above(const uint8_t *file, uint64_t tail, uint64_t
 /* Not for a key that is there: growing may read many trailers, and the disk with them. */
 static enum rd_status make_room(struct rd_store *store, const uint8_t *file, uint64_t key_hash)
 {
-    bool grew;
+    bool lost = false;
     if (rd_index_lookup(rd_writer_index(store), file, key_hash) != 0)
         return RD_OK;
     rd_index_begin(rd_writer_index(store));
-    return rd_index_reserve(rd_writer_index(store), file, key_hash, &grew);
+    return rd_index_reserve(rd_writer_index(store), file, key_hash, &lost);
 }
 
 static enum rd_status apply(struct rd_store *store, const uint8_t *file, const struct rd_record *record,
@@ -235,6 +236,7 @@ enum rd_status rd_store_load(struct rd_store *store, uint64_t tail)
     const uint8_t *file = rd_writer_mapping(store)->base;
     enum rd_status status = store->checkpoint.tail != 0 ? load_above(store, file, tail) : RD_CORRUPT;
     if (status != RD_OK) {
+        rd_epoch_drain(&store->epoch);
         rd_index_deinit(rd_writer_index(store));
         store->checkpoint.tail = 0;
         status = rd_index_init(rd_writer_index(store), &store->epoch, 0);

@@ -118,8 +118,8 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
 
 static void deinit(struct rd_store *store)
 {
-    rd_view_destroy(rd_writer_view(store));
     rd_epoch_deinit(&store->epoch);
+    rd_view_destroy(rd_writer_view(store));
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);
     rd_ahead_deinit(&store->ahead);

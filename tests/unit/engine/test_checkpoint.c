@@ -579,6 +579,31 @@ static void a_forged_segment_is_not_believed(void **state)
     world_remove(&world);
 }
 
+/* Its slots mean something else. */
+static void one_of_another_version_is_ignored_and_replaced(void **state)
+{
+    (void)state;
+    random_begin();
+    struct world world = world_create();
+    make_checkpoint(&world);
+    struct rd_buffer bytes = rd_file_read(world.index_path);
+    uint32_t version = rd_load_u32le(bytes.data + 8);
+    for (uint32_t other = version - 1; other <= version + 1; other += 2) {
+        rd_store_u32le(bytes.data + 8, other);
+        seal(&bytes);
+        rd_file_write(world.index_path, rd_buffer_slice(&bytes));
+        expect_ignored(&world, "version", other);
+    }
+    uint64_t inode = inode_of(world.index_path);
+    struct rd_store *store = store_open(world.place.path);
+    check_world(&world, store);
+    rd_store_close(store);
+    assert_int_not_equal(inode_of(world.index_path), inode);
+    assert_false(follows_the_chain(&world));
+    rd_buffer_deinit(&bytes);
+    world_remove(&world);
+}
+
 /* ---- trailers that were changed below a checkpoint ---- */
 
 static struct rd_value find(struct rd_store *store, uint64_t number)
@@ -750,6 +775,7 @@ int main(void)
         cmocka_unit_test(a_forged_one_does_no_harm),
         cmocka_unit_test(a_forged_depth_costs_no_memory),
         cmocka_unit_test(a_forged_segment_is_not_believed),
+        cmocka_unit_test(one_of_another_version_is_ignored_and_replaced),
         cmocka_unit_test(a_changed_hash_is_damage_and_not_absence),
         cmocka_unit_test(a_changed_link_is_damage_to_who_comes_by),
         cmocka_unit_test(a_failure_to_write_it_costs_nothing_else),

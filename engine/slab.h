@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * slab.h - memory for the index's segments, which are all of one size once there are many: blocks out of chunks of
+ * 2 MiB, so that the kernel can back each chunk with one page. An index is looked at in random places, and with
+ * small pages most looks miss the processor's cache of page tables too.
+ *
+ *   | owner and link | a side of 64 bytes for each block |  unused  | block 1 | block 2 | ... | block 63 |
+ *   |<------------------------ 32 KiB ------------------------->|
+ *
+ * What belongs to a block and is looked at without it lies at its side: the sides of many blocks share a page.
+ *
+ * A chunk gets its large page when all of its blocks are in use, so that a small index takes no more than it
+ * needs; where the index is large, at once. A block that is given back is the next one taken, since it is in the
+ * cache. Chunks are kept until the end.
+ *
+ * The writer's alone.
+ */
+#ifndef RD_ENGINE_SLAB_H
+#define RD_ENGINE_SLAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RD_SLAB_CHUNK_LEN ((size_t)2 << 20)
+#define RD_SLAB_BLOCK_LEN ((size_t)32 << 10)
+#define RD_SLAB_SIDE_LEN  ((size_t)64)
+
+struct rd_slab_block;
+struct rd_slab_chunk;
+
+struct rd_slab {
+    struct rd_slab_block *free;   /* given back; the last one first */
+    struct rd_slab_chunk *newest; /* owned, as are those it links to */
+    uint64_t bytes;               /* memory that it has from the system */
+    uint32_t taken;               /* blocks of the newest chunk that were ever in use */
+};
+
+/* On a boundary of its length; holds anything, as does its side. NULL: no memory. */
+void *rd_slab_take(struct rd_slab *slab);
+
+void rd_slab_give(void *block);
+
+/* Gives all memory back, blocks in use included. Fine on a zeroed slab. */
+void rd_slab_deinit(struct rd_slab *slab);
+
+static inline void *rd_slab_side_of(const void *block)
+{
+    uintptr_t chunk = (uintptr_t)block & ~(RD_SLAB_CHUNK_LEN - 1);
+    uintptr_t number = ((uintptr_t)block & (RD_SLAB_CHUNK_LEN - 1)) / RD_SLAB_BLOCK_LEN;
+    return (void *)(chunk + number * RD_SLAB_SIDE_LEN);
+}
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The index by itself, over a file that is nothing but trailers: what was put is found, what was removed is not,
+ * through splits, rebuilds and images; keys that share all that a slot can tell; strays; what it takes of memory;
+ * and readers beside a writer that splits.
+ */
+#include <stdatomic.h>
+
+#include "base/endian.h"
+#include "engine/index.h"
+#include "engine/record.h"
+#include "tests/unit/engine/fixture.h"
+
+#define KEYS_MANY  (SLOW ? 250000u : 700000u) /* segments reach the second window of tags */
+#define KEYS_SOME  20000u
+#define BATCH      1024u
+#define TRAILER_AT 64u /* trailers lie so far apart */
+
+struct world {
+    struct rd_epoch epoch;
+    struct rd_index index;
+    uint8_t *file; /* the n-th trailer at n * TRAILER_AT, from 1 on */
+    uint64_t trailer_count;
+    struct rd_mapping mapping;
+    _Atomic(struct rd_mapping *) to_mapping;
+};
+
+static void world_begin(struct world *world, uint64_t trailers_max)
+{
+    *world = (struct world){.file = calloc(trailers_max + 2, TRAILER_AT)};
+    assert_non_null(world->file);
+    world->mapping.base = world->file;
+    atomic_init(&world->to_mapping, &world->mapping);
+    rd_epoch_init(&world->epoch);
+    assert_int_equal(rd_index_init(&world->index, &world->epoch, 0), RD_OK);
+}
+
+static void world_end(struct world *world)
+{
+    rd_epoch_deinit(&world->epoch);
+    rd_index_deinit(&world->index);
+    free(world->file);
+}
+
+static uint64_t add_trailer(struct world *world, uint64_t key_hash)
+{
+    uint64_t offset = ++world->trailer_count * TRAILER_AT;
+    rd_store_u64le(world->file + offset, key_hash);
+    return offset;
+}
+
+static void reserve_all(struct world *world, const uint64_t *hashes, size_t count)
+{
+    bool lost;
+    do {
+        lost = false;
+        rd_index_begin(&world->index);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(rd_index_reserve(&world->index, world->file, hashes[i], &lost), RD_OK);
+    } while (lost);
+}
+
+static uint64_t put_key(struct world *world, uint64_t key_hash)
+{
+    uint64_t offset = add_trailer(world, key_hash);
+    reserve_all(world, &key_hash, 1);
+    (void)rd_index_put(&world->index, world->file, key_hash, offset);
+    return offset;
+}
+
+static uint64_t find(struct world *world, uint64_t key_hash)
+{
+    unsigned place = rd_epoch_enter();
+    uint64_t offset = rd_index_find(&world->index, &world->to_mapping, key_hash);
+    rd_epoch_exit(place);
+    assert_int_equal(offset, rd_index_lookup(&world->index, world->file, key_hash));
+    assert_true(offset == 0 || rd_index_holds(&world->index, key_hash, offset));
+    assert_true(offset == 0 || rd_index_guess(&world->index, key_hash) != 0);
+    return offset;
+}
+
+/* The hash that is mixed to this. */
+static uint64_t hash_mixed_to(const struct world *world, uint64_t mixed)
+{
+    /* Of an odd factor the inverse modulo 2^64: each step doubles the bits that are right, 3 at first. */
+    uint64_t inverses[2] = {UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xd6e8feb86659fd93)};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t factor = inverses[i];
+        for (int step = 0; step < 5; step++)
+            inverses[i] *= 2 - factor * inverses[i];
+    }
+    mixed ^= mixed >> 29 ^ mixed >> 58;
+    mixed *= inverses[1];
+    mixed ^= mixed >> 32;
+    mixed *= inverses[0];
+    uint64_t key_hash = mixed ^ world->index.seed;
+    return key_hash;
+}
+
+/* ---- against a table of what must be there ---- */
+
+struct model {
+    uint64_t *offsets; /* of key i; 0: it is not there */
+    uint64_t live;
+};
+
+static uint64_t hash_of(uint64_t number)
+{
+    return (number + 1) * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+static void check_all(struct world *world, const struct model *model, uint64_t keys)
+{
+    for (uint64_t i = 0; i < keys; i++)
+        if (find(world, hash_of(i)) != model->offsets[i])
+            fail_msg("key %llu is at %llu, not at %llu", (unsigned long long)i,
+                     (unsigned long long)find(world, hash_of(i)), (unsigned long long)model->offsets[i]);
+    assert_int_equal(world->index.count, model->live);
+}
+
+static void churn(struct world *world, struct model *model, uint64_t keys, uint64_t steps, unsigned removes_in_8)
+{
+    for (uint64_t step = 0; step < steps; step++) {
+        uint64_t i = random_below(keys);
+        uint64_t before = model->offsets[i];
+        if (random_below(8) < removes_in_8) {
+            assert_int_equal(rd_index_remove(&world->index, world->file, hash_of(i)), before);
+            model->offsets[i] = 0;
+            model->live -= before != 0;
+        } else {
+            model->offsets[i] = put_key(world, hash_of(i));
+            model->live += before == 0;
+        }
+        if (step % BATCH == 0)
+            rd_epoch_collect(&world->epoch);
+    }
+}
+
+static void what_is_put_is_found_and_what_is_removed_is_not(void **state)
+{
+    (void)state;
+    random_begin();
+    struct world world;
+    uint64_t steps = 12 * KEYS_SOME;
+    struct model model = {.offsets = calloc(KEYS_SOME, sizeof *model.offsets)};
+    world_begin(&world, 3 * steps);
+    churn(&world, &model, KEYS_SOME, steps, 3);
+    check_all(&world, &model, KEYS_SOME);
+    churn(&world, &model, KEYS_SOME, steps, 7); /* nearly empty again: deleted slots abound */
+    check_all(&world, &model, KEYS_SOME);
+    churn(&world, &model, KEYS_SOME, steps, 1);
+    check_all(&world, &model, KEYS_SOME);
+    free(model.offsets);
+    world_end(&world);
+}
+
+/* ---- growing ---- */
+
+static void put_batch(struct world *world, struct model *model, uint64_t first)
+{
+    static uint64_t hashes[BATCH];
+    for (uint64_t i = 0; i < BATCH; i++)
+        hashes[i] = hash_of(first + i);
+    reserve_all(world, hashes, BATCH);
+    uint64_t bytes = world->index.bytes;
+    for (uint64_t i = 0; i < BATCH; i++) {
+        model->offsets[first + i] = add_trailer(world, hashes[i]);
+        assert_int_equal(rd_index_put(&world->index, world->file, hashes[i], model->offsets[first + i]), 0);
+    }
+    assert_int_equal(world->index.bytes, bytes); /* room was reserved for all of them */
+    model->live += BATCH;
+    rd_epoch_collect(&world->epoch);
+}
+
+static void it_grows_step_by_step_within_its_memory(void **state)
+{
+    (void)state;
+    struct world world;
+    struct model model = {.offsets = calloc(KEYS_MANY, sizeof *model.offsets)};
+    world_begin(&world, KEYS_MANY);
+    uint64_t keys = KEYS_MANY / BATCH * BATCH;
+    for (uint64_t first = 0; first < keys; first += BATCH) {
+        put_batch(&world, &model, first);
+        uint64_t per_key = world.index.bytes / model.live;
+        if (model.live >= KEYS_SOME && per_key > 40)
+            fail_msg("%llu bytes a key at %llu keys", (unsigned long long)per_key, (unsigned long long)model.live);
+        if ((first / BATCH & (first / BATCH - 1)) == 0)
+            check_all(&world, &model, first + BATCH);
+    }
+    check_all(&world, &model, keys);
+    assert_true(rd_index_depth(&world.index) > 6); /* beyond the first window of tags */
+    assert_true(world.index.bytes <= 24 * model.live);
+    free(model.offsets);
+    world_end(&world);
+}
+
+/* ---- keys that a slot cannot tell apart ---- */
+
+static void keys_that_share_all_that_a_slot_tells_are_kept_apart(void **state)
+{
+    (void)state;
+    random_begin();
+    struct world world;
+    enum { ALIKE = 40 }; /* several lines full, all from one home */
+    uint64_t hashes[ALIKE];
+    uint64_t offsets[ALIKE];
+    world_begin(&world, KEYS_SOME + ALIKE);
+    uint64_t shared = random_next() & ~(UINT64_C(0xffff) << 20); /* those bits neither lead anywhere nor tell */
+    for (uint64_t i = 0; i < ALIKE; i++) {
+        hashes[i] = hash_mixed_to(&world, shared | (i + 1) << 20);
+        offsets[i] = put_key(&world, hashes[i]);
+    }
+    assert_int_equal(find(&world, hash_mixed_to(&world, shared | UINT64_C(0xffff) << 20)), 0);
+    assert_int_equal(rd_index_remove(&world.index, world.file, hashes[0]), offsets[0]);
+    assert_int_equal(rd_index_remove(&world.index, world.file, hashes[ALIKE - 1]), offsets[ALIKE - 1]);
+    for (uint64_t i = 0; i < KEYS_SOME; i++) /* splits and rebuilds */
+        put_key(&world, hash_of(i));
+    for (size_t i = 1; i < ALIKE - 1; i++)
+        assert_int_equal(find(&world, hashes[i]), offsets[i]);
+    assert_int_equal(find(&world, hashes[0]), 0);
+    assert_int_equal(find(&world, hashes[ALIKE - 1]), 0);
+    offsets[0] = put_key(&world, hashes[0]);
+    assert_int_equal(find(&world, hashes[0]), offsets[0]);
+    world_end(&world);
+}
+
+/* ---- trailers that are damaged later ---- */
+
+static void a_damaged_trailer_is_found_by_its_key_as_a_stray(void **state)
+{
+    (void)state;
+    random_begin();
+    struct world world;
+    world_begin(&world, 4 * KEYS_SOME);
+    for (uint64_t i = 0; i < KEYS_SOME; i++)
+        put_key(&world, hash_of(i));
+    uint64_t hit = random_below(KEYS_SOME);
+    uint64_t offset = find(&world, hash_of(hit));
+    world.file[offset + random_below(8)] ^= (uint8_t)(1u << random_below(8));
+    uint64_t found_hash = rd_load_u64le(world.file + offset);
+    assert_int_equal(find(&world, hash_of(hit)), offset);
+    assert_int_equal(find(&world, found_hash), 0);  /* nobody takes it for the key that it says */
+    uint64_t newer = put_key(&world, hash_of(hit)); /* takes the stray's place */
+    assert_int_equal(find(&world, hash_of(hit)), newer);
+    assert_int_equal(world.index.count, KEYS_SOME);
+    assert_int_equal(rd_index_remove(&world.index, world.file, hash_of(hit)), newer);
+    assert_int_equal(find(&world, hash_of(hit)), 0);
+    world_end(&world);
+}
+
+/* ---- as an image ---- */
+
+struct image {
+    struct rd_index_part part;
+    bool fails;
+};
+
+static bool fill_from(void *context, void *slots, size_t len)
+{
+    struct image *image = context;
+    memcpy(slots, image->part.slots, len);
+    return !image->fails;
+}
+
+/* A second index from the parts of the first. Returns whether all of it was taken. */
+static bool copy_by_parts(struct world *world, struct rd_epoch *epoch, struct rd_index *copy, uint64_t file_len,
+                          bool fails)
+{
+    rd_epoch_init(epoch);
+    assert_int_equal(rd_index_restore(copy, epoch, world->index.seed, rd_index_depth(&world->index)), RD_OK);
+    size_t from = 0;
+    size_t to = 0;
+    enum rd_status status = RD_OK;
+    struct image image = {.fails = fails};
+    while (status == RD_OK && rd_index_next_part(&world->index, &from, &image.part))
+        status = rd_index_restore_part(copy, &to, image.part, file_len, fill_from, &image);
+    assert_true(status == RD_OK || status == RD_CORRUPT);
+    return status == RD_OK && rd_index_restored(copy, to, world->file, 32);
+}
+
+static void an_image_of_it_is_as_good_and_goes_on_growing(void **state)
+{
+    (void)state;
+    random_begin();
+    struct world world;
+    struct model model = {.offsets = calloc(2 * KEYS_SOME, sizeof *model.offsets)};
+    world_begin(&world, 16 * KEYS_SOME);
+    churn(&world, &model, 2 * KEYS_SOME, 8 * KEYS_SOME, 2);
+    struct rd_epoch epoch;
+    struct rd_index copy;
+    uint64_t file_len = (world.trailer_count + 1) * TRAILER_AT;
+    assert_true(copy_by_parts(&world, &epoch, &copy, file_len, false));
+    rd_epoch_deinit(&world.epoch);
+    rd_index_deinit(&world.index);
+    world.epoch = epoch;
+    world.index = copy;
+    world.index.epoch = &world.epoch;
+    check_all(&world, &model, 2 * KEYS_SOME);
+    churn(&world, &model, 2 * KEYS_SOME, 4 * KEYS_SOME, 1);
+    check_all(&world, &model, 2 * KEYS_SOME);
+    free(model.offsets);
+    world_end(&world);
+}
+
+static void an_image_that_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    struct world world;
+    struct rd_epoch epoch;
+    struct rd_index copy;
+    world_begin(&world, KEYS_SOME);
+    for (uint64_t i = 0; i < KEYS_SOME; i++)
+        put_key(&world, hash_of(i));
+    uint64_t file_len = KEYS_SOME * TRAILER_AT + RD_TRAILER_LEN;
+    assert_true(copy_by_parts(&world, &epoch, &copy, file_len, false));
+    rd_index_deinit(&copy);
+    assert_false(copy_by_parts(&world, &epoch, &copy, file_len - 1, false)); /* it names what is not there */
+    rd_index_deinit(&copy);
+    assert_false(copy_by_parts(&world, &epoch, &copy, file_len, true)); /* cannot be read */
+    rd_index_deinit(&copy);
+    for (uint64_t offset = TRAILER_AT; offset <= KEYS_SOME * TRAILER_AT; offset += TRAILER_AT)
+        world.file[offset] ^= 1; /* another file */
+    assert_false(copy_by_parts(&world, &epoch, &copy, file_len, false));
+    rd_index_deinit(&copy);
+    world_end(&world);
+}
+
+/* ---- beside readers ---- */
+
+struct reader {
+    struct world *world;
+    const uint64_t *offsets;
+    const atomic_uint_fast64_t *put; /* so many keys are there */
+    const atomic_bool *done;
+    uint64_t seed;
+    uint64_t missed;
+    uint64_t looks;
+};
+
+static void *look_on(void *context)
+{
+    struct reader *reader = context;
+    uint64_t state = reader->seed;
+    while (!atomic_load(reader->done)) {
+        uint64_t count = atomic_load_explicit(reader->put, memory_order_acquire);
+        state = state * UINT64_C(6364136223846793005) + 1;
+        if (count == 0)
+            continue;
+        uint64_t i = (state >> 33) % count;
+        unsigned place = rd_epoch_enter();
+        uint64_t offset = rd_index_find(&reader->world->index, &reader->world->to_mapping, hash_of(i));
+        bool holds = rd_index_holds(&reader->world->index, hash_of(i), reader->offsets[i]);
+        rd_epoch_exit(place);
+        reader->missed += offset != reader->offsets[i] || !holds;
+        reader->looks++;
+    }
+    return NULL;
+}
+
+static void readers_find_all_keys_while_segments_split(void **state)
+{
+    (void)state;
+    enum { READERS = 3 };
+    struct world world;
+    struct model model = {.offsets = calloc(KEYS_MANY, sizeof *model.offsets)};
+    world_begin(&world, KEYS_MANY);
+    atomic_uint_fast64_t put_count = 0;
+    atomic_bool done = false;
+    struct reader readers[READERS];
+    pthread_t threads[READERS];
+    for (uint64_t i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){
+            .world = &world, .offsets = model.offsets, .put = &put_count, .done = &done, .seed = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, look_on, &readers[i]), 0);
+    }
+    for (uint64_t first = 0; first + BATCH <= KEYS_MANY / 2; first += BATCH) {
+        put_batch(&world, &model, first);
+        atomic_store_explicit(&put_count, first + BATCH, memory_order_release);
+    }
+    atomic_store(&done, true);
+    uint64_t looks = 0;
+    for (size_t i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(readers[i].missed, 0);
+        looks += readers[i].looks;
+    }
+    assert_true(looks > 0);
+    check_all(&world, &model, put_count);
+    free(model.offsets);
+    world_end(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
+        cmocka_unit_test(it_grows_step_by_step_within_its_memory),
+        cmocka_unit_test(keys_that_share_all_that_a_slot_tells_are_kept_apart),
+        cmocka_unit_test(a_damaged_trailer_is_found_by_its_key_as_a_stray),
+        cmocka_unit_test(an_image_of_it_is_as_good_and_goes_on_growing),
+        cmocka_unit_test(an_image_that_does_not_fit_is_refused),
+        cmocka_unit_test(readers_find_all_keys_while_segments_split),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
