@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/encoder.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
-#define VECTOR_COPY_LEN_MIN 64u                 /* below it a call costs more than it saves */
+#define SHORT_LEN_MAX       16u
+#define VECTOR_COPY_LEN_MIN 64u /* below it a call costs more than it saves */
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder)
 {
@@ -52,14 +54,20 @@ static int flush(struct rd_encoder *encoder, struct rd_datafile *file)
     return failed;
 }
 
-static void put_small(struct rd_encoder *encoder, struct rd_slice payload)
+/* len: 1..16. Two copies that overlap, of a size that the compiler knows. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
 {
-    uint8_t *to = encoder->buffer + encoder->buffer_len;
-    if (payload.len < VECTOR_COPY_LEN_MIN)
-        memcpy(to, payload.data, payload.len);
-    else
-        encoder->copy(to, payload.data, payload.len);
-    encoder->buffer_len += payload.len;
+    if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    } else {
+        to[0] = from[0];
+        to[len / 2] = from[len / 2];
+        to[len - 1] = from[len - 1];
+    }
 }
 
 static void put_part(struct rd_encoder *encoder, struct rd_slice payload)
@@ -94,15 +102,9 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
     return failed;
 }
 
-static int put_payload(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
+static bool is_copied(const struct rd_plan_entry *entry)
 {
-    if (entry->spool != NULL || entry->payload.len > SLICE_LEN)
-        return put_large(encoder, file, entry);
-    if (entry->payload.len > COPIED_LEN_MAX)
-        put_part(encoder, entry->payload);
-    else
-        put_small(encoder, entry->payload);
-    return 0;
+    return entry->payload.len <= COPIED_LEN_MAX && entry->spool == NULL && !entry->in_place;
 }
 
 static void put_trailer(struct rd_encoder *encoder, const struct rd_plan_entry *entry)
@@ -113,20 +115,44 @@ static void put_trailer(struct rd_encoder *encoder, const struct rd_plan_entry *
     encoder->buffer_len += RD_TRAILER_LEN;
 }
 
-static int put_entry(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan_entry *entry)
+/* The pad is less than a line: a whole one of zeros is put there, which the payload then covers. */
+static inline void put_pad(struct rd_encoder *encoder, const struct rd_plan_entry *entry)
 {
+    memset(encoder->buffer + encoder->buffer_len, 0, RD_RECORD_ALIGN);
+    encoder->buffer_len += (size_t)(entry->payload_offset - entry->prev_tail);
+}
+
+static inline void put_copied(struct rd_encoder *encoder, struct rd_plan_entry *entry)
+{
+    struct rd_slice payload = entry->payload;
+    put_pad(encoder, entry);
+    uint8_t *to = encoder->buffer + encoder->buffer_len;
+    if (payload.len <= SHORT_LEN_MAX)
+        copy_short(to, payload.data, payload.len);
+    else if (payload.len < VECTOR_COPY_LEN_MIN)
+        memcpy(to, payload.data, payload.len);
+    else
+        encoder->copy(to, payload.data, payload.len);
+    encoder->buffer_len += payload.len;
+    if (!entry->crc32_known)
+        entry->crc32 = rd_crc32(0, payload);
+    entry->crc32_known = true;
+    put_trailer(encoder, entry);
+}
+
+static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan_entry *entry)
+{
+    int failed = 0;
     if (entry->in_place) {
-        int failed = flush(encoder, file);
+        failed = flush(encoder, file);
         encoder->offset = entry->payload_offset + entry->payload.len;
-        if (!entry->crc32_known)
-            entry->crc32 = rd_crc32(0, entry->payload);
-        put_trailer(encoder, entry);
-        return failed;
+    } else {
+        put_pad(encoder, entry);
+        if (entry->spool != NULL || entry->payload.len > SLICE_LEN)
+            failed = put_large(encoder, file, entry);
+        else
+            put_part(encoder, entry->payload);
     }
-    size_t pad = (size_t)(entry->payload_offset - entry->prev_tail);
-    memset(encoder->buffer + encoder->buffer_len, 0, pad);
-    encoder->buffer_len += pad;
-    int failed = put_payload(encoder, file, entry);
     if (!entry->crc32_known)
         entry->crc32 = rd_crc32(0, entry->payload);
     entry->crc32_known = true;
@@ -140,16 +166,16 @@ int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struc
     encoder->buffer_len = 0;
     encoder->run_begin = 0;
     encoder->part_count = 0;
-    for (uint32_t i = 0; i < plan->entry_count; i++) {
+    int failed = 0;
+    for (uint32_t i = 0; i < plan->entry_count && failed == 0; i++) {
+        struct rd_plan_entry *entry = &plan->entries[i];
         size_t most = RD_RECORD_ALIGN + COPIED_LEN_MAX + RD_TRAILER_LEN;
-        if (encoder->buffer_len + most > RD_ENCODER_BUFFER_LEN || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX) {
-            int failed = flush(encoder, file);
-            if (failed != 0)
-                return failed;
-        }
-        int failed = put_entry(encoder, file, &plan->entries[i]);
-        if (failed != 0)
-            return failed;
+        if (encoder->buffer_len + most > RD_ENCODER_BUFFER_LEN || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX)
+            failed = flush(encoder, file);
+        if (failed == 0 && is_copied(entry))
+            put_copied(encoder, entry);
+        else if (failed == 0)
+            failed = put_where_it_lies(encoder, file, entry);
     }
-    return flush(encoder, file);
+    return failed != 0 ? failed : flush(encoder, file);
 }

@@ -390,7 +390,8 @@ struct rd_op {
 
     /* the engine's from submit to deliver, then the sink's */
     struct rd_op *next;
-    uint64_t queued_bytes;
+    uint64_t queued_bytes;  /* that count in queue_bytes_max */
+    uint64_t payload_bytes; /* that it appends; more than a store holds where they are too many */
 };
 
 /* Queues the operation; the writer may wait with it until rd_store_kick. Never blocks. On any status but RD_OK the

@@ -37,8 +37,10 @@ void rd_plan_deinit(struct rd_plan *plan)
     *plan = (struct rd_plan){0};
 }
 
-void rd_plan_begin(struct rd_plan *plan, uint64_t tail)
+void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail)
 {
+    rd_index_begin(index);
+    plan->refused = false;
     plan->entry_count = 0;
     plan->step_count = 0;
     plan->tail = tail;
@@ -100,25 +102,35 @@ static enum rd_status make_room(struct rd_plan *plan, size_t more)
 
 /* A key as an operation must see it: with what the group has planned before. */
 struct key_state {
+    const struct rd_index_spot *spot;    /* borrows */
     uint32_t *latest;                    /* its slot */
     const struct rd_plan_entry *planned; /* its latest entry in this group, or NULL */
     uint64_t trailer_offset;             /* of its published entry; 0: none */
     bool live;
 };
 
-static struct key_state look_up(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
-                                uint64_t key_hash)
+/* spot: must stay as long as the state is used. */
+RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *index, const uint8_t *file,
+                                 const struct rd_index_spot *spot, uint64_t key_hash, struct key_state *state)
 {
-    struct key_state state = {.latest = latest_slot(plan, key_hash)};
-    if (*state.latest != 0) {
-        state.planned = &plan->entries[*state.latest - 1];
-        state.trailer_offset = state.planned->in_index ? 1 : 0;
-        state.live = !state.planned->tombstone;
+    state->spot = spot;
+    state->latest = latest_slot(plan, key_hash);
+    if (RD_UNLIKELY(*state->latest != 0)) {
+        state->planned = &plan->entries[*state->latest - 1];
+        state->trailer_offset = state->planned->in_index ? 1 : 0;
+        state->live = !state->planned->tombstone;
     } else {
-        state.trailer_offset = rd_index_lookup(index, file, key_hash);
-        state.live = state.trailer_offset != 0;
+        state->planned = NULL;
+        state->trailer_offset = rd_index_lookup_at(index, file, spot, key_hash);
+        state->live = state->trailer_offset != 0;
     }
-    return state;
+}
+
+static void look_up(struct rd_plan *plan, const struct rd_index *index, const uint8_t *file, uint64_t key_hash,
+                    struct rd_index_spot *spot, struct key_state *state)
+{
+    rd_index_approach(index, key_hash, spot);
+    look_up_at(plan, index, file, spot, key_hash, state);
 }
 
 /* ---- trailers over the border of two sectors ------------------------------------------------------------ */
@@ -160,7 +172,7 @@ static struct rd_plan_entry *add_own(struct rd_plan *plan, struct rd_slice paylo
 
 /* Moves the tail up where the entry that comes next could tear: a tombstone by one, a value by a line of 64 bytes.
  * A torn spacer deletes what nobody has. */
-static void make_way(struct rd_plan *plan, struct rd_slice payload, bool tombstone)
+static RD_COLD void move_up(struct rd_plan *plan, struct rd_slice payload, bool tombstone)
 {
     uint64_t payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail);
     if (!plan->batch_marker || !may_tear_unnoticed(payload, payload_offset + payload.len))
@@ -171,28 +183,48 @@ static void make_way(struct rd_plan *plan, struct rd_slice payload, bool tombsto
         add_own(plan, spacer_payload, false, rd_crc32_of_zeros(spacer_payload.len));
 }
 
-static struct rd_plan_entry *add_entry(struct rd_plan *plan, struct key_state state, uint64_t key_hash,
-                                       struct rd_slice payload, bool tombstone)
+RD_ALWAYS_INLINE void make_way(struct rd_plan *plan, struct rd_slice payload, bool tombstone)
+{
+    uint64_t payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail);
+    if (RD_UNLIKELY(rd_trailer_may_tear(payload_offset + payload.len)))
+        move_up(plan, payload, tombstone);
+}
+
+RD_ALWAYS_INLINE struct rd_plan_entry *add_entry_inline(struct rd_plan *plan, const struct rd_index *index,
+                                                        const struct key_state *state, uint64_t key_hash,
+                                                        struct rd_slice payload, bool tombstone)
 {
     if (tombstone)
         payload = tombstone_payload;
     make_way(plan, payload, tombstone);
-    struct rd_plan_entry *entry = &plan->entries[plan->entry_count];
-    *entry = (struct rd_plan_entry){
-        .key_hash = key_hash,
-        .payload = payload,
-        .prev_tail = plan->tail,
-        .payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail),
-        .crc32 = RD_TOMBSTONE_CRC,
-        .crc32_known = tombstone,
-        .tombstone = tombstone,
-        .in_index = state.trailer_offset != 0,
-    };
-    if (*state.latest != 0)
-        plan->entries[*state.latest - 1].superseded = true;
-    *state.latest = ++plan->entry_count;
-    plan->tail = entry->payload_offset + entry->payload.len + RD_TRAILER_LEN;
+    if (RD_UNLIKELY(state->planned != NULL))
+        plan->entries[*state->latest - 1].superseded = true;
+    bool in_index = state->trailer_offset != 0;
+    bool refused = !tombstone && !in_index && !rd_index_promise(index, state->spot);
+    struct rd_plan_entry *entry = &plan->entries[plan->entry_count++];
+    entry->key_hash = key_hash;
+    entry->payload = payload;
+    entry->spool = NULL;
+    entry->prev_tail = plan->tail;
+    entry->payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail);
+    entry->crc32 = RD_TOMBSTONE_CRC;
+    entry->crc32_known = tombstone;
+    entry->tombstone = tombstone;
+    entry->in_index = in_index;
+    entry->refused = refused;
+    entry->in_place = false;
+    entry->superseded = false;
+    plan->refused |= refused;
+    plan->tail = entry->payload_offset + payload.len + RD_TRAILER_LEN;
+    *state->latest = plan->entry_count;
     return entry;
+}
+
+static struct rd_plan_entry *add_entry(struct rd_plan *plan, const struct rd_index *index,
+                                       const struct key_state *state, uint64_t key_hash, struct rd_slice payload,
+                                       bool tombstone)
+{
+    return add_entry_inline(plan, index, state, key_hash, payload, tombstone);
 }
 
 /* ---- holding the entries of one operation together ------------------------------------------------------ */
@@ -256,31 +288,30 @@ static void add_filler(struct rd_plan *plan)
 }
 
 /* A value: appended, or committed where it lies ahead. */
-static struct rd_plan_entry *add_value(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
-                                       struct key_state state, uint64_t key_hash, struct rd_slice payload)
+static struct rd_plan_entry *add_value(struct rd_plan *plan, const struct rd_index *index,
+                                       const struct key_state *state, uint64_t key_hash, struct rd_slice payload)
 {
     if (plan->placed_at == 0)
-        return add_entry(plan, state, key_hash, payload, false);
+        return add_entry(plan, index, state, key_hash, payload, false);
     add_filler(plan);
-    state = look_up(plan, index, file, key_hash);
-    struct rd_plan_entry *entry = add_entry(plan, state, key_hash, payload, false);
+    struct rd_plan_entry *entry = add_entry(plan, index, state, key_hash, payload, false);
     entry->in_place = true;
     plan->placed = true;
     return entry;
 }
 
 /* The payload, place and checksum of a live key's newest value. False where the file was changed by others. */
-static bool newest_value(struct key_state state, const uint8_t *file, struct rd_plan_entry *ret_value)
+static bool newest_value(const struct key_state *state, const uint8_t *file, struct rd_plan_entry *ret_value)
 {
-    if (state.planned != NULL) {
-        *ret_value = *state.planned;
+    if (state->planned != NULL) {
+        *ret_value = *state->planned;
         if (!ret_value->crc32_known)
             ret_value->crc32 = rd_crc32(0, ret_value->payload);
         ret_value->crc32_known = true;
         return true;
     }
     struct rd_record record;
-    if (!rd_record_parse(file, state.trailer_offset + RD_TRAILER_LEN, &record))
+    if (!rd_record_parse(file, state->trailer_offset + RD_TRAILER_LEN, &record))
         return false;
     *ret_value = (struct rd_plan_entry){.payload = rd_slice(file + record.payload_offset, record.payload_len),
                                         .payload_offset = record.payload_offset,
@@ -288,7 +319,7 @@ static bool newest_value(struct key_state state, const uint8_t *file, struct rd_
     return true;
 }
 
-static enum rd_status check_condition(const struct rd_condition *condition, struct key_state state,
+static enum rd_status check_condition(const struct rd_condition *condition, const struct key_state *state,
                                       const uint8_t *file)
 {
     struct rd_plan_entry value;
@@ -297,13 +328,13 @@ static enum rd_status check_condition(const struct rd_condition *condition, stru
     case RD_IF_ANYTHING:
         break;
     case RD_IF_ABSENT:
-        holds = !state.live;
+        holds = !state->live;
         break;
     case RD_IF_PRESENT:
-        holds = state.live;
+        holds = state->live;
         break;
     case RD_IF_VERSION:
-        holds = state.live && newest_value(state, file, &value) && value.payload_offset == condition->offset &&
+        holds = state->live && newest_value(state, file, &value) && value.payload_offset == condition->offset &&
                 value.crc32 == condition->crc32;
         break;
     }
@@ -315,33 +346,57 @@ static bool is_one_zero_byte(struct rd_slice payload)
     return payload.len == 1 && payload.data[0] == 0;
 }
 
-static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
-                                   struct rd_op *op)
+/* Whether a batch_write may hold all these. */
+static bool are_values(const struct rd_op *op)
 {
-    enum { AHEAD = 8 };
     bool null_is_tombstone = op->kind == RD_OP_BATCH_WRITE && op->allow_null_bytes;
     for (size_t i = 0; i < op->entry_count; i++) {
         struct rd_slice payload = op->entries[i].payload;
-        if (payload.len == 0 || (is_one_zero_byte(payload) && !null_is_tombstone))
-            return RD_INVALID_ARGUMENT;
+        if (payload.len <= 1 && (payload.len == 0 || (is_one_zero_byte(payload) && !null_is_tombstone)))
+            return false;
     }
+    return true;
+}
+
+static RD_COLD void judge_other_write(struct rd_plan *plan, const struct rd_index *index,
+                                      const struct key_state *state, const struct rd_entry *entry)
+{
+    if (is_one_zero_byte(entry->payload)) {
+        add_entry(plan, index, state, entry->key.hash, entry->payload, true);
+        return;
+    }
+    struct rd_plan_entry *planned = add_value(plan, index, state, entry->key.hash, entry->payload);
+    if (entry->crc32_known) {
+        planned->crc32 = entry->crc32;
+        planned->crc32_known = true;
+    }
+}
+
+/* Each step may wait for memory: the keys that come next are asked for ahead. */
+static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                                   struct rd_op *op)
+{
+    enum { AHEAD = 16 };
+    if (!are_values(op))
+        return RD_INVALID_ARGUMENT;
+    struct rd_index_spot spots[AHEAD];
+    for (size_t i = 0; i < AHEAD && i < op->entry_count; i++)
+        rd_index_approach(index, op->entries[i].key.hash, &spots[i]);
     for (size_t i = 0; i < op->entry_count; i++) {
-        if (i + AHEAD < op->entry_count)
-            rd_index_prefetch(index, op->entries[i + AHEAD].key.hash);
         const struct rd_entry *entry = &op->entries[i];
-        struct key_state state = look_up(plan, index, file, entry->key.hash);
-        enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, state, file) : RD_OK;
+        struct rd_index_spot *spot = &spots[i % AHEAD];
+        struct key_state state;
+        look_up_at(plan, index, file, spot, entry->key.hash, &state);
+        enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, &state, file) : RD_OK;
         if (status != RD_OK)
             return status;
         op->replaced = state.live;
-        bool tombstone = is_one_zero_byte(entry->payload);
-        struct rd_plan_entry *planned = tombstone
-                                            ? add_entry(plan, state, entry->key.hash, entry->payload, true)
-                                            : add_value(plan, index, file, state, entry->key.hash, entry->payload);
-        if (entry->crc32_known && !tombstone) {
-            planned->crc32 = entry->crc32;
-            planned->crc32_known = true;
-        }
+        if (RD_LIKELY(entry->payload.len > 1 && !entry->crc32_known && plan->placed_at == 0))
+            add_entry_inline(plan, index, &state, entry->key.hash, entry->payload, false);
+        else
+            judge_other_write(plan, index, &state, entry);
+        if (i + AHEAD < op->entry_count)
+            rd_index_approach(index, op->entries[i + AHEAD].key.hash, spot);
     }
     op->count = op->entry_count;
     return RD_OK;
@@ -352,13 +407,15 @@ static enum rd_status judge_deletes(struct rd_plan *plan, struct rd_index *index
 {
     for (size_t i = 0; i < op->entry_count; i++) {
         uint64_t key_hash = op->entries[i].key.hash;
-        struct key_state state = look_up(plan, index, file, key_hash);
-        enum rd_status status = op->kind == RD_OP_DELETE ? check_condition(&op->condition, state, file) : RD_OK;
+        struct rd_index_spot spot;
+        struct key_state state;
+        look_up(plan, index, file, key_hash, &spot, &state);
+        enum rd_status status = op->kind == RD_OP_DELETE ? check_condition(&op->condition, &state, file) : RD_OK;
         if (status != RD_OK)
             return status;
         if (!state.live)
             continue;
-        add_entry(plan, state, key_hash, rd_slice(NULL, 0), true);
+        add_entry(plan, index, &state, key_hash, rd_slice(NULL, 0), true);
         op->count++;
     }
     return RD_OK;
@@ -373,12 +430,14 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     if (spool->len == 0 || spool->one_zero_byte)
         return RD_INVALID_ARGUMENT;
     uint64_t key_hash = op->entries[0].key.hash;
-    struct key_state state = look_up(plan, index, file, key_hash);
-    enum rd_status status = check_condition(&op->condition, state, file);
+    struct rd_index_spot spot;
+    struct key_state state;
+    look_up(plan, index, file, key_hash, &spot, &state);
+    enum rd_status status = check_condition(&op->condition, &state, file);
     if (status != RD_OK)
         return status;
     struct rd_slice payload = spool->fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);
-    struct rd_plan_entry *entry = add_value(plan, index, file, state, key_hash, payload);
+    struct rd_plan_entry *entry = add_value(plan, index, &state, key_hash, payload);
     entry->spool = spool->fd < 0 ? NULL : spool;
     entry->crc32 = spool->crc32;
     entry->crc32_known = true;
@@ -396,30 +455,36 @@ static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, c
     uint64_t to = op->entries[1].key.hash;
     if (from == to)
         return RD_CONFLICT;
-    struct key_state source = look_up(plan, index, file, from);
-    struct key_state target = look_up(plan, index, file, to);
+    struct rd_index_spot source_spot;
+    struct key_state source;
+    look_up(plan, index, file, from, &source_spot, &source);
+    struct rd_index_spot target_spot;
+    struct key_state target;
+    look_up(plan, index, file, to, &target_spot, &target);
     struct rd_plan_entry value;
     if (!source.live)
         return op->condition.kind == RD_IF_ANYTHING ? RD_KEY_NOT_FOUND : RD_PRECONDITION_FAILED;
-    enum rd_status status = check_condition(&op->condition, source, file);
+    enum rd_status status = check_condition(&op->condition, &source, file);
     if (status == RD_OK)
-        status = check_condition(&op->target_condition, target, file);
+        status = check_condition(&op->target_condition, &target, file);
     if (status != RD_OK)
         return status;
-    if (!newest_value(source, file, &value))
+    if (!newest_value(&source, file, &value))
         return RD_CORRUPT;
     if (plan->tail + value.payload.len + 4 * (RD_RECORD_ALIGN + RD_TOMBSTONE_LEN) > RD_TAIL_MAX)
         return RD_NO_SPACE;
     bool verified = value.crc32_known || (op->source_verified && op->condition.kind == RD_IF_VERSION);
     if (!verified && rd_crc32(0, value.payload) != value.crc32)
         return RD_CORRUPT;
-    struct rd_plan_entry *entry = add_value(plan, index, file, target, to, value.payload);
+    struct rd_plan_entry *entry = add_value(plan, index, &target, to, value.payload);
     entry->spool = value.spool;
     entry->crc32 = value.crc32;
     entry->crc32_known = true;
     /* Looked up anew: adding may have given the two keys other slots. */
-    if (op->kind == RD_OP_RENAME)
-        add_entry(plan, look_up(plan, index, file, from), from, rd_slice(NULL, 0), true);
+    if (op->kind == RD_OP_RENAME) {
+        look_up(plan, index, file, from, &source_spot, &source);
+        add_entry(plan, index, &source, from, rd_slice(NULL, 0), true);
+    }
     op->replaced = target.live;
     op->count = 1;
     return RD_OK;
@@ -430,7 +495,9 @@ static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, c
                                  struct rd_look *look)
 {
     struct rd_record record;
-    struct key_state state = look_up(plan, index, file, look->key.hash);
+    struct rd_index_spot spot;
+    struct key_state state;
+    look_up(plan, index, file, look->key.hash, &spot, &state);
     uint64_t trailer_offset = 0;
     if (state.live && state.planned != NULL)
         trailer_offset = state.planned->payload_offset + state.planned->payload.len;
@@ -440,7 +507,7 @@ static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, c
     if (wanted && state.planned == NULL && !rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
         return RD_CORRUPT;
     look->value = (struct rd_value){.offset = wanted ? trailer_offset : 0};
-    return check_condition(&look->condition, state, file);
+    return check_condition(&look->condition, &state, file);
 }
 
 static enum rd_status judge_looks(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
@@ -455,13 +522,16 @@ static enum rd_status judge_looks(struct rd_plan *plan, struct rd_index *index, 
 static void judge_change(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                          const struct rd_entry *entry, struct rd_change *change)
 {
-    struct key_state state = look_up(plan, index, file, entry->key.hash);
+    struct rd_index_spot spot;
+    struct key_state state;
+    look_up(plan, index, file, entry->key.hash, &spot, &state);
     change->found = state.live;
     change->applied =
-        check_condition(&change->condition, state, file) == RD_OK && (state.live || !change->deletes);
+        check_condition(&change->condition, &state, file) == RD_OK && (state.live || !change->deletes);
     if (!change->applied)
         return;
-    struct rd_plan_entry *planned = add_entry(plan, state, entry->key.hash, entry->payload, change->deletes);
+    struct rd_plan_entry *planned =
+        add_entry(plan, index, &state, entry->key.hash, entry->payload, change->deletes);
     if (entry->crc32_known && !change->deletes) {
         planned->crc32 = entry->crc32;
         planned->crc32_known = true;
@@ -495,26 +565,12 @@ static enum rd_status judge_sync(struct rd_plan *plan, struct rd_index *index, c
 
 /* ---- any operation ------------------------------------------------------------------------------------- */
 
-static uint64_t payload_len(const struct rd_op *op, size_t i)
-{
-    if (op->kind == RD_OP_STREAM)
-        return op->spool->len;
-    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ||
-                  (op->kind == RD_OP_TRANSACTION && !op->changes[i].deletes);
-    return writes ? op->entries[i].payload.len : 0;
-}
-
 /* No operation can make the file longer than an index slot can name. */
 static bool fits(const struct rd_plan *plan, const struct rd_op *op)
 {
-    uint64_t most = plan->tail;
-    for (size_t i = 0; i < op->entry_count; i++) {
-        uint64_t len = payload_len(op, i);
-        most += len + 3 * RD_RECORD_ALIGN + RD_TRAILER_LEN + RD_TOMBSTONE_LEN; /* a spacer takes two lines */
-        if (len > RD_TAIL_MAX || most > RD_TAIL_MAX)
-            return false;
-    }
-    return true;
+    uint64_t each = 3 * RD_RECORD_ALIGN + RD_TRAILER_LEN + RD_TOMBSTONE_LEN; /* a spacer takes two lines */
+    return op->payload_bytes <= RD_TAIL_MAX && op->entry_count <= ENTRY_COUNT_MAX &&
+           plan->tail + op->payload_bytes + op->entry_count * each <= RD_TAIL_MAX;
 }
 
 typedef enum rd_status judge_fn(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
@@ -560,20 +616,27 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
         (struct rd_plan_step){.op = op, .first = first, .count = plan->entry_count - first};
 }
 
+/* refused_alone: for those entries that the index has not promised room for. */
+static enum rd_status reserve(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
+                              bool refused_alone, bool *ret_lost)
+{
+    enum rd_status status = RD_OK;
+    for (uint32_t i = 0; status == RD_OK && i < plan->entry_count; i++) {
+        const struct rd_plan_entry *entry = &plan->entries[i];
+        if (entry->refused || (!refused_alone && !entry->superseded && !entry->tombstone && !entry->in_index))
+            status = rd_index_reserve(index, file, entry->key_hash, ret_lost);
+    }
+    return status;
+}
+
 enum rd_status rd_plan_reserve(struct rd_plan *plan, struct rd_index *index, const uint8_t *file)
 {
-    bool grew = true;
-    while (grew) {
-        grew = false;
+    bool lost = false;
+    enum rd_status status = plan->refused ? reserve(plan, index, file, true, &lost) : RD_OK;
+    while (status == RD_OK && lost) {
+        lost = false;
         rd_index_begin(index);
-        for (uint32_t i = 0; i < plan->entry_count; i++) {
-            const struct rd_plan_entry *entry = &plan->entries[i];
-            if (entry->superseded || entry->tombstone || entry->in_index)
-                continue;
-            enum rd_status status = rd_index_reserve(index, file, entry->key_hash, &grew);
-            if (status != RD_OK)
-                return status;
-        }
+        status = reserve(plan, index, file, false, &lost);
     }
-    return RD_OK;
+    return status;
 }

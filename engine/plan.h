@@ -31,6 +31,7 @@ struct rd_plan_entry {
     bool crc32_known;
     bool tombstone;
     bool in_index;   /* the key was live before this group */
+    bool refused;    /* the index has promised no room for it */
     bool in_place;   /* the payload lies there already: only the trailer is to be written */
     bool superseded; /* a later entry of the group has the same key, or it is the engine's own: never published */
 };
@@ -53,6 +54,7 @@ struct rd_plan {
     uint32_t step_count;  /* at most RD_PLAN_STEPS_MAX */
     uint32_t latest_mask; /* slots that this group uses - 1; twice entry_capacity are there */
     uint64_t placed_at;   /* where the value of the operation being judged lies already; 0: nowhere */
+    bool refused;         /* the index has no room for some entry */
     bool placed;          /* the group commits what lies ahead */
     bool batch_marker;    /* constant: entries of one operation are held together by a marker */
     uint64_t tail;        /* where the group will end */
@@ -62,7 +64,7 @@ enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker) RD_MUST_CHE
 void rd_plan_deinit(struct rd_plan *plan);
 
 /* Starts a group that is appended at `tail`. */
-void rd_plan_begin(struct rd_plan *plan, uint64_t tail);
+void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail);
 
 /* Judges op as the group's next. Sets op->status and the results that are known now (count, replaced). An
  * operation that fails adds no entries, only its step. file: the map, up to the published tail. placed_at: where

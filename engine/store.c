@@ -10,6 +10,7 @@
 
 #include "engine/record.h"
 #include "engine/recovery.h"
+#include "engine/spool.h"
 #include "engine/store.h"
 
 #define QUEUE_COUNT_DEFAULT 65536u
@@ -355,15 +356,6 @@ void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
 
 /* ---- submitting --------------------------------------------------------------------------------------- */
 
-static uint64_t payload_bytes(const struct rd_op *op)
-{
-    uint64_t bytes = 0;
-    bool writes = op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE || op->kind == RD_OP_TRANSACTION;
-    for (size_t i = 0; writes && i < op->entry_count; i++)
-        bytes += op->entries[i].crc32_known ? 0 : op->entries[i].payload.len;
-    return bytes;
-}
-
 static enum rd_status check_writable(const struct rd_store *store)
 {
     if (store->opened_read_only)
@@ -371,12 +363,28 @@ static enum rd_status check_writable(const struct rd_store *store)
     return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
 }
 
-static bool names_reserved_key(const struct rd_op *op)
+static bool has_payload(const struct rd_op *op, size_t i)
 {
-    for (size_t i = 0; i < op->entry_count; i++)
-        if (op->entries != NULL && op->entries[i].key.hash == RD_RESERVED_KEY_HASH)
-            return true;
-    return false;
+    return op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ||
+           (op->kind == RD_OP_TRANSACTION && !op->changes[i].deletes);
+}
+
+/* One look at all entries: their payloads are counted. False: one names the reserved key. */
+static bool count_entries(struct rd_op *op)
+{
+    uint64_t queued = 0;
+    uint64_t total = op->kind == RD_OP_STREAM ? op->spool->len : 0;
+    bool reserved = false;
+    for (size_t i = 0; i < op->entry_count; i++) {
+        const struct rd_entry *entry = &op->entries[i];
+        uint64_t len = has_payload(op, i) ? entry->payload.len : 0;
+        reserved = reserved || entry->key.hash == RD_RESERVED_KEY_HASH;
+        queued += entry->crc32_known ? 0 : len;
+        total = len > RD_TAIL_MAX || total > RD_TAIL_MAX ? RD_TAIL_MAX + 1 : total + len;
+    }
+    op->queued_bytes = queued;
+    op->payload_bytes = total;
+    return !reserved;
 }
 
 static bool entry_count_fits(const struct rd_op *op)
@@ -394,13 +402,12 @@ enum rd_status rd_store_admit(struct rd_store *store, struct rd_op *op)
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
         (op->look_count != 0 && op->looks == NULL) || op->durability == RD_DURABILITY_INTERVAL ||
-        op->durability > RD_DURABILITY_NONE || op->kind > RD_OP_RESERVE || names_reserved_key(op) ||
-        (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op))
+        op->durability > RD_DURABILITY_NONE || op->kind > RD_OP_RESERVE ||
+        (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op) || !count_entries(op))
         return RD_INVALID_ARGUMENT;
     enum rd_status status = check_writable(store);
     if (status != RD_OK)
         return status;
-    op->queued_bytes = payload_bytes(op);
     op->os_errno = 0;
     return RD_OK;
 }

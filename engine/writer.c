@@ -74,28 +74,47 @@ static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_statu
 
 /* ---- publishing --------------------------------------------------------------------------------------- */
 
+/* Returns by how many bytes more keys live. */
+RD_ALWAYS_INLINE int64_t publish_entry(struct rd_index *index, const uint8_t *file,
+                                       const struct rd_plan_entry *entry, const struct rd_index_spot *spot)
+{
+    uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
+    int64_t grown = entry->tombstone ? 0 : (int64_t)(entry->payload.len + RD_TRAILER_LEN);
+    uint64_t old = 0;
+    if (!entry->in_index && !entry->tombstone)
+        rd_index_add_at(index, spot, trailer_offset);
+    else if (!entry->tombstone)
+        old = rd_index_put(index, file, entry->key_hash, trailer_offset);
+    else if (entry->in_index)
+        old = rd_index_remove(index, file, entry->key_hash);
+    return old == 0 ? grown : grown - (int64_t)rd_store_entry_bytes(file, old);
+}
+
+static int64_t publish_entries(struct rd_store *store, const struct rd_plan *plan)
+{
+    enum { AHEAD = 16 };
+    struct rd_index *index = rd_writer_index(store);
+    const uint8_t *file = rd_writer_mapping(store)->base;
+    struct rd_index_spot spots[AHEAD];
+    int64_t grown = 0;
+    for (uint32_t i = 0; i < AHEAD && i < plan->entry_count; i++)
+        rd_index_approach(index, plan->entries[i].key_hash, &spots[i]);
+    for (uint32_t i = 0; i < plan->entry_count; i++) {
+        if (!plan->entries[i].superseded)
+            grown += publish_entry(index, file, &plan->entries[i], &spots[i % AHEAD]);
+        if (i + AHEAD < plan->entry_count)
+            rd_index_approach(index, plan->entries[i + AHEAD].key_hash, &spots[i % AHEAD]);
+    }
+    return grown;
+}
+
 static void publish(struct rd_store *store, struct rd_plan *plan)
 {
-    const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t live_bytes = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
     uint64_t publication = atomic_load_explicit(&store->publications, memory_order_relaxed);
     pthread_mutex_lock(&store->publish_lock);
     atomic_store_explicit(&store->publications, publication + 1, memory_order_seq_cst);
-    for (uint32_t i = 0; i < plan->entry_count; i++) {
-        const struct rd_plan_entry *entry = &plan->entries[i];
-        if (entry->superseded)
-            continue;
-        uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
-        uint64_t old = 0;
-        if (!entry->tombstone) {
-            old = rd_index_put(rd_writer_index(store), file, entry->key_hash, trailer_offset);
-            live_bytes += entry->payload.len + RD_TRAILER_LEN;
-        } else if (entry->in_index) {
-            old = rd_index_remove(rd_writer_index(store), file, entry->key_hash);
-        }
-        if (old != 0)
-            live_bytes -= rd_store_entry_bytes(file, old);
-    }
+    live_bytes += (uint64_t)publish_entries(store, plan);
     store->entry_count += plan->entry_count;
     atomic_store_explicit(&store->live_bytes, live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
@@ -353,7 +372,7 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     struct rd_plan *plan = &store->writer.plan;
     const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t tail = rd_writer_tail(store);
-    rd_plan_begin(plan, tail);
+    rd_plan_begin(plan, rd_writer_index(store), tail);
     struct rd_op *op = first;
     while (op != NULL && op->kind != RD_OP_RESERVE && plan->step_count < op_count_max &&
            plan->tail - tail < GROUP_BYTES_MAX && plan->entry_count < GROUP_ENTRIES_MAX) {
