@@ -106,6 +106,7 @@ static bool fill_block(struct rd_cursor *cursor)
 {
     const struct rd_index *index = &cursor->view->index;
     const uint8_t *file = cursor->mapping->base;
+    struct rd_index_spot spots[BLOCK_COUNT];
     unsigned place = rd_epoch_enter();
     unsigned count = 0;
     while (count < BLOCK_COUNT && cursor->end != 0) {
@@ -116,14 +117,14 @@ static bool fill_block(struct rd_cursor *cursor)
             cursor->broken = true;
             break;
         }
-        rd_index_prefetch(index, record->trailer.key_hash);
+        rd_index_approach(index, record->trailer.key_hash, &spots[count]);
         cursor->end = rd_store_chain_next(cursor->store, record->trailer.prev_tail);
         count++;
     }
     unsigned live = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct rd_record *record = &cursor->block[i];
-        if (rd_index_holds(index, record->trailer.key_hash, record->trailer_offset))
+        if (rd_index_holds_at(&spots[i], record->trailer_offset))
             cursor->block[live++] = *record;
     }
     rd_epoch_exit(place);

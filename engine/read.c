@@ -14,29 +14,32 @@
 /* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
  * have changed the file under us, or the slot came from a checkpoint, which spares opening the look at all
  * trailers. */
-static bool fill_value(struct rd_mapping *mapping, uint64_t trailer_offset, uint64_t key_hash,
-                       struct rd_value *ret_value)
+static inline bool parse(const struct rd_mapping *mapping, uint64_t trailer_offset, uint64_t key_hash,
+                         struct rd_record *ret_record)
 {
-    struct rd_record record;
-    if (!rd_record_parse(mapping->base, trailer_offset + RD_TRAILER_LEN, &record) || record.tombstone ||
-        record.trailer.key_hash != key_hash)
-        return false;
-    *ret_value = (struct rd_value){
-        .payload = rd_slice(mapping->base + record.payload_offset, record.payload_len),
-        .key_hash = record.trailer.key_hash,
-        .offset = record.payload_offset,
-        .prev_tail = record.trailer.prev_tail,
-        .crc32 = record.trailer.crc32,
+    return rd_record_parse(mapping->base, trailer_offset + RD_TRAILER_LEN, ret_record) && !ret_record->tombstone &&
+           ret_record->trailer.key_hash == key_hash;
+}
+
+static inline struct rd_value value_of(struct rd_mapping *mapping, const struct rd_record *record)
+{
+    return (struct rd_value){
+        .payload = rd_slice(mapping->base + record->payload_offset, record->payload_len),
+        .key_hash = record->trailer.key_hash,
+        .offset = record->payload_offset,
+        .prev_tail = record->trailer.prev_tail,
+        .crc32 = record->trailer.crc32,
         .pin = mapping,
     };
-    return true;
 }
 
 bool rd_store_pin(struct rd_store *store, uint64_t trailer_offset, uint64_t key_hash, struct rd_value *ret_value)
 {
     struct rd_mapping *mapping = rd_writer_mapping(store);
-    if (!fill_value(mapping, trailer_offset, key_hash, ret_value))
+    struct rd_record record;
+    if (!parse(mapping, trailer_offset, key_hash, &record))
         return false;
+    *ret_value = value_of(mapping, &record);
     rd_mapping_pin(mapping, rd_seat(), 1); /* outside the epoch: nobody else retires it */
     return true;
 }
@@ -47,8 +50,45 @@ static enum rd_status unless_faulted(struct rd_store *store, enum rd_status stat
     return rd_store_faulted(store) ? RD_IO_ERROR : status;
 }
 
+static RD_COLD enum rd_status not_there(struct rd_store *store)
+{
+    return unless_faulted(store, RD_KEY_NOT_FOUND);
+}
+
+static RD_COLD enum rd_status not_sound(struct rd_store *store, struct rd_mapping *mapping)
+{
+    rd_mapping_unpin(mapping, 1);
+    return unless_faulted(store, RD_CORRUPT);
+}
+
+/* In one piece, and each field of the result stored once: the processor overlaps the cache misses of reads that
+ * follow each other as far as their instructions and stores fit into its queues. Inside the epoch of `place`,
+ * which it leaves. */
+RD_ALWAYS_INLINE enum rd_status find(struct rd_store *store, struct rd_view *view, uint64_t key_hash,
+                                     unsigned place, struct rd_value *ret_value)
+{
+    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key_hash);
+    struct rd_mapping *mapping = rd_view_mapping(view);
+    if (trailer_offset != 0)
+        rd_mapping_pin(mapping, place, 1);
+    rd_epoch_exit(place);
+    if (trailer_offset == 0)
+        return not_there(store);
+    struct rd_record record;
+    if (!parse(mapping, trailer_offset, key_hash, &record))
+        return not_sound(store, mapping);
+    *ret_value = value_of(mapping, &record);
+    return RD_OK;
+}
+
+enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    unsigned place = rd_epoch_enter();
+    return find(store, rd_reader_view(store), key.hash, place, ret_value);
+}
+
 /* Whether looking the key up touches nothing that is not in memory. Inside the epoch. Of the slots with the key's
- * tag only the first is asked about: one in tens of thousands has another's before it. */
+ * tag only the first is asked about: one in thousands has another's before it. */
 static bool trailer_is_in_memory(const struct rd_view *view, uint64_t key_hash, uint64_t *ret_offset)
 {
     *ret_offset = rd_index_guess(&view->index, key_hash);
@@ -56,38 +96,15 @@ static bool trailer_is_in_memory(const struct rd_view *view, uint64_t key_hash, 
     return *ret_offset == 0 || rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
 }
 
-static enum rd_status find(struct rd_store *store, struct rd_key key, bool may_wait, struct rd_value *ret_value)
+enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
-    struct rd_mapping *mapping = NULL;
     unsigned place = rd_epoch_enter();
     struct rd_view *view = rd_reader_view(store);
     uint64_t guess;
-    if (!may_wait && !trailer_is_in_memory(view, key.hash, &guess)) {
-        rd_epoch_exit(place);
-        return RD_UNAVAILABLE;
-    }
-    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key.hash);
-    if (trailer_offset != 0) {
-        mapping = rd_view_mapping(view);
-        rd_mapping_pin(mapping, place, 1);
-    }
+    if (trailer_is_in_memory(view, key.hash, &guess))
+        return find(store, view, key.hash, place, ret_value);
     rd_epoch_exit(place);
-    if (mapping == NULL)
-        return unless_faulted(store, RD_KEY_NOT_FOUND);
-    if (fill_value(mapping, trailer_offset, key.hash, ret_value))
-        return RD_OK;
-    rd_mapping_unpin(mapping, 1);
-    return unless_faulted(store, RD_CORRUPT);
-}
-
-enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
-{
-    return find(store, key, true, ret_value);
-}
-
-enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
-{
-    return find(store, key, false, ret_value);
+    return RD_UNAVAILABLE;
 }
 
 static uint64_t offset_in(const struct rd_mapping *mapping, const uint8_t *at)
@@ -153,18 +170,26 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
     (void)!rd_value_touch(value, first, clip(value, first, len)); /* who looks at it next meets a failure */
 }
 
-enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+static enum rd_status read_verified(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
     struct rd_value value;
     enum rd_status status = rd_store_find(store, key, &value);
     if (status != RD_OK)
         return status;
-    if (store->verify_reads && rd_value_verify(&value) != RD_OK) {
+    if (rd_value_verify(&value) != RD_OK) {
         rd_value_release(&value);
         return unless_faulted(store, RD_CORRUPT);
     }
     *ret_value = value;
     return RD_OK;
+}
+
+enum rd_status rd_store_read(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
+{
+    if (store->verify_reads)
+        return read_verified(store, key, ret_value);
+    unsigned place = rd_epoch_enter();
+    return find(store, rd_reader_view(store), key.hash, place, ret_value);
 }
 
 bool rd_store_exists(struct rd_store *store, struct rd_key key)
@@ -204,31 +229,40 @@ void rd_values_release(struct rd_value *values, size_t count)
 
 /* ---- several keys ------------------------------------------------------------------------------------- */
 
-/* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. */
-static void find_block(struct rd_view *view, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)
+/* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. Inside the
+ * epoch; pins are counted later. A value without one has an offset where there is an entry, but a damaged one. */
+static void look_at_block(struct rd_view *view, const struct rd_key *keys, unsigned count,
+                          struct rd_value *ret_values)
 {
+    struct rd_index_spot spots[BLOCK_COUNT];
+    uint64_t trailers[BLOCK_COUNT];
     for (unsigned i = 0; i < count; i++)
-        rd_index_prefetch(&view->index, keys[i].hash);
+        rd_index_approach(&view->index, keys[i].hash, &spots[i]);
     const uint8_t *file = rd_view_mapping(view)->base;
-    for (unsigned i = 0; i < count; i++)
-        __builtin_prefetch(file + rd_index_guess(&view->index, keys[i].hash));
-    for (unsigned i = 0; i < count; i++)
-        ret_trailers[i] = rd_index_find(&view->index, &view->mapping, keys[i].hash);
+    for (unsigned i = 0; i < count; i++) {
+        trailers[i] = rd_index_guess_at(&spots[i]);
+        __builtin_prefetch(file + trailers[i]);
+    }
+    struct rd_mapping *mapping = rd_view_mapping(view);
+    for (unsigned i = 0; i < count; i++) {
+        struct rd_record record;
+        if (trailers[i] != 0 && rd_load_u64le(mapping->base + trailers[i]) != keys[i].hash) {
+            trailers[i] = rd_index_find(&view->index, &view->mapping, keys[i].hash);
+            mapping = rd_view_mapping(view);
+        }
+        if (trailers[i] != 0 && parse(mapping, trailers[i], keys[i].hash, &record))
+            ret_values[i] = value_of(mapping, &record);
+        else
+            ret_values[i] = (struct rd_value){.pin = NULL, .offset = trailers[i]};
+    }
 }
 
-/* Inside the epoch. The values' pins are counted once, at the end. A value without one has an offset where there
- * is an entry, but a damaged one. */
 static void look(struct rd_store *store, const struct rd_key *keys, size_t count, struct rd_value *ret_values)
 {
     struct rd_view *view = rd_reader_view(store);
-    uint64_t trailers[BLOCK_COUNT];
     for (size_t done = 0; done < count; done += BLOCK_COUNT) {
         unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
-        find_block(view, keys + done, block, trailers);
-        struct rd_mapping *mapping = rd_view_mapping(view);
-        for (unsigned i = 0; i < block; i++)
-            if (trailers[i] == 0 || !fill_value(mapping, trailers[i], keys[done + i].hash, &ret_values[done + i]))
-                ret_values[done + i] = (struct rd_value){.pin = NULL, .offset = trailers[i]};
+        look_at_block(view, keys + done, block, ret_values + done);
     }
 }
 
