@@ -14,6 +14,7 @@
 #define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
 #define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
 #define COPIED_VALUE_MAX    4096u        /* longer values leave from the map */
+#define PROMPT_VALUE_MIN    (64u << 10)  /* and these without waiting for what else the turn brings */
 
 /* ---- output ----------------------------------------------------------------------------------------------- */
 
@@ -33,6 +34,8 @@ void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call)
             conn->ready_last->queue_next = call;
         conn->ready_last = call;
     }
+    if (call->response.value.len >= PROMPT_VALUE_MIN)
+        conn->prompt = true;
     rd_conn_mark_dirty(conn);
 }
 
@@ -133,6 +136,7 @@ static bool add_chunks(struct rd_conn *conn)
 void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
+    conn->prompt = false;
     while (conn->out.unsent < UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
         bool good = encode(conn, call);
         rd_conn_remove_call(conn, call);
@@ -229,4 +233,10 @@ void rd_conn_send_unsent(struct rd_conn *conn)
         if (conn->state != RD_CONN_CLOSING && (!all_sent || turn_len >= TURN_OUTPUT_LEN_MAX))
             start_write(conn);
     }
+}
+
+void rd_conn_send_promptly(struct rd_conn *conn)
+{
+    rd_conn_encode_ready(conn);
+    rd_conn_send_unsent(conn);
 }

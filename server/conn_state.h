@@ -41,6 +41,7 @@ struct rd_conn {
     bool peer_ended; /* end of file was read */
     bool writing;    /* `write` is under way */
     bool fetching;   /* what is next to be sent is being brought into memory */
+    bool prompt;     /* a long value is ready: it is sent before the turn ends */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
 
@@ -93,6 +94,10 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len);
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
 void rd_conn_send_unsent(struct rd_conn *conn);
+/* Sends what is ready before the turn ends: a long value has just been verified, so the kernel's copy finds it in
+ * the processor's cache, and its reader is busy with it while the turn's next request is looked at. The connection
+ * may be closed afterwards. */
+void rd_conn_send_promptly(struct rd_conn *conn);
 
 /* ---- conn_fetch.c ---- */
 /* Fetches the next slice of what is to be sent. */

@@ -5,7 +5,8 @@
 
 #include "server/stores.h"
 
-#define SLICE_LEN    (256u << 10)
+#define SLICE_LEN (1u << 20) /* shorter ones wake a reader more often, which costs more than a warm cache saves   \
+                              */
 #define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
@@ -137,9 +138,10 @@ static enum rd_status clear_slice(struct rd_outbox_value *value)
         return RD_IO_ERROR; /* zeros may stand where no checksum would tell */
     if (value->clearance == RD_CLEARED_VERIFIED) {
         struct rd_slice slice = rd_slice(value->value.payload.data + value->cleared, slice_len);
-        value->crc32 = rd_crc32(value->crc32, slice);
-        if (value->cleared + slice_len == len && value->crc32 != value->value.crc32)
-            return RD_CORRUPT;
+        uint32_t crc32 = rd_crc32(value->crc32, slice);
+        if (value->cleared + slice_len == len && crc32 != value->value.crc32)
+            return RD_CORRUPT; /* and so says the next call */
+        value->crc32 = crc32;
     }
     value->cleared += slice_len;
     return RD_OK;
@@ -193,8 +195,8 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, u
         struct rd_outbox_value *value = &batch->values[i];
         peek_add(&peek, batch->bytes.data + at, value->place - at);
         at = value->place;
-        enum rd_status status = peek.len == 0 ? clear_slice(value) : RD_OK;
-        if (status != RD_OK)
+        enum rd_status status = i == batch->values_sent ? clear_slice(value) : RD_OK;
+        if (status != RD_OK && peek.len == 0) /* else what comes before it may still go */
             return status;
         peek_add(&peek, value->value.payload.data + value->sent, value->cleared - value->sent);
         held = value->cleared < value->value.payload.len;
