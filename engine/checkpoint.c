@@ -239,6 +239,13 @@ enum rd_status rd_checkpoint_load(const struct rd_io *io, const char *path, cons
     return status == RD_CORRUPT ? RD_KEY_NOT_FOUND : status;
 }
 
+void rd_checkpoint_remove(const struct rd_io *io, const char *path)
+{
+    char index_path[PATH_MAX];
+    if (make_path(path, ".index", index_path))
+        (void)io->unlink(io->self, index_path);
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 struct writer {

@@ -141,6 +141,12 @@ void rd_datafile_close(struct rd_datafile *file)
     file->path = NULL;
 }
 
+void rd_datafile_forget(struct rd_datafile *file)
+{
+    file->fd = -1;
+    rd_datafile_close(file);
+}
+
 /* How many parts one call may carry: never more than IOV_MAX, nor more bytes than the kernel takes at once. */
 static int parts_for_one_call(const struct iovec *parts, int part_count)
 {

@@ -30,6 +30,9 @@ enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io
                                 bool read_only, struct rd_error *ret_error) RD_MUST_CHECK;
 void rd_datafile_close(struct rd_datafile *file);
 
+/* Somebody else has its descriptor now. */
+void rd_datafile_forget(struct rd_datafile *file);
+
 /* Writes all parts at `offset`. parts is changed on the way. On failure some bytes may be in the file: the caller
  * cuts them off. 0 or an errno value. */
 int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *parts,

@@ -158,13 +158,14 @@ enum rd_store_state {
 };
 
 struct rd_store_info {
-    uint64_t generation; /* random; new at creation */
+    uint64_t generation; /* random; new at creation and with each compaction */
     uint64_t entries;    /* live keys */
     uint64_t tail;       /* bytes up to the end of the last published entry */
     uint64_t file_size;  /* bytes that the file takes; the tail, or more where it runs ahead */
     uint64_t dead_bytes; /* of the tail, those that no live entry or its trailer uses, padding included */
     enum rd_durability durability; /* never DEFAULT */
     uint32_t durability_interval_ms;
+    bool compacting;   /* a compaction is under way */
     bool batch_marker; /* batches and renames are whole or absent, over a crash too */
     enum rd_store_state state;
     char reason[160]; /* why it is read-only; "" otherwise */
@@ -255,6 +256,48 @@ struct rd_verification {
  * back. Damage is no failure: it is what the result lists. */
 enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
                                struct rd_verification *ret_verification) RD_MUST_CHECK;
+
+/* ---- compacting -----------------------------------------------------------------------------------------
+ *
+ * What lives is copied to a new file beside the store, PATH.compact, while reads and writes go on; then that file
+ * takes the old one's place. The entries keep their order, checksums and bytes, those of a damaged value too;
+ * their offsets change, and so do versions and the generation. Values that were read before stay valid, cursors go
+ * on over the old file, which is given up when the last of them is.
+ *
+ * Cut short at any moment, by a crash or by rd_compaction_end, it leaves the old file or the new one, whole. */
+
+struct rd_compaction;
+
+struct rd_compacted {
+    uint64_t tail_before; /* of the old file when it was left */
+    uint64_t tail;        /* of the new one */
+    uint64_t entries;     /* live keys */
+    uint64_t generation;
+    uint64_t pause_us; /* the longest time for which the writer, and so every write, was held up */
+};
+
+/* RD_OVERLOADED: one is under way on this store. RD_NO_SPACE: the disk has no room for what lives, and some more.
+ * RD_UNAVAILABLE, RD_IO_ERROR: the store is read-only. To be ended before the store is closed. An empty file is
+ * left as it is. */
+enum rd_status rd_compaction_begin(struct rd_store *store, struct rd_compaction **ret_compaction,
+                                   struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Copies about bytes_max bytes; *ret_bytes tells how many it read or wrote, for whoever limits their rate. The
+ * last step, which hands over to the new file, may take longer. Blocks, one thread at a time. After a failure it
+ * is only to be ended, and the store is as it was: RD_NO_SPACE, RD_NO_MEMORY, RD_IO_ERROR; RD_CORRUPT: not every
+ * live entry can be reached over the chain. */
+enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t bytes_max, uint64_t *ret_bytes,
+                                  bool *ret_done, struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* Once it is done. */
+void rd_compaction_result(const struct rd_compaction *compaction, struct rd_compacted *ret_result);
+
+/* Gives up what is not done. Blocks. NULL is fine. */
+void rd_compaction_end(struct rd_compaction *compaction);
+
+/* All of it at once. ret_result and ret_error may be NULL. */
+enum rd_status rd_store_compact(struct rd_store *store, struct rd_compacted *ret_result,
+                                struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* ---- writing, async ----------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int io_open(void *self, const char *path, int flags, mode_t mode)
@@ -76,6 +77,16 @@ static ssize_t io_copy_range(void *self, int from_fd, off_t from_offset, int to_
     return copy_file_range(from_fd, &from_offset, to_fd, &to_offset, len, 0);
 }
 
+static int io_free_len(void *self, int fd, uint64_t *ret_len)
+{
+    (void)self;
+    struct statvfs found;
+    if (fstatvfs(fd, &found) != 0)
+        return -1;
+    *ret_len = (uint64_t)found.f_bavail * found.f_frsize;
+    return 0;
+}
+
 static int io_fdatasync(void *self, int fd)
 {
     (void)self;
@@ -125,6 +136,7 @@ const struct rd_io rd_io_system = {
     .start_writeback = io_start_writeback,
     .drop_cache = io_drop_cache,
     .copy_range = io_copy_range,
+    .free_len = io_free_len,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,
     .rename = io_rename,

@@ -7,6 +7,7 @@
 #ifndef RD_ENGINE_IO_H
 #define RD_ENGINE_IO_H
 
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -25,7 +26,8 @@ struct rd_io {
                            off_t len);                   /* sync_file_range: write out, do not wait */
     int (*drop_cache)(void *self, int fd, off_t offset); /* posix_fadvise DONTNEED, from offset on */
     ssize_t (*copy_range)(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset,
-                          size_t len); /* copy_file_range */
+                          size_t len);                      /* copy_file_range */
+    int (*free_len)(void *self, int fd, uint64_t *ret_len); /* bytes that its file system has left for us */
     int (*fdatasync)(void *self, int fd);
     int (*fsync)(void *self, int fd);
     int (*rename)(void *self, const char *from, const char *to);

@@ -46,7 +46,7 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
 }
 
 /* In this order; see mapping.h. */
-static bool is_pinned(const struct rd_mapping *mapping)
+bool rd_mapping_is_pinned(const struct rd_mapping *mapping)
 {
     uint64_t released = 0;
     uint64_t taken = 0;
@@ -61,7 +61,7 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
 {
     if (mapping == NULL)
         return;
-    assert(!is_pinned(mapping)); /* values are released before their store is closed */
+    assert(!rd_mapping_is_pinned(mapping)); /* values are released before their store is closed */
     union {
         const void *readable;
         void *address;
@@ -75,7 +75,7 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
 static bool destroy_unpinned(struct rd_retired *retired)
 {
     struct rd_mapping *mapping = (struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired));
-    if (is_pinned(mapping))
+    if (rd_mapping_is_pinned(mapping))
         return false;
     rd_mapping_destroy(mapping);
     return true;

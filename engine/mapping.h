@@ -60,6 +60,9 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
 /* Not pinned, and nobody can come to it. NULL is fine. */
 void rd_mapping_destroy(struct rd_mapping *mapping);
 
+/* Whether values hold it. To be believed once nobody can come to it any more. */
+bool rd_mapping_is_pinned(const struct rd_mapping *mapping);
+
 /* Has it destroyed once no reader and no pin holds it. The writer; the store no longer leads to it. */
 void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch);
 

@@ -12,6 +12,7 @@
 #include "engine/recovery.h"
 #include "engine/spool.h"
 #include "engine/store.h"
+#include "engine/successor.h"
 
 #define QUEUE_COUNT_DEFAULT 65536u
 #define QUEUE_BYTES_DEFAULT (UINT64_C(256) << 20)
@@ -120,6 +121,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
 static void deinit(struct rd_store *store)
 {
     rd_epoch_deinit(&store->epoch);
+    rd_departures_wait(&store->departures);
     rd_view_destroy(rd_writer_view(store));
     rd_datafile_close(&store->file);
     rd_queue_deinit(&store->queue);
@@ -161,6 +163,8 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 
 void rd_store_record(struct rd_store *store, bool clean)
 {
+    if (store->compaction_holds)
+        return;
     uint64_t durable_tail = store->writer.synced_tail;
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
@@ -289,6 +293,8 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
         return status;
     }
     status = rd_datafile_open(&store->file, store->io, path, options->create, options->read_only, ret_error);
+    if (status == RD_OK && !options->read_only)
+        rd_successor_remove_leftover(store->io, path);
     if (status == RD_OK)
         status = rd_store_map(store, store->file.size, ret_error);
     if (status == RD_OK)
@@ -393,7 +399,7 @@ static bool entry_count_fits(const struct rd_op *op)
         return op->entry_count == 0 || op->entries != NULL;
     if (op->kind == RD_OP_TRANSACTION)
         return op->entry_count == 0 || op->changes != NULL;
-    if (op->kind == RD_OP_SYNC)
+    if (op->kind == RD_OP_SYNC || op->kind == RD_OP_ERRAND)
         return op->entry_count == 0;
     return op->entries != NULL && op->entry_count == (op->kind == RD_OP_RENAME || op->kind == RD_OP_COPY ? 2 : 1);
 }
@@ -402,7 +408,7 @@ enum rd_status rd_store_admit(struct rd_store *store, struct rd_op *op)
 {
     if (op->sink == NULL || (op->entry_count != 0 && op->entries == NULL) ||
         (op->look_count != 0 && op->looks == NULL) || op->durability == RD_DURABILITY_INTERVAL ||
-        op->durability > RD_DURABILITY_NONE || op->kind > RD_OP_RESERVE ||
+        op->durability > RD_DURABILITY_NONE || op->kind > RD_OP_ERRAND ||
         (op->kind == RD_OP_STREAM && op->spool == NULL) || !entry_count_fits(op) || !count_entries(op))
         return RD_INVALID_ARGUMENT;
     enum rd_status status = check_writable(store);
@@ -458,6 +464,7 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
         .durability = store->durability,
         .durability_interval_ms = store->durability_interval_ms,
         .batch_marker = store->batch_marker,
+        .compacting = atomic_load_explicit(&store->compacting, memory_order_relaxed),
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
     };
     unsigned place = rd_epoch_enter();

@@ -14,6 +14,7 @@
 
 #include "engine/ahead.h"
 #include "engine/checkpoint.h"
+#include "engine/compact.h"
 #include "engine/datafile.h"
 #include "engine/encoder.h"
 #include "engine/engine.h"
@@ -68,7 +69,10 @@ struct rd_store {
     uint64_t damage_begin;           /* constant */
     uint64_t damage_end;             /* constant */
     struct rd_ahead ahead;
-    struct rd_extension extension; /* writer; where nothing is placed ahead, what lies above the tail is it */
+    atomic_bool compacting;          /* one at a time */
+    bool compaction_holds;           /* writer: nothing is recorded, and no value placed ahead (compact.h) */
+    struct rd_departures departures; /* writer */
+    struct rd_extension extension;   /* writer; where nothing is placed ahead, what lies above the tail is it */
     struct rd_queue queue;
     struct rd_writer writer;
 };
@@ -111,6 +115,12 @@ bool rd_store_faulted(struct rd_store *store);
 
 /* The same for the writer, who replaces the mapping and so needs no epoch: stores may be many, seats are few. */
 bool rd_store_faulted_for_writer(struct rd_store *store);
+
+/* Whether the file is not what it was: others cut it, or removed it. The store is read-only then. The writer. */
+bool rd_writer_file_is_lost(struct rd_store *store);
+
+/* All that is published has been synced. The writer. */
+void rd_writer_note_synced(struct rd_store *store);
 
 /* Commits the operation on this thread where nothing else is waiting or under way. False: it must be queued. */
 bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op);

@@ -11,6 +11,7 @@
 #ifndef RD_ENGINE_VIEW_H
 #define RD_ENGINE_VIEW_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,13 @@
 #include "engine/index.h"
 #include "engine/mapping.h"
 
+/* Views that go: a large map takes long to give up, and its file's blocks with it, so that is a thread's own. Of
+ * one store; the writer's. */
+struct rd_departures {
+    pthread_t thread;
+    bool under_way; /* or over, but not joined yet */
+};
+
 struct rd_view {
     struct rd_index index;
     _Atomic(struct rd_mapping *) mapping; /* owned; covers every published entry; written by the writer */
@@ -26,6 +34,7 @@ struct rd_view {
     uint64_t generation;                  /* of the file; constant once the store is open */
     atomic_uint pins;
     struct rd_retired retired;
+    struct rd_departures *departures; /* borrows; once it is retired */
 };
 
 /* Without an index and a map yet. NULL: no memory. */
@@ -33,6 +42,13 @@ struct rd_view *rd_view_create(void);
 
 /* Neither it nor its map is pinned, and nobody can come to it. NULL and half-built is fine. */
 void rd_view_destroy(struct rd_view *view);
+
+/* Has it destroyed, and its map with it, once no reader and no pin holds them. The writer; nobody comes to it any
+ * more. */
+void rd_view_retire(struct rd_view *view, struct rd_epoch *epoch, struct rd_departures *departures);
+
+/* Until what goes has gone. The writer, and the closer after it. */
+void rd_departures_wait(struct rd_departures *departures);
 
 /* Inside the epoch. */
 static inline void rd_view_pin(struct rd_view *view)

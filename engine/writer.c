@@ -175,6 +175,15 @@ static int sync_now(struct rd_store *store, const struct rd_plan *plan)
     return 0;
 }
 
+void rd_writer_note_synced(struct rd_store *store)
+{
+    struct rd_writer *writer = &store->writer;
+    writer->unsynced = false;
+    writer->answered_unsynced = false;
+    writer->synced_tail = rd_writer_tail(store);
+    writer->synced_entries = store->entry_count;
+}
+
 static bool sync_is_overdue(const struct rd_store *store)
 {
     const struct rd_writer *writer = &store->writer;
@@ -208,7 +217,7 @@ static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
 /* ---- one group ---------------------------------------------------------------------------------------- */
 
 /* The file is not what it was: it is left alone. */
-static bool file_is_lost(struct rd_store *store)
+bool rd_writer_file_is_lost(struct rd_store *store)
 {
     if (rd_store_faulted_for_writer(store))
         return true;
@@ -227,7 +236,7 @@ static bool file_is_lost(struct rd_store *store)
 
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
-    if (file_is_lost(store))
+    if (rd_writer_file_is_lost(store))
         return;
     uint64_t tail = rd_writer_tail(store);
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
@@ -299,7 +308,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         return status;
     /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is no longer there.
      */
-    if (group_wants_sync(store, plan) ? file_is_lost(store) : rd_store_faulted_for_writer(store)) {
+    if (group_wants_sync(store, plan) ? rd_writer_file_is_lost(store) : rd_store_faulted_for_writer(store)) {
         *ret_errno = EIO;
         return RD_IO_ERROR;
     }
@@ -357,10 +366,24 @@ static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op
 {
     struct rd_op *rest = op->next;
     uint64_t tail = rd_writer_tail(store);
-    op->status = is_writable(store) && give_up_extension(store)
-                     ? rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len)
-                     : RD_IO_ERROR;
+    if (store->compaction_holds)
+        op->status = RD_OVERLOADED;
+    else if (is_writable(store) && give_up_extension(store))
+        op->status = rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len);
+    else
+        op->status = RD_IO_ERROR;
     op->offset = store->ahead.begin;
+    op->next = NULL;
+    complete(store, op);
+    return rest;
+}
+
+/* Another thread has something done between two groups. */
+static struct rd_op *commit_errand(struct rd_store *store, struct rd_op *op)
+{
+    struct rd_op *rest = op->next;
+    const struct rd_errand *errand = op->context;
+    op->status = is_writable(store) ? errand->run(store, errand->context) : RD_IO_ERROR;
     op->next = NULL;
     complete(store, op);
     return rest;
@@ -374,7 +397,7 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     uint64_t tail = rd_writer_tail(store);
     rd_plan_begin(plan, rd_writer_index(store), tail);
     struct rd_op *op = first;
-    while (op != NULL && op->kind != RD_OP_RESERVE && plan->step_count < op_count_max &&
+    while (op != NULL && op->kind < RD_OP_RESERVE && plan->step_count < op_count_max &&
            plan->tail - tail < GROUP_BYTES_MAX && plan->entry_count < GROUP_ENTRIES_MAX) {
         bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
         rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
@@ -415,6 +438,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
         evict(store);
     if (first->kind == RD_OP_RESERVE)
         return commit_reservation(store, first);
+    if (first->kind == RD_OP_ERRAND)
+        return commit_errand(store, first);
     struct rd_plan *plan = &store->writer.plan;
     struct rd_op *rest = plan_group(store, first, op_count_max);
     enum rd_durability synced = RD_DURABILITY_DEFAULT;

@@ -22,6 +22,7 @@ const char *const call_names[CALL_COUNT] = {
     [CALL_FTRUNCATE] = "ftruncate",
     [CALL_START_WRITEBACK] = "sync_file_range",
     [CALL_DROP_CACHE] = "posix_fadvise",
+    [CALL_FREE_LEN] = "fstatvfs",
     [CALL_COPY_RANGE] = "copy_file_range",
     [CALL_FDATASYNC] = "fdatasync",
     [CALL_FSYNC] = "fsync",
@@ -189,6 +190,11 @@ static int failing_drop_cache(void *self, int fd, off_t offset)
     return next(self, CALL_DROP_CACHE, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.drop_cache(NULL, fd, offset);
 }
 
+static int failing_free_len(void *self, int fd, uint64_t *ret_len)
+{
+    return next(self, CALL_FREE_LEN, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.free_len(NULL, fd, ret_len);
+}
+
 static ssize_t failing_copy_range(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset,
                                   size_t len)
 {
@@ -261,6 +267,7 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .start_writeback = failing_start_writeback,
                                  .drop_cache = failing_drop_cache,
                                  .copy_range = failing_copy_range,
+                                 .free_len = failing_free_len,
                                  .fdatasync = failing_fdatasync,
                                  .fsync = failing_fsync,
                                  .rename = failing_rename,
