@@ -6,10 +6,12 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define LOOK_TRIES     4     /* of a look at several keys, before it holds publishing up */
-#define TOUCH_STEP_LEN 4096u /* no page is smaller */
-#define CRC_STEP_LEN   ((uint64_t)2 << 20)
-#define BLOCK_COUNT    64u /* keys whose cache misses overlap */
+#define LOOK_TRIES       4     /* of a look at several keys, before it holds publishing up */
+#define TOUCH_STEP_LEN   4096u /* no page is smaller */
+#define CRC_STEP_LEN     ((uint64_t)2 << 20)
+#define LINE_LEN         64u
+#define PREFETCH_LEN_MAX 512u /* the processor's own prefetching sees to what is longer */
+#define BLOCK_COUNT      64u  /* keys whose cache misses overlap */
 
 /* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
  * have changed the file under us, or the slot came from a checkpoint, which spares opening the look at all
@@ -324,18 +326,42 @@ static void find_all(struct rd_store *store, const struct rd_key *keys, size_t c
     }
 }
 
-/* Inside the epoch. */
-static bool entry_is_in_memory(const struct rd_view *view, uint64_t key_hash, uint64_t payload_len)
+/* Inside the epoch. trailer: 0 where there is no entry. Who asks verifies it next, so its first bytes are asked
+ * for. */
+static bool entry_is_in_memory(struct rd_mapping *mapping, uint64_t trailer, uint64_t payload_len)
 {
-    uint64_t offset;
     struct rd_record record;
-    if (!trailer_is_in_memory(view, key_hash, &offset))
+    if (trailer == 0)
+        return true;
+    if (!rd_residency_holds(&mapping->residency, trailer, RD_TRAILER_LEN))
         return false;
-    struct rd_mapping *mapping = rd_view_mapping(view);
-    if (offset == 0 || payload_len == 0 || !rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record))
+    if (payload_len == 0 || !rd_record_parse(mapping->base, trailer + RD_TRAILER_LEN, &record))
         return true;
     uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
-    return rd_residency_holds(&mapping->residency, record.payload_offset, len);
+    if (!rd_residency_holds(&mapping->residency, record.payload_offset, len))
+        return false;
+    for (uint64_t at = 0; at < len && at < PREFETCH_LEN_MAX; at += LINE_LEN)
+        __builtin_prefetch(mapping->base + record.payload_offset + at);
+    return true;
+}
+
+static bool block_is_in_memory(struct rd_view *view, const struct rd_key *keys, unsigned count,
+                               uint64_t payload_len)
+{
+    struct rd_index_spot spots[BLOCK_COUNT];
+    uint64_t trailers[BLOCK_COUNT];
+    for (unsigned i = 0; i < count; i++)
+        rd_index_approach(&view->index, keys[i].hash, &spots[i]);
+    const uint8_t *file = rd_view_mapping(view)->base;
+    for (unsigned i = 0; i < count; i++) {
+        trailers[i] = rd_index_guess_at(&spots[i]);
+        __builtin_prefetch(file + trailers[i]);
+    }
+    struct rd_mapping *mapping = rd_view_mapping(view);
+    for (unsigned i = 0; i < count; i++)
+        if (!entry_is_in_memory(mapping, trailers[i], payload_len))
+            return false;
+    return true;
 }
 
 bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys, size_t count,
@@ -345,11 +371,8 @@ bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys,
     unsigned place = rd_epoch_enter();
     struct rd_view *view = rd_reader_view(store);
     for (size_t done = 0; all && done < count; done += BLOCK_COUNT) {
-        size_t block = count - done < BLOCK_COUNT ? count - done : BLOCK_COUNT;
-        for (size_t i = 0; i < block; i++)
-            rd_index_prefetch(&view->index, keys[done + i].hash);
-        for (size_t i = 0; all && i < block; i++)
-            all = entry_is_in_memory(view, keys[done + i].hash, payload_len);
+        unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
+        all = block_is_in_memory(view, keys + done, block, payload_len);
     }
     rd_epoch_exit(place);
     return all;
