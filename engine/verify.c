@@ -3,8 +3,8 @@
  * verify.c - looks at every entry of a store, newest first, in steps, beside the writer and the readers: what lies
  * below the tail never changes.
  *
- * A marker counts the entries behind it, which an earlier step may have looked at: so the count is only held
- * against how many could lie between the marker and the tail.
+ * A marker counts the entries behind it. A step that began at the tail has seen them all; in any other the count
+ * is only held against how many could lie between the marker and the tail.
  */
 #include "engine/sound.h"
 #include "engine/store.h"
@@ -17,6 +17,7 @@ struct step {
     struct rd_mapping *mapping; /* pins */
     const uint8_t *file;
     uint64_t tail; /* published when the step began */
+    bool at_tail;  /* it began there */
     struct rd_verification *found;
 };
 
@@ -62,8 +63,8 @@ static void check_payload(struct step *step, const struct rd_record *record)
 static void check_marker(struct step *step, const struct rd_record *record)
 {
     uint64_t begin = record->trailer_offset + RD_TRAILER_LEN;
-    /* Each of them takes 21 bytes at least. */
-    if (record->trailer.crc32 <= (step->tail - begin) / RD_TOMBSTONE_LEN)
+    uint64_t count_max = step->at_tail ? step->found->entries - 1 : (step->tail - begin) / RD_TOMBSTONE_LEN;
+    if (record->trailer.crc32 <= count_max)
         return;
     report(step, (struct rd_problem){.kind = RD_PROBLEM_BATCH,
                                      .offset = record->payload_offset,
@@ -122,6 +123,7 @@ enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t b
     enum rd_status status = from <= step.tail ? RD_OK : RD_INVALID_ARGUMENT;
     if (status == RD_OK) {
         uint64_t end = from == 0 ? step.tail : from;
+        step.at_tail = end == step.tail;
         struct rd_descent descent = {.begun = false};
         *ret_verification = (struct rd_verification){.from = end, .next = end};
         while (end != 0 && ret_verification->bytes < (bytes_max == 0 ? 1 : bytes_max)) {

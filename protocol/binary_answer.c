@@ -352,6 +352,20 @@ static size_t encode_verify(const struct rd_request *request, const struct rd_re
     return 0;
 }
 
+/* The file's bytes leave in parts. */
+static size_t encode_backup(const struct rd_request *request, const struct rd_response *response,
+                            struct rd_buffer *out)
+{
+    uint8_t *to = begin(request, RD_WIRE_BACKUP_ANSWER_LEN, 0, out);
+    if (to == NULL)
+        return 0;
+    to = rd_wire_put_u64(to, response->generation);
+    to = rd_wire_put_u64(to, response->tail);
+    to = rd_wire_put_u64(to, response->range_first);
+    rd_wire_put_u64(to, response->value.len);
+    return 0;
+}
+
 typedef size_t encode_function(const struct rd_request *request, const struct rd_response *response,
                                struct rd_buffer *out);
 static encode_function *const encoders[] = {
@@ -377,6 +391,7 @@ static encode_function *const encoders[] = {
     [RD_OPCODE_DROP] = encode_nothing,
     [RD_OPCODE_VERIFY] = encode_verify,
     [RD_OPCODE_REOPEN] = encode_stores,
+    [RD_OPCODE_BACKUP] = encode_backup,
 };
 
 size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd_response *response,

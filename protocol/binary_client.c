@@ -199,6 +199,14 @@ static void put_verify(struct writer *writer, const struct rd_request *request)
     rd_buffer_append_u64le(writer->out, request->verify_bytes_max);
 }
 
+static void put_backup(struct writer *writer, const struct rd_request *request)
+{
+    put_store(writer, request);
+    rd_buffer_append_u64le(writer->out, request->backup_from);
+    rd_buffer_append_u64le(writer->out, request->backup_generation);
+    rd_buffer_append_u64le(writer->out, request->stream_credit);
+}
+
 typedef void put_function(struct writer *writer, const struct rd_request *request);
 static put_function *const putters[] = {
     [RD_OPCODE_PING] = put_nothing,
@@ -223,6 +231,7 @@ static put_function *const putters[] = {
     [RD_OPCODE_DROP] = put_drop,
     [RD_OPCODE_VERIFY] = put_verify,
     [RD_OPCODE_REOPEN] = put_store,
+    [RD_OPCODE_BACKUP] = put_backup,
 };
 
 /* The flags of the request's frame. False: it asks for what its operation cannot carry. */

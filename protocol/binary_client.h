@@ -30,8 +30,9 @@ enum rd_status rd_binary_encode_request(const struct rd_request *request, struct
  * many as the hello's chunk_len_max. out->failed: it does not fit. */
 void rd_binary_encode_part(const struct rd_stream_part *part, struct rd_buffer *out);
 
-/* The answer to a read_stream tells of the bytes that come in parts: response.value has their number and no data,
- * the range begins at response.range_first, response.partial says whether it is less than all. */
+/* The answers to read_stream and backup tell of the bytes that come in parts: response.value has their number and
+ * no data, the range begins at response.range_first; of a read, response.partial says whether it is less than all.
+ */
 struct rd_binary_answer {
     bool hello;                  /* the answer to the preamble; opcode and id mean nothing */
     uint8_t opcode;              /* as in the request */

@@ -274,6 +274,18 @@ static void take_verify(struct parser *parser)
         fail(parser->reader, "an answer about a step of a look that makes no sense");
 }
 
+static void take_backup(struct parser *parser)
+{
+    struct rd_response *response = parser->response;
+    response->generation = rd_wire_take_u64(&parser->cursor);
+    response->tail = rd_wire_take_u64(&parser->cursor);
+    response->range_first = rd_wire_take_u64(&parser->cursor);
+    uint64_t len = rd_wire_take_u64(&parser->cursor);
+    if (response->range_first > response->tail || len > response->tail - response->range_first || len > SIZE_MAX)
+        fail(parser->reader, "an answer has bytes outside its file");
+    response->value = rd_slice(NULL, (size_t)len);
+}
+
 static void take_limits(struct parser *parser)
 {
     struct rd_limits *limits = &parser->response->limits;
@@ -327,6 +339,7 @@ static take_function *const takers[] = {
     [RD_OPCODE_DROP] = take_nothing,
     [RD_OPCODE_VERIFY] = take_verify,
     [RD_OPCODE_REOPEN] = take_one_store,
+    [RD_OPCODE_BACKUP] = take_backup,
 };
 
 static bool parse_body(struct rd_binary_reader *reader, struct rd_response *ret_response)

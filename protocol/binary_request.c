@@ -242,6 +242,14 @@ static void parse_verify(struct parser *parser)
     parser->request->verify_bytes_max = rd_wire_take_u64(&parser->cursor);
 }
 
+static void parse_backup(struct parser *parser)
+{
+    parse_store(parser);
+    parser->request->backup_from = rd_wire_take_u64(&parser->cursor);
+    parser->request->backup_generation = rd_wire_take_u64(&parser->cursor);
+    parser->request->stream_credit = rd_wire_take_u64(&parser->cursor);
+}
+
 static void parse_ping(struct parser *parser)
 {
     size_t len = parser->cursor.left.len;
@@ -285,6 +293,7 @@ static const struct {
     [RD_OPCODE_DROP] = {parse_drop, 0},
     [RD_OPCODE_VERIFY] = {parse_verify, 0},
     [RD_OPCODE_REOPEN] = {parse_store, 0},
+    [RD_OPCODE_BACKUP] = {parse_backup, 0},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 

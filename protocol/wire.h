@@ -88,6 +88,7 @@ enum {
     RD_WIRE_ENTRY_ROW_LEN = 28,             /* iterate: key_hash, offset, len, crc32 */
     RD_WIRE_VERIFY_ANSWER_LEN = 44, /* from, next, entries, bytes, problem_count, the number of rows that follow */
     RD_WIRE_PROBLEM_ROW_LEN = 26,   /* kind, live, offset, len, key_hash */
+    RD_WIRE_BACKUP_ANSWER_LEN = 32, /* generation, tail, first, len */
     RD_WIRE_STORE_ROW_LEN = 41,     /* a store row's fixed part and its two length fields, without row_len */
     RD_WIRE_STORE_ROW_MORE_LEN = 9, /* generation and batch_marker at its end; older servers' rows lack them */
     RD_WIRE_KEY_LEN_MIN = 5,        /* the shortest key: the empty one */

@@ -109,6 +109,12 @@ void rd_async_expire_now(struct rdrive_request *request);
 
 /* ---- async_streams.c ---- */
 
+/* Whether its answer is followed by parts. */
+static inline bool rd_async_is_download(const struct rdrive_request *request)
+{
+    return rd_opcode_is_download((enum rd_opcode)request->operation);
+}
+
 void rd_async_take_part(struct rdrive_connection *connection, const struct rd_stream_part *part);
 
 /* Sends a part that has no bytes. */

@@ -89,6 +89,13 @@ static bool fill_verify(const struct rdrive_request *request, struct rd_request 
     return true;
 }
 
+static bool fill_backup(const struct rdrive_request *request, struct rd_request *message)
+{
+    message->backup_from = request->backup_from;
+    message->backup_generation = request->backup_generation;
+    return true;
+}
+
 /* Who asks for it in a program has made up their mind: the store's name is its own confirmation. */
 static bool fill_drop(const struct rdrive_request *request, struct rd_request *message)
 {
@@ -156,6 +163,14 @@ static bool take_part(struct rd_binary_reader *reader, const struct rd_response 
     return true;
 }
 
+static bool take_backup(struct rd_binary_reader *reader, const struct rd_response *response,
+                        struct rdrive_request *request)
+{
+    (void)reader;
+    rd_convert_to_backup(response, &request->result.backup);
+    return true;
+}
+
 static bool take_entries(struct rd_binary_reader *reader, const struct rd_response *response,
                          struct rdrive_request *request)
 {
@@ -211,6 +226,7 @@ static const struct rd_async_operation operations[] = {
     [RDRIVE_OP_DROP] = {"drop", fill_drop, NULL},
     [RDRIVE_OP_VERIFY] = {"verify", fill_verify, take_verification},
     [RDRIVE_OP_REOPEN] = {"reopen", NULL, take_info},
+    [RDRIVE_OP_BACKUP] = {"backup", fill_backup, take_backup},
 };
 
 #define SAME(name) static_assert((int)RDRIVE_OP_##name == (int)RD_OPCODE_##name, "the protocol's numbers")
@@ -236,6 +252,7 @@ SAME(INFO);
 SAME(DROP);
 SAME(VERIFY);
 SAME(REOPEN);
+SAME(BACKUP);
 
 const struct rd_async_operation *rd_async_operation_find(enum rdrive_operation operation)
 {

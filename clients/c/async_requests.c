@@ -171,7 +171,7 @@ void rd_async_complete_all(struct rdrive_connection *connection, bool sent_only,
 
 static bool is_stream(const struct rdrive_request *request)
 {
-    return request->operation == RDRIVE_OP_WRITE_STREAM || request->operation == RDRIVE_OP_READ_STREAM;
+    return request->operation == RDRIVE_OP_WRITE_STREAM || rd_async_is_download(request);
 }
 
 void rd_async_expire(struct rdrive_connection *connection)
@@ -226,7 +226,7 @@ static void begin_download(struct rdrive_connection *connection, struct rdrive_r
         rd_async_break(connection, "the server answered a request twice");
         return;
     }
-    (void)rd_async_operation_find(RDRIVE_OP_READ_STREAM)->take(&connection->reader, response, request);
+    (void)rd_async_operation_find(request->operation)->take(&connection->reader, response, request);
     request->internal.left = response->value.len;
     request->internal.state = RD_ASYNC_ANSWERED;
     rd_async_renew(request);
@@ -243,7 +243,7 @@ void rd_async_take_answer(struct rdrive_connection *connection, const struct rd_
         rd_async_break(connection, "the server answered another operation than was asked");
         return;
     }
-    if (request->operation == RDRIVE_OP_READ_STREAM && !refused) {
+    if (rd_async_is_download(request) && !refused) {
         begin_download(connection, request, response);
         return;
     }
@@ -307,8 +307,8 @@ static enum rdrive_status check(struct rdrive_connection *connection, struct rdr
         return refuse(request, RDRIVE_INVALID_ARGUMENT, "there is no such operation, or no on_complete");
     if (request->internal.connection != NULL)
         return refuse(request, RDRIVE_INVALID_ARGUMENT, "the request is submitted already, or was not zeroed");
-    if (request->operation == RDRIVE_OP_READ_STREAM && request->on_chunk == NULL)
-        return refuse(request, RDRIVE_INVALID_ARGUMENT, "a read_stream needs on_chunk");
+    if (rd_async_is_download(request) && request->on_chunk == NULL)
+        return refuse(request, RDRIVE_INVALID_ARGUMENT, "what comes in parts needs on_chunk");
     if (connection->closing || connection->state == RDRIVE_CONNECTION_CLOSED)
         return refuse(request, RDRIVE_UNAVAILABLE, "the connection is closed");
     if (connection->request_count >= connection->options.request_count_max)

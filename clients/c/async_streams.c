@@ -105,8 +105,7 @@ void rdrive_stream_end(struct rdrive_request *request)
 void rdrive_stream_taken(struct rdrive_request *request, size_t len)
 {
     struct rdrive_connection *connection = request->internal.connection;
-    if (connection == NULL || request->operation != RDRIVE_OP_READ_STREAM ||
-        request->internal.state != RD_ASYNC_ANSWERED)
+    if (connection == NULL || !rd_async_is_download(request) || request->internal.state != RD_ASYNC_ANSWERED)
         return;
     request->internal.credit += len;
     rd_async_renew(request);
@@ -165,7 +164,7 @@ void rd_async_take_part(struct rdrive_connection *connection, const struct rd_st
     enum rd_async_state state = (enum rd_async_state)request->internal.state;
     if (is_upload(request) && part->kind == RD_STREAM_CREDIT)
         take_credit(request, part->credit);
-    else if (request->operation != RDRIVE_OP_READ_STREAM || part->kind == RD_STREAM_CREDIT ||
+    else if (!rd_async_is_download(request) || part->kind == RD_STREAM_CREDIT ||
              (state != RD_ASYNC_ANSWERED && state != RD_ASYNC_ABORTED))
         rd_async_break(connection, "the server sent a part that fits no stream");
     else if (part->kind != RD_STREAM_CHUNK)
@@ -184,8 +183,7 @@ void rdrive_stream_abort(struct rdrive_request *request)
         request->status = RDRIVE_ABORTED;
         rd_async_expire_now(request);
     } else if ((is_upload(request) && state == RD_ASYNC_SENT) ||
-               (request->operation == RDRIVE_OP_READ_STREAM &&
-                (state == RD_ASYNC_SENT || state == RD_ASYNC_ANSWERED))) {
+               (rd_async_is_download(request) && (state == RD_ASYNC_SENT || state == RD_ASYNC_ANSWERED))) {
         request->internal.state = RD_ASYNC_ABORTED;
         request->status = RDRIVE_ABORTED;
         rd_async_send_part(request, RD_STREAM_ABORT, 0);

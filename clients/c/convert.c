@@ -145,6 +145,14 @@ void rd_convert_to_part(const struct rd_response *response, struct rdrive_part *
     ret_part->len = response->value.len;
 }
 
+void rd_convert_to_backup(const struct rd_response *response, struct rdrive_backup *ret_backup)
+{
+    *ret_backup = (struct rdrive_backup){.generation = response->generation,
+                                         .tail = response->tail,
+                                         .first = response->range_first,
+                                         .len = response->value.len};
+}
+
 /* Copies what fits; the rest of a text that is too long is of no use to a reader. */
 static void copy_text(struct rd_slice text, char *to, size_t to_len)
 {

@@ -198,6 +198,17 @@ RDRIVE_API enum rdrive_status rdrive_reopen_store(struct rdrive_client *client,
 RDRIVE_API enum rdrive_status rdrive_verify(struct rdrive_client *client, uint64_t from, uint64_t bytes_max,
                                             struct rdrive_verification *ret_verification) RDRIVE_MUST_CHECK;
 
+/* Hands the store's file, as it is at that moment and as far as it is synced, to a function as it comes; writers
+ * do not wait. All that was acknowledged before is in it, whatever its durability, and it opens like any store's
+ * file. from: without the bytes below. generation: only where the file still has it; 0: whichever there is. So a
+ * later call with from and generation of an earlier one brings what is new, and RDRIVE_PRECONDITION_FAILED says
+ * that all has to be taken anew; RDRIVE_RANGE_NOT_SATISFIABLE: from is beyond the file's end. On any status but
+ * RDRIVE_OK what was handed out is good as far as it goes. *ret_backup is filled before the first bytes come, and
+ * may be NULL. RDRIVE_ABORTED: the function failed. */
+RDRIVE_API enum rdrive_status rdrive_backup(struct rdrive_client *client, uint64_t from, uint64_t generation,
+                                            rdrive_write_fn *write, void *context,
+                                            struct rdrive_backup *ret_backup) RDRIVE_MUST_CHECK;
+
 /* Parts of rdrive_info: live keys; whether there are none; the store's tail in bytes. */
 RDRIVE_API enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len) RDRIVE_MUST_CHECK;
 RDRIVE_API enum rdrive_status rdrive_is_empty(struct rdrive_client *client, bool *ret_is_empty) RDRIVE_MUST_CHECK;

@@ -108,7 +108,8 @@ enum rdrive_operation {
     RDRIVE_OP_INFO = 0x32,
     RDRIVE_OP_DROP = 0x33,
     RDRIVE_OP_VERIFY = 0x34,
-    RDRIVE_OP_REOPEN = 0x35
+    RDRIVE_OP_REOPEN = 0x35,
+    RDRIVE_OP_BACKUP = 0x37
 };
 
 /* Such as "batch_write"; NULL where this client has no such operation. */
@@ -143,9 +144,11 @@ struct rdrive_request {
     const char *settings;                     /* create: JSON text; NULL: the defaults */
     uint64_t verify_from;                     /* verify: 0 to begin with, else the `next` of the step before */
     uint64_t verify_bytes_max;                /* verify: of one step; 0: as many as the server likes */
+    uint64_t backup_from;                     /* backup: without the bytes of the file below */
+    uint64_t backup_generation;               /* backup: only of that file; 0: whichever there is */
     uint64_t stream_len;                      /* write_stream: bytes that will come, where they are known; or 0 */
     rdrive_request_cb *on_room;               /* write_stream: more can be pushed; may be NULL */
-    rdrive_chunk_cb *on_chunk;                /* read_stream: bytes, which are gone when it returns */
+    rdrive_chunk_cb *on_chunk;                /* read_stream, backup: bytes, which are gone when it returns */
 
     /* set at completion; results only where status is RDRIVE_OK */
     enum rdrive_status status;
@@ -159,6 +162,7 @@ struct rdrive_request {
         struct rdrive_metadata metadata;         /* metadata, last */
         struct rdrive_entries entries;           /* iterate; owned */
         struct rdrive_part part;                 /* read_stream; set before the first chunk */
+        struct rdrive_backup backup;             /* backup; set before the first chunk */
         struct rdrive_stores stores;             /* stores; owned */
         struct rdrive_store_info info;           /* info, create, reopen */
         struct rdrive_verification verification; /* verify: one step, as rdrive_verify tells of it; owned */
@@ -174,8 +178,8 @@ struct rdrive_request {
         uint64_t deadline_ms;
         uint8_t *frame; /* owned; until it is handed to a connection */
         size_t frame_len;
-        uint64_t credit; /* write_stream: bytes that may be pushed; read_stream: bytes to give back */
-        uint64_t left;   /* read_stream: bytes still to come */
+        uint64_t credit; /* write_stream: bytes that may be pushed; downloads: bytes to give back */
+        uint64_t left;   /* downloads: bytes still to come */
         uint8_t state;
         bool wants_room;
     } internal;
@@ -201,11 +205,11 @@ RDRIVE_API size_t rdrive_stream_push(struct rdrive_request *request, const void 
  */
 RDRIVE_API void rdrive_stream_end(struct rdrive_request *request);
 
-/* read_stream: so many bytes of what on_chunk brought have been used, in the callback or later; the server sends
- * as many more. Without it a stream stops after stream_window bytes. */
+/* read_stream, backup: so many bytes of what on_chunk brought have been used, in the callback or later; the server
+ * sends as many more. Without it a stream stops after stream_window bytes. */
 RDRIVE_API void rdrive_stream_taken(struct rdrive_request *request, size_t len);
 
-/* Either stream: gives it up. It completes with RDRIVE_ABORTED, or as it had ended before that. */
+/* Any of these streams: gives it up. It completes with RDRIVE_ABORTED, or as it had ended before that. */
 RDRIVE_API void rdrive_stream_abort(struct rdrive_request *request);
 
 #ifdef __cplusplus

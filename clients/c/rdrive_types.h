@@ -172,6 +172,14 @@ struct rdrive_part {
     uint64_t len;   /* bytes */
 };
 
+/* What a backup brings: `len` bytes of the store's file, from `first` on. */
+struct rdrive_backup {
+    uint64_t generation; /* of the file; below `tail` it stays what it is as long as this does */
+    uint64_t tail;       /* bytes that the file had at that moment */
+    uint64_t first;
+    uint64_t len; /* bytes */
+};
+
 struct rdrive_entries {
     struct rdrive_metadata *items; /* owned; newest first */
     size_t count;

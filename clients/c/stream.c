@@ -125,6 +125,8 @@ struct download {
     uint64_t left; /* bytes that are still to come */
     uint64_t owed; /* bytes of credit that have not been given back */
     bool ended;
+    struct rdrive_part *ret_part;     /* read_stream; NULL: not wanted */
+    struct rdrive_backup *ret_backup; /* backup; NULL: not wanted */
 };
 
 static enum rd_status take_chunk(struct download *download, struct rd_slice bytes)
@@ -171,7 +173,7 @@ static enum rd_status take_part(struct download *download, const struct rd_strea
     return RD_OK;
 }
 
-static enum rd_status receive_value(struct download *download, struct rdrive_part *ret_part)
+static enum rd_status receive_value(struct download *download)
 {
     struct rdrive_client *client = download->client;
     struct rd_binary_answer answer;
@@ -196,10 +198,23 @@ static enum rd_status receive_value(struct download *download, struct rdrive_par
             return rd_exchange_refused(client, &answer.response);
         }
         download->left = answer.response.value.len;
-        if (ret_part != NULL)
-            rd_convert_to_part(&answer.response, ret_part);
+        if (download->ret_part != NULL)
+            rd_convert_to_part(&answer.response, download->ret_part);
+        if (download->ret_backup != NULL)
+            rd_convert_to_backup(&answer.response, download->ret_backup);
     }
     return RD_OK;
+}
+
+static enum rdrive_status run_download(struct download *download)
+{
+    download->request.stream_credit = READ_WINDOW_LEN;
+    enum rd_status status = rd_exchange_begin(download->client, &download->request);
+    if (status == RD_OK)
+        status = receive_value(download);
+    if (status != RD_OK && !download->ended)
+        rd_exchange_disconnect(download->client);
+    return (enum rdrive_status)status;
 }
 
 enum rdrive_status rdrive_read_stream(struct rdrive_client *client, struct rdrive_key key,
@@ -209,15 +224,23 @@ enum rdrive_status rdrive_read_stream(struct rdrive_client *client, struct rdriv
     struct download download = {.client = client,
                                 .request = rd_exchange_request(client, RD_OPCODE_READ_STREAM),
                                 .write = write,
-                                .context = context};
+                                .context = context,
+                                .ret_part = ret_part};
     download.request.key = rd_convert_key(key);
-    download.request.stream_credit = READ_WINDOW_LEN;
     if (range != NULL)
         download.request.range = rd_convert_range(*range);
-    enum rd_status status = rd_exchange_begin(client, &download.request);
-    if (status == RD_OK)
-        status = receive_value(&download, ret_part);
-    if (status != RD_OK && !download.ended)
-        rd_exchange_disconnect(client);
-    return (enum rdrive_status)status;
+    return run_download(&download);
+}
+
+enum rdrive_status rdrive_backup(struct rdrive_client *client, uint64_t from, uint64_t generation,
+                                 rdrive_write_fn *write, void *context, struct rdrive_backup *ret_backup)
+{
+    struct download download = {.client = client,
+                                .request = rd_exchange_request(client, RD_OPCODE_BACKUP),
+                                .write = write,
+                                .context = context,
+                                .ret_backup = ret_backup};
+    download.request.backup_from = from;
+    download.request.backup_generation = generation;
+    return run_download(&download);
 }

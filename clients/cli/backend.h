@@ -35,6 +35,11 @@ struct rd_backend_calls {
                                   rd_sink_function *sink, void *context, struct rd_response *ret_response,
                                   struct rd_error *ret_error);
 
+    /* RD_OPCODE_BACKUP: the store's file from request->backup_from on; total_len is of what comes. What the sink
+     * got is good as far as it goes, whatever the result. */
+    enum rd_status (*backup)(struct rd_backend *backend, const struct rd_request *request, rd_sink_function *sink,
+                             void *context, struct rd_response *ret_response, struct rd_error *ret_error);
+
     void (*destroy)(struct rd_backend *backend); /* not NULL */
 };
 
@@ -44,6 +49,7 @@ struct rd_backend {
 
 /* What a command does to a store's file. */
 enum rd_backend_access {
+    RD_BACKEND_NONE,    /* it does that by itself, and needs no backend */
     RD_BACKEND_READ,    /* nothing: the file stays as it is, byte for byte */
     RD_BACKEND_CHANGE,  /* writes to a file that must be there */
     RD_BACKEND_MAKE,    /* writes to a file that is made where there is none */

@@ -51,6 +51,11 @@ const struct rd_command rd_commands[] = {
      RD_OPCODE_NONE, RD_BACKEND_MAKE, DURABILITY | MARKER, NULL, rd_run_import},
     {"verify", RD_ARGS_NONE, "look at every entry; print each problem; exit 1 where there is one",
      RD_OPCODE_VERIFY, RD_BACKEND_READ, 0, NULL, rd_run_verify},
+    {"backup", RD_ARGS_FILE,
+     "keep the store's file in FILE: all of it at first, then what is new (- for standard output)",
+     RD_OPCODE_BACKUP, RD_BACKEND_READ, RD_OPTION_FULL, NULL, rd_run_backup},
+    {"restore", RD_ARGS_FILE, "make the store's file, given by --file, out of the backup FILE, verified before",
+     RD_OPCODE_NONE, RD_BACKEND_NONE, RD_OPTION_FORCE, NULL, rd_run_restore},
     {"reopen", RD_ARGS_STORE, "have the server close a store and open it again, with full recovery",
      RD_OPCODE_REOPEN, RD_BACKEND_CHANGE, 0, rd_print_info, NULL},
     {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
@@ -75,6 +80,7 @@ static const struct {
     [RD_ARGS_KEY_TARGET] = {"KEY [TARGET]", 1, 2, "it needs a KEY"},
     [RD_ARGS_STORE] = {"[STORE]", 0, 1, ""},
     [RD_ARGS_FOLDER] = {"DIR", 1, 1, "it needs a DIR"},
+    [RD_ARGS_FILE] = {"FILE", 1, 1, "it needs a FILE"},
 };
 
 const struct rd_command *rd_command_find(const char *name)
@@ -288,6 +294,8 @@ static const char *check_options(const struct rd_command *command, const struct 
     if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP ||
                     command->opcode == RD_OPCODE_REOPEN))
         return "it needs a server: --file does not go with it";
+    if (!offline && command->access == RD_BACKEND_NONE)
+        return "it is done to a file that no server has open: name it with --file";
     if (offline && command->args == RD_ARGS_STORE && options->arg_count != 0)
         return "--file names the store already";
     if (offline && options->settings != NULL)
@@ -322,6 +330,7 @@ static uint32_t timeout_ms_of(const struct rd_command *command)
     case RD_OPCODE_RENAME:
     case RD_OPCODE_COPY:
     case RD_OPCODE_TRANSFER:
+    case RD_OPCODE_BACKUP:
         return LONG_TIMEOUT_MS;
     default:
         return 0;
@@ -350,9 +359,11 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     int code = make_request(&run);
     if (code != RD_EXIT_DONE)
         goto done;
-    enum rd_status status = named.file_path != NULL
-                                ? rd_offline_create(&named, command->access, &backend, &run.error)
-                                : rd_online_create(&named, &backend, &run.error);
+    enum rd_status status = RD_OK;
+    if (named.file_path == NULL)
+        status = rd_online_create(&named, &backend, &run.error);
+    else if (command->access != RD_BACKEND_NONE)
+        status = rd_offline_create(&named, command->access, &backend, &run.error);
     if (status == RD_INVALID_ARGUMENT)
         code = rd_run_fail_usage(&run, run.error.message); /* only what the options say can be wrong so early */
     else

@@ -19,7 +19,8 @@ enum rd_command_args {
     RD_ARGS_TWO_KEYS,   /* KEY NEW_KEY */
     RD_ARGS_KEY_TARGET, /* KEY [TARGET] */
     RD_ARGS_STORE,      /* [STORE] */
-    RD_ARGS_FOLDER      /* DIR */
+    RD_ARGS_FOLDER,     /* DIR */
+    RD_ARGS_FILE        /* FILE */
 };
 
 struct rd_command {

@@ -44,6 +44,8 @@ static void print_help(void)
          "  --settings JSON      create: such as '{\"durability\":\"interval:200\"}'\n"
          "  --no-batch-marker    create: batches of this store get no marker; with --file also of any one write\n"
          "  --confirm STORE      drop: the store's name again\n"
+         "  --full               backup: all of it anew\n"
+         "  --force              restore: over a file that holds something\n"
          "  --json               print JSON, as the HTTP interface answers it\n"
          "  --help, --version\n"
          "  --                   what follows is no option, even where it begins with -\n"

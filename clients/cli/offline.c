@@ -478,6 +478,46 @@ static enum rd_status read_stream(struct rd_backend *backend, const struct rd_re
     return give_answer(offline, status, &response, ret_response, ret_error);
 }
 
+static enum rd_status pass_on(struct offline *offline, const struct rd_value *value, rd_sink_function *sink,
+                              void *context)
+{
+    uint64_t total_len = value->payload.len;
+    for (uint64_t at = 0; at < total_len; at += STEP_LEN) {
+        uint64_t len = total_len - at < STEP_LEN ? total_len - at : STEP_LEN;
+        rd_value_fetch(value, at, len, AHEAD_LEN);
+        if (rd_value_is_lost(value))
+            return RD_IO_ERROR;
+        if (!sink(context, value->payload.data + at, (size_t)len, total_len))
+            return rd_error_set(&offline->error, RD_IO_ERROR, 0, "the file was not taken to its end");
+    }
+    return RD_OK;
+}
+
+static enum rd_status take_backup(struct rd_backend *backend, const struct rd_request *request,
+                                  rd_sink_function *sink, void *context, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    struct offline *offline = (struct offline *)backend;
+    struct rd_backup backup;
+    forget(offline);
+    rd_store_backup(offline->store, &backup);
+    struct rd_slice *file = &backup.value.payload;
+    struct rd_response response = {
+        .generation = backup.generation, .tail = file->len, .range_first = request->backup_from};
+    enum rd_status status = RD_OK;
+    if (request->backup_generation != 0 && request->backup_generation != backup.generation)
+        status = rd_error_set(&offline->error, RD_PRECONDITION_FAILED, 0, "the file is of another generation");
+    else if (request->backup_from > file->len)
+        status = rd_error_set(&offline->error, RD_RANGE_NOT_SATISFIABLE, 0, "the file has %llu bytes",
+                              (unsigned long long)file->len);
+    if (status == RD_OK) {
+        (void)rd_slice_take(file, (size_t)request->backup_from);
+        status = pass_on(offline, &backup.value, sink, context);
+    }
+    rd_value_release(&backup.value);
+    return give_answer(offline, status, &response, ret_response, ret_error);
+}
+
 static void destroy(struct rd_backend *backend)
 {
     struct offline *offline = (struct offline *)backend;
@@ -486,8 +526,11 @@ static void destroy(struct rd_backend *backend)
     free(offline);
 }
 
-static const struct rd_backend_calls calls = {
-    .execute = execute, .write_stream = write_stream, .read_stream = read_stream, .destroy = destroy};
+static const struct rd_backend_calls calls = {.execute = execute,
+                                              .write_stream = write_stream,
+                                              .read_stream = read_stream,
+                                              .backup = take_backup,
+                                              .destroy = destroy};
 
 static struct rd_slice name_of(const char *path)
 {

@@ -431,6 +431,31 @@ static enum rd_status read_stream(struct rd_backend *backend, const struct rd_re
     return give_answer(online, status, &response, ret_response, ret_error);
 }
 
+struct backup {
+    rd_sink_function *sink;
+    void *context;
+    struct rdrive_backup head; /* filled before the first bytes come */
+};
+
+static bool pass_on_file(void *context, const void *bytes, size_t len)
+{
+    struct backup *backup = context;
+    return backup->sink(backup->context, bytes, len, backup->head.len);
+}
+
+static enum rd_status take_backup(struct rd_backend *backend, const struct rd_request *request,
+                                  rd_sink_function *sink, void *context, struct rd_response *ret_response,
+                                  struct rd_error *ret_error)
+{
+    struct online *online = (struct online *)backend;
+    struct backup backup = {.sink = sink, .context = context};
+    enum rdrive_status status = rdrive_backup(online->client, request->backup_from, request->backup_generation,
+                                              pass_on_file, &backup, &backup.head);
+    struct rd_response response = {
+        .generation = backup.head.generation, .tail = backup.head.tail, .range_first = backup.head.first};
+    return give_answer(online, status, &response, ret_response, ret_error);
+}
+
 static void destroy(struct rd_backend *backend)
 {
     struct online *online = (struct online *)backend;
@@ -439,8 +464,11 @@ static void destroy(struct rd_backend *backend)
     free(online);
 }
 
-static const struct rd_backend_calls calls = {
-    .execute = execute, .write_stream = write_stream, .read_stream = read_stream, .destroy = destroy};
+static const struct rd_backend_calls calls = {.execute = execute,
+                                              .write_stream = write_stream,
+                                              .read_stream = read_stream,
+                                              .backup = take_backup,
+                                              .destroy = destroy};
 
 enum rd_status rd_online_create(const struct rd_options *options, struct rd_backend **ret_backend,
                                 struct rd_error *ret_error)

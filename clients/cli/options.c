@@ -27,6 +27,8 @@ enum {
     OPTION_IF_PRESENT,
     OPTION_IF_VERSION,
     OPTION_NO_BATCH_MARKER,
+    OPTION_FULL,
+    OPTION_FORCE,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -52,6 +54,8 @@ static const struct option long_options[] = {
     {"if-present", no_argument, NULL, OPTION_IF_PRESENT},
     {"if-version", required_argument, NULL, OPTION_IF_VERSION},
     {"no-batch-marker", no_argument, NULL, OPTION_NO_BATCH_MARKER},
+    {"full", no_argument, NULL, OPTION_FULL},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -76,6 +80,8 @@ static const struct {
     {OPTION_IF_PRESENT, RD_OPTION_CONDITION, "conditions do"},
     {OPTION_IF_VERSION, RD_OPTION_CONDITION, "conditions do"},
     {OPTION_NO_BATCH_MARKER, RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
+    {OPTION_FULL, RD_OPTION_FULL, "--full does"},
+    {OPTION_FORCE, RD_OPTION_FORCE, "--force does"},
 };
 #define LIMITED_COUNT (sizeof limited / sizeof limited[0])
 
@@ -240,6 +246,12 @@ static bool set_option(int option, const char *value, struct rd_options *options
         return set_condition(option, value, options);
     case OPTION_NO_BATCH_MARKER:
         options->no_batch_marker = true;
+        return true;
+    case OPTION_FULL:
+        options->full = true;
+        return true;
+    case OPTION_FORCE:
+        options->force = true;
         return true;
     case 'h':
     case OPTION_HELP:

@@ -23,7 +23,9 @@ enum {
     RD_OPTION_TARGET = 1u << 7,
     RD_OPTION_RANGE = 1u << 8,
     RD_OPTION_CONDITION = 1u << 9, /* --if-absent, --if-present, --if-version */
-    RD_OPTION_NO_BATCH_MARKER = 1u << 10
+    RD_OPTION_NO_BATCH_MARKER = 1u << 10,
+    RD_OPTION_FULL = 1u << 11,
+    RD_OPTION_FORCE = 1u << 12
 };
 
 /* Borrows from argv and the environment. */
@@ -44,6 +46,8 @@ struct rd_options {
     bool key_hex;                                 /* keys are given in hex */
     bool key_hash;                                /* a hash is given in place of a key */
     bool no_batch_marker;                         /* create; with --file all that write */
+    bool full;                                    /* backup: not what is new, but all of it */
+    bool force;                                   /* restore: over a file that holds something */
     bool json;
     bool help;
     bool version;

@@ -18,10 +18,11 @@ from harness.storefile import live_entries, physical_entries, read_chain
 
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
-            "batch-delete", "rename", "copy", "transfer", "import", "verify", "reopen", "stores", "create", "drop")
+            "batch-delete", "rename", "copy", "transfer", "import", "verify", "backup", "restore", "reopen",
+            "stores", "create", "drop")
 OPTIONS = ("--server", "--unix", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
            "--if-present", "--if-version", "--durability", "--after", "--limit", "--settings", "--no-batch-marker",
-           "--confirm", "--json", "--help", "--version")
+           "--confirm", "--full", "--force", "--json", "--help", "--version")
 
 
 def test_help_and_version():

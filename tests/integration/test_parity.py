@@ -37,7 +37,7 @@ OPERATIONS = table()
 
 
 def test_the_table_is_read():
-    assert len(OPERATIONS) == 22 and OPERATIONS["write"] == 0x10
+    assert len(OPERATIONS) == 23 and OPERATIONS["write"] == 0x10
 
 
 # ---- the client library ---------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ BLOCKING_ENGINE = {
     "batch_delete": "rd_store_batch_delete", "read": "rd_store_read", "batch_read": "rd_store_batch_read",
     "exists": "rd_store_exists", "metadata": "rd_store_find", "last": "rd_store_read_last_entry", "iterate": "rd_cursor_open",
     "read_stream": "rd_store_read", "info": "rd_store_info", "create": "rd_store_open",
-    "verify": "rd_store_verify", "reopen": "rd_store_close",
+    "verify": "rd_store_verify", "reopen": "rd_store_close", "backup": "rd_store_backup",
 }
 # Writers only, as reading never waits; copy and transfer are sequences of these.
 ASYNC_ENGINE = {"write": "RD_OP_WRITE", "write_stream": "RD_OP_STREAM", "batch_write": "RD_OP_BATCH_WRITE", "rename": "RD_OP_RENAME",
@@ -138,6 +138,7 @@ def test_http(daemon, key):
         "info": curl.request("GET", "/v1/stores/parity-http"),
         "verify": curl.request("POST", "verify"),
         "reopen": curl.request("POST", "reopen"),
+        "backup": curl.request("GET", "backup"),
         "ping": curl.request("GET", "/healthz"),
         "drop": curl.drop(),
     }
@@ -178,6 +179,7 @@ def test_cli(daemon, by_hash):
         "info": tool.run("info"),
         "verify": tool.run("verify"),
         "reopen": tool.run("reopen"),
+        "backup": tool.run("backup", "-"),
         "drop": tool.run("drop", "--confirm", "parity-cli"),
     }
     other.ok("drop", "--confirm", "parity-cli-other")

@@ -9,8 +9,8 @@ import pytest
 
 import rdrive
 from harness.daemon import REPOSITORY
-from rdrive import (BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits, Metadata, Problem,
-                    ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, VerifyStep, Version, Written,
+from rdrive import (BackupHead, BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits,
+                    Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, VerifyStep, Version, Written,
                     codec)
 
 VECTORS = [vector for path in sorted(glob.glob(os.path.join(REPOSITORY, "tests", "vectors", "*.json")))
@@ -150,6 +150,9 @@ FRAMES = {
 }
 
 ALL_ONES = codec.U64_MAX
+GENERATION = 0x0123456789abcdef
+FILE = (HELLO_STORE + struct.pack("<QQI", ALPHA, 0, ALPHA_CRC)
+        + bytes(31) + COUNTED + struct.pack("<QQI", BETA, 33, BETA_CRC))
 ALPHA_HEAD = StreamHead(0, ALPHA_CRC, ALPHA, 0, 13, 0, 13)
 
 
@@ -190,6 +193,18 @@ STREAMS = {
                                        [ALPHA_HEAD, b"Hellx, ", Raises(rdrive.Corrupt, "checksum")]),
     "read_stream that the client aborts": (codec.read_stream("", "alpha", 5), [abort],
                                            [ALPHA_HEAD, b"Hello", Raises(rdrive.RdriveError)]),
+    "backup": (codec.backup("", ALL_ONES), [], [BackupHead(GENERATION, 33, 0, 33), FILE[:33], codec.END]),
+    "backup of what is new, with credit given twice": (
+        codec.backup("photos", 31, 33, GENERATION), [lambda identifier: codec.credit(identifier, 60)],
+        [BackupHead(GENERATION, 124, 33, 91), FILE[33:64], FILE[64:], codec.END]),
+    "backup where nothing is new": (codec.backup("", 1 << 20, 124, GENERATION), [],
+                                    [BackupHead(GENERATION, 124, 124, 0), codec.END]),
+    "backup of another generation": (codec.backup("", ALL_ONES, 33, 7), [],
+                                     [Raises(rdrive.PreconditionFailed, "generation")]),
+    "backup from behind the end": (codec.backup("", ALL_ONES, 125), [], [Raises(rdrive.RangeNotSatisfiable, "124")]),
+    "backup whose file can no longer be read": (
+        codec.backup("", ALL_ONES), [],
+        [BackupHead(GENERATION, 33, 0, 33), b"Hello, ", Raises(rdrive.IoError, "cannot be read")]),
 }
 
 

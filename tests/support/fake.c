@@ -107,14 +107,17 @@ static bool answer(struct fake_server *fake, int fd, struct rd_request *request)
     }
     if (request->opcode == RD_OPCODE_READ)
         response.value = rd_slice_of_string("of the fake");
-    if (request->opcode == RD_OPCODE_READ_STREAM) {
+    if (rd_opcode_is_download(request->opcode)) {
         response.value = rd_slice(NULL, FAKE_VALUE_LEN);
         response.value_len = FAKE_VALUE_LEN;
+        response.generation = FAKE_GENERATION;
+        response.range_first = request->backup_from;
+        response.tail = request->backup_from + FAKE_VALUE_LEN;
         fake->download_id = request->id;
         fake->download_left = fake->manner == FAKE_LONG_DOWNLOAD ? FAKE_VALUE_LEN + 1 : FAKE_VALUE_LEN;
     }
     send_answer(fake, fd, request, &response, SIZE_MAX);
-    if (request->opcode == RD_OPCODE_READ_STREAM)
+    if (rd_opcode_is_download(request->opcode))
         download(fake, fd, request->stream_credit);
     return true;
 }

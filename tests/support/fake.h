@@ -27,7 +27,8 @@ enum fake_manner {
     FAKE_LONG_DOWNLOAD   /* more bytes than it announced */
 };
 
-#define FAKE_VALUE_LEN (3u << 20)
+#define FAKE_GENERATION 0x1234u
+#define FAKE_VALUE_LEN  (3u << 20)
 
 struct fake_server {
     enum fake_manner manner;

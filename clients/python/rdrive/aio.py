@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import (Any, AsyncIterable, AsyncIterator, Callable, Iterable, List, Mapping, Optional, Tuple,
+from typing import (Any, AsyncIterable, AsyncIterator, Callable, Generic, Iterable, List, Mapping, Optional, Tuple,
                     TypeVar, Union, cast)
 
 from . import address, codec
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, ProtocolError, RdriveError, Timeout
 from .session import Download, Exchange, Session
-from .types import (BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted, Durability, Entry,
-                    Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value, Verification, Version,
-                    Written)
+from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted,
+                    Durability, Entry, Head, Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value,
+                    Verification, Version, Written)
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -115,13 +115,13 @@ class Link:
             else:
                 self._writer.writelines(output)
 
-    def give_up(self, download: Download) -> None:
+    def give_up(self, download: Download[Any]) -> None:
         """Tells the server that no more of it is wanted."""
         if not self.closed:
             download.cancel()
             self.flush()
 
-    def give_up_soon(self, download: Download) -> None:
+    def give_up_soon(self, download: Download[Any]) -> None:
         """The same for a stream that nobody closed and nobody can reach any more; from any thread."""
         if not (self.closed or download.over or self._loop.is_closed()):
             self._loop.call_soon_threadsafe(self.give_up, download)
@@ -147,7 +147,7 @@ class Link:
         """Until the exchange is done or until() holds. Timeout."""
         await self.wait_for(exchange, timeout_s, lambda: exchange.done or until())
 
-    async def wait_ready(self, download: Download, timeout_s: float) -> None:
+    async def wait_ready(self, download: Download[Any], timeout_s: float) -> None:
         """Until take has something to say. Timeout."""
         await self.wait_for(download, timeout_s, lambda: download.ready)
 
@@ -333,7 +333,7 @@ async def _pieces(source: Source) -> AsyncIterator[Bytes]:
             yield piece
 
 
-class ReadStream:
+class ReadStream(Generic[Head]):
     """A value that comes in chunks: an asynchronous iterator of bytes. The request is sent when it is entered, or asked
     for its first chunk. The server sends ahead only as much as its window allows, and keeps the value, even where it
     is overwritten or deleted meanwhile, until the last chunk or close(). Use it in an `async with`, or read it to its
@@ -342,15 +342,15 @@ class ReadStream:
     The iteration raises Corrupt where the value does not match its checksum: what was taken until then is no good.
     """
 
-    def __init__(self, client: Client, request: codec.Request[StreamHead], window: int) -> None:
+    def __init__(self, client: Client, request: codec.Request[Head], window: int) -> None:
         self._client = client
         self._request = request
         self._window = window
         self._link: Optional[Link] = None
-        self._download: Optional[Download] = None
+        self._download: Optional[Download[Head]] = None
         self._closed = False
 
-    async def __aenter__(self) -> ReadStream:
+    async def __aenter__(self) -> ReadStream[Head]:
         try:
             await self.open()
         except BaseException:
@@ -362,13 +362,13 @@ class ReadStream:
         await self.close()
 
     @property
-    def head(self) -> StreamHead:
+    def head(self) -> Head:
         """Of a stream that is open."""
         if self._download is None:
             raise ValueError("the stream is not open yet")
         return self._download.result()
 
-    async def open(self) -> StreamHead:
+    async def open(self) -> Head:
         """Asks for the value, where that is not done yet. KeyNotFound, RangeNotSatisfiable."""
         if self._download is None or self._link is None:
             self._link = await self._client.link()
@@ -377,7 +377,7 @@ class ReadStream:
         await self._link.wait(self._download, self._client.timeout_s)
         return self._download.result()
 
-    def __aiter__(self) -> ReadStream:
+    def __aiter__(self) -> ReadStream[Head]:
         return self
 
     async def __anext__(self) -> bytes:
@@ -505,7 +505,7 @@ class Store:
         return await self.client.call(codec.read(self.name, key))
 
     def read_stream(self, key: Key, *, first: int = 0, length: Optional[int] = None, suffix: Optional[int] = None,
-                    window: int = codec.WINDOW_LEN) -> ReadStream:
+                    window: int = codec.WINDOW_LEN) -> ReadStream[StreamHead]:
         """A value of any size, or `length` bytes of it (None: up to its end) from byte `first`, or its last `suffix`
         bytes. window: bytes that may wait here. What open raises: KeyNotFound, RangeNotSatisfiable."""
         return ReadStream(self.client, codec.read_stream(self.name, key, window, first, length, suffix), window)
@@ -578,6 +578,20 @@ class Store:
             start = one.next
             if start == 0:
                 return found
+
+    def backup(self, start: int = 0, generation: Optional[int] = None, *,
+               window: int = codec.WINDOW_LEN) -> ReadStream[BackupHead]:
+        """The store's file from `start` on, as it is at this moment: it holds all that was acknowledged before, opens
+        like any store's file, and later ones of the same generation begin with the same bytes. So the `tail` and
+        `generation` of one backup's head are where the next may go on. What open raises: PreconditionFailed, the file
+        is of another generation, take all of it anew; RangeNotSatisfiable, start is behind its end."""
+        return ReadStream(self.client, codec.backup(self.name, window, start, generation), window)
+
+    async def backup_to(self, file: BinaryWriter, start: int = 0, generation: Optional[int] = None) -> BackupHead:
+        """backup into a file object, which stands where `start` belongs."""
+        async with self.backup(start, generation) as stream:
+            await stream.write_to(file)
+            return stream.head
 
     async def info(self) -> StoreInfo:
         return await self.client.info(self.name)

@@ -14,14 +14,14 @@ import selectors
 import socket
 import threading
 import time
-from typing import Callable, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
+from typing import Any, Callable, Generic, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
 
 from . import address, codec
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, RdriveError, Timeout
 from .session import Download, Exchange, Session
-from .types import (BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted, Durability, Entry,
-                    Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value, Verification, Version,
-                    Written)
+from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted,
+                    Durability, Entry, Head, Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value,
+                    Verification, Version, Written)
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -238,8 +238,8 @@ class Client:
             self._link = Link(self._address, self._connect_timeout_s, self._answer_len_max)
         return self._link
 
-    def start_download(self, request: codec.Request[StreamHead], window: int) -> ReadStream:
-        """Sends a read_stream of rdrive.codec and waits for its head."""
+    def start_download(self, request: codec.Request[Head], window: int) -> ReadStream[Head]:
+        """Sends a read_stream or backup of rdrive.codec and waits for its head."""
         with self._lock:
             link = self._linked()
             download = link.session.start_download(request, window)
@@ -279,7 +279,7 @@ class Client:
         """Drives the connection until the exchange is done, or until() holds."""
         link.run(lambda: exchange.done or until(), time.monotonic() + self._timeout_s)
 
-    def _next_chunk(self, link: Link, download: Download) -> Optional[bytes]:
+    def _next_chunk(self, link: Link, download: Download[Any]) -> Optional[bytes]:
         with self._lock:
             link.run(lambda: download.ready, time.monotonic() + self._timeout_s)
             chunk = download.take()
@@ -287,7 +287,7 @@ class Client:
                 link.run(lambda: True, time.monotonic() + self._timeout_s)
             return chunk
 
-    def _forget(self, link: Link, download: Download) -> None:
+    def _forget(self, link: Link, download: Download[Any]) -> None:
         """Gives up a stream that nobody closed and nobody can reach any more. No waiting and no I/O, since this runs
         wherever Python collects it: the server hears of it with the next request."""
         if not (link.closed or download.over) and self._lock.acquire(blocking=False):
@@ -296,14 +296,14 @@ class Client:
             finally:
                 self._lock.release()
 
-    def _cancel(self, link: Link, download: Download) -> None:
+    def _cancel(self, link: Link, download: Download[Any]) -> None:
         with self._lock:
             download.cancel()
             if not link.closed:
                 link.run(lambda: True, time.monotonic() + self._timeout_s)
 
 
-class ReadStream:
+class ReadStream(Generic[Head]):
     """A value that comes in chunks: an iterator of bytes. The server sends ahead only as much as its window allows,
     and keeps the value, even where it is overwritten or deleted meanwhile, until the last chunk or close(). Use it in a
     `with`, or read it to its end; one that is merely dropped is given up some time after. Other operations of the client may be used between its chunks.
@@ -311,20 +311,20 @@ class ReadStream:
     The iteration raises Corrupt where the value does not match its checksum: what was taken until then is no good.
     """
 
-    def __init__(self, client: Client, link: Link, download: Download, head: StreamHead) -> None:
+    def __init__(self, client: Client, link: Link, download: Download[Head], head: Head) -> None:
         self.head = head
         self._client = client
         self._link = link
         self._download = download
         self._closed = False
 
-    def __enter__(self) -> ReadStream:
+    def __enter__(self) -> ReadStream[Head]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __iter__(self) -> ReadStream:
+    def __iter__(self) -> ReadStream[Head]:
         return self
 
     def __next__(self) -> bytes:
@@ -449,7 +449,7 @@ class Store:
         return self.client.call(codec.read(self.name, key))
 
     def read_stream(self, key: Key, *, first: int = 0, length: Optional[int] = None, suffix: Optional[int] = None,
-                    window: int = codec.WINDOW_LEN) -> ReadStream:
+                    window: int = codec.WINDOW_LEN) -> ReadStream[StreamHead]:
         """A value of any size, or `length` bytes of it (None: up to its end) from byte `first`, or its last `suffix`
         bytes. window: bytes that may wait here. KeyNotFound, RangeNotSatisfiable."""
         request = codec.read_stream(self.name, key, window, first, length, suffix)
@@ -522,6 +522,20 @@ class Store:
             start = one.next
             if start == 0:
                 return found
+
+    def backup(self, start: int = 0, generation: Optional[int] = None, *,
+               window: int = codec.WINDOW_LEN) -> ReadStream[BackupHead]:
+        """The store's file from `start` on, as it is at this moment: it holds all that was acknowledged before, opens
+        like any store's file, and later ones of the same generation begin with the same bytes. So the `tail` and
+        `generation` of one backup's head are where the next may go on. PreconditionFailed: the file is of another
+        generation, take all of it anew; RangeNotSatisfiable: start is behind its end."""
+        return self.client.start_download(codec.backup(self.name, window, start, generation), window)
+
+    def backup_to(self, file: BinaryWriter, start: int = 0, generation: Optional[int] = None) -> BackupHead:
+        """backup into a file object, which stands where `start` belongs."""
+        with self.backup(start, generation) as stream:
+            stream.write_to(file)
+            return stream.head
 
     def info(self) -> StoreInfo:
         return self.client.info(self.name)

@@ -14,9 +14,9 @@ from typing import (Any, Callable, Generic, Iterable, List, Mapping, NamedTuple,
 
 from .errors import (Corrupt, InvalidArgument, ProtocolError, RdriveError, Status, TooLarge, Unsupported,
                      error_of)
-from .types import (BatchDeleted, BatchWritten, Bytes, Copied, Deleted, Durability, Entry, Key, KeyHash, Limits,
-                    Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, VerifyStep,
-                    Version, Written)
+from .types import (BackupHead, BatchDeleted, BatchWritten, Bytes, Copied, Deleted, Durability, Entry, Key, KeyHash,
+                    Limits, Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value,
+                    VerifyStep, Version, Written)
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ PING = 0x02
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
 STORES, CREATE, INFO, DROP, VERIFY, REOPEN = range(0x30, 0x36)
+BACKUP = 0x37
 
 CHUNK, END, ABORT, CREDIT = range(0x40, 0x44)
 """The opcodes of a stream's parts."""
@@ -389,6 +390,15 @@ def verify(store: str, start: int = 0, bytes_max: int = 0) -> Request[VerifyStep
     return Request(VERIFY, [name_bytes(store) + struct.pack("<QQ", start, bytes_max)], verify_step)
 
 
+def backup(store: str, credit: int, start: int = 0, generation: Optional[int] = None) -> Request[BackupHead]:
+    """The answer is a head, the store's file from `start` on comes in parts: at most `credit` bytes before more is
+    granted. generation: only where the file has it; None: whichever there is."""
+    generation = 0 if generation is None else generation
+    for name, number in (("start", start), ("generation", generation), ("credit", credit)):
+        unsigned(name, number, 64)
+    return Request(BACKUP, [name_bytes(store) + struct.pack("<QQQ", start, generation, credit)], backup_head)
+
+
 def unsigned(name: str, value: int, bits: int) -> None:
     if not 0 <= value < 1 << bits:
         raise InvalidArgument(f"{name} is a number from 0 to 2^{bits} - 1")
@@ -425,7 +435,7 @@ def credit_of(body: bytes) -> int:
 
 
 def abort_of(body: bytes) -> RdriveError:
-    """Why the server ended a read_stream."""
+    """Why the server ended a stream that it sent."""
     status, = Reader(body).take("<H")
     return error_of(status, error_message(body[2:]))
 
@@ -459,6 +469,10 @@ def transferred(body: bytes) -> Transferred:
 def stream_head(body: bytes) -> StreamHead:
     offset, crc32, key_hash, prev_tail, value_length, first, length = Reader(body).take("<QIQQQQQ")
     return StreamHead(offset, crc32, KeyHash(key_hash), prev_tail, value_length, first, length)
+
+
+def backup_head(body: bytes) -> BackupHead:
+    return BackupHead(*Reader(body).take("<QQQQ"))
 
 
 def batch_written(body: bytes) -> BatchWritten:

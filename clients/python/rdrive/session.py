@@ -12,7 +12,7 @@ from typing import Any, Callable, Deque, Dict, Generic, List, Optional, TypeVar
 from . import codec
 from .codec import Frame, Hello, Request
 from .errors import ConnectionLost, ProtocolError, RdriveError, Status, TooLarge, Unsupported, error_of
-from .types import Bytes, Limits, StreamHead, Written
+from .types import Bytes, Head, Limits, Written
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange[Any]")
@@ -113,11 +113,11 @@ class Upload(Exchange[Written]):
         self.notify()
 
 
-class Download(Exchange[StreamHead]):
-    """A read_stream: done with its head, over when `over`. Its chunks wait here until they are taken, at most as many
+class Download(Exchange[Head]):
+    """A read_stream or a backup: done with its head, over when `over`. Its chunks wait here until they are taken, at most as many
     bytes as the credit that is out."""
 
-    def __init__(self, session: Session, request: Request[StreamHead], identifier: int, window: int) -> None:
+    def __init__(self, session: Session, request: Request[Head], identifier: int, window: int) -> None:
         super().__init__(session, request, identifier)
         self.over = False
         self._left = 0
@@ -158,7 +158,7 @@ class Download(Exchange[StreamHead]):
     def _abort(self) -> None:
         self.session.send([codec.frame(codec.ABORT, self.id)])
 
-    def succeed(self, result: StreamHead) -> None:
+    def succeed(self, result: Head) -> None:
         self._left = result.length
         self._result.append(result)
         self.done = True
@@ -225,8 +225,8 @@ class Session:
         self._check_streams()
         return self._started(Upload(self, request, self._next_id), request)
 
-    def start_download(self, request: Request[StreamHead], window: int) -> Download:
-        """The same for a read_stream; window: the credit that the request grants."""
+    def start_download(self, request: Request[Head], window: int) -> Download[Head]:
+        """The same for a read_stream or a backup; window: the credit that the request grants."""
         self._check_streams()
         return self._started(Download(self, request, self._next_id, window), request)
 

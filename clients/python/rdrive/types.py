@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any, Callable, List, NamedTuple, Optional, Protocol, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Protocol, TypeVar, Union
 
 
 class KeyHash(int):
@@ -159,6 +159,23 @@ class StreamHead(NamedTuple):
     @property
     def version(self) -> Version:
         return Version(self.offset, self.crc32)
+
+
+class BackupHead(NamedTuple):
+    """What a backup tells before its chunks."""
+
+    generation: int
+    """of the store's file; below `tail` the file stays what it is as long as this does"""
+    tail: int
+    """bytes that the file had at that moment"""
+    first: int
+    """where in the file the bytes that come begin"""
+    length: int
+    """how many come"""
+
+
+Head = TypeVar("Head", bound=Union[StreamHead, BackupHead])
+"""What a stream tells before its chunks."""
 
 
 class Entry(NamedTuple):

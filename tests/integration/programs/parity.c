@@ -63,6 +63,7 @@ static void run_blocking_reads(struct rdrive_client *client)
     struct rdrive_stores stores;
     struct rdrive_store_info info;
     size_t len = 0;
+    size_t file_len = 0;
     bool exists = false;
     enum rdrive_status status = rdrive_read(client, key, &value);
     say("blocking", "read", status);
@@ -91,8 +92,9 @@ static void run_blocking_reads(struct rdrive_client *client)
     say("blocking", "verify", status);
     if (status == RDRIVE_OK)
         rdrive_verification_free(&step);
+    say("blocking", "backup", rdrive_backup(client, 0, 0, count_bytes, &file_len, NULL));
     say("blocking", "ping", rdrive_ping(client));
-    if (len != 5 || !exists)
+    if (len != 5 || file_len == 0 || !exists)
         puts("blocking read wrong");
 }
 
@@ -120,7 +122,7 @@ static const enum rdrive_operation sequence[] = {
     RDRIVE_OP_BATCH_WRITE, RDRIVE_OP_BATCH_READ,   RDRIVE_OP_EXISTS,   RDRIVE_OP_METADATA,
     RDRIVE_OP_LAST,        RDRIVE_OP_ITERATE,      RDRIVE_OP_STORES,   RDRIVE_OP_INFO,
     RDRIVE_OP_RENAME,      RDRIVE_OP_COPY,         RDRIVE_OP_TRANSFER, RDRIVE_OP_BATCH_DELETE,
-    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,
+    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,       RDRIVE_OP_BACKUP,
 };
 static size_t step;
 static struct rdrive_connection *connection;

@@ -110,7 +110,8 @@ static void on_chunk(struct rdrive_request *request, const void *bytes, size_t l
 {
     (void)bytes;
     struct client *client = request->data;
-    assert_int_equal(request->result.part.len, VALUE_LEN);
+    bool backup = request->operation == RDRIVE_OP_BACKUP;
+    assert_int_equal(backup ? request->result.backup.len : request->result.part.len, VALUE_LEN);
     client->received_len += len;
     if (client->give_up_at != 0 && client->received_len >= client->give_up_at)
         rdrive_stream_abort(request);
@@ -357,8 +358,10 @@ static void check_stream(enum fake_manner manner, enum rdrive_operation operatio
     assert_int_equal(client->requests[0].status, expected);
     if (operation == RDRIVE_OP_WRITE_STREAM && len_expected != 0)
         assert_int_equal(fake.uploaded_len, len_expected);
-    if (operation == RDRIVE_OP_READ_STREAM && len_expected != 0)
+    if (operation != RDRIVE_OP_WRITE_STREAM && len_expected != 0)
         assert_int_equal(client->received_len, len_expected);
+    if (operation == RDRIVE_OP_BACKUP && expected == RDRIVE_OK)
+        assert_int_equal(client->requests[0].result.backup.generation, FAKE_GENERATION);
     if (manner == FAKE_GOOD)
         assert_int_equal(fake.aborted, expected == RDRIVE_ABORTED);
     free(client);
@@ -378,6 +381,9 @@ static void test_downloads(void **state)
     check_stream(FAKE_GOOD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_OK, VALUE_LEN);
     check_stream(FAKE_GOOD, RDRIVE_OP_READ_STREAM, 1 << 20, RDRIVE_ABORTED, 0);
     check_stream(FAKE_BREAK_DOWNLOAD, RDRIVE_OP_READ_STREAM, 0, RDRIVE_CORRUPT, VALUE_LEN);
+    check_stream(FAKE_GOOD, RDRIVE_OP_BACKUP, 0, RDRIVE_OK, VALUE_LEN);
+    check_stream(FAKE_GOOD, RDRIVE_OP_BACKUP, 1 << 20, RDRIVE_ABORTED, 0);
+    check_stream(FAKE_BREAK_DOWNLOAD, RDRIVE_OP_BACKUP, 0, RDRIVE_CORRUPT, VALUE_LEN);
 }
 
 static void test_downloads_of_another_length(void **state)

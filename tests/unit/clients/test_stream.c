@@ -108,6 +108,35 @@ static void test_downloads(void **state)
     check_download(FAKE_LONG_DOWNLOAD, 0, RDRIVE_IO_ERROR);
 }
 
+static void check_backup(enum fake_manner manner, uint64_t fails_at, enum rdrive_status expected)
+{
+    struct fake_server fake = {.manner = manner};
+    fake_start(&fake);
+    struct rdrive_client *client = connect_to(&fake, 30000);
+    struct ends ends = {.fails_at = fails_at};
+    struct rdrive_backup head = {.len = 0};
+    assert_int_equal(rdrive_backup(client, 100, FAKE_GENERATION, take, &ends, &head), expected);
+    assert_int_equal(head.generation, FAKE_GENERATION);
+    assert_int_equal(head.first, 100);
+    assert_int_equal(head.len, FAKE_VALUE_LEN);
+    assert_int_equal(head.tail, 100 + FAKE_VALUE_LEN);
+    if (expected == RDRIVE_OK)
+        assert_int_equal(ends.taken_len, FAKE_VALUE_LEN);
+    assert_int_equal(rdrive_ping(client), RDRIVE_OK);
+    rdrive_client_destroy(client);
+    fake_stop(&fake);
+}
+
+static void test_backups(void **state)
+{
+    (void)state;
+    check_backup(FAKE_GOOD, 0, RDRIVE_OK);
+    check_backup(FAKE_GOOD, 200000, RDRIVE_ABORTED);
+    check_backup(FAKE_BREAK_DOWNLOAD, 0, RDRIVE_CORRUPT);
+    check_backup(FAKE_CUT_DOWNLOAD, 0, RDRIVE_IO_ERROR);
+    check_backup(FAKE_LONG_DOWNLOAD, 0, RDRIVE_IO_ERROR);
+}
+
 static void test_a_server_that_says_nothing(void **state)
 {
     (void)state;
@@ -161,11 +190,9 @@ static void test_conditions_where_they_do_not_belong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uploads),
-        cmocka_unit_test(test_downloads),
-        cmocka_unit_test(test_a_server_that_says_nothing),
-        cmocka_unit_test(test_nobody_is_there),
-        cmocka_unit_test(test_conditions_where_they_do_not_belong),
+        cmocka_unit_test(test_uploads),         cmocka_unit_test(test_downloads),
+        cmocka_unit_test(test_backups),         cmocka_unit_test(test_a_server_that_says_nothing),
+        cmocka_unit_test(test_nobody_is_there), cmocka_unit_test(test_conditions_where_they_do_not_belong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

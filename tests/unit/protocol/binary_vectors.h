@@ -89,6 +89,31 @@ struct answer {
     struct rd_response response;
 };
 
+/* A store's file with the two values in it. */
+#define BACKUP_GENERATION UINT64_C(0x0123456789abcdef)
+static const uint8_t backup_file[] = {
+    0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x2c, 0x20, 0x73, 0x74, 0x6f, 0x72, 0x65, 0x21, 0x5a, 0xab, 0x25, 0xf6, 0xb5,
+    0x03, 0x69, 0xbe, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x1a, 0x12, 0x97, 0xca, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+    0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
+    0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x41, 0xf6, 0xdf, 0x97,
+    0x7f, 0xff, 0xfa, 0x28, 0x21, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3c, 0x2e, 0xa6, 0x0d};
+static const struct rd_stream_part backup_whole[] = {
+    {.kind = RD_STREAM_CHUNK, .bytes = {.data = backup_file, .len = 33}},
+    {.kind = RD_STREAM_END},
+};
+static const struct rd_stream_part backup_new[] = {
+    {.kind = RD_STREAM_CHUNK, .bytes = {.data = backup_file + 33, .len = 31}},
+    {.kind = RD_STREAM_CHUNK, .bytes = {.data = backup_file + 64, .len = 60}},
+    {.kind = RD_STREAM_END},
+};
+static const struct rd_stream_part backup_nothing[] = {{.kind = RD_STREAM_END}};
+static const struct rd_stream_part backup_lost[] = {
+    {.kind = RD_STREAM_CHUNK, .bytes = {.data = backup_file, .len = 7}},
+    {.kind = RD_STREAM_ABORT, .status = RD_IO_ERROR, .bytes = TEXT("the file cannot be read")},
+};
+
 /* And in parts, by the same name. */
 struct stream {
     const char *name;
@@ -156,6 +181,18 @@ static const struct answer answers[] = {
     {"reopen", {.stores = store_rows, .store_count = 1}},
     {"reopen of a store that still cannot be written", {.stores = &damaged_row, .store_count = 1}},
     {"reopen twice at once", {.status = RD_UNAVAILABLE, .message = "store 'default' is being reopened"}},
+    {"backup", {.generation = BACKUP_GENERATION, .tail = 33, .value = {.data = backup_file, .len = 33}}},
+    {"backup of what is new, with credit given twice",
+     {.generation = BACKUP_GENERATION,
+      .tail = 124,
+      .range_first = 33,
+      .value = {.data = backup_file + 33, .len = 91}}},
+    {"backup where nothing is new", {.generation = BACKUP_GENERATION, .tail = 124, .range_first = 124}},
+    {"backup of another generation",
+     {.status = RD_PRECONDITION_FAILED, .message = "store 'default' is of another generation"}},
+    {"backup from behind the end", {.status = RD_RANGE_NOT_SATISFIABLE, .message = "the file has 124 bytes"}},
+    {"backup whose file can no longer be read",
+     {.generation = BACKUP_GENERATION, .tail = 33, .value = {.data = backup_file, .len = 33}}},
     {"write_stream, its length announced", {.tail = 33, ALPHA, SYNC}},
     {"write_stream of unknown length where the key is absent, with credit",
      {.offset = 64, .tail = 124, BETA, NONE}},
@@ -196,6 +233,10 @@ static const struct stream streams[] = {
     {"read_stream of the last 8 bytes", PARTS(last_8), false},
     {"read_stream of a damaged value", PARTS(damaged), false},
     {"read_stream that the client aborts", PARTS(aborted), false},
+    {"backup", PARTS(backup_whole), false},
+    {"backup of what is new, with credit given twice", PARTS(backup_new), false},
+    {"backup where nothing is new", PARTS(backup_nothing), false},
+    {"backup whose file can no longer be read", PARTS(backup_lost), false},
 };
 
 #endif

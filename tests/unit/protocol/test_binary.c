@@ -86,6 +86,12 @@ static struct rd_request samples[] = {
      .verify_bytes_max = UINT64_C(1) << 40},
     {.opcode = RD_OPCODE_VERIFY},
     {.opcode = RD_OPCODE_REOPEN, .store = TEXT("s")},
+    {.opcode = RD_OPCODE_BACKUP},
+    {.opcode = RD_OPCODE_BACKUP,
+     .store = TEXT("s"),
+     .backup_from = UINT64_C(0x123456789abc),
+     .backup_generation = UINT64_MAX,
+     .stream_credit = 1u << 20},
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof samples[0])
 
@@ -142,6 +148,8 @@ static void assert_request(const struct rd_request *got, const struct rd_request
     assert_int_equal(got->limit, wanted->limit);
     assert_int_equal(got->verify_from, wanted->verify_from);
     assert_int_equal(got->verify_bytes_max, wanted->verify_bytes_max);
+    assert_int_equal(got->backup_from, wanted->backup_from);
+    assert_int_equal(got->backup_generation, wanted->backup_generation);
     assert_int_equal(got->verify_whole, wanted->verify_whole);
     assert_slice(got->confirm, wanted->confirm);
     assert_slice(got->settings, wanted->settings);

@@ -486,6 +486,14 @@ static void test_hostile_answers_break_the_reader(void **state)
     range[36] = 14;
     range[44] = 0;
     assert_int_equal(read_frame(RD_OPCODE_READ_STREAM, 0, range, sizeof range), RD_BINARY_READ_BROKEN);
+    uint8_t file[RD_WIRE_BACKUP_ANSWER_LEN] = {[8] = 13, [16] = 7, [24] = 6};
+    assert_int_equal(read_frame(RD_OPCODE_BACKUP, 0, file, sizeof file), RD_BINARY_READ_ANSWER);
+    assert_int_equal(read_frame(RD_OPCODE_BACKUP, 0, file, sizeof file - 1), RD_BINARY_READ_BROKEN);
+    file[24] = 7;
+    assert_int_equal(read_frame(RD_OPCODE_BACKUP, 0, file, sizeof file), RD_BINARY_READ_BROKEN);
+    file[16] = 14;
+    file[24] = 0;
+    assert_int_equal(read_frame(RD_OPCODE_BACKUP, 0, file, sizeof file), RD_BINARY_READ_BROKEN);
     enum { NEXT = 8, PROBLEM_COUNT = 32, LISTED = 40, VERIFY_LEN = RD_WIRE_VERIFY_ANSWER_LEN };
     uint8_t step[VERIFY_LEN + RD_WIRE_PROBLEM_ROW_LEN] = {
         [0] = 99, [NEXT] = 98, [PROBLEM_COUNT] = 1, [LISTED] = 1};
