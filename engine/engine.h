@@ -90,6 +90,16 @@ void rd_store_close(struct rd_store *store);
  * it. */
 void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms);
 
+/* What may change while a store is open. */
+struct rd_store_tuning {
+    enum rd_durability durability; /* as in rd_store_options */
+    uint32_t durability_interval_ms;
+};
+
+/* The next group of writes is the first that is held to it; what was answered before keeps what it was promised.
+ */
+void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning);
+
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 struct rd_value {

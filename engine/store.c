@@ -81,15 +81,30 @@ enum rd_status rd_store_map(struct rd_store *store, uint64_t tail, struct rd_err
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
+static void set_durability(struct rd_store *store, enum rd_durability durability, uint32_t interval_ms)
+{
+    if (durability == RD_DURABILITY_DEFAULT)
+        durability = RD_DURABILITY_SYNC;
+    if (durability != RD_DURABILITY_INTERVAL)
+        interval_ms = 0;
+    else if (interval_ms == 0)
+        interval_ms = INTERVAL_MS_DEFAULT;
+    atomic_store_explicit(&store->durability, rd_store_durability_word(durability, interval_ms),
+                          memory_order_relaxed);
+}
+
+void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
+{
+    set_durability(store, tuning->durability, tuning->durability_interval_ms);
+    rd_queue_nudge(&store->queue); /* a shorter interval is one from now on */
+}
+
 static enum rd_status init(struct rd_store *store, const struct rd_store_options *options,
                            struct rd_error *ret_error)
 {
     store->io = options->io == NULL ? &rd_io_system : options->io;
     store->file.fd = -1;
-    store->durability = options->durability == RD_DURABILITY_DEFAULT ? RD_DURABILITY_SYNC : options->durability;
-    if (store->durability == RD_DURABILITY_INTERVAL)
-        store->durability_interval_ms =
-            options->durability_interval_ms == 0 ? INTERVAL_MS_DEFAULT : options->durability_interval_ms;
+    set_durability(store, options->durability, options->durability_interval_ms);
     store->verify_reads = !options->verify_reads_off;
     store->batch_marker = !options->batch_marker_off;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
@@ -461,12 +476,11 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
 {
     struct rd_store_info info = {
         .file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
-        .durability = store->durability,
-        .durability_interval_ms = store->durability_interval_ms,
         .batch_marker = store->batch_marker,
         .compacting = atomic_load_explicit(&store->compacting, memory_order_relaxed),
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
     };
+    info.durability = rd_store_durability(store, &info.durability_interval_ms);
     unsigned place = rd_epoch_enter();
     const struct rd_view *view = rd_reader_view(store);
     info.entries = atomic_load_explicit(&view->index.count, memory_order_relaxed);

@@ -41,7 +41,9 @@ struct rd_writer {
     bool unsynced;                    /* bytes of published entries may not be on the disk yet */
     bool answered_unsynced;           /* of these, some were answered under RD_DURABILITY_INTERVAL */
     uint64_t answered_since_ms;       /* since when; monotonic clock */
-    uint64_t record_every_len; /* bytes between two records of the synced tail; constant, smaller in tests */
+    uint64_t record_every_len;     /* bytes between two records of the synced tail; constant, smaller in tests */
+    enum rd_durability durability; /* of the group under way; never DEFAULT */
+    uint32_t interval_ms;          /* the last one in force: what was answered under it is still to be synced */
 };
 
 struct rd_store {
@@ -59,15 +61,15 @@ struct rd_store {
     atomic_int state;                  /* enum rd_store_state */
     pthread_mutex_t state_lock;        /* guards reason */
     char reason[160];
-    enum rd_durability durability;   /* constant; never DEFAULT */
-    uint32_t durability_interval_ms; /* constant */
-    bool verify_reads;               /* constant */
-    bool batch_marker;               /* constant */
-    bool opened_read_only;           /* constant: asked for, not damaged or failed */
-    uint64_t checkpoint_entries;     /* that make a checkpoint worth writing; constant, fewer in tests */
-    bool damaged;                    /* constant: [damage_begin, damage_end) of the chain cannot be followed */
-    uint64_t damage_begin;           /* constant */
-    uint64_t damage_end;             /* constant */
+    atomic_uint_fast64_t
+        durability;              /* any thread; a word: the mode (never DEFAULT) above 32 bits of interval_ms */
+    bool verify_reads;           /* constant */
+    bool batch_marker;           /* constant */
+    bool opened_read_only;       /* constant: asked for, not damaged or failed */
+    uint64_t checkpoint_entries; /* that make a checkpoint worth writing; constant, fewer in tests */
+    bool damaged;                /* constant: [damage_begin, damage_end) of the chain cannot be followed */
+    uint64_t damage_begin;       /* constant */
+    uint64_t damage_end;         /* constant */
     struct rd_ahead ahead;
     atomic_bool compacting;          /* one at a time */
     bool compaction_holds;           /* writer: nothing is recorded, and no value placed ahead (compact.h) */
@@ -109,6 +111,18 @@ enum rd_status rd_status_of_errno(int os_errno);
 
 /* Writes fail from now on, reads go on. */
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
+
+static inline uint64_t rd_store_durability_word(enum rd_durability durability, uint32_t interval_ms)
+{
+    return (uint64_t)durability << 32 | interval_ms;
+}
+
+static inline enum rd_durability rd_store_durability(const struct rd_store *store, uint32_t *ret_interval_ms)
+{
+    uint64_t word = atomic_load_explicit(&store->durability, memory_order_relaxed);
+    *ret_interval_ms = (uint32_t)word;
+    return (enum rd_durability)(word >> 32);
+}
 
 /* Whether the file could not be read somewhere; the store is read-only then. Any thread. */
 bool rd_store_faulted(struct rd_store *store);

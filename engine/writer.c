@@ -26,7 +26,16 @@
 
 static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
 {
-    return op->durability == RD_DURABILITY_DEFAULT ? store->durability : op->durability;
+    return op->durability == RD_DURABILITY_DEFAULT ? store->writer.durability : op->durability;
+}
+
+/* What a group is held to does not change under it. */
+static void heed_tuning(struct rd_store *store)
+{
+    uint32_t interval_ms;
+    store->writer.durability = rd_store_durability(store, &interval_ms);
+    if (store->writer.durability == RD_DURABILITY_INTERVAL)
+        store->writer.interval_ms = interval_ms;
 }
 
 /* ---- completing --------------------------------------------------------------------------------------- */
@@ -142,7 +151,7 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
         struct rd_op *op = step->op;
         op->durability_applied = synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : durability_of(store, op);
         op->durability_interval_ms =
-            op->durability_applied == RD_DURABILITY_INTERVAL ? store->durability_interval_ms : 0;
+            op->durability_applied == RD_DURABILITY_INTERVAL ? store->writer.interval_ms : 0;
         fill_looks(store, op);
         if (op->status != RD_OK || step->count == 0)
             continue;
@@ -187,8 +196,7 @@ void rd_writer_note_synced(struct rd_store *store)
 static bool sync_is_overdue(const struct rd_store *store)
 {
     const struct rd_writer *writer = &store->writer;
-    return writer->answered_unsynced &&
-           rd_monotonic_ms() - writer->answered_since_ms >= store->durability_interval_ms;
+    return writer->answered_unsynced && rd_monotonic_ms() - writer->answered_since_ms >= writer->interval_ms;
 }
 
 static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
@@ -434,6 +442,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
                                   enum rd_status *ret_status)
 {
     *ret_status = RD_OK;
+    heed_tuning(store);
     if (rd_ahead_is_abandoned(&store->ahead))
         evict(store);
     if (first->kind == RD_OP_RESERVE)
@@ -502,7 +511,7 @@ static uint64_t next_deadline_ms(const struct rd_store *store)
     const struct rd_writer *writer = &store->writer;
     uint64_t deadline_ms = 0;
     if (writer->answered_unsynced)
-        deadline_ms = earlier(deadline_ms, writer->answered_since_ms + store->durability_interval_ms);
+        deadline_ms = earlier(deadline_ms, writer->answered_since_ms + writer->interval_ms);
     if (rd_epoch_has_retired(&store->epoch))
         deadline_ms = earlier(deadline_ms, rd_monotonic_ms() + COLLECT_EVERY_MS);
     if (is_extended(store))
@@ -517,6 +526,7 @@ static void *run(void *context)
     bool closing = false;
     pthread_mutex_lock(&writer->role);
     for (;;) {
+        heed_tuning(store);
         uint64_t deadline_ms = next_deadline_ms(store);
         pthread_mutex_unlock(&writer->role);
         struct rd_op *first = rd_queue_take(&store->queue, deadline_ms, &closing);

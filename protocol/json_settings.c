@@ -33,6 +33,7 @@ static enum rd_status parse_member(const char *key, const json_t *value, struct 
                                    struct rd_error *error)
 {
     if (strcmp(key, "durability") == 0) {
+        settings->given |= RD_JSON_SETTING_DURABILITY;
         if (json_is_string(value) && rd_json_settings_parse_durability(json_string_value(value), settings))
             return RD_OK;
         return rd_error_set(error, RD_INVALID_ARGUMENT, 0,
@@ -42,6 +43,7 @@ static enum rd_status parse_member(const char *key, const json_t *value, struct 
         if (!json_is_boolean(value))
             return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: batch_marker must be true or false");
         settings->batch_marker_off = json_is_false(value);
+        settings->given |= RD_JSON_SETTING_BATCH_MARKER;
         return RD_OK;
     }
     return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: there is no field '%.60s'", key);
@@ -73,14 +75,16 @@ enum rd_status rd_json_settings_parse(struct rd_slice json, struct rd_json_setti
 
 void rd_json_settings_encode(const struct rd_json_settings *settings, struct rd_buffer *out)
 {
-    bool has_durability = settings->durability != RD_MESSAGE_DURABILITY_DEFAULT;
-    rd_buffer_append_string(out, "{");
-    if (has_durability) {
-        rd_buffer_append_string(out, "\"durability\":\"");
+    const char *separator = "{";
+    if (settings->durability != RD_MESSAGE_DURABILITY_DEFAULT) {
+        rd_buffer_printf(out, "%s\"durability\":\"", separator);
         rd_json_append_durability(settings->durability, settings->durability_interval_ms, out);
         rd_buffer_append_string(out, "\"");
+        separator = ",";
     }
-    if (settings->batch_marker_off)
-        rd_buffer_append_string(out, has_durability ? ",\"batch_marker\":false" : "\"batch_marker\":false");
-    rd_buffer_append_string(out, "}\n");
+    if (settings->batch_marker_off || (settings->given & RD_JSON_SETTING_BATCH_MARKER) != 0) {
+        rd_buffer_printf(out, "%s\"batch_marker\":%s", separator, settings->batch_marker_off ? "false" : "true");
+        separator = ",";
+    }
+    rd_buffer_append_string(out, *separator == '{' ? "{}\n" : "}\n");
 }

@@ -16,10 +16,14 @@
 #define RD_JSON_SETTINGS_SUFFIX  ".settings.json" /* of the companion's name, behind the store file's */
 #define RD_JSON_SETTINGS_LEN_MAX 4096u            /* bytes of a companion */
 
+/* Bits of `given`: which fields were there. */
+enum { RD_JSON_SETTING_DURABILITY = 1u << 0, RD_JSON_SETTING_BATCH_MARKER = 1u << 1 };
+
 struct rd_json_settings {
     enum rd_message_durability durability; /* DEFAULT: the server's */
     uint32_t durability_interval_ms;       /* with INTERVAL */
     bool batch_marker_off;
+    unsigned given; /* RD_JSON_SETTING_* */
 };
 
 /* No bytes at all are the defaults. Unknown and repeated fields are refused: RD_INVALID_ARGUMENT, and *ret_error
@@ -27,7 +31,7 @@ struct rd_json_settings {
 enum rd_status rd_json_settings_parse(struct rd_slice json, struct rd_json_settings *ret_settings,
                                       struct rd_error *ret_error) RD_MUST_CHECK;
 
-/* Appends what rd_json_settings_parse reads, and no field that has its default. */
+/* Appends what rd_json_settings_parse reads, and no field that has its default without having been given. */
 void rd_json_settings_encode(const struct rd_json_settings *settings, struct rd_buffer *out);
 
 /* "sync", "interval:MS" or "none" into *settings; false, and nothing is changed: it is none of these. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * config.h - what the daemon is told at its start: flags over environment over the JSON file over defaults. One
- * table in config.c drives all of them and --help. Also the settings of a store, in the engine's terms.
+ * config.h - what the daemon is told: flags over environment over the JSON file over defaults. One table in
+ * config.c drives all of them, their bounds and messages, --help and --check-config, and what a reload may change.
  *
- * Runs on the main thread before any loop; rd_settings_* run on any thread.
+ * Runs on the main thread before any loop, and on loop 0's at a reload.
  */
 #ifndef RD_SERVER_CONFIG_H
 #define RD_SERVER_CONFIG_H
@@ -14,20 +14,27 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 #include "base/status.h"
-#include "engine/engine.h"
 #include "server/log.h"
+#include "server/settings.h"
 
-#define RD_CONFIG_PATH_SIZE 4096
-
-struct rd_settings {
-    enum rd_durability durability;   /* DEFAULT: as the daemon's --durability says */
-    uint32_t durability_interval_ms; /* with RD_DURABILITY_INTERVAL */
-    bool batch_marker_off;           /* of a store: batches get no marker */
-};
+#define RD_CONFIG_PATH_SIZE  4096
+#define RD_CONFIG_VALUES_MAX 64
 
 struct rd_address {
     char host[256]; /* a name or a number, IPv6 without its brackets */
     char port[6];   /* decimal; "0" picks a free one */
+};
+
+/* What the file says of one store: it goes over what the store's companion says. */
+struct rd_config_store {
+    char name[65];
+    struct rd_settings settings;
+};
+
+/* An option as it was given, for whoever asks where a value comes from and whether it has changed. */
+struct rd_config_value {
+    char *text;       /* owned */
+    char origin[160]; /* "default", "FILE:LINE", "RDRIVE_LOOPS", "--loops" */
 };
 
 struct rd_config {
@@ -36,34 +43,57 @@ struct rd_config {
     struct rd_address http;
     struct rd_address redis; /* host "": not served */
     char unix_path[108];     /* "": no Unix socket */
-    uint32_t loops;
+    uint64_t loops;
+    uint64_t connections_max;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
     char tls_cert[RD_CONFIG_PATH_SIZE];  /* "": TCP is plain */
     char tls_key[RD_CONFIG_PATH_SIZE];   /* "" likewise, and only then */
     char port_file[RD_CONFIG_PATH_SIZE]; /* "": none */
     enum rd_log_level log_level;
+
+    struct rd_config_store *stores; /* owned; in the file's order */
+    size_t store_count;
+    struct rd_config_value values[RD_CONFIG_VALUES_MAX]; /* one for each row of the table */
+};
+
+/* What a configuration is made from, kept for the next reload. */
+struct rd_config_sources {
+    int argc;
+    char *const *argv;                      /* borrows; argv[0] is skipped */
+    char *(*getenv_function)(const char *); /* getenv but in tests */
 };
 
 enum rd_config_outcome {
     RD_CONFIG_RUN,
+    RD_CONFIG_CHECK, /* to be looked at only; *ret_config is filled in */
     RD_CONFIG_HELP,
     RD_CONFIG_VERSION,
     RD_CONFIG_BAD /* *ret_error says what and where */
 };
 
-/* getenv_function is getenv but in tests. argv[0] is skipped. */
-enum rd_config_outcome rd_config_load(int argc, char *const *argv, char *(*getenv_function)(const char *),
-                                      struct rd_config *ret_config, struct rd_error *ret_error) RD_MUST_CHECK;
+/* After RUN and CHECK *ret_config is the caller's, to be deinitialised. */
+enum rd_config_outcome rd_config_load(const struct rd_config_sources *sources, struct rd_config *ret_config,
+                                      struct rd_error *ret_error) RD_MUST_CHECK;
+
+void rd_config_deinit(struct rd_config *config);
 
 /* Appends the text of --help. */
 void rd_config_help(struct rd_buffer *out);
 
-/* The settings of a store, in the engine's terms: see protocol/json_settings.h. */
-enum rd_status rd_settings_parse(struct rd_slice json, struct rd_settings *ret_settings,
-                                 struct rd_error *ret_error) RD_MUST_CHECK;
+/* Appends every value in force, a line each, with where it comes from. */
+void rd_config_describe(const struct rd_config *config, struct rd_buffer *out);
 
-/* Appends what rd_settings_parse reads. */
-void rd_settings_format(const struct rd_settings *settings, struct rd_buffer *out);
+/* What the file says of a store; NULL: nothing. */
+const struct rd_settings *rd_config_find_store(const struct rd_config_store *stores, size_t count,
+                                               const char *name);
+
+/* Calls changed(context, name, at_run_time) for each option whose value differs between the two; at_run_time: a
+ * reload applies it. name: of the file's key. */
+void rd_config_compare(const struct rd_config *old, const struct rd_config *new,
+                       void (*changed)(void *context, const char *name, bool at_run_time), void *context);
+
+/* Moves what a reload may change from `fresh` into *config, and what was there into `fresh`. */
+void rd_config_adopt(struct rd_config *config, struct rd_config *fresh);
 
 #endif

@@ -2,13 +2,14 @@
 #include "server/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
-static enum rd_log_level level_max = RD_LOG_INFO; /* written before other threads exist */
+static atomic_int level_max = RD_LOG_INFO; /* enum rd_log_level */
 
 bool rd_log_level_parse(struct rd_slice text, enum rd_log_level *ret_level)
 {
@@ -23,7 +24,7 @@ bool rd_log_level_parse(struct rd_slice text, enum rd_log_level *ret_level)
 
 void rd_log_set_level(enum rd_log_level level)
 {
-    level_max = level;
+    atomic_store_explicit(&level_max, (int)level, memory_order_relaxed);
 }
 
 /* Control characters would let a file name or a peer forge further lines. */
@@ -36,7 +37,7 @@ static void make_printable(char *text)
 
 void rd_log(enum rd_log_level level, const char *format, ...)
 {
-    if (level > level_max)
+    if ((int)level > atomic_load_explicit(&level_max, memory_order_relaxed))
         return;
 
     struct timeval now;

@@ -178,9 +178,22 @@ static void take_inbox(struct rd_loop *loop)
     }
 }
 
+static void take_tuning(struct rd_loop *loop)
+{
+    uv_mutex_lock(&loop->inbox_lock);
+    if (loop->tuned) {
+        loop->limits = loop->next_tuning.limits;
+        loop->connections_max = loop->next_tuning.connections_max;
+        loop->stall_ms = loop->next_tuning.stall_ms;
+    }
+    loop->tuned = false;
+    uv_mutex_unlock(&loop->inbox_lock);
+}
+
 static void on_control(uv_async_t *control)
 {
     struct rd_loop *loop = control->data;
+    take_tuning(loop);
     if (atomic_load(&loop->stop_requested) && !loop->stopping)
         begin_stop(loop);
     take_inbox(loop);
@@ -190,6 +203,16 @@ void rd_loop_request_stop(struct rd_loop *loop)
 {
     atomic_store(&loop->stop_requested, true);
     uv_mutex_lock(&loop->inbox_lock);
+    if (!loop->inbox_closed)
+        uv_async_send(&loop->control);
+    uv_mutex_unlock(&loop->inbox_lock);
+}
+
+void rd_loop_tune(struct rd_loop *loop, const struct rd_loop_tuning *tuning)
+{
+    uv_mutex_lock(&loop->inbox_lock);
+    loop->next_tuning = *tuning;
+    loop->tuned = true;
     if (!loop->inbox_closed)
         uv_async_send(&loop->control);
     uv_mutex_unlock(&loop->inbox_lock);

@@ -43,6 +43,13 @@ struct rd_process {
     uint64_t started_s;                     /* since 1970; never changes */
 };
 
+/* What a reload may change of a loop. */
+struct rd_loop_tuning {
+    struct rd_limits limits; /* of connections to come; what is counted is counted for those that are there, too */
+    unsigned connections_max;
+    uint64_t stall_ms; /* after so long without progress a request or an answer is given up */
+};
+
 struct rd_loop {
     uv_loop_t uv;
     unsigned index;
@@ -86,9 +93,11 @@ struct rd_loop {
     uint64_t stop_ms; /* uv_now when stopping began */
 
     uv_mutex_t inbox_lock;
-    struct rd_accepted *inbox;  /* guarded by inbox_lock; owned nodes */
-    bool inbox_closed;          /* guarded by inbox_lock */
-    atomic_bool stop_requested; /* any thread */
+    struct rd_accepted *inbox;         /* guarded by inbox_lock; owned nodes */
+    bool inbox_closed;                 /* guarded by inbox_lock */
+    struct rd_loop_tuning next_tuning; /* guarded by inbox_lock */
+    bool tuned;                        /* guarded by inbox_lock; next_tuning is to be taken */
+    atomic_bool stop_requested;        /* any thread */
 };
 
 /* Before the loop runs; the caller has set index, stores, pool, limits, connection_count, connections_max,
@@ -103,6 +112,9 @@ void rd_loop_deinit(struct rd_loop *loop);
 
 /* Any thread. No new connections or requests; what was accepted is answered. */
 void rd_loop_request_stop(struct rd_loop *loop);
+
+/* Any thread. The loop goes by it from one of its next turns on. */
+void rd_loop_tune(struct rd_loop *loop, const struct rd_loop_tuning *tuning);
 
 /* Any thread. Takes *accepted (malloc) and its descriptor. */
 void rd_loop_hand_over(struct rd_loop *loop, struct rd_accepted *accepted);

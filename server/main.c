@@ -6,37 +6,71 @@
 #include <stdlib.h>
 
 #include "engine/engine.h"
+#include "server/check.h"
 #include "server/config.h"
 #include "server/server.h"
+
+static int print(struct rd_buffer *text)
+{
+    size_t written = fwrite(text->data, 1, text->len, stdout);
+    bool good = !text->failed && written == text->len && fflush(stdout) == 0;
+    rd_buffer_deinit(text);
+    return good ? 0 : 1;
+}
 
 static int print_help(void)
 {
     struct rd_buffer text;
     rd_buffer_init(&text, 0);
     rd_config_help(&text);
-    fwrite(text.data, 1, text.len, stdout);
-    rd_buffer_deinit(&text);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return print(&text);
+}
+
+static int complain(const struct rd_error *error)
+{
+    fprintf(stderr, "rdrived: %s\n", error->message);
+    return 2;
+}
+
+static int check(const struct rd_config *config)
+{
+    struct rd_error error = {.status = RD_OK};
+    struct rd_buffer text;
+    rd_buffer_init(&text, 0);
+    rd_config_describe(config, &text);
+    int code = print(&text);
+    return rd_check_config(config, &error) == RD_OK ? code : complain(&error);
+}
+
+static int serve(struct rd_config *config, const struct rd_config_sources *sources)
+{
+    rd_log_set_level(config->log_level);
+    if (!rd_guard_install())
+        rd_log(RD_LOG_WARN, "cannot handle SIGBUS: a store's file that others cut would end the daemon");
+    return rd_server_run(config, sources);
 }
 
 int main(int argc, char **argv)
 {
+    struct rd_config_sources sources = {.argc = argc, .argv = argv, .getenv_function = getenv};
     struct rd_config config;
     struct rd_error error = {.status = RD_OK};
-    switch (rd_config_load(argc, argv, getenv, &config, &error)) {
+    int code = 2;
+    switch (rd_config_load(&sources, &config, &error)) {
     case RD_CONFIG_HELP:
         return print_help();
     case RD_CONFIG_VERSION:
         printf("rdrived %s\n", RD_VERSION);
         return 0;
     case RD_CONFIG_BAD:
-        fprintf(stderr, "rdrived: %s\n", error.message);
-        return 2;
+        return complain(&error);
+    case RD_CONFIG_CHECK:
+        code = check(&config);
+        break;
     case RD_CONFIG_RUN:
+        code = serve(&config, &sources);
         break;
     }
-    rd_log_set_level(config.log_level);
-    if (!rd_guard_install())
-        rd_log(RD_LOG_WARN, "cannot handle SIGBUS: a store's file that others cut would end the daemon");
-    return rd_server_run(&config);
+    rd_config_deinit(&config);
+    return code;
 }

@@ -19,11 +19,10 @@
 #include "server/loop.h"
 #include "server/pool.h"
 #include "server/port_file.h"
+#include "server/reload.h"
 #include "server/stores.h"
 #include "server/systemd.h"
 #include "server/tls.h"
-
-#define CONNECTIONS_MAX 10000u
 
 /* One protocol's sockets: one for each loop, or one whose loop hands connections on to all. */
 struct endpoint {
@@ -34,16 +33,17 @@ struct endpoint {
 };
 
 struct server {
-    const struct rd_config *config; /* borrows */
-    struct rd_stores *stores;       /* owned */
-    struct rd_pool *pool;           /* owned */
-    struct rd_tls *tls;             /* owned; NULL: TCP is plain */
-    struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
-    unsigned loops_ready;           /* how many are initialised */
-    uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
-    unsigned threads_started;       /* loops that run on a thread of their own */
-    atomic_uint connection_count;   /* any loop */
-    struct rd_process process;      /* any loop */
+    struct rd_config *config;     /* borrows */
+    struct rd_reload reload;      /* loop 0 */
+    struct rd_stores *stores;     /* owned */
+    struct rd_pool *pool;         /* owned */
+    struct rd_tls *tls;           /* owned; NULL: TCP is plain */
+    struct rd_loop *loops;        /* owned; config->loops of them, loop 0 on the main thread */
+    unsigned loops_ready;         /* how many are initialised */
+    uv_thread_t *threads;         /* owned; of loops 1 and above, by index */
+    unsigned threads_started;     /* loops that run on a thread of their own */
+    atomic_uint connection_count; /* any loop */
+    struct rd_process process;    /* any loop */
     struct endpoint binary;
     struct endpoint http;
     struct endpoint redis; /* count 0: not served */
@@ -71,25 +71,11 @@ static void prepare_process(void)
     }
 }
 
-static void reload(struct server *server)
-{
-    struct rd_error error = {.status = RD_OK};
-    const struct rd_config *config = server->config;
-    if (server->tls == NULL)
-        rd_log(RD_LOG_INFO, "SIGHUP: there is nothing to read again");
-    else if (rd_tls_prepare(server->tls, config->tls_cert, config->tls_key, &error) != RD_OK)
-        rd_log(RD_LOG_ERROR, "SIGHUP: the certificate stays as it is: %s", error.message);
-    else {
-        rd_tls_adopt(server->tls);
-        rd_log(RD_LOG_INFO, "SIGHUP: new connections get the certificate that is in %s now", config->tls_cert);
-    }
-}
-
 static void on_signal(int number)
 {
     if (number == SIGHUP) {
         if (running->signal_count == 0)
-            reload(running);
+            rd_reload_run(&running->reload);
         return;
     }
     if (running->signal_count++ != 0) {
@@ -138,7 +124,7 @@ static enum rd_status bind_tcp(struct server *server, struct endpoint *endpoint,
     unsigned port = (unsigned)strtoul(address->port, NULL, 10);
     if (use_handed_over(endpoint, rd_systemd_claim(&server->handed_over, name, port)) || address->host[0] == '\0')
         return RD_OK;
-    unsigned count = server->config->loops;
+    unsigned count = (unsigned)server->config->loops;
     enum rd_status status = rd_socket_bind_tcp(address, count, endpoint->fds, endpoint->text, ret_error);
     if (status == RD_OK)
         endpoint->count = count; /* a failed call has closed what it opened */
@@ -185,7 +171,8 @@ static void unlink_unix_socket(const struct server *server)
 
 static enum rd_status init_loops(struct server *server, struct rd_error *ret_error)
 {
-    unsigned count = server->config->loops;
+    unsigned count = (unsigned)server->config->loops;
+    struct rd_loop_tuning tuning = rd_reload_loop_tuning(server->config);
     server->loops = calloc(count, sizeof *server->loops);
     server->threads = calloc(count, sizeof *server->threads);
     if (server->loops == NULL || server->threads == NULL || rd_pool_create(&server->pool) != RD_OK)
@@ -195,12 +182,12 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->index = i;
         loop->stores = server->stores;
         loop->pool = server->pool;
-        loop->limits = RD_LIMITS_DEFAULT;
+        loop->limits = tuning.limits;
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
         loop->tls = server->tls;
-        loop->connections_max = CONNECTIONS_MAX;
-        loop->stall_ms = server->config->stall_ms;
+        loop->connections_max = tuning.connections_max;
+        loop->stall_ms = tuning.stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
         loop->alive_ms = i == 0 ? rd_systemd_watchdog_ms() : 0;
         if (rd_loop_init(loop) != RD_OK)
@@ -220,7 +207,7 @@ static enum rd_status add_listeners(struct server *server, struct endpoint *endp
             .is_unix = is_unix,
             .codec = codec,
             .targets = endpoint->shared ? server->loops : &server->loops[i],
-            .target_count = endpoint->shared ? server->config->loops : 1,
+            .target_count = endpoint->shared ? (unsigned)server->config->loops : 1,
         };
         endpoint->fds[i] = -1;
         if (rd_listener_add(&server->loops[i], &options) != RD_OK)
@@ -262,7 +249,7 @@ static enum rd_status write_port_file(struct server *server, struct rd_error *re
 
 static enum rd_status init_endpoints(struct server *server, struct rd_error *ret_error)
 {
-    unsigned loops = server->config->loops;
+    unsigned loops = (unsigned)server->config->loops;
     if (!endpoint_init(&server->binary, loops) || !endpoint_init(&server->http, loops) ||
         !endpoint_init(&server->redis, loops) || !endpoint_init(&server->unix_socket, 1))
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the sockets");
@@ -290,7 +277,7 @@ static enum rd_status open_all(struct server *server, struct rd_error *ret_error
                "their port is one of ours",
                unclaimed);
     if (status == RD_OK)
-        status = rd_stores_open(config->data_dir, &config->settings, &server->stores, ret_error);
+        status = rd_stores_open(config, &server->stores, ret_error);
     if (status == RD_OK)
         status = init_loops(server, ret_error);
     return status;
@@ -348,7 +335,7 @@ static void close_all(struct server *server)
     free(server->loops);
 }
 
-int rd_server_run(const struct rd_config *config)
+int rd_server_run(struct rd_config *config, const struct rd_config_sources *sources)
 {
     struct server server = {.config = config, .process.started_s = (uint64_t)time(NULL)};
     atomic_init(&server.process.saved_s, server.process.started_s);
@@ -366,6 +353,12 @@ int rd_server_run(const struct rd_config *config)
     if (status == RD_OK)
         status = start_serving(&server, &error);
     if (status == RD_OK) {
+        server.reload = (struct rd_reload){.config = config,
+                                           .sources = sources,
+                                           .stores = server.stores,
+                                           .tls = server.tls,
+                                           .loops = server.loops,
+                                           .loop_count = server.loops_ready};
         rd_systemd_notify("READY=1");
         rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s%s%s", RD_VERSION, config->data_dir,
                server.binary.text, server.http.text, server.redis.text[0] != '\0' ? ", redis " : "",

@@ -16,10 +16,12 @@
 struct rd_stores {
     char data_dir[RD_CONFIG_PATH_SIZE]; /* never changes */
     int folder_fd;                      /* never changes */
-    struct rd_settings defaults;        /* never changes */
     pthread_mutex_t lock;               /* guards what follows, and every hosted->state against other writers */
-    pthread_cond_t changed;             /* a store is no longer CREATING */
-    struct rd_hosted **list;            /* owned, with one reference for each; sorted by name */
+    struct rd_settings defaults;        /* of stores that have none of their own */
+    struct rd_config_store *configured; /* owned; what the config file says of stores */
+    size_t configured_count;
+    pthread_cond_t changed;  /* a store is no longer CREATING */
+    struct rd_hosted **list; /* owned, with one reference for each; sorted by name */
     size_t count;
     size_t capacity;
 };
@@ -218,20 +220,63 @@ static void set_failed(struct rd_stores *stores, struct rd_hosted *hosted, const
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
+/* What is in force for the store: the config file's word over its companion's over the daemon's. The lock is held.
+ */
+static struct rd_settings settings_in_force(const struct rd_stores *stores, const struct rd_hosted *hosted)
+{
+    struct rd_settings settings = hosted->settings;
+    const struct rd_settings *configured =
+        rd_config_find_store(stores->configured, stores->configured_count, hosted->name);
+    if (configured != NULL)
+        rd_settings_overlay(&settings, configured);
+    if (settings.durability == RD_DURABILITY_DEFAULT) {
+        settings.durability = stores->defaults.durability;
+        settings.durability_interval_ms = stores->defaults.durability_interval_ms;
+    }
+    return settings;
+}
+
+/* Under the lock to its end: who reads settings that are about to change must not be the last to apply them. The
+ * store is in use. */
+static void tune(struct rd_stores *stores, struct rd_hosted *hosted)
+{
+    struct rd_store_info info;
+    rd_store_info(hosted->store, &info);
+    pthread_mutex_lock(&stores->lock);
+    struct rd_settings settings = settings_in_force(stores, hosted);
+    struct rd_store_tuning tuning = {.durability = settings.durability,
+                                     .durability_interval_ms = settings.durability_interval_ms};
+    rd_store_tune(hosted->store, &tuning);
+    pthread_mutex_unlock(&stores->lock);
+    if (settings.batch_marker_off == info.batch_marker)
+        rd_log(RD_LOG_WARN, "store %s: batch_marker needs the store to be reopened", hosted->name);
+}
+
 static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
                                   struct rd_error *ret_error)
 {
     char path[RD_CONFIG_PATH_SIZE + 80];
     snprintf(path, sizeof path, "%s/%s.rdr", stores->data_dir, hosted->name);
-    const struct rd_settings *settings =
-        hosted->settings.durability == RD_DURABILITY_DEFAULT ? &stores->defaults : &hosted->settings;
+    pthread_mutex_lock(&stores->lock);
+    struct rd_settings settings = settings_in_force(stores, hosted);
+    pthread_mutex_unlock(&stores->lock);
     struct rd_store_options options = {
-        .durability = settings->durability,
-        .durability_interval_ms = settings->durability_interval_ms,
+        .durability = settings.durability,
+        .durability_interval_ms = settings.durability_interval_ms,
         .create = create,
-        .batch_marker_off = hosted->settings.batch_marker_off,
+        .batch_marker_off = settings.batch_marker_off,
     };
     return rd_store_open(path, &options, &hosted->store, ret_error);
+}
+
+/* Tuned once it serves: what is configured while a store is being opened reaches only those that serve. */
+static void begin_service(struct rd_stores *stores, struct rd_hosted *hosted)
+{
+    serve(stores, hosted);
+    if (rd_hosted_use(hosted, NULL) != RD_OK)
+        return; /* withdrawn again already */
+    tune(stores, hosted);
+    rd_hosted_unuse(hosted);
 }
 
 static void log_opened(struct rd_hosted *hosted)
@@ -263,7 +308,7 @@ static enum rd_status open_listed(struct rd_stores *stores, struct rd_hosted *ho
         return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
     log_opened(hosted);
-    serve(stores, hosted);
+    begin_service(stores, hosted);
     return RD_OK;
 }
 
@@ -300,27 +345,81 @@ static enum rd_status open_all(struct rd_stores *stores, struct rd_error *ret_er
     return RD_OK;
 }
 
-enum rd_status rd_stores_open(const char *data_dir, const struct rd_settings *defaults,
-                              struct rd_stores **ret_stores, struct rd_error *ret_error)
+/* The lock is not held. */
+static enum rd_status adopt(struct rd_stores *stores, const struct rd_config *config, struct rd_error *ret_error)
+{
+    size_t len = config->store_count * sizeof *config->stores;
+    struct rd_config_store *configured = malloc(len + 1);
+    if (configured == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the settings of stores");
+    if (len != 0)
+        memcpy(configured, config->stores, len);
+    pthread_mutex_lock(&stores->lock);
+    free(stores->configured);
+    stores->configured = configured;
+    stores->configured_count = config->store_count;
+    stores->defaults = config->settings;
+    pthread_mutex_unlock(&stores->lock);
+    return RD_OK;
+}
+
+/* A name that is none is more likely a slip than a store to come. */
+static void warn_of_strangers(struct rd_stores *stores, const struct rd_config *config)
+{
+    for (size_t i = 0; i < config->store_count; i++) {
+        struct rd_hosted *hosted = rd_stores_find(stores, rd_slice_of_string(config->stores[i].name));
+        if (hosted == NULL)
+            rd_log(RD_LOG_WARN, "the config file has settings for '%s', and there is no such store",
+                   config->stores[i].name);
+        rd_hosted_unref(hosted);
+    }
+}
+
+enum rd_status rd_stores_open(const struct rd_config *config, struct rd_stores **ret_stores,
+                              struct rd_error *ret_error)
 {
     struct rd_stores *stores = calloc(1, sizeof *stores);
     if (stores == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the store registry");
-    stores->defaults = *defaults;
     stores->folder_fd = -1;
     pthread_mutex_init(&stores->lock, NULL);
     pthread_cond_init(&stores->changed, NULL);
-    snprintf(stores->data_dir, sizeof stores->data_dir, "%s", data_dir);
+    snprintf(stores->data_dir, sizeof stores->data_dir, "%s", config->data_dir);
 
-    enum rd_status status = rd_store_files_open_folder(data_dir, &stores->folder_fd, ret_error);
+    enum rd_status status = adopt(stores, config, ret_error);
+    if (status == RD_OK)
+        status = rd_store_files_open_folder(config->data_dir, &stores->folder_fd, ret_error);
     if (status == RD_OK)
         status = open_all(stores, ret_error);
     if (status != RD_OK) {
         rd_stores_close(stores);
         return status;
     }
+    warn_of_strangers(stores, config);
     *ret_stores = stores;
     return RD_OK;
+}
+
+enum rd_status rd_stores_configure(struct rd_stores *stores, const struct rd_config *config,
+                                   struct rd_error *ret_error)
+{
+    size_t count;
+    struct rd_hosted **list = rd_stores_list(stores, &count);
+    enum rd_status status = list != NULL ? adopt(stores, config, ret_error) : RD_NO_MEMORY;
+    if (list == NULL)
+        return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the list of stores");
+    for (size_t i = 0; i < count; i++) {
+        bool serves = status == RD_OK && rd_hosted_use(list[i], NULL) == RD_OK;
+        if (serves) {
+            tune(stores, list[i]);
+            rd_hosted_unuse(list[i]);
+        }
+        rd_hosted_unref(list[i]);
+    }
+    free(list);
+    if (status == RD_OK)
+        warn_of_strangers(stores, config);
+    return status;
 }
 
 void rd_stores_close(struct rd_stores *stores)
@@ -333,6 +432,7 @@ void rd_stores_close(struct rd_stores *stores)
         rd_hosted_unref(stores->list[i]);
     }
     free(stores->list);
+    free(stores->configured);
     if (stores->folder_fd >= 0)
         close(stores->folder_fd);
     pthread_cond_destroy(&stores->changed);
@@ -467,7 +567,7 @@ enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, 
     hosted->settings = *settings;
     status = make_files(stores, hosted, ret_error);
     if (status == RD_OK) {
-        serve(stores, hosted);
+        begin_service(stores, hosted);
         rd_log(RD_LOG_INFO, "store %s: created", hosted->name);
     } else {
         list_remove(stores, hosted);

@@ -73,8 +73,13 @@ struct rd_hosted {
 
 /* Opens the folder (made 0700 where missing) and every store in it, and creates `default`. A store that cannot be
  * opened is logged and kept as FAILED. Blocks. */
-enum rd_status rd_stores_open(const char *data_dir, const struct rd_settings *defaults,
-                              struct rd_stores **ret_stores, struct rd_error *ret_error) RD_MUST_CHECK;
+enum rd_status rd_stores_open(const struct rd_config *config, struct rd_stores **ret_stores,
+                              struct rd_error *ret_error) RD_MUST_CHECK;
+
+/* What config says of stores is in force from now on, for those that are open too, as far as that is possible;
+ * what is not is logged. Does not block. */
+enum rd_status rd_stores_configure(struct rd_stores *stores, const struct rd_config *config,
+                                   struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* Closes, and so syncs, every store. Nothing may be in use. Blocks. NULL is fine. */
 void rd_stores_close(struct rd_stores *stores);

@@ -69,6 +69,11 @@ static void check_config(const struct rd_config *config)
     FUZZ_CHECK(config->loops >= 1 && config->loops <= 256);
     FUZZ_CHECK(config->stall_ms >= 100 && config->stall_ms <= UINT64_C(24) * 3600 * 1000);
     FUZZ_CHECK((unsigned)config->log_level <= RD_LOG_DEBUG);
+    FUZZ_CHECK(config->connections_max >= 1 && config->connections_max <= 1000000);
+    for (size_t i = 0; i < config->store_count; i++) {
+        FUZZ_CHECK(rd_text_is_store_name(rd_slice_of_string(config->stores[i].name)));
+        check_settings(&config->stores[i].settings, true);
+    }
 }
 
 static void load(int argc, char *const *argv)
@@ -78,10 +83,12 @@ static void load(int argc, char *const *argv)
     struct rd_error error = {.status = RD_OK};
     memset(&config, 0xa5, sizeof config);
     memset(&untouched, 0xa5, sizeof untouched);
-    enum rd_config_outcome outcome = rd_config_load(argc, argv, fuzz_getenv, &config, &error);
-    if (outcome == RD_CONFIG_RUN) {
+    const struct rd_config_sources sources = {.argc = argc, .argv = argv, .getenv_function = fuzz_getenv};
+    enum rd_config_outcome outcome = rd_config_load(&sources, &config, &error);
+    if (outcome == RD_CONFIG_RUN || outcome == RD_CONFIG_CHECK) {
         FUZZ_CHECK(error.status == RD_OK);
         check_config(&config);
+        rd_config_deinit(&config);
         return;
     }
     FUZZ_CHECK(memcmp(&config, &untouched, sizeof config) == 0);

@@ -23,7 +23,7 @@ LAYERS = {
 LIBRARIES = {
     "uv.h": "(server|clients|tests)/.*",
     "llhttp.h": "protocol/http.*",
-    "jansson.h": "protocol/json.*|server/(config|log)\\.c|tests/.*",
+    "jansson.h": "protocol/json.*|server/(config_file|log)\\.c|tests/.*",
     "xxhash.h": "engine/.*|bench/.*|tests/.*",
     "libdeflate.h": "engine/.*|tests/.*",
     "openssl/.*": "server/tls\\.c|clients/c/tls\\.c",

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""What rdrived is told: checked beforehand, read again while it runs, and the same wherever it is written down."""
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from harness import settings
+from harness.curl import Curl
+from harness.daemon import run_to_end, wait_until
+
+FREE = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+
+
+class ConfigFile:
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "rdrived.conf")
+
+    def write(self, text=None, **members):
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(text if text is not None else json.dumps(members, indent=1))
+
+
+@pytest.fixture
+def config(folder):
+    return ConfigFile(folder)
+
+
+def reload(daemon):
+    """Has the daemon read its configuration again, and returns what it logged about it."""
+    seen = len(daemon.log())
+    daemon.process.send_signal(signal.SIGHUP)
+    marks = ("reloaded:", "nothing has changed")
+    wait_until(lambda: any(mark in daemon.log()[seen:] for mark in marks), "the reload")
+    return daemon.log()[seen:]
+
+
+# ---- written down ---------------------------------------------------------------------------------------------------
+
+def test_operations_tells_of_every_setting_and_of_no_other():
+    assert settings.of_operations() == settings.of_help()
+
+
+def test_the_manual_tells_of_every_setting_and_of_no_other():
+    assert settings.of_manual() == {name: default for name, (default, _) in settings.of_help().items()}
+
+
+# ---- checking -------------------------------------------------------------------------------------------------------
+
+def test_check_config_says_what_would_be_used(folder, config):
+    config.write('{\n"log_level": "warn",\n"stores": {"a": {"durability": "none"}}}')
+    data_dir = os.path.join(folder, "data")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        code, out, err = run_to_end("--check-config", "--config", config.path, "--data-dir", data_dir, "--http", address,
+                                    environment={"RDRIVE_LOOPS": "2"})
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert f"data_dir: {data_dir} (--data-dir)" in lines
+    assert "loops: 2 (RDRIVE_LOOPS)" in lines
+    assert f"log_level: warn ({config.path}:2)" in lines
+    assert "durability: sync (default)" in lines
+    assert 'stores.a: {"durability":"none"}' in lines
+    assert {line.split(":")[0] for line in lines} == set(settings.of_help()) | {"stores.a"}
+    assert not os.path.exists(data_dir)
+
+
+def test_check_config_opens_no_store(folder, launch):
+    daemon = launch()
+    code, _, err = run_to_end("--check-config", "--data-dir", daemon.data_dir, "--listen", daemon.binary)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("flags, hint", [
+    (("--data-dir", "/proc/nowhere/data"), "data_dir"),
+    (("--data-dir", "/dev/null"), "data_dir"),
+    (("--unix", "/nowhere/socket"), "unix"),
+    (("--port-file", "/nowhere/ports"), "port_file"),
+    (("--loops", "257"), "--loops: '257' is not of the form N, from 1 to 256"),
+])
+def test_check_config_finds_what_would_fail(folder, flags, hint):
+    code, _, err = run_to_end("--check-config", "--data-dir", os.path.join(folder, "data"), *flags)
+    assert code == 2
+    assert hint in err
+
+
+# ---- stores ---------------------------------------------------------------------------------------------------------
+
+def test_the_file_goes_over_what_a_store_was_given(launch, config):
+    daemon = launch()
+    curl = Curl(daemon.http)
+    assert curl.at("a").create({"durability": "none", "batch_marker": False}).status == 201
+    daemon.stop()
+    config.write(stores={"a": {"durability": "interval:9"}, "missing": {"durability": "none"}})
+    daemon = launch("--config", config.path)
+    curl = Curl(daemon.http)
+    assert (curl.at("a").info()["durability"], curl.at("a").info()["batch_marker"]) == ("interval:9", False)
+    assert curl.info()["durability"] == "sync"
+    assert "settings for 'missing', and there is no such store" in daemon.log()
+    assert not os.path.exists(daemon.store_path("missing"))
+    daemon.stop()
+    assert Curl(launch().http).at("a").info()["durability"] == "none"
+
+
+# ---- reloading ------------------------------------------------------------------------------------------------------
+
+def test_a_reload_changes_the_log_level(launch, config):
+    config.write(log_level="info")
+    daemon = launch("--config", config.path)
+    Curl(daemon.http).at("quiet").create()
+    config.write(log_level="debug")
+    assert "reload: log_level has changed" in reload(daemon)
+    with socket.create_connection(daemon.http_address) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # its close is a reset
+    wait_until(lambda: "debug connection lost" in daemon.log(), "a line of the new level")
+    config.write(log_level="info")
+    reload(daemon)
+    Curl(daemon.http).at("seen").create()
+    wait_until(lambda: "store seen: created" in daemon.log(), "a line of the old level")
+    assert "debug" not in daemon.log().split("reloaded:")[-1]
+
+
+def test_a_reload_changes_durability(launch, config):
+    config.write(durability="sync")
+    daemon = launch("--config", config.path)
+    curl = Curl(daemon.http)
+    assert curl.at("a").create().status == 201
+    assert curl.at("own").create({"durability": "interval:5"}).status == 201
+    config.write(durability="interval:70", stores={"a": {"durability": "none"}})
+    said = reload(daemon)
+    assert "durability has changed" in said and "stores has changed" in said and "0 need a restart" in said
+    assert [curl.at(name).info()["durability"] for name in ("default", "a", "own")] == ["interval:70", "none", "interval:5"]
+    answer = curl.at("a").put("k", b"v")
+    assert answer.headers["rdrive-durability"] == "none"
+    assert curl.put("k", b"v").headers["rdrive-durability"] == "interval:70"
+    assert curl.at("later").create().status == 201
+    assert curl.at("later").info()["durability"] == "interval:70"
+    config.write()
+    reload(daemon)
+    assert [curl.at(name).info()["durability"] for name in ("default", "a", "own")] == ["sync", "sync", "interval:5"]
+
+
+def test_a_reload_says_what_needs_a_restart(launch, config):
+    config.write(loops=1)
+    daemon = launch("--config", config.path)
+    config.write(loops=2, redis="127.0.0.1:0", stores={"default": {"batch_marker": False}})
+    for _ in range(2):  # as long as it is so
+        said = reload(daemon)
+        assert "loops has changed and needs a restart" in said
+        assert "redis has changed and needs a restart" in said
+        assert "store default: batch_marker needs the store to be reopened" in said
+    assert Curl(daemon.http).request("POST", "/v1/stores/default/reopen").status == 200
+    assert Curl(daemon.http).info()["batch_marker"] is False
+
+
+@pytest.mark.parametrize("text, hint", [
+    ('{"log_level": "debug",\n"loops": 0}', ":2: loops"),
+    ('{"log_level": "debug"', ":1: "),
+    ('{"log_level": "debug",\n\n"colour": 1}', ":3: colour: no such setting"),
+])
+def test_a_reload_of_a_bad_file_changes_nothing(launch, config, text, hint):
+    config.write(durability="none")
+    daemon = launch("--config", config.path)
+    config.write(text)
+    said = reload(daemon)
+    assert "error reload: nothing has changed" in said and hint in said
+    assert Curl(daemon.http).info()["durability"] == "none"
+    os.unlink(config.path)
+    assert "nothing has changed" in reload(daemon)
+    config.write(durability="sync")
+    reload(daemon)
+    assert Curl(daemon.http).info()["durability"] == "sync"
+
+
+def test_flags_and_environment_stay_above_the_file(launch, config):
+    config.write(durability="none")
+    daemon = launch("--config", config.path, environment={"RDRIVE_DURABILITY": "interval:3"})
+    config.write(durability="sync")
+    assert "reloaded: 0 settings changed" in reload(daemon)
+    assert Curl(daemon.http).info()["durability"] == "interval:3"
+
+
+def test_the_service_manager_is_told(launch, folder, config):
+    path = os.path.join(folder, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(60)
+        config.write()
+        daemon = launch("--config", config.path, environment={"NOTIFY_SOCKET": path})
+        assert manager.recv(4096) == b"READY=1"
+        daemon.process.send_signal(signal.SIGHUP)
+        begin = manager.recv(4096).split(b"\n")
+        assert begin[0] == b"RELOADING=1"
+        assert int(begin[1].removeprefix(b"MONOTONIC_USEC=")) > 0
+        assert manager.recv(4096) == b"READY=1"
