@@ -92,8 +92,10 @@ void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms);
 
 /* What may change while a store is open. */
 struct rd_store_tuning {
-    enum rd_durability durability; /* as in rd_store_options */
+    enum rd_durability durability; /* these four as in rd_store_options */
     uint32_t durability_interval_ms;
+    uint32_t queue_count_max;
+    uint64_t queue_bytes_max;
 };
 
 /* The next group of writes is the first that is held to it; what was answered before keeps what it was promised.

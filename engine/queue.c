@@ -30,6 +30,15 @@ void rd_queue_deinit(struct rd_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
+void rd_queue_set_bounds(struct rd_queue *queue, uint64_t count_max, uint64_t bytes_max)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->count_max = count_max;
+    queue->bytes_max = bytes_max;
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_broadcast(&queue->room);
+}
+
 static bool has_room(const struct rd_queue *queue, uint64_t bytes)
 {
     if (queue->count == 0)

@@ -35,6 +35,9 @@ struct rd_queue {
 enum rd_status rd_queue_init(struct rd_queue *queue, uint64_t count_max, uint64_t bytes_max) RD_MUST_CHECK;
 void rd_queue_deinit(struct rd_queue *queue);
 
+/* Any thread. What is above them by now goes its way. */
+void rd_queue_set_bounds(struct rd_queue *queue, uint64_t count_max, uint64_t bytes_max);
+
 /* Any thread. RD_OVERLOADED where the bounds are reached; with wait_for_room it blocks instead. An operation
  * larger than bytes_max is taken where nothing else is there. */
 enum rd_status rd_queue_put(struct rd_queue *queue, struct rd_op *op, bool wait_for_room) RD_MUST_CHECK;

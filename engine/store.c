@@ -96,6 +96,9 @@ static void set_durability(struct rd_store *store, enum rd_durability durability
 void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
 {
     set_durability(store, tuning->durability, tuning->durability_interval_ms);
+    rd_queue_set_bounds(&store->queue,
+                        tuning->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : tuning->queue_count_max,
+                        tuning->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : tuning->queue_bytes_max);
     rd_queue_nudge(&store->queue); /* a shorter interval is one from now on */
 }
 

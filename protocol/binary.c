@@ -167,6 +167,8 @@ static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request 
     if ((header.flags & ~flags_known) != 0)
         return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "a flag that the operation does not have",
                             ret_request);
+    if (!rd_limits_admit(&decoder->limits, header.body_len))
+        return refuse_frame(decoder, header, RD_OVERLOADED, RD_LIMITS_REFUSE, ret_request);
     struct rd_request *request = rd_request_create(header.body_len);
     if (request == NULL)
         return refuse_frame(decoder, header, RD_NO_MEMORY, "no memory for the body", ret_request);
@@ -300,6 +302,11 @@ static bool mid_request(const struct rd_decoder *decoder)
            (decoder->phase == PHASE_SKIP && decoder->skip_len != 0);
 }
 
+static bool in_head(const struct rd_decoder *decoder)
+{
+    return decoder->phase == PHASE_HELLO || decoder->head_len != 0;
+}
+
 const struct rd_codec rd_binary_codec = {
     .name = "binary",
     .answers_in_order = false,
@@ -311,5 +318,7 @@ const struct rd_codec rd_binary_codec = {
     .part = part_of,
     .encode_part = rd_binary_answer_encode_part,
     .mid_request = mid_request,
+    .in_head = in_head,
+    .refuse_connection = rd_binary_answer_refuse_connection,
     .encode = rd_binary_answer_encode,
 };

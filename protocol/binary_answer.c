@@ -425,3 +425,10 @@ void rd_binary_answer_encode_part(const struct rd_stream_part *part, struct rd_b
     }
     rd_binary_part_encode(part, out);
 }
+
+void rd_binary_answer_refuse_connection(struct rd_buffer *out)
+{
+    static const struct rd_response response = {.status = RD_OVERLOADED,
+                                                .message = "the server has as many connections as it takes"};
+    encode_hello(&response, out);
+}

@@ -16,4 +16,7 @@ size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd
  * thread. */
 void rd_binary_answer_encode_part(const struct rd_stream_part *part, struct rd_buffer *out);
 
+/* The answer to a hello that may not even have been sent: no more connections are taken. */
+void rd_binary_answer_refuse_connection(struct rd_buffer *out);
+
 #endif

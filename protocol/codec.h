@@ -59,6 +59,12 @@ struct rd_codec {
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);
 
+    /* True where a request has begun and what kind it is, or how long, is not known yet. */
+    bool (*in_head)(const struct rd_decoder *decoder);
+
+    /* Appends what a client is told that is one too many: before any request, and then the connection ends. */
+    void (*refuse_connection)(struct rd_buffer *out);
+
     /* Appends the whole response but for the bytes of response->value, which are to follow at once. Returns how
      * many of these must follow: response->value.len or 0 (an error, an answer to HEAD). out->failed: does not
      * fit. */

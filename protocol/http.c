@@ -239,6 +239,10 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         return refuse(decoder, head, &problem, ret_request);
     bool gathered = head->chunked && !ask.streamed;
     size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
+    if (!rd_limits_admit(&decoder->limits, content_len)) {
+        rd_http_problem_set(&problem, RD_OVERLOADED, RD_LIMITS_REFUSE);
+        return refuse(decoder, head, &problem, ret_request);
+    }
     decoder->names_len = ask.names_len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
     if (decoder->request == NULL) {
@@ -356,6 +360,8 @@ static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input
             if (decoder->chunked.left > decoder->chunks.len_max - decoder->chunks.len)
                 return refuse_body(decoder, RD_TOO_LARGE, "the body is longer than this server takes",
                                    ret_request);
+            if (!rd_limits_admit(&decoder->limits, decoder->chunked.left))
+                return refuse_body(decoder, RD_OVERLOADED, RD_LIMITS_REFUSE, ret_request);
             break;
         case RD_HTTP_CHUNK_DATA:
             rd_buffer_append_slice(&decoder->chunks, data);
@@ -511,6 +517,11 @@ static bool mid_request(const struct rd_decoder *decoder)
     return decoder->state != STATE_CLOSED;
 }
 
+static bool in_head(const struct rd_decoder *decoder)
+{
+    return decoder->state == STATE_HEAD && decoder->head.len != 0;
+}
+
 const struct rd_codec rd_http_codec = {
     .name = "http",
     .answers_in_order = true,
@@ -522,5 +533,7 @@ const struct rd_codec rd_http_codec = {
     .part = part_of,
     .encode_part = NULL, /* a value just follows its head */
     .mid_request = mid_request,
+    .in_head = in_head,
+    .refuse_connection = rd_http_refuse_connection,
     .encode = rd_http_encode,
 };

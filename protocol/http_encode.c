@@ -345,3 +345,11 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
     encode_json(request, response, out);
     return 0;
 }
+
+void rd_http_refuse_connection(struct rd_buffer *out)
+{
+    static const struct rd_request request = {.close_after = true};
+    static const struct rd_response response = {.status = RD_UNAVAILABLE,
+                                                .message = "the server has as many connections as it takes"};
+    encode_json(&request, &response, out);
+}

@@ -18,4 +18,7 @@
 /* As rd_codec.encode in protocol/codec.h. */
 size_t rd_http_encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out);
 
+/* As rd_codec.refuse_connection there. */
+void rd_http_refuse_connection(struct rd_buffer *out);
+
 #endif

@@ -333,7 +333,20 @@ struct rd_limits {
     uint32_t stream_window;    /* bytes of one incoming stream that may be on their way; the first credit */
     uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
+
+    /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few. False: the
+     * request is refused as RD_OVERLOADED. NULL: there is always room. */
+    bool (*admit)(void *context, size_t len);
+    void *admit_context; /* borrows */
 };
+
+#define RD_LIMITS_FEW    4096u
+#define RD_LIMITS_REFUSE "the server holds as many bytes of requests as it may; try again later"
+
+static inline bool rd_limits_admit(const struct rd_limits *limits, size_t len)
+{
+    return limits->admit == NULL || len <= RD_LIMITS_FEW || limits->admit(limits->admit_context, len);
+}
 
 #define RD_LIMITS_DEFAULT                                                                                         \
     (struct rd_limits)                                                                                            \

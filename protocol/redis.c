@@ -17,6 +17,7 @@ struct rd_decoder {
     bool closed;
     bool streaming;      /* the command under way is a write_stream that was handed out */
     const char *refused; /* static text: the command under way is dropped, and this is the answer; or NULL */
+    size_t admitted;     /* bytes of the command under way that there is room for */
     struct rd_stream_part part;
 };
 
@@ -125,6 +126,7 @@ static enum rd_decode hand_out(struct rd_decoder *decoder, struct rd_request *re
                                struct rd_request **ret_request)
 {
     decoder->closed = request == NULL || request->close_after;
+    decoder->admitted = 0;
     *ret_request = request;
     return request == NULL ? RD_DECODE_CLOSED : RD_DECODE_REQUEST;
 }
@@ -277,6 +279,18 @@ static enum rd_decode break_stream(struct rd_decoder *decoder)
     return RD_DECODE_PART;
 }
 
+/* Whether there is room for len bytes of the command under way; where there is none it is dropped. */
+static bool admit(struct rd_decoder *decoder, size_t len)
+{
+    if (len <= decoder->admitted || rd_limits_admit(&decoder->state.limits, len - decoder->admitted)) {
+        decoder->admitted = len > decoder->admitted ? len : decoder->admitted;
+        return true;
+    }
+    decoder->refused = RD_LIMITS_REFUSE;
+    decoder->scan.way = RD_RESP_DROP;
+    return false;
+}
+
 /* A long argument begins. RD_DECODE_MORE: go on. */
 static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
@@ -286,6 +300,8 @@ static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request *
     if (scan->left > scan->bytes.len_max - scan->bytes.len) {
         decoder->refused = "the command is longer than this server takes";
         scan->way = RD_RESP_DROP;
+    } else {
+        (void)admit(decoder, scan->bytes.len + scan->left);
     }
     return RD_DECODE_MORE;
 }
@@ -319,6 +335,8 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
         enum rd_decode result;
         switch (rd_resp_scan_next(scan, input)) {
         case RD_RESP_MORE:
+            if (scan->way == RD_RESP_KEEP)
+                (void)admit(decoder, scan->bytes.len);
             return RD_DECODE_MORE;
         case RD_RESP_COMMAND:
             return end_command(decoder, ret_request);
@@ -356,6 +374,18 @@ static bool mid_request(const struct rd_decoder *decoder)
     return !decoder->closed && rd_resp_scan_is_inside(&decoder->scan);
 }
 
+/* A command's arguments are no head: a long one may be a whole batch. */
+static bool in_head(const struct rd_decoder *decoder)
+{
+    return mid_request(decoder) && decoder->scan.arg_count == 0;
+}
+
+/* As Redis words it. */
+static void refuse_connection(struct rd_buffer *out)
+{
+    rd_buffer_append_string(out, "-ERR max number of clients reached\r\n");
+}
+
 const struct rd_codec rd_redis_codec = {
     .name = "redis",
     .answers_in_order = true,
@@ -369,5 +399,7 @@ const struct rd_codec rd_redis_codec = {
     .part = part_of,
     .encode_part = NULL, /* a value just follows its head */
     .mid_request = mid_request,
+    .in_head = in_head,
+    .refuse_connection = refuse_connection,
     .encode = rd_redis_answer_encode,
 };

@@ -474,7 +474,10 @@ size_t rd_redis_answer_encode(const struct rd_request *request, const struct rd_
     uint32_t kind = request->codec_flags & RD_REDIS_FLAG_ANSWER;
     if ((request->codec_flags & RD_REDIS_FLAG_SILENT) != 0)
         return 0;
-    if (response->status != RD_OK && (rows[kind].borne >> response->status & 1) == 0) {
+    bool borne = (rows[kind].borne >> response->status & 1) != 0;
+    if (kind == RD_REDIS_READY && request->value.len == 0)
+        borne = false; /* it is not a command's: the connection has made it up */
+    if (response->status != RD_OK && !borne) {
         put_failure(out, response->status, response->message);
         return 0;
     }

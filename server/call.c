@@ -89,6 +89,9 @@ void rd_call_finish(struct rd_call *call)
     struct rd_conn *conn = call->conn;
     enum rd_call_mode mode = call->mode;
     bool looked = call->looking;
+    enum rd_status status = call->response.status;
+    if (status == RD_TOO_LARGE || status == RD_HEADER_TOO_LARGE)
+        rd_process_note(rd_conn_loop(conn)->process, RD_REFUSED_TOO_LARGE);
     call->state = RD_CALL_FINISHED;
     call->lane = NULL;
     rd_conn_keep(conn);

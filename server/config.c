@@ -129,6 +129,9 @@ struct option {
     }
 #define FIXED      false /* until the next start */
 #define LIVE       true
+#define KIB        UINT64_C(1024)
+#define MIB        (KIB * 1024)
+#define GIB        (MIB * 1024)
 #define DAY_MS     86400000u
 #define MODE_FORM  "sync|interval:MS|none"
 #define LEVEL_FORM "error|warn|info|debug"
@@ -145,6 +148,31 @@ static const struct option options[] = {
     {"durability", MODE_FORM, "sync", "of stores with no setting of their own", set_durability, LIVE, {0}},
     {"port-file", "FILE", "", "written once everything listens", set_port_file, FIXED, {0}},
     {"connections-max", "N", "10000", "more are refused", NULL, LIVE, NUMBER(connections_max, 1, 1000000)},
+    {"requests-max", "N", "1024", "of one connection, unanswered; then it is not read", NULL, LIVE,
+     NUMBER(requests_max, 4, 65536)},
+    {"connection-bytes-max", "BYTES", "128m", "of one connection's requests; then it is not read", NULL, LIVE,
+     NUMBER(connection_bytes_max, MIB / 4, 1024 * MIB)},
+    {"store-requests-max", "N", "65536", "writes to one store at a time; more are refused", NULL, LIVE,
+     NUMBER(store_requests_max, 1, 1000000)},
+    {"store-bytes-max", "BYTES", "256m", "of these; more are refused", NULL, LIVE,
+     NUMBER(store_bytes_max, KIB, 64 * GIB)},
+    {"request-bytes-max", "BYTES", "1g", "of all requests in memory; more are refused", NULL, LIVE,
+     NUMBER(request_bytes_max, MIB / 4, 1024 * GIB)},
+    {"spool-bytes-max", "BYTES", "1t", "of all uploads beside their stores; more are refused", NULL, LIVE,
+     NUMBER(spool_bytes_max, MIB, 256 * 1024 * GIB)},
+    {"frame-len-max", "BYTES", "80m", "of one request that is not streamed", NULL, LIVE,
+     NUMBER(frame_len_max, KIB, GIB)},
+    {"header-len-max", "BYTES", "64k", "of an HTTP request's head", NULL, LIVE, NUMBER(header_len_max, KIB, MIB)},
+    {"key-len-max", "BYTES", "32k", "of one key", NULL, LIVE, NUMBER(key_len_max, 16, MIB)},
+    {"value-len-max", "BYTES", "256t", "of one value", NULL, LIVE, NUMBER(value_len_max, 1, 256 * 1024 * GIB)},
+    {"batch-count-max", "N", "100000", "items of one batch", NULL, LIVE, NUMBER(batch_count_max, 1, 10000000)},
+    {"header-timeout-ms", "MS", "60000", "for a request's head, and a first request", NULL, LIVE,
+     NUMBER(header_ms, 100, DAY_MS)},
+    {"idle-timeout-ms", "MS", "0", "without a request; 0 is for ever", NULL, LIVE, NUMBER(idle_ms, 0, DAY_MS)},
+    {"rate-min", "N", "200", "bytes a second that a request has to come with", NULL, LIVE,
+     NUMBER(rate_min, 0, GIB)},
+    {"rate-window-ms", "MS", "10000", "over which that is counted", NULL, LIVE,
+     NUMBER(rate_window_ms, 100, DAY_MS)},
     {"stall-timeout-ms", "MS", "60000", "ends a request or an answer that makes no progress", NULL, LIVE,
      NUMBER(stall_ms, 100, DAY_MS)},
     {"log-level", LEVEL_FORM, "info", "how much goes to standard error", set_log_level, LIVE, {0}},

@@ -45,6 +45,21 @@ struct rd_config {
     char unix_path[108];     /* "": no Unix socket */
     uint64_t loops;
     uint64_t connections_max;
+    uint64_t requests_max;         /* of one connection, not answered yet */
+    uint64_t frame_len_max;        /* bytes of a request's body */
+    uint64_t header_len_max;       /* bytes of an HTTP request's head */
+    uint64_t key_len_max;          /* bytes */
+    uint64_t value_len_max;        /* bytes */
+    uint64_t batch_count_max;      /* items */
+    uint64_t connection_bytes_max; /* of one connection's requests */
+    uint64_t store_bytes_max;      /* of one store's writes, waiting or under way */
+    uint64_t store_requests_max;   /* of these */
+    uint64_t request_bytes_max;    /* of all requests */
+    uint64_t spool_bytes_max;      /* of all uploads beside their stores */
+    uint64_t header_ms;
+    uint64_t idle_ms;  /* 0: no connection is too idle */
+    uint64_t rate_min; /* bytes a second */
+    uint64_t rate_window_ms;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
     char tls_cert[RD_CONFIG_PATH_SIZE];  /* "": TCP is plain */

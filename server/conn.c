@@ -122,6 +122,7 @@ static void free_if_done(struct rd_conn *conn)
         loop->conns = conn->next;
     if (conn->next != NULL)
         conn->next->prev = conn->prev;
+    rd_conn_discharge(conn);
     rd_lanes_destroy(&conn->lanes);
     rd_buffer_deinit(&conn->pending);
     if (conn->decoder != NULL)
@@ -191,8 +192,9 @@ void rd_conn_close(struct rd_conn *conn)
 
 bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec)
 {
+    struct rd_limits limits = rd_conn_limits(conn);
     conn->codec = codec;
-    conn->decoder = codec->create(&conn->loop->limits);
+    conn->decoder = codec->create(&limits);
     return conn->decoder != NULL;
 }
 
@@ -212,7 +214,7 @@ static int open_handle(struct rd_conn *conn, int fd, bool is_unix)
     return status;
 }
 
-void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_codec *codec)
+void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_codec *codec, bool refused)
 {
     struct rd_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
@@ -225,6 +227,8 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
     conn->loop = loop;
     conn->serial = atomic_fetch_add(&loop->process->connection_serial, 1) + 1;
     conn->opened_ms = uv_now(&loop->uv);
+    conn->head_ms = conn->opened_ms;
+    conn->refused = refused;
     loop->conn_count++;
     conn->next = loop->conns;
     if (loop->conns != NULL)
@@ -243,6 +247,8 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
                (loop->tls != NULL && !is_unix && !rd_conn_tls_begin(conn))) {
         rd_log(RD_LOG_ERROR, "connection refused: no memory");
         rd_conn_close(conn);
+    } else if (refused && codec != NULL && conn->tls == NULL) { /* else after the handshake */
+        rd_conn_refuse(conn);
     } else {
         rd_conn_start_reading(conn);
     }
@@ -273,7 +279,7 @@ static void linger(struct rd_conn *conn)
     rd_conn_start_reading(conn);
 }
 
-static bool is_quiet(const struct rd_conn *conn)
+bool rd_conn_is_quiet(const struct rd_conn *conn)
 {
     return conn->calls_first == NULL && conn->downloads.first == NULL && conn->out.unsent == 0 && !conn->writing;
 }
@@ -282,7 +288,7 @@ static void settle(struct rd_conn *conn)
 {
     if (conn->state == RD_CONN_OPEN && conn->draining && !rd_conn_expects_input(conn))
         rd_conn_end_input(conn);
-    if (conn->state == RD_CONN_ENDING && is_quiet(conn))
+    if (conn->state == RD_CONN_ENDING && rd_conn_is_quiet(conn))
         linger(conn);
     else if (conn->state == RD_CONN_LINGERING && conn->turn_len != 0) {
         conn->turn_len = 0;
@@ -298,6 +304,7 @@ void rd_conn_flush(struct rd_conn *conn)
     rd_conn_send_unsent(conn);
     rd_conn_resume(conn);
     settle(conn);
+    rd_conn_charge(conn);
 }
 
 /* ---- stopping and deadlines ------------------------------------------------------------------------------- */
@@ -305,7 +312,7 @@ void rd_conn_flush(struct rd_conn *conn)
 void rd_conn_drain(struct rd_conn *conn)
 {
     conn->draining = true;
-    bool idle = conn->state == RD_CONN_OPEN && is_quiet(conn) && !rd_conn_mid_request(conn);
+    bool idle = conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn);
     if (idle && conn->tls != NULL)
         rd_conn_tls_end(conn);
     if (idle)
@@ -322,11 +329,12 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
     bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
-    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->stall_ms))
+    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms))
         rd_conn_mark_dirty(conn);
-    if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->stall_ms))
+    if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->tuning.stall_ms))
         reason = "it does not take its answers";
-    else if (conn->reading && rd_conn_mid_request(conn) && sweep->now_ms - conn->input_ms >= conn->loop->stall_ms)
+    else if (conn->reading && rd_conn_mid_request(conn) &&
+             sweep->now_ms - conn->input_ms >= conn->loop->tuning.stall_ms)
         reason = "its request does not arrive";
     else if (conn->tls != NULL && rd_conn_tls_is_late(conn, sweep->now_ms))
         reason = "its TLS handshake takes too long";
@@ -334,10 +342,13 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {
         rd_log(RD_LOG_INFO, "connection closed: %s", reason);
+        rd_process_note(conn->loop->process, RD_ENDED_STALL);
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_LINGERING && sweep->now_ms - conn->linger_ms >= LINGER_MS) {
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_OPEN && sweep->end_uploads) {
         rd_conn_end_input(conn);
+    } else {
+        rd_conn_sweep_times(conn, sweep->now_ms);
     }
 }

@@ -32,8 +32,9 @@
 
 struct rd_loop;
 
-/* Takes the descriptor (closed on failure, which is logged). codec NULL: the first byte tells. */
-void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_codec *codec);
+/* Takes the descriptor (closed on failure, which is logged). codec NULL: the first byte tells. refused: it is one
+ * too many, is told so and ends. */
+void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_codec *codec, bool refused);
 
 /* No more answers, no more requests. Safe to repeat. */
 void rd_conn_close(struct rd_conn *conn);
@@ -75,6 +76,9 @@ void rd_conn_set_barrier(struct rd_conn *conn, struct rd_call *call);
 
 /* Runs it if its time has come; `finished`: it has had it. */
 void rd_conn_run_barrier(struct rd_conn *conn, bool finished);
+
+/* Whether requests hold as much memory as they may, of all connections. */
+bool rd_conn_memory_is_full(const struct rd_conn *conn);
 
 bool rd_conn_is_closing(const struct rd_conn *conn);
 

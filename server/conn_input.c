@@ -15,8 +15,6 @@
 #define TURN_INPUT_LEN_MAX (256u << 10) /* taken from one connection in one turn of the loop */
 #define UNSENT_LEN_HIGH    (1u << 20)   /* stops reading and encoding */
 #define UNSENT_LEN_LOW     (512u << 10) /* reading goes on */
-#define COST_HIGH          (128u << 20) /* bytes of requests in flight; stops reading */
-#define COST_LOW           (64u << 20)
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
 bool rd_conn_expects_input(const struct rd_conn *conn)
@@ -56,16 +54,16 @@ static bool is_full(const struct rd_conn *conn)
 {
     if (conn->barrier != NULL || upload_is_full(conn))
         return true;
-    return conn->call_count >= conn->loop->limits.in_flight_max || conn->cost >= COST_HIGH ||
-           conn->out.unsent >= UNSENT_LEN_HIGH;
+    return conn->call_count >= conn->loop->tuning.limits.in_flight_max ||
+           conn->cost >= conn->loop->tuning.connection_bytes_max || conn->out.unsent >= UNSENT_LEN_HIGH;
 }
 
 static bool has_room(const struct rd_conn *conn)
 {
     if (conn->barrier != NULL || upload_is_full(conn))
         return false;
-    return conn->call_count <= conn->loop->limits.in_flight_max / 2 && conn->cost <= COST_LOW &&
-           conn->out.unsent <= UNSENT_LEN_LOW;
+    return conn->call_count <= conn->loop->tuning.limits.in_flight_max / 2 &&
+           conn->cost <= conn->loop->tuning.connection_bytes_max / 2 && conn->out.unsent <= UNSENT_LEN_LOW;
 }
 
 static void pause_if_full(struct rd_conn *conn)
@@ -90,10 +88,26 @@ void rd_conn_end_input(struct rd_conn *conn)
     rd_conn_mark_dirty(conn);
 }
 
-static void take_request(struct rd_conn *conn, struct rd_request *request)
+/* Where requests hold as much memory as they may, those that need some are refused: a stream when it begins. */
+static void refuse_if_full(const struct rd_conn *conn, struct rd_request *request)
 {
+    const struct rd_operation *operation = rd_operation_find(request->opcode);
+    if (request->status != RD_OK || request->streamed || operation == NULL ||
+        operation->class == RD_CLASS_CONNECTION || !rd_conn_memory_is_full(conn))
+        return;
+    request->status = RD_OVERLOADED;
+    request->message = RD_LIMITS_REFUSE;
+    rd_process_note(conn->loop->process, RD_REFUSED_MEMORY);
+}
+
+void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request)
+{
+    conn->admitted = 0;
+    conn->requested = true;
+    conn->head_ms = 0;
     if (request == NULL) /* no memory; the codec says CLOSED next */
         return;
+    refuse_if_full(conn, request);
     bool close_after = request->close_after;
     struct rd_call *call = rd_call_create(conn, request);
     if (call == NULL) {
@@ -134,7 +148,7 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
             rd_conn_end_input(conn);
             return;
         case RD_DECODE_REQUEST:
-            take_request(conn, request);
+            rd_conn_take_request(conn, request);
             pause_if_full(conn);
             break;
         }
@@ -187,6 +201,10 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
         rd_conn_close(conn);
         return;
     }
+    if (conn->refused) {
+        rd_conn_refuse(conn);
+        return;
+    }
     if (data != conn->loop->read_buffer) {
         conn->codec->fill_done(conn->decoder, len);
         input = rd_slice(data, 0);
@@ -214,6 +232,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
         rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
     else if (conn->state == RD_CONN_OPEN)
         rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
+    if (conn->state == RD_CONN_OPEN)
+        rd_conn_note_arrival(conn, (size_t)len);
     if (conn->turn_len >= TURN_INPUT_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);

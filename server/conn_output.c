@@ -126,7 +126,7 @@ static bool add_chunks(struct rd_conn *conn)
     bool failed = false;
     struct rd_download *waiting;
     while (conn->out.unsent < DOWNLOADS_LEN_LOW && conn->downloads.first != NULL &&
-           rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->limits.chunk_len_max,
+           rd_download_send_one(&conn->downloads, conn->codec, &conn->out, conn->loop->tuning.limits.chunk_len_max,
                                 &waiting, &failed))
         if (waiting != NULL)
             rd_conn_fetch_download(conn, waiting);

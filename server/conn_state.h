@@ -6,6 +6,7 @@
  *   conn_input.c    reading, decoding, pausing
  *   conn_output.c   encoding and sending
  *   conn_streams.c  values in parts, and calls that must be alone
+ *   conn_limits.c   its share of memory, how long it may take
  *   conn_fetch.c    values that have to be brought into memory before they are sent
  *   conn_tls.c      the same bytes, sealed: between the socket and the others where TLS is spoken
  */
@@ -58,6 +59,8 @@ struct rd_conn {
     struct rd_call *ready_last;
     unsigned call_count;
     size_t cost;             /* of all calls, bytes */
+    size_t admitted;         /* bytes of the request under way that the decoder has room for */
+    uint64_t charged;        /* bytes of the process's memory budget that are this connection's */
     struct rd_lane *lanes;   /* owned */
     struct rd_call *uploads; /* UPLOADING ones, by queue_next */
     unsigned upload_count;
@@ -71,6 +74,11 @@ struct rd_conn {
     uint64_t input_ms;  /* last progress, uv_now */
     uint64_t output_ms; /* last progress, or when there first was something to send */
     uint64_t linger_ms; /* LINGERING since */
+    uint64_t head_ms;   /* since when a head is under way, or the first request is waited for; 0: neither */
+    uint64_t rate_ms;   /* since when rate_bytes are counted; 0: no request is under way */
+    uint64_t rate_bytes;
+    bool requested; /* a request has come */
+    bool refused;   /* one too many: it is told so, and ends */
 };
 
 /* ---- conn.c ---- */
@@ -78,6 +86,8 @@ void rd_conn_mark_dirty(struct rd_conn *conn);
 bool rd_conn_mid_request(const struct rd_conn *conn);
 bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
 void rd_conn_remove_call(struct rd_conn *conn, struct rd_call *call);
+/* Nothing outstanding, nothing unsent. */
+bool rd_conn_is_quiet(const struct rd_conn *conn);
 
 /* ---- conn_input.c ---- */
 bool rd_conn_expects_input(const struct rd_conn *conn);
@@ -90,6 +100,22 @@ void rd_conn_resume(struct rd_conn *conn);
 /* Where the next input is to go, and that it is there. */
 uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len);
 void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len);
+
+/* Takes the request as if it had just been decoded. */
+void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request);
+
+/* ---- conn_limits.c ---- */
+/* The loop's, and that the process's memory is asked for. */
+struct rd_limits rd_conn_limits(struct rd_conn *conn);
+/* Brings the process's account of the connection up to date; gives its share back. */
+void rd_conn_charge(struct rd_conn *conn);
+void rd_conn_discharge(struct rd_conn *conn);
+/* So many bytes were read and decoded. */
+void rd_conn_note_arrival(struct rd_conn *conn, size_t len);
+/* Ends a request that takes too long, and a connection that has been idle for too long. */
+void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms);
+/* Says that there are too many connections, and ends this one. It has a codec. */
+void rd_conn_refuse(struct rd_conn *conn);
 
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);

@@ -19,12 +19,12 @@
 
 bool rd_conn_uploads_are_full(const struct rd_conn *conn)
 {
-    return conn->upload_count >= conn->loop->limits.in_flight_max / STREAM_PART;
+    return conn->upload_count >= conn->loop->tuning.limits.in_flight_max / STREAM_PART;
 }
 
 bool rd_conn_downloads_are_full(const struct rd_conn *conn)
 {
-    return conn->downloads.count >= conn->loop->limits.in_flight_max / STREAM_PART;
+    return conn->downloads.count >= conn->loop->tuning.limits.in_flight_max / STREAM_PART;
 }
 
 void rd_conn_upload_begun(struct rd_conn *conn, struct rd_call *call)
@@ -153,7 +153,7 @@ void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
 {
     for (struct rd_call *call = conn->uploads; call != NULL;) {
         struct rd_call *next = call->queue_next;
-        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->stall_ms) {
+        if (!rd_upload_is_working(call) && now_ms - rd_upload_progress_ms(call) >= conn->loop->tuning.stall_ms) {
             rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
             if (conn->codec->answers_in_order) /* what is behind them does not come either */
                 rd_conn_end_input(conn);
@@ -165,7 +165,7 @@ void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
 /* As long as one that has stalled, but not so long that whoever waits would give up first. */
 static uint64_t withdrawal_grace_ms(const struct rd_conn *conn)
 {
-    return conn->loop->stall_ms < WITHDRAWAL_MS ? conn->loop->stall_ms : WITHDRAWAL_MS;
+    return conn->loop->tuning.stall_ms < WITHDRAWAL_MS ? conn->loop->tuning.stall_ms : WITHDRAWAL_MS;
 }
 
 bool rd_conn_sweep_withdrawn(struct rd_conn *conn, uint64_t now_ms)

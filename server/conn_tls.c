@@ -80,7 +80,7 @@ void rd_conn_tls_note_eof(struct rd_conn *conn)
 
 bool rd_conn_tls_is_late(const struct rd_conn *conn, uint64_t now_ms)
 {
-    return !rd_tls_is_established(conn->tls->session) && now_ms - conn->opened_ms >= conn->loop->stall_ms;
+    return !rd_tls_is_established(conn->tls->session) && now_ms - conn->opened_ms >= conn->loop->tuning.stall_ms;
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------ */

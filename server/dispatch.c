@@ -71,7 +71,10 @@ static const struct handler *handler_of(enum rd_opcode opcode)
 static const char *key_fault(const struct rd_call *call, const struct handler *handler)
 {
     const struct rd_request *request = call->request;
-    const struct rd_limits *limits = &rd_conn_loop(call->conn)->limits;
+    const struct rd_limits *limits = &rd_conn_loop(call->conn)->tuning.limits;
+    uint64_t value_len_max = rd_conn_loop(call->conn)->tuning.value_len_max;
+    if (request->value.len > value_len_max)
+        return "the value is longer than this server takes";
     if (handler->takes_key &&
         (request->key.bytes.len > limits->key_len_max || request->target_key.bytes.len > limits->key_len_max))
         return "the key is longer than this server takes";
@@ -82,6 +85,9 @@ static const char *key_fault(const struct rd_call *call, const struct handler *h
     for (size_t i = 0; i < request->item_count; i++)
         if (request->items[i].key.bytes.len > limits->key_len_max)
             return "a key of the batch is longer than this server takes";
+    for (size_t i = 0; i < request->item_count; i++)
+        if (request->items[i].value.len > value_len_max)
+            return "a value of the batch is longer than this server takes";
     for (size_t i = 0; i < request->look_count; i++)
         if (request->looks[i].key.bytes.len > limits->key_len_max)
             return "a key of the transaction is longer than this server takes";

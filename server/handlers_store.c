@@ -18,7 +18,7 @@
 
 void rd_run_hello(struct rd_call *call)
 {
-    call->response.limits = rd_conn_loop(call->conn)->limits;
+    call->response.limits = rd_conn_loop(call->conn)->tuning.limits;
     rd_call_finish(call);
 }
 
@@ -106,7 +106,7 @@ static void describe_server(struct rd_call *call, struct rd_response_server *ret
         .started_s = loop->process->started_s,
         .saved_s = atomic_load(&loop->process->saved_s),
         .connections = atomic_load(loop->connection_count),
-        .connections_max = loop->connections_max,
+        .connections_max = loop->tuning.connections_max,
         .process_id = getpid(),
     };
     rd_conn_describe(call->conn, ret_server);

@@ -56,12 +56,14 @@ void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on
     call->on_complete = on_complete;
 
     enum rd_status status = rd_store_submit(hosted->store, &call->op);
-    if (status == RD_OK)
+    if (status == RD_OK) {
         rd_loop_mark_store(loop, hosted);
-    else if (status == RD_OVERLOADED)
+    } else if (status == RD_OVERLOADED) {
+        rd_process_note(loop->process, RD_REFUSED_QUEUE);
         rd_call_fail(call, status, "store '%s': its queue of writes is full; try again later", hosted->name);
-    else
+    } else {
         rd_call_fail(call, status, "store '%s': the write is refused: %s", hosted->name, rd_status_name(status));
+    }
 }
 
 /* An operation on the call's own store, as its request wants it. */

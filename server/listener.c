@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "protocol/http.h"
 #include "server/conn.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -19,6 +20,7 @@
 #define BACKLOG         1024
 #define ACCEPT_MAX      64u /* in one turn of the loop */
 #define BACK_OFF_MS     100u
+#define REFUSED_MAX     64u   /* connections beyond the limit that are kept until they have read why they end */
 #define LOG_INTERVAL_MS 1000u /* refused connections are logged no more often */
 
 struct rd_listener {
@@ -202,27 +204,47 @@ static void on_back_off(uv_timer_t *timer)
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
-/* Without a descriptor the kernel would announce the same connection for ever: take it with the spare, close it,
- * and leave the socket alone for a while. */
+/* Says so and closes, without a connection of our own to it: what the peer has sent by now is read, or closing
+ * would throw the answer away with it. */
+static void turn_away(const struct rd_listener *listener, int fd)
+{
+    uint8_t unread[4096];
+    struct rd_buffer text;
+    if (listener->loop->tls != NULL && !listener->is_unix) { /* without a handshake there is no saying anything */
+        close(fd);
+        return;
+    }
+    rd_buffer_init(&text, sizeof unread);
+    const struct rd_codec *codec = listener->codec != NULL ? listener->codec : &rd_http_codec;
+    codec->refuse_connection(&text);
+    if (send(fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0 && shutdown(fd, SHUT_WR) == 0)
+        (void)!recv(fd, unread, sizeof unread, MSG_DONTWAIT);
+    rd_buffer_deinit(&text);
+    close(fd);
+}
+
+/* Without a descriptor the kernel would announce the same connection for ever: take it with the spare, say so,
+ * close it, and leave the socket alone for a while. */
 static void refuse_for_want_of_descriptors(struct rd_listener *listener, int os_errno)
 {
     log_refusal(listener, strerror(os_errno));
+    rd_process_note(listener->loop->process, RD_REFUSED_DESCRIPTOR);
     if (listener->spare_fd >= 0)
         close(listener->spare_fd);
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
-        close(fd);
+        turn_away(listener, fd);
     listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     uv_poll_stop(&listener->poll);
     uv_timer_start(&listener->back_off, on_back_off, BACK_OFF_MS, 0);
 }
 
-static void give_to_loop(struct rd_listener *listener, int fd)
+static void give_to_loop(struct rd_listener *listener, int fd, bool refused)
 {
     struct rd_loop *target = &listener->targets[listener->target_next];
     listener->target_next = (listener->target_next + 1) % listener->target_count;
     if (target == listener->loop) {
-        rd_conn_open(target, fd, listener->is_unix, listener->codec);
+        rd_conn_open(target, fd, listener->is_unix, listener->codec, refused);
         return;
     }
     struct rd_accepted *accepted = malloc(sizeof *accepted);
@@ -232,7 +254,8 @@ static void give_to_loop(struct rd_listener *listener, int fd)
         atomic_fetch_sub(listener->loop->connection_count, 1);
         return;
     }
-    *accepted = (struct rd_accepted){.fd = fd, .is_unix = listener->is_unix, .codec = listener->codec};
+    *accepted =
+        (struct rd_accepted){.fd = fd, .is_unix = listener->is_unix, .codec = listener->codec, .refused = refused};
     rd_loop_hand_over(target, accepted);
 }
 
@@ -245,13 +268,19 @@ static bool accept_one(struct rd_listener *listener)
             refuse_for_want_of_descriptors(listener, errno);
         return errno == EINTR || errno == ECONNABORTED;
     }
-    if (atomic_fetch_add(listener->loop->connection_count, 1) >= listener->loop->connections_max) {
-        atomic_fetch_sub(listener->loop->connection_count, 1);
+    unsigned count = atomic_fetch_add(listener->loop->connection_count, 1);
+    unsigned count_max = listener->loop->tuning.connections_max;
+    bool refused = count >= count_max;
+    if (refused) {
         log_refusal(listener, "the limit of connections is reached");
-        close(fd);
-        return true;
+        rd_process_note(listener->loop->process, RD_REFUSED_CONNECTION);
     }
-    give_to_loop(listener, fd);
+    if (refused && count - count_max >= REFUSED_MAX) {
+        atomic_fetch_sub(listener->loop->connection_count, 1);
+        turn_away(listener, fd);
+    } else {
+        give_to_loop(listener, fd, refused);
+    }
     return true;
 }
 

@@ -171,7 +171,7 @@ static void take_inbox(struct rd_loop *loop)
             close(accepted->fd);
             atomic_fetch_sub(loop->connection_count, 1);
         } else {
-            rd_conn_open(loop, accepted->fd, accepted->is_unix, accepted->codec);
+            rd_conn_open(loop, accepted->fd, accepted->is_unix, accepted->codec, accepted->refused);
         }
         free(accepted);
         accepted = next;
@@ -181,11 +181,8 @@ static void take_inbox(struct rd_loop *loop)
 static void take_tuning(struct rd_loop *loop)
 {
     uv_mutex_lock(&loop->inbox_lock);
-    if (loop->tuned) {
-        loop->limits = loop->next_tuning.limits;
-        loop->connections_max = loop->next_tuning.connections_max;
-        loop->stall_ms = loop->next_tuning.stall_ms;
-    }
+    if (loop->tuned)
+        loop->tuning = loop->next_tuning;
     loop->tuned = false;
     uv_mutex_unlock(&loop->inbox_lock);
 }

@@ -17,6 +17,7 @@
 #include "protocol/codec.h"
 #include "server/bridge.h"
 #include "server/pool.h"
+#include "server/process.h"
 #include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
@@ -34,32 +35,30 @@ struct rd_accepted {
     int fd; /* owned */
     bool is_unix;
     const struct rd_codec *codec; /* NULL: the first byte tells */
-};
-
-/* What all loops share beside the stores. */
-struct rd_process {
-    atomic_uint_fast64_t connection_serial; /* of the connection that was opened last */
-    atomic_uint_fast64_t saved_s;           /* since 1970: the last sync that was asked for; at first the start */
-    uint64_t started_s;                     /* since 1970; never changes */
+    bool refused;                 /* one too many */
 };
 
 /* What a reload may change of a loop. */
 struct rd_loop_tuning {
     struct rd_limits limits; /* of connections to come; what is counted is counted for those that are there, too */
     unsigned connections_max;
-    uint64_t stall_ms; /* after so long without progress a request or an answer is given up */
+    size_t connection_bytes_max; /* that requests of one connection cost, at which it is not read any more */
+    uint64_t value_len_max;      /* bytes of one value */
+    uint64_t stall_ms;           /* after so long without progress a request or an answer is given up */
+    uint64_t idle_ms;            /* after so long without a request a connection is closed; 0: never */
+    uint64_t header_ms;          /* so long may a request's head take, and the first request to begin */
+    uint64_t rate_min;           /* bytes a second that a request has to arrive with, over ... */
+    uint64_t rate_window_ms;     /* ... so long at a time */
 };
 
 struct rd_loop {
     uv_loop_t uv;
     unsigned index;
     struct rd_stores *stores; /* borrows; shared, locks for itself */
-    struct rd_limits limits;
+    struct rd_loop_tuning tuning;
     atomic_uint *connection_count; /* borrows; of all loops */
-    unsigned connections_max;      /* of all loops */
     struct rd_process *process;    /* borrows */
     struct rd_tls *tls;            /* borrows; spoken by TCP connections; NULL: they are plain */
-    uint64_t stall_ms;             /* after so long without progress a request or an answer is given up */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
 
@@ -100,8 +99,8 @@ struct rd_loop {
     atomic_bool stop_requested;        /* any thread */
 };
 
-/* Before the loop runs; the caller has set index, stores, pool, limits, connection_count, connections_max,
- * process, tls, on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
+/* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls,
+ * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

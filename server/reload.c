@@ -13,11 +13,24 @@
 
 struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config)
 {
-    return (struct rd_loop_tuning){
+    struct rd_loop_tuning tuning = {
         .limits = RD_LIMITS_DEFAULT,
         .connections_max = (unsigned)config->connections_max,
+        .connection_bytes_max = config->connection_bytes_max,
+        .value_len_max = config->value_len_max,
         .stall_ms = config->stall_ms,
+        .idle_ms = config->idle_ms,
+        .header_ms = config->header_ms,
+        .rate_min = config->rate_min,
+        .rate_window_ms = config->rate_window_ms,
     };
+    struct rd_limits *limits = &tuning.limits;
+    limits->body_len_max = (uint32_t)config->frame_len_max;
+    limits->header_len_max = (uint32_t)config->header_len_max;
+    limits->key_len_max = (uint32_t)config->key_len_max;
+    limits->batch_count_max = (uint32_t)config->batch_count_max;
+    limits->in_flight_max = (uint32_t)config->requests_max;
+    return tuning;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
@@ -30,6 +43,12 @@ struct step {
     void (*discard)(struct rd_reload *reload); /* NULL with prepare */
 };
 
+void rd_reload_budgets(struct rd_process *process, const struct rd_config *config)
+{
+    atomic_store_explicit(&process->memory.max, config->request_bytes_max, memory_order_relaxed);
+    atomic_store_explicit(&process->spools.max, config->spool_bytes_max, memory_order_relaxed);
+}
+
 static void apply_log(struct rd_reload *reload, const struct rd_config *fresh)
 {
     (void)reload;
@@ -41,6 +60,7 @@ static void apply_loops(struct rd_reload *reload, const struct rd_config *fresh)
     struct rd_loop_tuning tuning = rd_reload_loop_tuning(fresh);
     for (unsigned i = 0; i < reload->loop_count; i++)
         rd_loop_tune(&reload->loops[i], &tuning);
+    rd_reload_budgets(reload->process, fresh);
 }
 
 /* Whether TCP speaks TLS at all is decided at the start. */

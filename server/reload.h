@@ -15,6 +15,7 @@
 #include "server/config.h"
 
 struct rd_loop;
+struct rd_process;
 struct rd_stores;
 struct rd_tls;
 
@@ -25,6 +26,7 @@ struct rd_reload {
     struct rd_tls *tls;                      /* borrows; NULL: TCP is plain */
     struct rd_loop *loops;                   /* borrows */
     unsigned loop_count;
+    struct rd_process *process; /* borrows */
 };
 
 /* What came of it is logged, and told to the service manager. */
@@ -32,5 +34,6 @@ void rd_reload_run(struct rd_reload *reload);
 
 /* The same for a loop that is about to run first: what config says of loops. */
 struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config);
+void rd_reload_budgets(struct rd_process *process, const struct rd_config *config);
 
 #endif

@@ -182,12 +182,10 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->index = i;
         loop->stores = server->stores;
         loop->pool = server->pool;
-        loop->limits = tuning.limits;
+        loop->tuning = tuning;
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
         loop->tls = server->tls;
-        loop->connections_max = tuning.connections_max;
-        loop->stall_ms = tuning.stall_ms;
         loop->on_signal = i == 0 ? on_signal : NULL;
         loop->alive_ms = i == 0 ? rd_systemd_watchdog_ms() : 0;
         if (rd_loop_init(loop) != RD_OK)
@@ -339,6 +337,7 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
 {
     struct server server = {.config = config, .process.started_s = (uint64_t)time(NULL)};
     atomic_init(&server.process.saved_s, server.process.started_s);
+    rd_reload_budgets(&server.process, config);
     struct rd_error error = {.status = RD_OK};
     running = &server;
     prepare_process();
@@ -358,7 +357,8 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
                                            .stores = server.stores,
                                            .tls = server.tls,
                                            .loops = server.loops,
-                                           .loop_count = server.loops_ready};
+                                           .loop_count = server.loops_ready,
+                                           .process = &server.process};
         rd_systemd_notify("READY=1");
         rd_log(RD_LOG_INFO, "rdrived %s serves %s: binary %s, http %s%s%s%s%s", RD_VERSION, config->data_dir,
                server.binary.text, server.http.text, server.redis.text[0] != '\0' ? ", redis " : "",

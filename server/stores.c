@@ -18,6 +18,8 @@ struct rd_stores {
     int folder_fd;                      /* never changes */
     pthread_mutex_t lock;               /* guards what follows, and every hosted->state against other writers */
     struct rd_settings defaults;        /* of stores that have none of their own */
+    uint32_t queue_count_max;           /* of each store's writes at a time */
+    uint64_t queue_bytes_max;           /* and bytes of these */
     struct rd_config_store *configured; /* owned; what the config file says of stores */
     size_t configured_count;
     pthread_cond_t changed;  /* a store is no longer CREATING */
@@ -245,7 +247,9 @@ static void tune(struct rd_stores *stores, struct rd_hosted *hosted)
     pthread_mutex_lock(&stores->lock);
     struct rd_settings settings = settings_in_force(stores, hosted);
     struct rd_store_tuning tuning = {.durability = settings.durability,
-                                     .durability_interval_ms = settings.durability_interval_ms};
+                                     .durability_interval_ms = settings.durability_interval_ms,
+                                     .queue_count_max = stores->queue_count_max,
+                                     .queue_bytes_max = stores->queue_bytes_max};
     rd_store_tune(hosted->store, &tuning);
     pthread_mutex_unlock(&stores->lock);
     if (settings.batch_marker_off == info.batch_marker)
@@ -359,6 +363,8 @@ static enum rd_status adopt(struct rd_stores *stores, const struct rd_config *co
     stores->configured = configured;
     stores->configured_count = config->store_count;
     stores->defaults = config->settings;
+    stores->queue_count_max = (uint32_t)config->store_requests_max;
+    stores->queue_bytes_max = config->store_bytes_max;
     pthread_mutex_unlock(&stores->lock);
     return RD_OK;
 }

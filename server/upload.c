@@ -12,6 +12,9 @@
 #include "server/stores.h"
 #include "server/terms.h"
 
+#define SPOOL_MEMORY_LEN (256u << 10) /* that a spool keeps in memory, as engine.h says */
+#define VALUE_TOO_LONG   "the value is longer than this server takes"
+
 struct rd_upload {
     struct rd_spool *spool;    /* owned; the pool thread's while working */
     struct rd_buffer gathered; /* parts that are not on their way to the spool yet */
@@ -22,6 +25,8 @@ struct rd_upload {
     bool ended;                /* the last part is in: the call is in its lane */
     bool has_turn;             /* there it is alone, and waits for the pool thread at most */
     uint64_t progress_ms;      /* uv_now */
+    uint64_t taken;            /* bytes that have come */
+    uint64_t spool_charged;    /* bytes of the process's spool budget that are this upload's */
 };
 
 /* ---- giving a spool up: a long file's blocks take the file system its time, and not the loop's ------------ */
@@ -63,6 +68,8 @@ static bool start_burial(struct rd_call *call, struct rd_spool *spool)
 
 static void give_up_spool(struct rd_call *call)
 {
+    rd_budget_give(&rd_conn_loop(call->conn)->process->spools, call->upload->spool_charged);
+    call->upload->spool_charged = 0;
     struct rd_spool *spool = call->upload->spool;
     call->upload->spool = NULL;
     bool has_file = spool != NULL && !rd_spool_stays_in_memory(spool, 0);
@@ -86,10 +93,17 @@ bool rd_upload_is_working(const struct rd_call *call)
     return call->upload != NULL && call->upload->working;
 }
 
+uint64_t rd_upload_memory(const struct rd_call *call)
+{
+    const struct rd_upload *upload = call->upload;
+    uint64_t in_spool = upload->taken < SPOOL_MEMORY_LEN ? upload->taken : SPOOL_MEMORY_LEN;
+    return upload->gathered.capacity + upload->spooling.capacity + in_spool;
+}
+
 bool rd_upload_is_full(const struct rd_call *call)
 {
     const struct rd_upload *upload = call->upload;
-    return upload->gathered.len >= rd_conn_loop(call->conn)->limits.stream_window;
+    return upload->gathered.len >= rd_conn_loop(call->conn)->tuning.limits.stream_window;
 }
 
 uint64_t rd_upload_progress_ms(const struct rd_call *call)
@@ -157,13 +171,30 @@ static struct rd_upload *create(const struct rd_call *call)
 
 static void after_making(struct rd_call *call);
 
+/* False: it has been refused. */
+static bool may_begin(struct rd_call *call)
+{
+    const struct rd_loop *loop = rd_conn_loop(call->conn);
+    uint64_t announced = call->request->stream_len;
+    struct rd_error error = {.status = RD_OK};
+    if (rd_conn_uploads_are_full(call->conn)) {
+        rd_error_set(&error, RD_OVERLOADED, 0, "too many uploads on one connection");
+    } else if (rd_conn_memory_is_full(call->conn)) {
+        rd_process_note(loop->process, RD_REFUSED_MEMORY);
+        rd_error_set(&error, RD_OVERLOADED, 0, RD_LIMITS_REFUSE);
+    } else if (announced != UINT64_MAX && announced > loop->tuning.value_len_max) {
+        rd_error_set(&error, RD_TOO_LARGE, 0, VALUE_TOO_LONG);
+    }
+    if (error.status != RD_OK)
+        refuse(call, error.status, &error);
+    return error.status == RD_OK;
+}
+
 void rd_upload_begin(struct rd_call *call)
 {
     struct rd_error error = {.status = RD_OK};
-    if (rd_conn_uploads_are_full(call->conn)) {
-        refuse(call, RD_OVERLOADED, &(struct rd_error){.message = "too many uploads on one connection"});
+    if (!may_begin(call))
         return;
-    }
     enum rd_status status = rd_dispatch_use_store(call, &error);
     bool makes = rd_dispatch_should_make(call, status);
     if (status != RD_OK && !makes) {
@@ -312,6 +343,20 @@ static void after_making(struct rd_call *call)
     go_on(call);
 }
 
+/* Room beside the stores for all that has come; false: the upload has failed. */
+static bool charge_spool(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    struct rd_process *process = rd_conn_loop(call->conn)->process;
+    if (rd_budget_take(&process->spools, upload->taken - upload->spool_charged)) {
+        upload->spool_charged = upload->taken;
+        return true;
+    }
+    rd_process_note(process, RD_REFUSED_SPOOL);
+    fail(call, RD_OVERLOADED, "the uploads under way take as much space as they may; try again later", false);
+    return false;
+}
+
 static void start_spooling(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
@@ -333,10 +378,28 @@ static void spool_here(struct rd_call *call, struct rd_slice bytes)
 
 /* ---- parts ------------------------------------------------------------------------------------------------ */
 
+/* False: the upload has failed. */
+static bool is_within_limits(struct rd_call *call)
+{
+    const struct rd_loop *loop = rd_conn_loop(call->conn);
+    if (call->upload->taken > loop->tuning.value_len_max) {
+        fail(call, RD_TOO_LARGE, VALUE_TOO_LONG, false);
+        return false;
+    }
+    if (!rd_conn_memory_is_full(call->conn))
+        return true;
+    rd_process_note(loop->process, RD_REFUSED_MEMORY);
+    fail(call, RD_OVERLOADED, RD_LIMITS_REFUSE, false);
+    return false;
+}
+
 static void take_chunk(struct rd_call *call, struct rd_slice bytes)
 {
     struct rd_upload *upload = call->upload;
-    uint32_t window = rd_conn_loop(call->conn)->limits.stream_window;
+    uint32_t window = rd_conn_loop(call->conn)->tuning.limits.stream_window;
+    upload->taken += bytes.len;
+    if (!is_within_limits(call))
+        return;
     if (!upload->working && rd_spool_stays_in_memory(upload->spool, bytes.len)) {
         spool_here(call, bytes);
         return;
@@ -346,6 +409,8 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
         fail(call, RD_TOO_LARGE, "more bytes of a stream were sent than its credit allows", false);
         return;
     }
+    if (!charge_spool(call))
+        return;
     rd_buffer_append_slice(&upload->gathered, bytes);
     if (upload->gathered.failed)
         fail(call, RD_NO_MEMORY, "no memory for the upload", false);

@@ -38,6 +38,9 @@ void rd_upload_withdraw(struct rd_call *call);
 /* Whether the pool holds it: the connection must not destroy the call. */
 bool rd_upload_is_working(const struct rd_call *call);
 
+/* Bytes of it that are in memory, at most. */
+uint64_t rd_upload_memory(const struct rd_call *call);
+
 /* Whether as much is gathered as may be. */
 bool rd_upload_is_full(const struct rd_call *call);
 

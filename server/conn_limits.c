@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_limits.c - what a connection is held to beside its own pauses: its share of the daemon's memory, how long a
+ * head, a request and a silence may take, and what it is told that came as one too many.
+ *
+ * A connection's share is what its requests stand for, what its decoder was admitted, and what its uploads have in
+ * memory. It is looked at once a turn; what is large is asked for before there is room for it (rd_limits.admit).
+ */
+#include <uv.h>
+
+#include "server/conn_state.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/upload.h"
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+static bool admit(void *context, size_t len)
+{
+    struct rd_conn *conn = context;
+    struct rd_process *process = conn->loop->process;
+    if (!rd_budget_take(&process->memory, len)) {
+        rd_process_note(process, RD_REFUSED_MEMORY);
+        return false;
+    }
+    conn->admitted += len;
+    conn->charged += len;
+    return true;
+}
+
+struct rd_limits rd_conn_limits(struct rd_conn *conn)
+{
+    struct rd_limits limits = conn->loop->tuning.limits;
+    limits.admit = admit;
+    limits.admit_context = conn;
+    return limits;
+}
+
+bool rd_conn_memory_is_full(const struct rd_conn *conn)
+{
+    return rd_budget_is_full(&conn->loop->process->memory);
+}
+
+void rd_conn_charge(struct rd_conn *conn)
+{
+    uint64_t now = conn->cost + conn->admitted;
+    for (const struct rd_call *call = conn->uploads; call != NULL; call = call->queue_next)
+        now += rd_upload_memory(call);
+    if (now == conn->charged)
+        return;
+    rd_budget_adjust(&conn->loop->process->memory, conn->charged, now);
+    conn->charged = now;
+}
+
+void rd_conn_discharge(struct rd_conn *conn)
+{
+    rd_budget_give(&conn->loop->process->memory, conn->charged);
+    conn->charged = 0;
+}
+
+/* ---- time ------------------------------------------------------------------------------------------------- */
+
+void rd_conn_note_arrival(struct rd_conn *conn, size_t len)
+{
+    conn->rate_bytes += len;
+    bool waits =
+        !conn->requested && !conn->codec->mid_request(conn->decoder); /* those were bytes of a handshake */
+    if (!conn->codec->in_head(conn->decoder) && !waits)
+        conn->head_ms = 0;
+    else if (conn->head_ms == 0)
+        conn->head_ms = uv_now(&conn->loop->uv);
+}
+
+static bool head_is_late(const struct rd_conn *conn, uint64_t now_ms)
+{
+    return conn->head_ms != 0 && now_ms - conn->head_ms >= conn->loop->tuning.header_ms;
+}
+
+/* Looked at window by window: a request that comes in bursts has a window's time between them. A stream that waits
+ * for credit between two of its chunks is no request that comes slowly. */
+static bool is_too_slow(struct rd_conn *conn, uint64_t now_ms)
+{
+    const struct rd_loop_tuning *tuning = &conn->loop->tuning;
+    if (!conn->reading || conn->decoder == NULL || !conn->codec->mid_request(conn->decoder)) {
+        conn->rate_ms = 0;
+        return false;
+    }
+    uint64_t elapsed_ms = now_ms - conn->rate_ms;
+    bool new_window = conn->rate_ms == 0 || elapsed_ms >= tuning->rate_window_ms;
+    bool slow = conn->rate_ms != 0 && new_window && conn->rate_bytes * 1000 < tuning->rate_min * elapsed_ms;
+    if (new_window) {
+        conn->rate_ms = now_ms;
+        conn->rate_bytes = 0;
+    }
+    return slow;
+}
+
+static bool is_idle(const struct rd_conn *conn, uint64_t now_ms)
+{
+    uint64_t idle_ms = conn->loop->tuning.idle_ms;
+    uint64_t last_ms = conn->input_ms > conn->output_ms ? conn->input_ms : conn->output_ms;
+    return idle_ms != 0 && conn->requested && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) &&
+           now_ms - last_ms >= idle_ms;
+}
+
+/* The last thing that the connection is told; after the answers to what came before. */
+static void give_up_request(struct rd_conn *conn, enum rd_refusal refusal, const char *message)
+{
+    struct rd_request *request = rd_request_create(0);
+    rd_process_note(conn->loop->process, refusal);
+    rd_log(RD_LOG_INFO, "connection ended: %s", message);
+    if (request == NULL || conn->decoder == NULL) {
+        rd_request_destroy(request);
+        rd_conn_close(conn);
+        return;
+    }
+    bool is_upload = conn->uploads != NULL && conn->codec->answers_in_order;
+    rd_conn_fail_uploads(conn, RD_TIMEOUT, message);
+    if (is_upload) { /* which is the request that is under way, and is answered */
+        rd_request_destroy(request);
+        rd_conn_end_input(conn);
+        return;
+    }
+    request->opcode = conn->requested ? RD_OPCODE_NONE : RD_OPCODE_HELLO; /* so it is the hello that is answered */
+    request->status = RD_TIMEOUT;
+    request->message = message;
+    request->close_after = true;
+    rd_conn_take_request(conn, request);
+}
+
+void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms)
+{
+    if (conn->state != RD_CONN_OPEN)
+        return;
+    if (conn->refused) {
+        if (head_is_late(conn, now_ms))
+            rd_conn_close(conn);
+        return;
+    }
+    if (conn->reading && head_is_late(conn, now_ms)) {
+        give_up_request(conn, RD_ENDED_HEADER, "the head of a request did not come in time");
+    } else if (is_too_slow(conn, now_ms)) {
+        give_up_request(conn, RD_ENDED_RATE, "a request comes more slowly than this server waits for");
+    } else if (is_idle(conn, now_ms)) {
+        rd_process_note(conn->loop->process, RD_ENDED_IDLE);
+        rd_log(RD_LOG_DEBUG, "connection closed: it is idle");
+        rd_conn_end_input(conn);
+    }
+}
+
+/* ---- one too many ----------------------------------------------------------------------------------------- */
+
+void rd_conn_refuse(struct rd_conn *conn)
+{
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, 4096);
+    conn->output_ms = uv_now(&conn->loop->uv);
+    conn->codec->refuse_connection(bytes);
+    bool good = !bytes->failed;
+    if (good)
+        rd_outbox_commit(&conn->out);
+    else
+        rd_outbox_rollback(&conn->out);
+    rd_conn_end_input(conn);
+}

@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: MIT
+"""Every limit at its border: what is just within it is served, what is one above it is told so, and nothing grows."""
+import os
+import resource
+import signal
+import socket
+import time
+
+import pytest
+
+from harness import wire as w
+from harness.curl import Curl
+from harness.daemon import wait_until
+from harness.rawhttp import RawHttp, request
+from harness.resp import Resp, encode
+from harness.wire import Wire, WireError, frame
+
+KEYS = "/v1/stores/default/keys/"
+BUSY = b"-ERR the server holds as many bytes of requests as it may; try again later\r\n"
+
+
+def rss(daemon):
+    """Bytes of memory of the daemon's own."""
+    with open(f"/proc/{daemon.process.pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Anonymous:"):
+                return int(line.split()[1]) * 1024
+    raise AssertionError("no Anonymous: line")
+
+
+def status_of(call, *arguments):
+    """What the binary protocol answers."""
+    try:
+        call(*arguments)
+    except WireError as error:
+        return error.status
+    return w.OK
+
+
+# ---- sizes ----------------------------------------------------------------------------------------------------------
+
+def test_key_length(launch):
+    daemon = launch("--key-len-max", "16", "--redis", "127.0.0.1:0")
+    curl = Curl(daemon.http)
+    assert (curl.put("k" * 16, b"v").status, curl.put("k" * 17, b"v").status) == (201, 413)
+    with Wire(daemon.binary_address) as wire, Resp(daemon.redis_address) as redis:
+        assert wire.limits["key_len_max"] == 16
+        assert [status_of(wire.write, b"w" * length, b"v") for length in (16, 17)] == [w.OK, w.TOO_LARGE]
+        assert [status_of(wire.batch_write, [(b"b" * length, b"v")]) for length in (16, 17)] == [w.OK, w.TOO_LARGE]
+        assert redis.call("set", "r" * 16, "v") == b"+OK\r\n"
+        assert redis.call("set", "r" * 17, "v") == b"-ERR a key is longer than the 16 bytes that this server takes\r\n"
+
+
+def test_value_length(launch):
+    daemon = launch("--value-len-max", "2m", "--redis", "127.0.0.1:0")
+    limit = 2 << 20
+    curl = Curl(daemon.http)
+    for name, headers in (("announced", ()), ("chunked", ["Transfer-Encoding: chunked"])):
+        assert curl.put(name, b"x" * limit, headers=headers).status == 201
+        assert curl.put(name + "-above", b"x" * (limit + 1), headers=headers).status == 413
+        assert curl.get(name + "-above").status == 404
+    with Wire(daemon.binary_address) as wire, Resp(daemon.redis_address) as redis:
+        for length, status in ((limit, w.OK), (limit + 1, w.TOO_LARGE)):
+            assert status_of(wire.write, b"w%d" % length, b"x" * length) == status
+            assert status_of(wire.batch_write, [(b"a", b"v"), (b"b%d" % length, b"x" * length)]) == status
+            identifier = wire.start_write_stream(b"s%d" % length, length)
+            if status != w.OK:
+                with pytest.raises(WireError) as refused:
+                    wire.stream_answer(w.WRITE_STREAM, identifier)
+                assert refused.value.status == status
+        assert redis.call("set", "r", b"x" * limit) == b"+OK\r\n"
+        assert b"longer than this server takes" in redis.call("set", "r2", b"x" * (limit + 1))
+        assert redis.call("exists", "r2") == b":0\r\n"
+
+
+def test_frame_length(launch):
+    daemon = launch("--frame-len-max", "4k", "--redis", "127.0.0.1:0")
+    with Wire(daemon.binary_address) as wire:
+        assert wire.limits["body_len_max"] == 4096
+        room = 4096 - len(w.write_body("default", b"k", b""))
+        assert status_of(wire.write, b"k", b"x" * room) == w.OK
+        assert status_of(wire.write, b"k", b"x" * (room + 1)) == w.TOO_LARGE
+        assert wire.read(b"k") == b"x" * room
+    curl = Curl(daemon.http)
+    body = b'{"keys":["%s"]}'
+    room = 4096 - len(body % b"")
+    answers = [curl.request("POST", "batch/read", body % (b"k" * length), ["Content-Type: application/json"])
+               for length in (room, room + 1)]
+    assert [answer.status for answer in answers] == [200, 413]
+    assert curl.put("long", b"x" * 100000).status == 201, "a value is streamed, whatever the frames' length"
+    with Resp(daemon.redis_address) as redis:
+        assert redis.call("mget", *["k" * 30] * 100).startswith(b"*100")
+        assert b"longer than this server takes" in redis.call("mget", *["k" * 30] * 140)
+
+
+def test_header_length(launch):
+    daemon = launch("--header-len-max", "1k")
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n"
+    room = 1024 - len(head % b"")
+    for length, status in ((room, 200), (room + 1, 431)):
+        with RawHttp(daemon.http_address) as http:
+            http.send(head % (b"x" * length))
+            assert http.answer().status == status
+
+
+def test_batch_count(launch):
+    daemon = launch("--batch-count-max", "3")
+    with Wire(daemon.binary_address) as wire:
+        assert wire.limits["batch_count_max"] == 3
+        entries = [(b"%d" % i, b"v") for i in range(4)]
+        assert [status_of(wire.batch_write, entries[:count]) for count in (3, 4)] == [w.OK, w.TOO_LARGE]
+    curl = Curl(daemon.http)
+    assert [curl.post("batch/read", {"keys": ["k"] * count}).status for count in (3, 4)] == [200, 413]
+
+
+# ---- how many at a time ---------------------------------------------------------------------------------------------
+
+def refused_everywhere(daemon):
+    with RawHttp(daemon.http_address) as http:
+        answer = http.answer()
+        assert (answer.status, answer.headers["connection"]) == (503, "close")
+        assert "as many connections as it takes" in answer.json()["error"]["message"]
+        assert http.closed()
+    with Wire(daemon.binary_address, greet=False) as wire:
+        status, body = wire.hello()
+        assert status == w.OVERLOADED and b"as many connections as it takes" in body
+        assert wire.closed()
+    with Resp(daemon.redis_address) as redis:
+        assert redis.answer() == b"-ERR max number of clients reached\r\n"
+        assert redis.closed()
+    with Wire(daemon.unix_path, greet=False) as wire:  # whose first bytes tell which protocol it speaks
+        wire.send(w.HELLO)
+        assert wire.hello()[0] == w.OVERLOADED
+        assert wire.closed()
+
+
+def test_connections(launch):
+    daemon = launch("--connections-max", "3", "--redis", "127.0.0.1:0", unix=True)
+    with Wire(daemon.binary_address) as first, Wire(daemon.binary_address) as second:
+        with Resp(daemon.redis_address) as third:
+            assert third.call("ping") == b"+PONG\r\n"
+            refused_everywhere(daemon)
+            first.ping()
+            second.ping()
+        wait_until(lambda: Curl(daemon.http).request("GET", "/healthz").status == 200, "a place to become free")
+    assert "connections refused: the limit of connections is reached" in daemon.log()
+
+
+def test_refused_connections_are_limited_too(launch):
+    """Those who do not go away once they are told."""
+    daemon = launch("--connections-max", "1")
+    with Wire(daemon.binary_address) as wire:
+        sockets = [socket.create_connection(daemon.http_address, timeout=60) for _ in range(200)]
+        for one in sockets:
+            assert one.recv(12) == b"HTTP/1.1 503"
+        wire.ping()
+        assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) < 120
+        for one in sockets:
+            one.close()
+
+
+def fill_gaps(daemon):
+    """Connections for the descriptors below the limit that are free."""
+    sockets = []
+    while True:
+        sockets.append(socket.create_connection(daemon.binary_address, timeout=60))
+        sockets[-1].sendall(w.HELLO)
+        if sockets[-1].recv(16)[10:12] != b"\0\0":
+            sockets.pop().close()
+            return sockets
+
+
+def test_no_descriptors(launch):
+    daemon = launch("--redis", "127.0.0.1:0")
+    with Wire(daemon.binary_address) as first, Wire(daemon.binary_address) as second:
+        highest = max(int(name) for name in os.listdir(f"/proc/{daemon.process.pid}/fd"))
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (highest + 1, highest + 1))
+        gaps = fill_gaps(daemon)
+        with RawHttp(daemon.http_address) as http:
+            assert http.answer().status == 503
+            assert http.closed()
+        with Wire(daemon.binary_address, greet=False) as wire:
+            assert wire.hello()[0] == w.OVERLOADED
+        with Resp(daemon.redis_address) as redis:
+            assert redis.answer() == b"-ERR max number of clients reached\r\n"
+        first.ping()
+        second.socket.close()
+        wait_until(lambda: Curl(daemon.http).request("GET", "/healthz").status == 200, "a descriptor to become free")
+        for one in gaps:
+            one.close()
+    assert "connections refused: Too many open files" in daemon.log()
+
+
+def test_requests_of_a_connection(launch):
+    """Beyond them the connection is not read; all are answered."""
+    daemon = launch("--requests-max", "4", "--redis", "127.0.0.1:0")
+    value = b"v" * (1 << 20)
+    with Wire(daemon.binary_address) as wire, Resp(daemon.redis_address) as redis:
+        assert wire.limits["in_flight_max"] == 4
+        wire.write(b"k", value)
+        for count in (4, 5, 64):
+            wire.send(b"".join(frame(w.READ, i, w.key_body("default", b"k")) for i in range(count)))
+            assert sorted(wire.answer()[0] for _ in range(count)) == list(range(count))
+            redis.send(encode("get", "k") * count)
+            for _ in range(count):
+                assert redis.answer() == b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def test_a_connection_that_does_not_read_is_not_read(launch):
+    daemon = launch("--connection-bytes-max", "256k", "--requests-max", "64")
+    with Wire(daemon.binary_address) as wire:
+        wire.write(b"k", b"v" * (1 << 20))
+        before = rss(daemon)
+        wire.socket.settimeout(1)
+        one = frame(w.READ, 1, w.key_body("default", b"k")) * 1000
+        with pytest.raises(TimeoutError):
+            for _ in range(2000):
+                wire.socket.sendall(one)
+        assert rss(daemon) - before < 4 << 20
+    with Wire(daemon.binary_address) as other:
+        other.ping()
+
+
+@pytest.mark.parametrize("flags, value", [(("--store-requests-max", "4"), b"v"), (("--store-bytes-max", "4k"), b"v" * 1024)])
+def test_writes_of_a_store(launch, flags, value):
+    daemon = launch(*flags, "--redis", "127.0.0.1:0")
+    with Wire(daemon.binary_address) as wire, RawHttp(daemon.http_address) as http:
+        for count in (4, 5):  # one write of each pipeline, so that none is done before all are there
+            wire.send(b"".join(frame(w.WRITE, i, w.write_body("default", b"%d" % i, value)) for i in range(count)))
+            statuses = dict(wire.answer()[0:3:2] for _ in range(count))
+            assert statuses == {i: w.OK if i < 4 else w.OVERLOADED for i in range(count)}
+            http.send(b"".join(request("PUT", f"{KEYS}h{i}", value) for i in range(count)))
+            answers = [http.answer() for _ in range(count)]
+            assert [answer.status for answer in answers[4:]] == [429] * (count - 4)
+            assert all(answer.status in (200, 201) for answer in answers[:4])
+        assert answers[4].headers["retry-after"] == "1"
+        wire.write(b"again", value)
+
+
+# ---- memory and space -----------------------------------------------------------------------------------------------
+
+def half_a_frame(address, length):
+    """A connection with a request of so many bytes under way, of which few have come."""
+    wire = Wire(address)
+    wire.send(frame(w.WRITE, 1, b"x" * 100, body_len=length))
+    return wire
+
+
+def test_bytes_of_all_requests(launch):
+    daemon = launch("--request-bytes-max", "1m", "--redis", "127.0.0.1:0")
+    with half_a_frame(daemon.binary_address, 1 << 19) as first, Wire(daemon.binary_address) as wire:
+        room = (1 << 19) - len(w.write_body("default", b"k", b"")) - 4096
+        assert status_of(wire.write, b"k", b"x" * room) == w.OK
+        with half_a_frame(daemon.binary_address, 1 << 19), RawHttp(daemon.http_address) as http:
+            def is_full():
+                return status_of(wire.write, b"small", b"x") == w.OVERLOADED
+            wait_until(is_full, "the second half to be admitted")
+            assert status_of(wire.write, b"k", b"x" * 5000) == w.OVERLOADED
+            http.send(request("PUT", KEYS + "h", b"x" * 5000))
+            answer = http.answer()
+            assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+            http.send(request("PUT", KEYS + "h", b"x"))
+            assert http.answer().status == 429
+            http.send(request("PUT", KEYS + "h", headers=["Transfer-Encoding: chunked"]) + b"1\r\nx\r\n0\r\n\r\n")
+            assert http.answer().status == 429
+            with Resp(daemon.redis_address) as redis:
+                assert redis.call("set", "r", "x") == BUSY
+                assert redis.call("set", "r", b"x" * 20000) == BUSY
+                assert redis.call("mset", *[b"x" * 100] * 2000) == BUSY
+                assert redis.call("ping") == b"+PONG\r\n"
+            wire.ping()
+            assert Curl(daemon.http).request("GET", "/healthz").status == 200
+        wait_until(lambda: not is_full(), "the second half to go")
+    assert Curl(daemon.http).put("after", b"x" * 900000).status == 201
+
+
+def test_memory_stays_within_it(launch):
+    daemon = launch("--request-bytes-max", "4m")
+    before = rss(daemon)
+    connections = []
+    overloaded = 0
+    for _ in range(40):
+        wire = Wire(daemon.binary_address)
+        wire.send(frame(w.WRITE, 1, b"x" * ((1 << 20) - 1000), body_len=1 << 20))
+        connections.append(wire)
+    for wire in connections:
+        wire.socket.settimeout(0.01)
+        try:
+            overloaded += wire.answer()[2] == w.OVERLOADED
+        except TimeoutError:
+            pass  # it waits for the rest
+    assert overloaded >= 35
+    assert rss(daemon) - before < 8 << 20
+    for wire in connections:
+        wire.socket.close()
+
+
+def test_spool_space(launch):
+    daemon = launch("--spool-bytes-max", "1m")
+    curl = Curl(daemon.http)
+    chunked = ["Transfer-Encoding: chunked"]
+    assert curl.put("fits", b"x" * (1 << 20), headers=chunked).status == 201
+    answer = curl.put("above", b"x" * ((1 << 20) + 1), headers=chunked)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert curl.get("above").status == 404
+    with Wire(daemon.binary_address) as wire:
+        held = wire.start_write_stream(b"held", 1 << 20)
+        for _ in range(4):
+            wire.send_chunk(held, b"x" * (200 << 10))
+        wait_until(lambda: curl.put("other", b"x" * (600 << 10), headers=chunked).status == 429, "the spool to fill")
+        wire.send_abort(held)
+        wait_until(lambda: curl.put("other", b"x" * (600 << 10), headers=chunked).status == 201, "the spool to empty")
+
+
+# ---- time -----------------------------------------------------------------------------------------------------------
+
+def test_a_head_that_does_not_come(launch):
+    daemon = launch("--header-timeout-ms", "200", "--redis", "127.0.0.1:0")
+    with RawHttp(daemon.http_address) as http:
+        http.send(b"GET /healthz HTTP/1.1\r\nHost: loc")
+        assert http.answer().status == 408
+        assert http.closed()
+    with RawHttp(daemon.http_address) as http:  # one that comes late, behind one that came
+        http.send(request("GET", "/healthz") + b"GET")
+        assert [http.answer().status, http.answer().status] == [200, 408]
+    with Wire(daemon.binary_address, greet=False) as wire:
+        wire.send(w.HELLO[:5])
+        assert wire.hello()[0] == w.TIMEOUT
+    with Wire(daemon.binary_address) as wire:
+        wire.send(b"\0\0")
+        assert wire.answer()[2] == w.TIMEOUT
+        assert wire.closed()
+    with Resp(daemon.redis_address) as redis:
+        redis.send(b"*3\r\n")
+        assert redis.answer().startswith(b"-ERR the head of a request did not come in time")
+    with Resp(daemon.redis_address) as silent, Wire(daemon.binary_address) as greeted:
+        assert silent.answer().startswith(b"-ERR")
+        greeted.ping()  # who has asked something may be silent
+
+
+def test_a_request_that_comes_slowly(launch):
+    daemon = launch("--rate-min", "1000", "--rate-window-ms", "300")
+    with RawHttp(daemon.http_address) as slow, RawHttp(daemon.http_address) as quick:
+        for http in (slow, quick):
+            http.send(request("PUT", KEYS + "k", headers=["Content-Length: 3000000"]))
+        end = time.monotonic() + 30
+        slow.socket.setblocking(False)
+        sent = 0
+        while time.monotonic() < end:
+            slow.send(b"x")
+            quick.send(b"x" * 1000)
+            sent += 1000
+            time.sleep(0.02)
+            try:
+                slow.buffer += slow.socket.recv(1000)
+                break
+            except BlockingIOError:
+                pass
+        slow.socket.settimeout(60)
+        assert slow.answer().status == 408
+        quick.send(b"x" * (3000000 - sent))
+        assert quick.answer().status == 201
+
+
+def test_an_idle_connection(launch):
+    daemon = launch("--idle-timeout-ms", "100")
+    with Wire(daemon.binary_address) as wire, RawHttp(daemon.http_address) as http, Wire(daemon.binary_address) as busy:
+        wire.ping()
+        http.send(request("GET", "/healthz"))
+        assert http.answer().status == 200
+        # A stream that has begun is not idle, whatever its peer does.
+        busy.start_write_stream(b"k", 10)
+        assert wire.closed() and http.closed()
+        busy.ping()
+
+
+def test_a_reload_changes_limits(launch, folder):
+    path = os.path.join(folder, "rdrived.conf")
+
+    def configure(text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    configure('{"key_len_max": 16, "connections_max": 2}')
+    daemon = launch("--config", path)
+    with Wire(daemon.binary_address) as old:
+        configure('{"key_len_max": "20", "connections_max": 1, "store_requests_max": 1}')
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded: 3 settings changed, 0 need a restart" in daemon.log(), "the reload")
+        assert status_of(old.write, b"k" * 17, b"v") == w.TOO_LARGE, "it was told so at its beginning"
+        old.send(b"".join(frame(w.WRITE, i, w.write_body("default", b"%d" % i, b"v")) for i in range(2)))
+        assert sorted(old.answer()[2] for _ in range(2)) == [w.OK, w.OVERLOADED]
+        with RawHttp(daemon.http_address) as http:
+            assert http.answer().status == 503
+    wait_until(lambda: Curl(daemon.http).request("GET", "/healthz").status == 200, "the place to become free")
+    with Wire(daemon.binary_address) as new:
+        assert new.limits["key_len_max"] == 20
+        assert [status_of(new.write, b"k" * length, b"v") for length in (20, 21)] == [w.OK, w.TOO_LARGE]
