@@ -20,7 +20,7 @@ import inspect
 from typing import (Any, AsyncIterable, AsyncIterator, Callable, Generic, Iterable, List, Mapping, Optional, Tuple,
                     TypeVar, Union, cast)
 
-from . import address, codec
+from . import address, codec, tls as terms
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, ProtocolError, RdriveError, Timeout
 from .session import Download, Exchange, Session
 from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted,
@@ -180,8 +180,10 @@ class Client:
 
     def __init__(self, server: address.Server = address.DEFAULT_SERVER, *, timeout: float = address.DEFAULT_TIMEOUT_S,
                  connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
-                 answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX) -> None:
+                 answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
+                 tls_ca: Optional[str] = None) -> None:
         self._address = address.parse(server)
+        self._context = terms.context(self._address, tls, tls_ca)
         self.timeout_s = timeout
         self._connect_timeout_s = connect_timeout
         self._answer_len_max = answer_len_max
@@ -302,7 +304,7 @@ class Client:
             if where.path:
                 reader, writer = await asyncio.open_unix_connection(where.path)
             else:
-                reader, writer = await asyncio.open_connection(where.host, where.port)
+                reader, writer = await asyncio.open_connection(where.host, where.port, ssl=self._context)
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"no connection to {where}: {error}") from error
         link = Link(reader, writer, self._answer_len_max)
@@ -613,7 +615,9 @@ def _name(store: Union[str, Store]) -> str:
 
 def open(name: str = "default", server: address.Server = address.DEFAULT_SERVER, *,
          timeout: float = address.DEFAULT_TIMEOUT_S, connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
-         answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX) -> Store:
+         answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
+         tls_ca: Optional[str] = None) -> Store:
     """A store on a connection of its own, which goes with it: `async with rdrive.aio.open("photos") as store:`."""
-    client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max)
+    client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max, tls=tls,
+                    tls_ca=tls_ca)
     return Store(client, name, owns_client=True)

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 import threading
 import time
 from typing import Any, Callable, Generic, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
 
-from . import address, codec
+from . import address, codec, tls as terms
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, RdriveError, Timeout
 from .session import Download, Exchange, Session
 from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted,
@@ -30,18 +31,20 @@ Source = Union[BinaryReader, Iterable[Bytes]]
 """What write_stream takes a value from."""
 
 RECEIVE_LEN = 1 << 18
+WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Link:
     """One connection: a session and its socket. Not for use outside this package."""
 
-    def __init__(self, where: address.Address, timeout_s: float, answer_len_max: int) -> None:
+    def __init__(self, where: address.Address, context: Optional[ssl.SSLContext], timeout_s: float,
+                 answer_len_max: int) -> None:
         """Connects and says hello. ConnectFailed, Timeout, ProtocolError, Unsupported."""
         self.session = Session(answer_len_max)
         self.closed = False
         deadline = time.monotonic() + timeout_s
         try:
-            self._socket = _connect(where, timeout_s)
+            self._socket = _connect(where, context, timeout_s)
         except socket.timeout:
             raise Timeout(f"no connection to {where} within {timeout_s} s") from None
         except (OSError, UnicodeError) as error:
@@ -79,7 +82,7 @@ class Link:
         """Sends some of it; False where the socket takes no more now."""
         try:
             sent = self._socket.send(output[0])
-        except (BlockingIOError, InterruptedError):
+        except WOULD_BLOCK:
             return False
         except OSError as error:
             self._receive_the_rest()
@@ -99,6 +102,8 @@ class Link:
             pass
 
     def _wait(self, writing: bool, deadline: float) -> None:
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return  # that has left the socket already
         self._selector.modify(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0))
         left_s = deadline - time.monotonic()
         if left_s <= 0 or not self._selector.select(left_s):
@@ -108,7 +113,7 @@ class Link:
         """Takes what is there; False where nothing is."""
         try:
             data = self._socket.recv(RECEIVE_LEN)
-        except (BlockingIOError, InterruptedError):
+        except WOULD_BLOCK:
             return False
         except OSError as error:
             raise ConnectionLost(f"the connection ended: {error}") from error
@@ -123,16 +128,27 @@ class Link:
             return
         self.closed = True
         self._selector.close()
+        if isinstance(self._socket, ssl.SSLSocket):
+            try:
+                self._socket.unwrap()  # says good-bye; does not wait for the answer
+            except (OSError, ValueError):
+                pass
         self._socket.close()
         text = str(reason) if reason is not None else "the client was closed"
         self.session.fail(lambda: ConnectionLost(text))
 
 
-def _connect(where: address.Address, timeout_s: float) -> socket.socket:
+def _connect(where: address.Address, context: Optional[ssl.SSLContext], timeout_s: float) -> socket.socket:
     if not where.path:
         connection = socket.create_connection((where.host, where.port), timeout=timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
+        if context is None:
+            return connection
+        try:
+            return context.wrap_socket(connection, server_hostname=where.host)
+        except BaseException:
+            connection.close()
+            raise
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(timeout_s)
@@ -155,12 +171,16 @@ class Client:
     timeout           seconds for one request and its answer; of a stream, for each step
     connect_timeout   seconds for connecting and the hello
     answer_len_max    bytes of one answer; longer ones are refused (read_stream has no limit)
+    tls               True: TLS 1.3, with a server that proves to be the host that `server` names; or an ssl.SSLContext
+    tls_ca            a PEM file of the authorities to believe, which implies tls; else those of the system
     """
 
     def __init__(self, server: address.Server = address.DEFAULT_SERVER, *, timeout: float = address.DEFAULT_TIMEOUT_S,
                  connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
-                 answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX) -> None:
+                 answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
+                 tls_ca: Optional[str] = None) -> None:
         self._address = address.parse(server)
+        self._context = terms.context(self._address, tls, tls_ca)
         self._timeout_s = timeout
         self._connect_timeout_s = connect_timeout
         self._answer_len_max = answer_len_max
@@ -235,7 +255,7 @@ class Client:
 
     def _linked(self) -> Link:
         if self._link is None or self._link.closed:
-            self._link = Link(self._address, self._connect_timeout_s, self._answer_len_max)
+            self._link = Link(self._address, self._context, self._connect_timeout_s, self._answer_len_max)
         return self._link
 
     def start_download(self, request: codec.Request[Head], window: int) -> ReadStream[Head]:
@@ -580,7 +600,9 @@ def _name(store: Union[str, Store]) -> str:
 
 def open(name: str = "default", server: address.Server = address.DEFAULT_SERVER, *,
          timeout: float = address.DEFAULT_TIMEOUT_S, connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
-         answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX) -> Store:
+         answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
+         tls_ca: Optional[str] = None) -> Store:
     """A store on a connection of its own, which goes with it: `with rdrive.open("photos") as store:`."""
-    client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max)
+    client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max, tls=tls,
+                    tls_ca=tls_ca)
     return Store(client, name, owns_client=True)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import urllib.parse
 
+from .address import TlsText
 from .daemon import DEADLINE_S, clean_environment
 
 
@@ -50,12 +51,14 @@ class Curl:
     """Requests to one address, each a process of its own. store= is where relative paths begin."""
 
     def __init__(self, address, store="default", unix=None):
-        self.base = f"http://{address}"
+        self.address = address
+        self.secure = isinstance(address, TlsText)
+        self.base = f"https://{address}" if self.secure else f"http://{address}"
         self.store = store
         self.unix = unix
 
     def at(self, store):
-        return Curl(self.base[len("http://"):], store, self.unix)
+        return Curl(self.address, store, self.unix)
 
     def request(self, method, path, body=None, headers=(), options=()):
         """path: absolute, or relative to the store. body: bytes, sent as they are."""
@@ -64,6 +67,8 @@ class Curl:
         # The head goes to standard error's place so that a body of any bytes has standard output to itself.
         command = ["curl", "-sS", "-g", "--path-as-is", "--max-time", str(DEADLINE_S), "-D", "/dev/stderr", *options]
         command += ["--head"] if method == "HEAD" else ["-X", method]
+        if self.secure:
+            command += ["--cacert", self.address.ca]
         if self.unix:
             command += ["--unix-socket", self.unix]
         if body is not None:

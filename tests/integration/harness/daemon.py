@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from .address import marked
+
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BUILD = os.path.abspath(os.environ.get("RDRIVE_BUILD", os.path.join(REPOSITORY, "build")))
 RDRIVED = os.path.join(BUILD, "bin", "rdrived")
@@ -55,10 +57,11 @@ class Daemon:
     """One run of rdrived. `folder` outlives it: another Daemon on the same folder is a restart."""
 
     def __init__(self, folder, *flags, environment=None, unix=False, data_dir=None, name_data_dir=True,
-                 wait=True):
-        """name_data_dir=False: without --data-dir, for tests of where else that setting comes from. wait=False: does
+                 wait=True, certificate=None):
+        """certificate: it speaks TLS with that one, and its addresses say so. name_data_dir=False: without --data-dir, for tests of where else that setting comes from. wait=False: does
         not wait until it serves; is_ready() tells."""
         self.folder = str(folder)
+        self.certificate = certificate
         self.data_dir = str(data_dir or os.path.join(self.folder, "data"))
         self.port_file = os.path.join(self.folder, "ports.json")
         self.log_path = os.path.join(self.folder, "log")
@@ -67,6 +70,8 @@ class Daemon:
             os.unlink(self.port_file)
         self.log_start = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         command = [RDRIVED, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file", self.port_file, *flags]
+        if certificate is not None:
+            command += certificate.flags
         if name_data_dir:
             command += ["--data-dir", self.data_dir]
         if unix:
@@ -92,25 +97,26 @@ class Daemon:
         except FileNotFoundError:
             return False
         assert ports["pid"] == self.process.pid
-        self.binary = ports["binary"]
-        self.http = ports["http"]
+        self.binary = marked(ports["binary"], self.certificate)
+        self.http = marked(ports["http"], self.certificate)
         self.redis = ports.get("redis")
         return True
 
+    def _address(self, text):
+        host, port = text.rsplit(":", 1)
+        return marked((host, int(port)), self.certificate)
+
     @property
     def binary_address(self):
-        host, port = self.binary.rsplit(":", 1)
-        return host, int(port)
+        return self._address(self.binary)
 
     @property
     def http_address(self):
-        host, port = self.http.rsplit(":", 1)
-        return host, int(port)
+        return self._address(self.http)
 
     @property
     def redis_address(self):
-        host, port = self.redis.rsplit(":", 1)
-        return host, int(port)
+        return self._address(self.redis)
 
     def log(self):
         """What this run wrote to its standard error."""

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
 """HTTP bytes made by hand, for what curl would not send."""
-import socket
-
+from .connect import connect
 from .curl import Answer, parse_headers
-from .daemon import DEADLINE_S
 
 
 class RawHttp:
     """One connection. Answers are read strictly: a body's length must be stated."""
 
     def __init__(self, address):
-        self.socket = socket.create_connection(address, timeout=DEADLINE_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connect(address)
         self.buffer = b""
 
     def __enter__(self):

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The Redis protocol over a plain socket: commands as arrays, answers as the bytes that came."""
-import socket
-
-from .daemon import DEADLINE_S
+from .connect import connect
 
 COUNTED = b"*%~>"  # heads of several answers; of a map twice as many
 LENGTHS = b"$=!"  # heads of bytes
@@ -21,13 +19,7 @@ class Resp:
     """One connection. `address`: (host, port), or the path of a Unix socket."""
 
     def __init__(self, address):
-        if isinstance(address, str):
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(DEADLINE_S)
-            self.socket.connect(address)
-        else:
-            self.socket = socket.create_connection(address, timeout=DEADLINE_S)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connect(address)
         self.pending = bytearray()
 
     def __enter__(self):

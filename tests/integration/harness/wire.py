@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The binary protocol from its document, made of struct.pack: shares no code with the server."""
 import collections
-import socket
 import struct
 
-from .daemon import DEADLINE_S
+from .connect import connect
 
 MAGIC = b"\xd2RDRIVE\n"
 VERSION = 1
@@ -192,13 +191,7 @@ class Wire:
     """One connection, its hello done (greet=False: not yet)."""
 
     def __init__(self, address, store="default", greet=True):
-        if isinstance(address, str):
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(DEADLINE_S)
-            self.socket.connect(address)
-        else:
-            self.socket = socket.create_connection(address, timeout=DEADLINE_S)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connect(address)
         self.store = store
         self.identifier = 0
         if greet:

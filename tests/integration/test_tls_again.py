@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Tests of other files once more, through TLS: of what a filter between socket and protocol could get wrong."""
+import shutil
+import tempfile
+
+import pytest
+
+from harness.certificates import Authority
+from harness.daemon import Daemon
+
+# The functions are collected here with the fixtures below.
+from test_pipeline import *  # noqa: F401,F403
+from test_streams import *  # noqa: F401,F403
+
+
+@pytest.fixture(scope="module")
+def certificate():
+    folder = tempfile.mkdtemp(prefix="rdrive-")
+    yield Authority(folder).issue()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def module_daemon(certificate):
+    path = tempfile.mkdtemp(prefix="rdrive-")
+    daemon = Daemon(path, "--redis", "127.0.0.1:0", unix=True, certificate=certificate)
+    try:
+        yield daemon
+        daemon.stop()
+    finally:
+        daemon.kill()
+        shutil.rmtree(path)
+
+
+@pytest.fixture
+def launch(folder, certificate):
+    """Starts daemons on the test's folder; the ones still running at the end have to stop cleanly."""
+    daemons = []
+
+    def start(*flags, **options):
+        daemon = Daemon(folder, *flags, certificate=certificate, **options)
+        daemons.append(daemon)
+        return daemon
+
+    try:
+        yield start
+        for daemon in daemons:
+            daemon.stop()
+    finally:
+        for daemon in daemons:
+            daemon.kill()
