@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "clients/bench/dialect.h"
+#include "clients/bench/pipe.h"
 #include "protocol/binary_client.h"
 
 #define HELLO_LEN_MAX        (64u << 10)
@@ -18,7 +19,7 @@
 
 /* ---- the hello -------------------------------------------------------------------------------------------- */
 
-static enum rd_status read_hello(int fd, struct rd_limits *ret_limits, struct rd_error *ret_error)
+static enum rd_status read_hello(struct rd_pipe *pipe, struct rd_limits *ret_limits, struct rd_error *ret_error)
 {
     struct rd_binary_reader reader;
     rd_binary_reader_init(&reader, HELLO_LEN_MAX, 1);
@@ -27,7 +28,7 @@ static enum rd_status read_hello(int fd, struct rd_limits *ret_limits, struct rd
     enum rd_status status = RD_OK;
     while (status == RD_OK && read == RD_BINARY_READ_MORE) {
         uint8_t byte; /* one by one, so that nothing behind the answer is taken with it */
-        ssize_t len = recv(fd, &byte, 1, 0);
+        ssize_t len = rd_pipe_receive(pipe, &byte, 1, 0);
         struct rd_slice input = rd_slice(&byte, 1);
         if (len == 1)
             read = rd_binary_reader_next(&reader, &input, &answer);
@@ -61,18 +62,19 @@ static enum rd_status hold_against(const struct rd_limits *limits, const struct 
     return RD_OK;
 }
 
-static enum rd_status greet(int fd, const struct rd_plan *plan, struct rd_error *ret_error)
+static enum rd_status greet(struct rd_pipe *pipe, const struct rd_plan *plan, struct rd_error *ret_error)
 {
     struct rd_buffer hello;
     struct rd_limits limits = RD_LIMITS_DEFAULT;
     rd_buffer_init(&hello, 0);
     rd_binary_encode_hello(&hello);
-    ssize_t sent = hello.failed ? -1 : send(fd, hello.data, hello.len, MSG_NOSIGNAL);
+    struct iovec part = {.iov_base = hello.data, .iov_len = hello.len};
+    ssize_t sent = hello.failed ? -1 : rd_pipe_send(pipe, &part, 1, 0);
     bool whole = sent >= 0 && (size_t)sent == hello.len;
     rd_buffer_deinit(&hello);
     if (!whole)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot send the hello");
-    enum rd_status status = read_hello(fd, &limits, ret_error);
+    enum rd_status status = read_hello(pipe, &limits, ret_error);
     return status != RD_OK ? status : hold_against(&limits, plan, ret_error);
 }
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #define PARTS_MAX 256u /* pieces of memory that one system call sends */
 
@@ -79,13 +78,13 @@ static bool make_slots(struct rd_channel *channel, struct rd_channel_traffic *tr
 enum rd_status rd_channel_open(struct rd_channel *channel, struct rd_channel_traffic *traffic,
                                const struct rd_endpoint *endpoint, struct rd_error *ret_error)
 {
-    *channel = (struct rd_channel){.fd = -1, .parser = {.plan = traffic->plan}};
+    *channel = (struct rd_channel){.pipe.fd = -1, .parser = {.plan = traffic->plan}};
     rd_buffer_init(&channel->kept, RD_DIALECT_HEAD_LEN_MAX);
-    enum rd_status status = rd_endpoint_connect(endpoint, &channel->fd, ret_error);
+    enum rd_status status = rd_pipe_open(&channel->pipe, endpoint, ret_error);
     if (status != RD_OK)
         return status;
     if (traffic->dialect->greet != NULL)
-        status = traffic->dialect->greet(channel->fd, traffic->plan, ret_error);
+        status = traffic->dialect->greet(&channel->pipe, traffic->plan, ret_error);
     if (status == RD_OK && !make_slots(channel, traffic))
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
     return status;
@@ -93,9 +92,7 @@ enum rd_status rd_channel_open(struct rd_channel *channel, struct rd_channel_tra
 
 void rd_channel_close(struct rd_channel *channel)
 {
-    if (channel->fd >= 0)
-        close(channel->fd);
-    channel->fd = -1;
+    rd_pipe_close(&channel->pipe);
     rd_buffer_deinit(&channel->kept);
     free(channel->order);
     free(channel->free_slots);
@@ -188,10 +185,10 @@ static bool fail(struct rd_channel *channel, const char *what)
 bool rd_channel_send(struct rd_channel *channel, const struct rd_channel_traffic *traffic)
 {
     channel->blocked = false;
-    while (channel->sent_end != channel->queued_end) {
+    while (channel->sent_end != channel->queued_end || !rd_pipe_is_sent(&channel->pipe)) {
         struct iovec parts[PARTS_MAX];
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = collect(channel, traffic, parts)};
-        ssize_t sent = sendmsg(channel->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        size_t part_count = collect(channel, traffic, parts);
+        ssize_t sent = rd_pipe_send(&channel->pipe, parts, part_count, MSG_DONTWAIT);
         if (sent >= 0) {
             mark_sent(channel, traffic, (size_t)sent);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -211,7 +208,7 @@ bool rd_channel_receive(struct rd_channel *channel, struct rd_channel_traffic *t
     size_t kept_len = channel->kept.len;
     ssize_t received;
     do {
-        received = recv(channel->fd, traffic->input + kept_len, RD_CHANNEL_INPUT_LEN, MSG_DONTWAIT);
+        received = rd_pipe_receive(&channel->pipe, traffic->input + kept_len, RD_CHANNEL_INPUT_LEN, MSG_DONTWAIT);
     } while (received < 0 && errno == EINTR);
     if (received == 0) {
         rd_dialect_note(&channel->parser, "the server closed the connection");

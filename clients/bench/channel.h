@@ -13,7 +13,7 @@
 #define RD_CLIENTS_BENCH_CHANNEL_H
 
 #include "clients/bench/dialect.h"
-#include "clients/bench/endpoint.h"
+#include "clients/bench/pipe.h"
 
 #define RD_CHANNEL_INPUT_LEN (256u << 10) /* bytes taken from a socket at a time */
 
@@ -45,7 +45,7 @@ struct rd_channel_slot {
 };
 
 struct rd_channel {
-    int fd;                        /* owned; -1: none */
+    struct rd_pipe pipe;           /* owned; its fd is -1 where there is none any more */
     bool blocked;                  /* the socket took less than there is */
     bool dirty;                    /* the caller's: there is something to send */
     uint32_t free_count;           /* of slots */

@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "clients/bench/frame.h"
 
+struct rd_pipe;
+
 /* An answer's head, or an error as a whole, may be this long: what a connection keeps until more has come. */
 #define RD_DIALECT_HEAD_LEN_MAX (16u << 10)
 
@@ -51,7 +53,7 @@ struct rd_dialect {
     bool answers_in_order; /* else by id, which is below the depth */
 
     /* A fresh connection's first exchange, blocking. NULL: there is none. */
-    enum rd_status (*greet)(int fd, const struct rd_plan *plan, struct rd_error *ret_error);
+    enum rd_status (*greet)(struct rd_pipe *pipe, const struct rd_plan *plan, struct rd_error *ret_error);
 
     /* Fills *ret_form, whose bytes are an initialised and empty buffer. `host` is the server's address. */
     enum rd_status (*form)(const struct rd_plan *plan, bool writes, const char *host,

@@ -7,10 +7,13 @@
 
 #include "base/status.h"
 
+struct rd_tls_trust;
+
 /* Borrows. */
 struct rd_endpoint {
-    const char *server;    /* HOST:PORT or [IPV6]:PORT; unused with unix_path */
-    const char *unix_path; /* a Unix socket; NULL: TCP */
+    const char *server;         /* HOST:PORT or [IPV6]:PORT; unused with unix_path */
+    const char *unix_path;      /* a Unix socket; NULL: TCP */
+    struct rd_tls_trust *trust; /* TLS, and whom to believe; NULL: plain bytes */
 };
 
 /* Connects, blocking; what is sent and received there later gives up after ten seconds where it may wait. *ret_fd

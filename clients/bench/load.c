@@ -89,15 +89,14 @@ static void lose(struct load *load, struct rd_channel *channel)
     load->free_count -= channel->free_count;
     channel->free_count = 0;
     channel->dirty = false;
-    close(channel->fd);
-    channel->fd = -1;
+    rd_pipe_close(&channel->pipe);
     load->live_count--;
 }
 
 static void watch_for(struct load *load, struct rd_channel *channel, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = channel};
-    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_MOD, channel->fd, &event) != 0) {
+    if (epoll_ctl(load->epoll_fd, EPOLL_CTL_MOD, channel->pipe.fd, &event) != 0) {
         rd_dialect_note(&channel->parser, "epoll: %s", strerror(errno));
         lose(load, channel);
     }
@@ -246,7 +245,7 @@ static enum rd_status open_all(struct load *load, const struct rd_endpoint *endp
         if (status != RD_OK)
             return status;
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = channel};
-        if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, channel->fd, &event) != 0)
+        if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, channel->pipe.fd, &event) != 0)
             return rd_error_set(ret_error, RD_UNAVAILABLE, errno, "epoll");
         load->free_count += channel->free_count;
     }
@@ -277,7 +276,7 @@ static void give_up(struct load *load)
 {
     for (uint32_t i = 0; i < load->opened_count; i++) {
         struct rd_channel *channel = &load->channels[i];
-        if (channel->fd < 0)
+        if (channel->pipe.fd < 0)
             continue;
         rd_dialect_note(&channel->parser, "no answer within %u s", (unsigned)(SILENCE_NS_MAX / NS_PER_S));
         lose(load, channel);
@@ -302,9 +301,9 @@ static void turn(struct load *load, uint64_t now)
         struct rd_channel *channel = events[i].data.ptr;
         if (channel == NULL) /* the timer: what is due is started next */
             continue;
-        if (channel->fd >= 0 && (events[i].events & EPOLLOUT) != 0)
+        if (channel->pipe.fd >= 0 && (events[i].events & EPOLLOUT) != 0)
             flush(load, channel);
-        if (channel->fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+        if (channel->pipe.fd >= 0 && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
             on_input(load, channel);
     }
 }

@@ -12,6 +12,7 @@
 #include "clients/bench/load.h"
 #include "clients/bench/options.h"
 #include "clients/bench/report.h"
+#include "clients/c/tls.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -44,10 +45,13 @@ static int run(const struct rd_options *options)
         fputs("rdrive-bench: no memory\n", stderr);
         return EXIT_FAILED;
     }
+    struct rd_endpoint endpoint = options->endpoint;
     bool watched = isatty(STDERR_FILENO) == 1;
     struct rd_error error;
-    enum rd_status status = rd_load_run(&options->plan, options->http ? &rd_dialect_http : &rd_dialect_binary,
-                                        &options->endpoint, watched ? rd_report_progress : NULL, result, &error);
+    enum rd_status status = options->tls ? rd_tls_trust_create(options->tls_ca, &endpoint.trust, &error) : RD_OK;
+    if (status == RD_OK)
+        status = rd_load_run(&options->plan, options->http ? &rd_dialect_http : &rd_dialect_binary, &endpoint,
+                             watched ? rd_report_progress : NULL, result, &error);
     int code = EXIT_FAILED;
     if (watched)
         rd_report_progress_end();
@@ -57,6 +61,7 @@ static int run(const struct rd_options *options)
         report(options, result);
         code = result->error_count == 0 && result->lost_count == 0 ? EXIT_DONE : EXIT_FAILED;
     }
+    rd_tls_trust_destroy(endpoint.trust);
     free(result);
     return code;
 }

@@ -106,6 +106,20 @@ static bool set_unix(struct given *given, const char *text)
     return text[0] != '\0';
 }
 
+static bool set_tls(struct given *given, const char *text)
+{
+    (void)text;
+    given->options.tls = true;
+    return true;
+}
+
+static bool set_tls_ca(struct given *given, const char *text)
+{
+    given->options.tls = true;
+    given->options.tls_ca = text;
+    return text[0] != '\0';
+}
+
 static bool set_op(struct given *given, const char *text)
 {
     given->op = true;
@@ -222,6 +236,8 @@ static const struct option_row rows[] = {
     {"server", "HOST:PORT", "the server; else RDRIVE_SERVER; else " SERVER_DEFAULT, set_server},
     {"unix", "PATH", "its Unix socket instead", set_unix},
     {"http", "HOST:PORT", "HTTP instead of the binary protocol", set_http},
+    {"tls", NULL, "speak TLS with the server, whose certificate the system has to believe", set_tls},
+    {"tls-ca", "FILE", "the same, with the authorities in this file", set_tls_ca},
     {"op", "put|get|mixed|batch-put|batch-get", "what to do; must be given", set_op},
     {"clients", "N", "connections (50)", set_clients},
     {"depth", "N", "requests under way on each (1)", set_depth},
@@ -276,6 +292,8 @@ static bool fits_together(const struct given *given)
         return wrong("--op says what to do: put, get, mixed, batch-put or batch-get");
     if (given->server + given->unix_path + given->http > 1)
         return wrong("give one of --server, --unix and --http");
+    if (given->options.tls && given->unix_path)
+        return wrong("TLS is spoken over TCP: --tls has no meaning beside --unix");
     if (given->requests && given->seconds)
         return wrong("give one of --requests and --seconds");
     if (given->batch && !rd_plan_batches(plan))

@@ -15,6 +15,8 @@ struct rd_options {
     struct rd_plan plan;
     struct rd_endpoint endpoint;
     bool http;
+    bool tls;
+    const char *tls_ca; /* implies tls; NULL: whom the system believes */
     bool json;
     bool help;    /* nothing else has been looked at */
     bool version; /* likewise */

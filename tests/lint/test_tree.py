@@ -16,7 +16,7 @@ LAYERS = {
     "server": ("base/.*", "protocol/.*", "engine/engine.h"),
     "clients/c": ("base/.*", "protocol/(?!http|json|redis|resp).*"),
     "clients/cli": ("base/.*", "clients/c/rdrive.h", "protocol/json.*", "protocol/message.h", "engine/engine.h"),
-    "clients/bench": ("base/.*", "clients/c/rdrive.h", "protocol/.*"),
+    "clients/bench": ("base/.*", "clients/c/rdrive.h", "clients/c/tls.h", "protocol/.*"),
 }
 
 # A library's header, and the files that may include it.
