@@ -144,8 +144,9 @@ def test_every_command_on_a_store_that_is_not_there_exits_3(daemon, folder):
     stdin = {"batch-write": b'{"entries":[{"key":"k","value":"v"}]}', "batch-read": b'{"keys":["k"]}',
              "batch-delete": b'{"keys":["k"]}', "write": b"value"}
     arguments = {**dict.fromkeys(KEYED, ["k"]), "rename": ["k", "n"], "copy": ["k", "default"],
-                 "transfer": ["k", "default"], "import": [folder], "drop": ["--confirm", "no-such-store"]}
-    for command in set(COMMANDS) - {"stores", "create"}:
+                 "transfer": ["k", "default"], "import": [folder], "drop": ["--confirm", "no-such-store"],
+                 "backup": [os.path.join(folder, "copy")]}
+    for command in set(COMMANDS) - {"stores", "create", "restore"}:
         done = tool.run(command, *arguments.get(command, []), stdin=stdin.get(command, b""))
         assert done.code == NOT_FOUND and "store_not_found" in done.err, (command, done)
 
