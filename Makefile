@@ -118,7 +118,7 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 SUPPORT      := $(call objects,tests/support)
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/c) $(call archive,clients/bench) \
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(SUPPORT) $(call archive,clients/bench) $(call archive,clients/c) \
                   $(call archive,protocol) $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) \
@@ -310,9 +310,10 @@ coverage: ## how much of the code the tests reach, by file and layer; fails unde
 # ---- figures -------------------------------------------------------------------------------------------------------
 BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bin/bench-%,$(wildcard bench/*.c))
 
-$(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,clients/bench) $(call archive,engine) $(call archive,base)
+$(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,clients/bench) $(call archive,clients/c) \
+                       $(call archive,protocol) $(call archive,engine) $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) $(TLS_LIBS) $(UV_LIBS) -o $@
 
 # Keeps its figures in the load generator's histogram.
 $(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/bench) $(call archive,engine) \
