@@ -11,6 +11,14 @@
 /* A function that is called seldom: keeps what it needs out of the one that calls it. */
 #define RD_COLD __attribute__((noinline, cold))
 
+#if defined(__SANITIZE_THREAD__)
+#define RD_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RD_THREAD_SANITIZER 1
+#endif
+#endif
+
 #define RD_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define RD_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 

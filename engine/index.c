@@ -223,19 +223,23 @@ uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct 
     struct rd_located in = rd_index_locate(index, mixed);
     uint64_t tag = rd_tag_of(in, mixed);
     uint64_t stray = 0;
-    uint32_t at = rd_home_of(in, mixed);
-    for (uint32_t looked = 1;; at = rd_slot_next(in, at, looked++)) {
-        uint64_t slot = atomic_load_explicit(&in.slots[at], memory_order_acquire);
-        if (slot == 0)
+    uint32_t line = rd_line_of(rd_home_of(in, mixed));
+    for (;; line = rd_line_behind(in, line)) {
+        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
+        for (; tagged != 0; tagged &= tagged - 1) {
+            uint64_t slot =
+                atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(tagged)], memory_order_acquire);
+            if (!rd_slot_has_tag(slot, tag))
+                continue; /* removed just now */
+            const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
+            uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
+            if (hash_found == key_hash)
+                return rd_slot_offset(slot);
+            if (is_stray(index, in, tag, hash_found))
+                stray = rd_slot_offset(slot);
+        }
+        if (rd_line_empty(&in.slots[line]) != 0)
             return stray;
-        if (!rd_slot_has_tag(slot, tag))
-            continue;
-        const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
-        uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
-        if (hash_found == key_hash)
-            return rd_slot_offset(slot);
-        if (is_stray(index, in, tag, hash_found))
-            stray = rd_slot_offset(slot);
     }
 }
 
@@ -255,18 +259,20 @@ static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const ui
     struct rd_located in = rd_index_locate(index, mixed);
     uint64_t tag = rd_tag_of(in, mixed);
     atomic_uint_fast64_t *stray = NULL;
-    uint32_t at = rd_home_of(in, mixed);
-    for (uint32_t looked = 1;; at = rd_slot_next(in, at, looked++)) {
-        uint64_t slot = atomic_load_explicit(&in.slots[at], memory_order_relaxed);
-        if (slot == 0)
+    uint32_t line = rd_line_of(rd_home_of(in, mixed));
+    for (;; line = rd_line_behind(in, line)) {
+        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
+        for (; tagged != 0; tagged &= tagged - 1) {
+            atomic_uint_fast64_t *place = &in.slots[line + (uint32_t)__builtin_ctz(tagged)];
+            uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
+            uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
+            if (hash_found == key_hash)
+                return place;
+            if (is_stray(index, in, tag, hash_found))
+                stray = place;
+        }
+        if (rd_line_empty(&in.slots[line]) != 0)
             return stray;
-        if (!rd_slot_has_tag(slot, tag))
-            continue;
-        uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
-        if (hash_found == key_hash)
-            return &in.slots[at];
-        if (is_stray(index, in, tag, hash_found))
-            stray = &in.slots[at];
     }
 }
 
@@ -447,23 +453,25 @@ enum rd_status rd_index_restore(struct rd_index *index, struct rd_epoch *epoch, 
     return RD_OK;
 }
 
-/* Counts what is in the slots. False: an offset is none, or there is no empty slot (invariant 2). */
+/* Counts what is in the slots. False: an offset or a tag is none, or there is no empty slot. */
 static bool take_stock(struct rd_index *index, struct rd_segment *segment, uint64_t file_len)
 {
     uint64_t highest = 0;
     uint32_t used = 0;
     uint32_t live = 0;
+    bool good = true;
     for (uint32_t i = 0; i <= segment->slot_mask; i++) {
         uint64_t slot = atomic_load_explicit(&segment->slots[i], memory_order_relaxed);
         uint64_t offset = slot & RD_SLOT_OFFSET_MASK;
         highest = offset > highest ? offset : highest;
         used += slot != 0;
         live += offset != 0;
+        good &= (slot >> RD_SLOT_TAG_SHIFT != 0) == (offset != 0);
     }
     segment->used = used;
     segment->deleted = used - live;
     bump(&index->count, live);
-    return used <= segment->slot_mask && (live == 0 || highest + RD_TRAILER_LEN <= file_len);
+    return good && used <= segment->slot_mask && (live == 0 || highest + RD_TRAILER_LEN <= file_len);
 }
 
 enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct rd_index_part part,

@@ -77,18 +77,17 @@ RD_ALWAYS_INLINE uint64_t rd_index_find(const struct rd_index *index, _Atomic(st
     uint64_t mixed = rd_mix(index->seed, key_hash);
     struct rd_located in = rd_index_locate(index, mixed);
     uint64_t tag = rd_tag_of(in, mixed);
-    uint32_t at = rd_home_of(in, mixed);
-    for (uint32_t looked = 1;; at = rd_slot_next(in, at, looked++)) {
-        uint64_t slot = atomic_load_explicit(&in.slots[at], memory_order_acquire);
+    uint32_t home = rd_home_of(in, mixed);
+    uint64_t slot = atomic_load_explicit(&in.slots[home], memory_order_acquire);
+    if (!rd_slot_has_tag(slot, tag)) { /* three quarters of all keys are in their very slot */
+        slot = rd_segment_seek(in, home, tag);
         if (slot == 0)
             return 0;
-        if (!rd_slot_has_tag(slot, tag))
-            continue;
-        const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
-        if (RD_LIKELY(rd_load_u64le(file + rd_slot_offset(slot)) == key_hash))
-            return rd_slot_offset(slot);
-        return rd_index_find_past_others(index, mapping, key_hash);
     }
+    const uint8_t *file = atomic_load_explicit(mapping, memory_order_seq_cst)->base;
+    if (RD_LIKELY(rd_load_u64le(file + rd_slot_offset(slot)) == key_hash))
+        return rd_slot_offset(slot);
+    return rd_index_find_past_others(index, mapping, key_hash);
 }
 
 /* Where a key is looked for first, for looking at many keys: each step may wait for memory, and the waits of many
@@ -114,25 +113,16 @@ RD_ALWAYS_INLINE void rd_index_approach(const struct rd_index *index, uint64_t k
 /* The first trailer with the key's tag, which is nearly always the key's; 0: the key is not there. */
 RD_ALWAYS_INLINE uint64_t rd_index_guess_at(const struct rd_index_spot *spot)
 {
-    uint32_t at = spot->home;
-    for (uint32_t looked = 1;; at = rd_slot_next(spot->in, at, looked++)) {
-        uint64_t slot = atomic_load_explicit(&spot->in.slots[at], memory_order_acquire);
-        if (slot == 0)
-            return 0;
-        if (rd_slot_has_tag(slot, spot->tag))
-            return rd_slot_offset(slot);
-    }
+    return rd_slot_offset(rd_segment_seek(spot->in, spot->home, spot->tag));
 }
 
 /* Whether the key's live entry is the one with this trailer. The map is not looked at. */
 RD_ALWAYS_INLINE bool rd_index_holds_at(const struct rd_index_spot *spot, uint64_t trailer_offset)
 {
-    uint32_t at = spot->home;
-    for (uint32_t looked = 1;; at = rd_slot_next(spot->in, at, looked++)) {
-        uint64_t slot = atomic_load_explicit(&spot->in.slots[at], memory_order_acquire);
-        if (rd_slot_offset(slot) == trailer_offset)
+    for (uint32_t line = rd_line_of(spot->home);; line = rd_line_behind(spot->in, line)) {
+        if (RD_LIKELY(rd_line_naming(&spot->in.slots[line], trailer_offset) != 0))
             return true;
-        if (slot == 0)
+        if (RD_LIKELY(rd_line_empty(&spot->in.slots[line]) != 0))
             return false;
     }
 }

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * segment.h - one table of the index: slots of 8 bytes, each naming the trailer of a live entry.
+ * segment.h - one table of the index: lines of eight slots (line.h).
  *
- *    63   61 60        49 48          47                    0
- *   | start | more hash | displaced |  trailer's offset     |    0: never used; offset 0, displaced: deleted
+ * A key's home is one slot of one line. It is looked for in that line and, while a line has no empty slot, in the
+ * line behind; so all but a few are found in one cache line. One that is not in its home's line is marked as
+ * displaced.
  *
- * A key's home is one slot of one line (8 slots, a cache line): `start` is its number in the line. A key is looked
- * for from its home to the line's end, then from the line's beginning, and then in the lines behind in the same
- * order; so all but a few are found in one cache line. One that is not in its home's line is marked as displaced.
- *
- * `start` and `more hash` are the tag, which tells keys apart before their trailers are looked at. It has the bits
- * of the hash that come behind those that choose the segment, as they were in the first segment of a window of
- * depths: so a split finds in the slots where each key goes, and reads no trailer but those of displaced keys.
- * Each split leaves one bit less to tell keys apart; a split into the next window, at some 160,000 keys, 42
- * million and 11 billion, reads all trailers and has new tags.
+ * A tag has the bits of the hash that come behind those that choose the segment, as they were in the first segment
+ * of a window of depths: so a split finds in the slots where each key goes, and reads no trailer but those of
+ * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, at some 160,000
+ * keys, 42 million and 11 billion, reads all trailers and has new tags.
  *
  * Readers take no lock; the writer alone changes slots.
  */
@@ -28,19 +24,13 @@
 
 #include "base/compiler.h"
 #include "engine/epoch.h"
+#include "engine/line.h"
 #include "engine/slab.h"
 
-#define RD_LINE_SLOTS          8u
 #define RD_SEGMENT_SLOTS_MIN   64u
 #define RD_SEGMENT_SLOTS_USUAL 4096u /* 32 KiB: a split takes some ten microseconds */
 #define RD_SEGMENT_SIZE_MAX    15u   /* logarithm of the most slots, less that of the fewest */
 #define RD_SEGMENT_DEPTH_MAX   28u
-
-#define RD_SLOT_OFFSET_MASK ((UINT64_C(1) << 48) - 1)
-#define RD_SLOT_DISPLACED   (UINT64_C(1) << 48) /* alone: deleted */
-#define RD_SLOT_TAG_SHIFT   49u
-#define RD_SLOT_START_SHIFT 61u
-#define RD_SLOT_HASH_MASK   (UINT64_C(0xfff) << RD_SLOT_TAG_SHIFT)
 
 /* A segment's header. Of one of the usual size it is at the side of its slots (slab.h), of another before them. */
 struct rd_segment {
@@ -108,10 +98,11 @@ static inline struct rd_segment *rd_segment_with(struct rd_located in)
 
 /* ---- slots --------------------------------------------------------------------------------------------- */
 
-/* mixed: the key's hash, mixed. */
+/* mixed: the key's hash, mixed. What would be 0 has its lowest bit set, which no split goes by. */
 static inline uint64_t rd_tag_of(struct rd_located in, uint64_t mixed)
 {
-    return mixed << RD_SLOT_START_SHIFT | ((mixed << in.window >> 3) & RD_SLOT_HASH_MASK);
+    uint64_t tag = mixed << RD_SLOT_START_SHIFT | ((mixed << in.window >> 3) & RD_SLOT_HASH_MASK);
+    return tag | (uint64_t)(tag == 0) << RD_SLOT_TAG_SHIFT;
 }
 
 static inline uint32_t rd_home_of(struct rd_located in, uint64_t mixed)
@@ -125,22 +116,22 @@ static inline uint32_t rd_line_of(uint32_t at)
     return at & ~(RD_LINE_SLOTS - 1);
 }
 
-/* Where to look after `at`, when `looked` slots have been looked at. */
-static inline uint32_t rd_slot_next(struct rd_located in, uint32_t at, uint32_t looked)
+static inline uint32_t rd_line_behind(struct rd_located in, uint32_t line)
 {
-    uint32_t next = rd_line_of(at) | ((at + 1) & (RD_LINE_SLOTS - 1));
-    return RD_UNLIKELY(looked % RD_LINE_SLOTS == 0) ? (next + RD_LINE_SLOTS) & in.slot_mask : next;
+    return (line + RD_LINE_SLOTS) & in.slot_mask;
 }
 
-static inline uint64_t rd_slot_offset(uint64_t slot)
+/* What the first slot with this tag holds; 0: there is none. It may hold something else by the time it is loaded.
+ */
+RD_ALWAYS_INLINE uint64_t rd_segment_seek(struct rd_located in, uint32_t home, uint64_t tag)
 {
-    return slot & RD_SLOT_OFFSET_MASK;
-}
-
-/* Whether it names the trailer of a key with this tag. */
-static inline bool rd_slot_has_tag(uint64_t slot, uint64_t tag)
-{
-    return (slot ^ tag) >> RD_SLOT_TAG_SHIFT == 0 && rd_slot_offset(slot) != 0;
+    for (uint32_t line = rd_line_of(home);; line = rd_line_behind(in, line)) {
+        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
+        if (tagged != 0)
+            return atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(tagged)], memory_order_acquire);
+        if (RD_LIKELY(rd_line_empty(&in.slots[line]) != 0))
+            return 0;
+    }
 }
 
 /* ---- the writer alone ---------------------------------------------------------------------------------- */
@@ -158,20 +149,30 @@ RD_ALWAYS_INLINE bool rd_segment_promise(struct rd_segment *segment, uint64_t ro
     return true;
 }
 
-/* Puts a key that is not there into the first slot from its home on that is empty or deleted. */
+/* The first bit that is set from `start` on, the first ones coming behind the last. */
+static inline uint32_t rd_line_first(uint32_t bits, uint32_t start)
+{
+    uint32_t turned = (bits | bits << RD_LINE_SLOTS) >> start;
+    return (start + (uint32_t)__builtin_ctz(turned)) % RD_LINE_SLOTS;
+}
+
+/* Puts a key that is not there into the first line from its home's on that has a free slot. */
 RD_ALWAYS_INLINE void rd_segment_add(struct rd_located in, uint32_t home, uint64_t tag, uint64_t offset)
 {
     struct rd_segment *segment = rd_segment_with(in);
-    uint32_t at = home;
-    uint32_t looked = 1;
-    uint64_t there = atomic_load_explicit(&in.slots[at], memory_order_relaxed);
-    for (; rd_slot_offset(there) != 0; there = atomic_load_explicit(&in.slots[at], memory_order_relaxed))
-        at = rd_slot_next(in, at, looked++);
-    segment->used += there == 0;
-    segment->deleted -= there != 0;
+    uint32_t line = rd_line_of(home);
+    uint32_t free_slots = rd_line_free(&in.slots[line]);
+    while (RD_UNLIKELY(free_slots == 0)) {
+        line = rd_line_behind(in, line);
+        free_slots = rd_line_free(&in.slots[line]);
+        tag |= RD_SLOT_DISPLACED;
+    }
+    atomic_uint_fast64_t *slot = &in.slots[line + rd_line_first(free_slots, home % RD_LINE_SLOTS)];
+    bool was_empty = atomic_load_explicit(slot, memory_order_relaxed) == 0;
+    segment->used += was_empty;
+    segment->deleted -= !was_empty;
     assert(segment->used <= segment->slot_mask); /* an empty one must be left */
-    uint64_t displaced = looked > RD_LINE_SLOTS ? RD_SLOT_DISPLACED : 0;
-    atomic_store_explicit(&in.slots[at], tag | displaced | offset, memory_order_release);
+    atomic_store_explicit(slot, tag | offset, memory_order_release);
 }
 
 /* Moves all keys to segments that no reader sees yet, whose slots hold anything and whose used is 0: to lower or

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * line.h - a cache line of the index: eight slots of 8 bytes, each naming the trailer of a live entry, looked at
+ * all at once.
+ *
+ *    63   61 60        49 48          47                    0
+ *   | start | more hash | displaced |  trailer's offset     |    all 0: empty; offset and tag 0, displaced:
+ * deleted
+ *
+ * `start` and `more hash` are the tag, never 0, which tells keys apart before their trailers are looked at;
+ * `start` is the number of the slot in the line that the key is put into first, where that is free.
+ *
+ * One look answers for a line as a whole, so what comes next hardly ever depends on which slot it was: a processor
+ * that has guessed a branch wrong goes on to no other look, and its miss, before this one's line has come. (The
+ * same in another shape: N. Bronson, X. Shi, "Open-sourcing F14", 2019.)
+ *
+ * Readers take no lock; the writer alone changes slots, each by one store of 8 bytes. A look loads pieces of 16
+ * bytes, of which the processor loads each half at once; what it found in a slot is then loaded again, as an
+ * atomic.
+ */
+#ifndef RD_ENGINE_LINE_H
+#define RD_ENGINE_LINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#if defined(__SSE2__) && !defined(RD_THREAD_SANITIZER)
+#include <emmintrin.h>
+#define RD_LINE_BY_VECTORS 1
+#else
+#define RD_LINE_BY_VECTORS 0
+#endif
+
+#define RD_LINE_SLOTS 8u
+
+#define RD_SLOT_OFFSET_MASK ((UINT64_C(1) << 48) - 1)
+#define RD_SLOT_DISPLACED   (UINT64_C(1) << 48) /* alone: deleted */
+#define RD_SLOT_TAG_SHIFT   49u
+#define RD_SLOT_START_SHIFT 61u
+#define RD_SLOT_HASH_MASK   (UINT64_C(0xfff) << RD_SLOT_TAG_SHIFT)
+
+static inline uint64_t rd_slot_offset(uint64_t slot)
+{
+    return slot & RD_SLOT_OFFSET_MASK;
+}
+
+static inline bool rd_slot_has_tag(uint64_t slot, uint64_t tag)
+{
+    return (slot ^ tag) >> RD_SLOT_TAG_SHIFT == 0;
+}
+
+/* Bit i of what these return is slot i's. `line` lies on a boundary of 64 bytes. */
+
+#if RD_LINE_BY_VECTORS
+
+/* The upper and the lower halves of the slots, four to a vector. */
+struct rd_line_halves {
+    __m128i upper[2];
+    __m128i lower[2];
+};
+
+RD_ALWAYS_INLINE __m128i rd_line_pick(__m128i first, __m128i second, const int odd)
+{
+    __m128 a = _mm_castsi128_ps(first);
+    __m128 b = _mm_castsi128_ps(second);
+    return _mm_castps_si128(odd ? _mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1))
+                                : _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
+}
+
+RD_ALWAYS_INLINE struct rd_line_halves rd_line_load(const atomic_uint_fast64_t *line)
+{
+    const __m128i *from = (const __m128i *)(const void *)line;
+    struct rd_line_halves halves;
+    for (int i = 0; i < 2; i++) {
+        __m128i first = _mm_load_si128(&from[2 * i]);
+        __m128i second = _mm_load_si128(&from[2 * i + 1]);
+        halves.upper[i] = rd_line_pick(first, second, 1);
+        halves.lower[i] = rd_line_pick(first, second, 0);
+    }
+    atomic_signal_fence(memory_order_acquire); /* the processor keeps the order of loads; the compiler must, too */
+    return halves;
+}
+
+/* Of lanes that are all ones or all zeros. */
+RD_ALWAYS_INLINE uint32_t rd_line_bits(__m128i first, __m128i second)
+{
+    __m128i words = _mm_packs_epi32(first, second);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128()));
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_tagged(const atomic_uint_fast64_t *line, uint64_t tag)
+{
+    struct rd_line_halves halves = rd_line_load(line);
+    __m128i wanted = _mm_set1_epi32((int)(tag >> RD_SLOT_TAG_SHIFT));
+    for (int i = 0; i < 2; i++)
+        halves.upper[i] = _mm_cmpeq_epi32(_mm_srli_epi32(halves.upper[i], RD_SLOT_TAG_SHIFT - 32), wanted);
+    return rd_line_bits(halves.upper[0], halves.upper[1]);
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_empty(const atomic_uint_fast64_t *line)
+{
+    struct rd_line_halves halves = rd_line_load(line);
+    for (int i = 0; i < 2; i++)
+        halves.upper[i] = _mm_cmpeq_epi32(_mm_or_si128(halves.upper[i], halves.lower[i]), _mm_setzero_si128());
+    return rd_line_bits(halves.upper[0], halves.upper[1]);
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint64_t offset)
+{
+    struct rd_line_halves halves = rd_line_load(line);
+    __m128i lower = _mm_set1_epi32((int)(uint32_t)offset);
+    __m128i upper = _mm_set1_epi32((int)(offset >> 32 << 16)); /* what is above an offset is shifted out */
+    for (int i = 0; i < 2; i++)
+        halves.upper[i] = _mm_and_si128(_mm_cmpeq_epi32(_mm_slli_epi32(halves.upper[i], 16), upper),
+                                        _mm_cmpeq_epi32(halves.lower[i], lower));
+    return rd_line_bits(halves.upper[0], halves.upper[1]);
+}
+
+#else
+
+#define RD_LINE_COLLECT(line, condition)                                                                          \
+    uint32_t bits = 0;                                                                                            \
+    for (uint32_t i = 0; i < RD_LINE_SLOTS; i++) {                                                                \
+        uint64_t slot = atomic_load_explicit(&(line)[i], memory_order_acquire);                                   \
+        bits |= (uint32_t)(condition) << i;                                                                       \
+    }                                                                                                             \
+    return bits
+
+RD_ALWAYS_INLINE uint32_t rd_line_tagged(const atomic_uint_fast64_t *line, uint64_t tag)
+{
+    RD_LINE_COLLECT(line, rd_slot_has_tag(slot, tag));
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_empty(const atomic_uint_fast64_t *line)
+{
+    RD_LINE_COLLECT(line, slot == 0);
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint64_t offset)
+{
+    RD_LINE_COLLECT(line, rd_slot_offset(slot) == offset);
+}
+
+#endif
+
+/* Empty or deleted. */
+RD_ALWAYS_INLINE uint32_t rd_line_free(const atomic_uint_fast64_t *line)
+{
+    return rd_line_naming(line, 0);
+}
+
+#endif
