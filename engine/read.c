@@ -11,6 +11,7 @@
 #define CRC_STEP_LEN     ((uint64_t)2 << 20)
 #define LINE_LEN         64u
 #define PREFETCH_LEN_MAX 512u /* the processor's own prefetching sees to what is longer */
+#define APPROACH_LEN     128u /* a payload ends where its trailer begins: most of a short one */
 #define BLOCK_COUNT      64u  /* keys whose cache misses overlap */
 
 /* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
@@ -231,20 +232,27 @@ void rd_values_release(struct rd_value *values, size_t count)
 
 /* ---- several keys ------------------------------------------------------------------------------------- */
 
-/* First all slots of a block are asked for, then all trailers, then they are looked at: misses overlap. Inside the
- * epoch; pins are counted later. A value without one has an offset where there is an entry, but a damaged one. */
-static void look_at_block(struct rd_view *view, const struct rd_key *keys, unsigned count,
-                          struct rd_value *ret_values)
+/* First all slots of a block are asked for, then all trailers: misses overlap. Inside the epoch. Trailers are what
+ * rd_index_guess tells. */
+static void approach_block(struct rd_view *view, const struct rd_key *keys, unsigned count, uint64_t *ret_trailers)
 {
     struct rd_index_spot spots[BLOCK_COUNT];
-    uint64_t trailers[BLOCK_COUNT];
     for (unsigned i = 0; i < count; i++)
         rd_index_approach(&view->index, keys[i].hash, &spots[i]);
     const uint8_t *file = rd_view_mapping(view)->base;
     for (unsigned i = 0; i < count; i++) {
-        trailers[i] = rd_index_guess_at(&spots[i]);
-        __builtin_prefetch(file + trailers[i]);
+        ret_trailers[i] = rd_index_guess_at(&spots[i]);
+        __builtin_prefetch(file + ret_trailers[i]);
     }
+}
+
+/* Inside the epoch; pins are counted later. A value without one has an offset where there is an entry, but a
+ * damaged one. */
+static void look_at_block(struct rd_view *view, const struct rd_key *keys, unsigned count,
+                          struct rd_value *ret_values)
+{
+    uint64_t trailers[BLOCK_COUNT];
+    approach_block(view, keys, count, trailers);
     struct rd_mapping *mapping = rd_view_mapping(view);
     for (unsigned i = 0; i < count; i++) {
         struct rd_record record;
@@ -348,15 +356,8 @@ static bool entry_is_in_memory(struct rd_mapping *mapping, uint64_t trailer, uin
 static bool block_is_in_memory(struct rd_view *view, const struct rd_key *keys, unsigned count,
                                uint64_t payload_len)
 {
-    struct rd_index_spot spots[BLOCK_COUNT];
     uint64_t trailers[BLOCK_COUNT];
-    for (unsigned i = 0; i < count; i++)
-        rd_index_approach(&view->index, keys[i].hash, &spots[i]);
-    const uint8_t *file = rd_view_mapping(view)->base;
-    for (unsigned i = 0; i < count; i++) {
-        trailers[i] = rd_index_guess_at(&spots[i]);
-        __builtin_prefetch(file + trailers[i]);
-    }
+    approach_block(view, keys, count, trailers);
     struct rd_mapping *mapping = rd_view_mapping(view);
     for (unsigned i = 0; i < count; i++)
         if (!entry_is_in_memory(mapping, trailers[i], payload_len))
@@ -376,6 +377,22 @@ bool rd_store_holds_in_memory(struct rd_store *store, const struct rd_key *keys,
     }
     rd_epoch_exit(place);
     return all;
+}
+
+void rd_store_approach(struct rd_store *store, const struct rd_key *keys, size_t count)
+{
+    uint64_t trailers[BLOCK_COUNT];
+    unsigned place = rd_epoch_enter();
+    struct rd_view *view = rd_reader_view(store);
+    for (size_t done = 0; done < count; done += BLOCK_COUNT) {
+        unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
+        approach_block(view, keys + done, block, trailers);
+        const uint8_t *file = rd_view_mapping(view)->base;
+        for (unsigned i = 0; i < block; i++)
+            for (uint64_t back = LINE_LEN; back <= APPROACH_LEN && back < trailers[i]; back += LINE_LEN)
+                __builtin_prefetch(file + trailers[i] - back);
+    }
+    rd_epoch_exit(place);
 }
 
 /* Has the kernel begin to read what a look at one key touches: the trailer, or the payload once that is there. */

@@ -56,6 +56,11 @@ void rd_conn_flush(struct rd_conn *conn);
 /* For call.c: the call is FINISHED; it may be gone afterwards. */
 void rd_conn_take_finished(struct rd_conn *conn, struct rd_call *call);
 
+/* Sends what is ready before the turn ends, where a long value is: it has just been verified, so the kernel's copy
+ * finds it in the processor's cache, and its reader is busy with it while the next request is looked at. Not from
+ * inside rd_call_finish. May close the connection. */
+void rd_conn_send_promptly(struct rd_conn *conn);
+
 /* Keeps a connection in memory across calls that may close it. */
 void rd_conn_keep(struct rd_conn *conn);
 void rd_conn_let_go(struct rd_conn *conn);

@@ -237,8 +237,6 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
     if (conn->turn_len >= TURN_INPUT_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);
-    if (conn->prompt)
-        rd_conn_send_promptly(conn);
 }
 
 void rd_conn_resume(struct rd_conn *conn)

@@ -237,6 +237,8 @@ void rd_conn_send_unsent(struct rd_conn *conn)
 
 void rd_conn_send_promptly(struct rd_conn *conn)
 {
+    if (!conn->prompt || conn->state == RD_CONN_CLOSING)
+        return;
     rd_conn_encode_ready(conn);
     rd_conn_send_unsent(conn);
 }

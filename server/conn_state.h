@@ -120,10 +120,6 @@ void rd_conn_refuse(struct rd_conn *conn);
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
 void rd_conn_send_unsent(struct rd_conn *conn);
-/* Sends what is ready before the turn ends: a long value has just been verified, so the kernel's copy finds it in
- * the processor's cache, and its reader is busy with it while the turn's next request is looked at. The connection
- * may be closed afterwards. */
-void rd_conn_send_promptly(struct rd_conn *conn);
 
 /* ---- conn_fetch.c ---- */
 /* Fetches the next slice of what is to be sent. */

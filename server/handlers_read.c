@@ -7,7 +7,9 @@
 #include "protocol/guards.h"
 #include "server/conn.h"
 #include "server/dispatch.h"
+#include "server/gather.h"
 #include "server/lane.h"
+#include "server/loop.h"
 #include "server/stores.h"
 #include "server/terms.h"
 
@@ -128,10 +130,14 @@ static void finish_read(struct rd_call *call)
 /* read, and read_stream, whose value leaves in parts (download.c) once the answer has been encoded. */
 void rd_run_read(struct rd_call *call)
 {
-    if (call->request->opcode == RD_OPCODE_READ_STREAM && rd_conn_downloads_are_full(call->conn)) {
+    if (call->request->opcode == RD_OPCODE_READ_STREAM && rd_conn_downloads_are_full(call->conn))
         rd_call_fail(call, RD_OVERLOADED, "too many downloads on one connection");
-        return;
-    }
+    else
+        rd_gather_add(&rd_conn_loop(call->conn)->gather, call);
+}
+
+void rd_handler_look(struct rd_call *call)
+{
     if (!find(call))
         return;
     rd_terms_describe(&call->value, &call->response);

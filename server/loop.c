@@ -78,10 +78,13 @@ static void end_turn(struct rd_loop *loop)
 {
     if (loop->closed)
         return;
-    kick_stores(loop);
-    struct rd_conn *conn;
-    while ((conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL)
-        rd_conn_flush(conn);
+    do {
+        rd_gather_run(&loop->gather);
+        kick_stores(loop);
+        struct rd_conn *conn;
+        while ((conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL)
+            rd_conn_flush(conn);
+    } while (loop->gather.count != 0);
     kick_stores(loop);
     if (loop->stopping && loop->conn_count == 0)
         close_handles(loop);

@@ -16,6 +16,7 @@
 
 #include "protocol/codec.h"
 #include "server/bridge.h"
+#include "server/gather.h"
 #include "server/pool.h"
 #include "server/process.h"
 #include "server/verifier.h"
@@ -76,6 +77,7 @@ struct rd_loop {
     unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */
     unsigned conn_count;             /* until they are freed */
+    struct rd_gather gather;         /* reads that have yet to look */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;
