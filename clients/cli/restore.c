@@ -2,12 +2,13 @@
  *
  * restore.c - restore: a store's file is made out of a backup, offline.
  *
- * The backup is copied beside the store's file, and it is the copy that is looked at as a whole, so that a bad
- * disk on either side is noticed, and that is opened once, so that it has companions of its own and a new
- * generation. Only then it takes the old file's place. The old file's companions go before that and the new ones
- * come behind it: at no moment is one beside a file that it does not speak of, and a file without any is a whole
- * store. Until then nothing has happened to the old file, which is locked all the time.
+ * The backup is copied beside the store's file, and it is the copy that is opened and looked at as a whole: so a
+ * bad disk on either side is noticed, and it has companions of its own and a new generation. Only then it takes
+ * the old file's place. The old file's companions go before that and the new ones come behind it: at no moment is
+ * one beside a file that it does not speak of, and a file without any is a whole store. Until then nothing has
+ * happened to the old file, which is locked all the time.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -82,12 +83,16 @@ static enum rd_status open_source(struct restore *restore, struct stat *ret_file
     return find_len(restore, (uint64_t)ret_file->st_size);
 }
 
+static void folder_of(const char *path, char ret_folder[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(ret_folder, PATH_MAX, "%.*s/", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+}
+
 static enum rd_status examine_folder(struct restore *restore)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(restore->target, '/');
-    snprintf(folder, sizeof folder, "%.*s/", slash != NULL ? (int)(slash - restore->target) : 1,
-             slash != NULL ? restore->target : ".");
+    folder_of(restore->target, folder);
     return stat(folder, &restore->owner) == 0 ? RD_OK : fail(restore, folder, "found");
 }
 
@@ -116,13 +121,21 @@ static enum rd_status open_target(struct restore *restore, const struct stat *so
 
 /* ---- the copy --------------------------------------------------------------------------------------------- */
 
-static void discard_copy(struct restore *restore)
+/* With whatever opening it has left beside it. */
+static void discard_copy(const struct restore *restore)
 {
-    char path[PATH_MAX];
-    (void)unlink(restore->copy);
-    for (size_t i = 0; i < COMPANION_COUNT; i++)
-        if (rd_backup_path(restore->copy, companions[i], path, NULL) == RD_OK)
-            (void)unlink(path);
+    char folder[PATH_MAX];
+    const char *slash = strrchr(restore->copy, '/');
+    const char *name = slash != NULL ? slash + 1 : restore->copy;
+    size_t len = strlen(name);
+    folder_of(restore->copy, folder);
+    DIR *open_folder = opendir(folder);
+    const struct dirent *found;
+    while (open_folder != NULL && (found = readdir(open_folder)) != NULL)
+        if (strncmp(found->d_name, name, len) == 0 && (found->d_name[len] == '\0' || found->d_name[len] == '.'))
+            (void)unlinkat(dirfd(open_folder), found->d_name, 0);
+    if (open_folder != NULL)
+        closedir(open_folder);
 }
 
 static enum rd_status write_all(struct restore *restore, int fd, struct rd_slice bytes)
@@ -228,35 +241,23 @@ static enum rd_status verify(struct restore *restore, struct rd_store *store)
     return count == 0 ? RD_OK : refuse_damage(restore, &first, count);
 }
 
-/* As it is: opened for reading, nothing is repaired. */
+/* Opening would repair a torn end, and it is only a copy: but then it is not all that the backup is. */
 static enum rd_status examine(struct restore *restore)
 {
-    static const struct rd_store_options options = {.read_only = true};
     struct rd_store *store;
     struct rd_error error;
-    enum rd_status status = rd_store_open(restore->copy, &options, &store, &error);
+    enum rd_status status = rd_store_open(restore->copy, NULL, &store, &error);
     if (status == RD_NOT_A_STORE)
         return rd_error_set(&restore->run->error, status, 0,
                             "%s is not a store: no entry in it is whole; nothing was restored", restore->source);
     if (status != RD_OK)
-        return rd_error_set(&restore->run->error, status, 0, "%s", error.message);
+        return rd_error_set(&restore->run->error, status, 0, "%s; nothing was restored", error.message);
     status = verify(restore, store);
     if (status == RD_OK)
         status = check_end(restore, rd_store_file_size(store));
-    rd_store_close(store);
-    return status;
-}
-
-/* Leaves companions beside the copy, with a generation that no file had before. */
-static enum rd_status open_once(struct restore *restore)
-{
-    struct rd_store *store;
-    enum rd_status status = rd_store_open(restore->copy, NULL, &store, &restore->run->error);
-    if (status != RD_OK)
-        return status;
     rd_store_info(store, &restore->info);
     rd_store_close(store);
-    return RD_OK;
+    return status;
 }
 
 /* ---- putting it in place ---------------------------------------------------------------------------------- */
@@ -338,8 +339,6 @@ static enum rd_status run(struct restore *restore)
     if (status == RD_OK)
         status = examine(restore);
     rd_progress_end(&restore->progress);
-    if (status == RD_OK)
-        status = open_once(restore);
     if (status == RD_OK)
         status = give_away(restore);
     if (status == RD_OK)

@@ -122,6 +122,18 @@ static void fill_value(const struct rd_request *request, struct fuzz_answer *ans
     response->value = rd_slice(response->value.data + 1, response->value.len - 1);
 }
 
+/* The end of a file that begins somewhere. */
+static void fill_backup(const struct rd_request *request, struct fuzz_answer *answer)
+{
+    struct rd_response *response = &answer->response;
+    response->generation = next_number(answer);
+    response->value = next_text(answer);
+    response->range_first = next_number(answer) / 2;
+    response->tail = response->range_first + response->value.len;
+    response->value_len = response->tail;
+    response->partial = request->range.kind != RD_MESSAGE_RANGE_NONE && response->value.len != 0;
+}
+
 static void fill(const struct rd_request *request, struct fuzz_answer *answer)
 {
     struct rd_response *response = &answer->response;
@@ -143,6 +155,8 @@ static void fill(const struct rd_request *request, struct fuzz_answer *answer)
     response->limits = RD_LIMITS_DEFAULT;
     if (request->opcode == RD_OPCODE_READ || request->opcode == RD_OPCODE_READ_STREAM)
         fill_value(request, answer);
+    else if (request->opcode == RD_OPCODE_BACKUP)
+        fill_backup(request, answer);
     else if (request->opcode == RD_OPCODE_BATCH_READ)
         fill_items(answer, request->item_count);
     else if (request->opcode == RD_OPCODE_ITERATE)

@@ -106,6 +106,8 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
     dump_number("streamed", request->streamed, out);
     dump_number("stream_len", request->stream_len, out);
     dump_number("credit", request->stream_credit, out);
+    dump_number("file_from", request->backup_from, out);
+    dump_number("generation", request->backup_generation, out);
     dump_number("after", request->after_offset, out);
     dump_number("limit", request->limit, out);
     dump_number("verify_from", request->verify_from, out);
@@ -213,6 +215,13 @@ static void dump_streamed(const struct rd_response *response, struct rd_buffer *
                      response->value.len);
 }
 
+static void dump_backup(const struct rd_response *response, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, " generation=%016llx tail=%llu from=%llu len=%zu",
+                     (unsigned long long)response->generation, (unsigned long long)response->tail,
+                     (unsigned long long)response->range_first, response->value.len);
+}
+
 static void dump_write(const struct rd_response *response, struct rd_buffer *out)
 {
     dump_version(response, out);
@@ -295,6 +304,7 @@ static const struct {
     {RD_OPCODE_INFO, dump_stores},
     {RD_OPCODE_REOPEN, dump_stores},
     {RD_OPCODE_VERIFY, dump_verification},
+    {RD_OPCODE_BACKUP, dump_backup},
 };
 
 static void dump_told(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)

@@ -100,6 +100,9 @@ HTTP_RAW = {
     "drop": b"DELETE /v1/stores/n?confirm=%6e HTTP/1.1\r\n" + HOST + b"\r\n",
     "create": b"PUT /v1/stores/n HTTP/1.1\r\n" + HOST + JSON + b"Content-Length: 21\r\n\r\n{\"durability\":\"none\"}",
     "entries": b"GET /v1/stores/s/entries?after=64&limit=3 HTTP/1.1\r\n" + HOST + b"\r\nGET /v1/stores HTTP/1.1\r\n" + HOST + b"\r\n",
+    "backup": b"GET /v1/stores/s/backup?from=640&generation=0123456789abcdef HTTP/1.1\r\n" + HOST
+              + b"\r\nGET /v1/stores/s/backup HTTP/1.1\r\n" + HOST
+              + b"Range: bytes=7-\r\nIf-Range: \"0123456789abcdef-1f\"\r\nIf-Match: \"0123456789abcdef-8\"\r\n\r\n",
     "verify": b"POST /v1/stores/s/verify?from=640&limit=100 HTTP/1.1\r\n" + HOST + b"\r\nPOST /v1/stores/s/reopen HTTP/1.1\r\n" + HOST + b"\r\n",
     "absolute": b"GET http://H/v1/stores/s/last HTTP/1.1\r\n" + HOST + b"Origin: http://h\r\nConnection: x, Close\r\n\r\n",
     "refused-body": b"POST /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\nbody",

@@ -53,9 +53,10 @@ def sha256_of(stream):
 class Prober:
     """The other client, for the time of a `with`; prints what it saw."""
 
-    def __init__(self, daemon, folder, store, what):
+    def __init__(self, daemon, folder, store, what, size=SIZE):
         self.arguments = [*map(str, daemon.binary_address), store, os.path.join(folder, "probes")]
         self.what = what
+        self.size = size
 
     def __enter__(self):
         self.process = subprocess.Popen([sys.executable, PROBER, *self.arguments])
@@ -71,7 +72,7 @@ class Prober:
             waits = sorted(int(line.split()[1]) for line in file)
         assert len(waits) > 10
         p50, p99 = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
-        print(f"  {self.what:34} {took:6.1f} s {SIZE / took / 2**20:6.0f} MiB/s | {len(waits):6} small writes: "
+        print(f"  {self.what:34} {took:6.1f} s {self.size / took / 2**20:6.0f} MiB/s | {len(waits):6} small writes: "
               f"p50 {p50 / 1000:.2f} ms, p99 {p99 / 1000:.2f} ms, worst {waits[-1] / 1000:.0f} ms", flush=True)
 
 
