@@ -116,12 +116,16 @@ RD_ALWAYS_INLINE uint64_t rd_index_guess_at(const struct rd_index_spot *spot)
     return rd_slot_offset(rd_segment_seek(spot->in, spot->home, spot->tag));
 }
 
-/* Whether the key's live entry is the one with this trailer. The map is not looked at. */
+/* Whether the key's live entry is the one with this trailer. The map is not looked at, and the tag must be the
+ * key's: the trailer may be damaged, and the key none that was ever written. */
 RD_ALWAYS_INLINE bool rd_index_holds_at(const struct rd_index_spot *spot, uint64_t trailer_offset)
 {
     for (uint32_t line = rd_line_of(spot->home);; line = rd_line_behind(spot->in, line)) {
-        if (RD_LIKELY(rd_line_naming(&spot->in.slots[line], trailer_offset) != 0))
-            return true;
+        uint32_t naming = rd_line_naming(&spot->in.slots[line], trailer_offset);
+        if (RD_LIKELY(naming != 0)) {
+            const atomic_uint_fast64_t *slot = &spot->in.slots[line + (uint32_t)__builtin_ctz(naming)];
+            return rd_slot_has_tag(atomic_load_explicit(slot, memory_order_acquire), spot->tag);
+        }
         if (RD_LIKELY(rd_line_empty(&spot->in.slots[line]) != 0))
             return false;
     }

@@ -97,6 +97,23 @@ static uint64_t hash_mixed_to(const struct world *world, uint64_t mixed)
     return key_hash;
 }
 
+/* ---- whose an entry is ---- */
+
+/* All homes of a small index share a few lines, so that others' slots are in sight. */
+static void an_entry_is_its_own_keys_alone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world, 1);
+    uint64_t offset = put_key(&world, 7);
+    assert_true(rd_index_holds(&world.index, 7, offset));
+    unsigned taken_for_it = 0;
+    for (uint64_t other = 1000; other < 1500; other++)
+        taken_for_it += rd_index_holds(&world.index, other, offset);
+    assert_true(taken_for_it <= 2); /* a tag has 15 bits */
+    world_end(&world);
+}
+
 /* ---- against a table of what must be there ---- */
 
 struct model {
@@ -393,6 +410,7 @@ static void readers_find_all_keys_while_segments_split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_is_its_own_keys_alone),
         cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
         cmocka_unit_test(it_grows_step_by_step_within_its_memory),
         cmocka_unit_test(keys_that_share_all_that_a_slot_tells_are_kept_apart),
