@@ -370,6 +370,7 @@ typedef size_t encode_function(const struct rd_request *request, const struct rd
                                struct rd_buffer *out);
 static encode_function *const encoders[] = {
     [RD_OPCODE_PING] = encode_nothing,
+    [RD_OPCODE_AUTH] = encode_nothing,
     [RD_OPCODE_WRITE] = encode_write,
     [RD_OPCODE_WRITE_STREAM] = encode_write,
     [RD_OPCODE_BATCH_WRITE] = encode_batch_write,

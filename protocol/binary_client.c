@@ -75,6 +75,14 @@ static void put_nothing(struct writer *writer, const struct rd_request *request)
     (void)request;
 }
 
+static void put_token(struct writer *writer, const struct rd_request *request)
+{
+    if (request->token.len == 0 || request->token.len > RD_WIRE_TOKEN_LEN_MAX)
+        writer->status = RD_INVALID_ARGUMENT;
+    else
+        rd_buffer_append_slice(writer->out, request->token);
+}
+
 static void put_key_request(struct writer *writer, const struct rd_request *request)
 {
     put_store(writer, request);
@@ -210,6 +218,7 @@ static void put_backup(struct writer *writer, const struct rd_request *request)
 typedef void put_function(struct writer *writer, const struct rd_request *request);
 static put_function *const putters[] = {
     [RD_OPCODE_PING] = put_nothing,
+    [RD_OPCODE_AUTH] = put_token,
     [RD_OPCODE_WRITE] = put_change,
     [RD_OPCODE_WRITE_STREAM] = put_write_stream,
     [RD_OPCODE_BATCH_WRITE] = put_batch_write,

@@ -318,6 +318,7 @@ typedef void take_function(struct parser *parser);
 static take_function *const takers[] = {
     [RD_OPCODE_HELLO] = take_limits,
     [RD_OPCODE_PING] = take_nothing,
+    [RD_OPCODE_AUTH] = take_nothing,
     [RD_OPCODE_WRITE] = take_write,
     [RD_OPCODE_BATCH_WRITE] = take_batch_write,
     [RD_OPCODE_DELETE] = take_delete,

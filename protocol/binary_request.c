@@ -258,6 +258,15 @@ static void parse_ping(struct parser *parser)
     (void)rd_wire_take_bytes(&parser->cursor, len);
 }
 
+static void parse_auth(struct parser *parser)
+{
+    size_t len = parser->cursor.left.len;
+    if (len == 0 || len > RD_WIRE_TOKEN_LEN_MAX)
+        fail(parser, RD_INVALID_ARGUMENT, "a token has 1 to 4096 bytes");
+    parser->request->token_use = RD_MESSAGE_TOKEN_SHOWN;
+    parser->request->token = rd_wire_take_bytes(&parser->cursor, len);
+}
+
 static void parse_nothing(struct parser *parser)
 {
     (void)parser;
@@ -272,6 +281,7 @@ static const struct {
     uint8_t flags; /* that it may carry */
 } rows[] = {
     [RD_OPCODE_PING] = {parse_ping, 0},
+    [RD_OPCODE_AUTH] = {parse_auth, 0},
     [RD_OPCODE_WRITE] = {parse_write, CONDITION},
     [RD_OPCODE_WRITE_STREAM] = {parse_write_stream, CONDITION},
     [RD_OPCODE_BATCH_WRITE] = {parse_batch_write, 0},

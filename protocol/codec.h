@@ -56,6 +56,10 @@ struct rd_codec {
      * no parts in that direction, since values just follow their heads. */
     void (*encode_part)(const struct rd_stream_part *part, struct rd_buffer *out);
 
+    /* The request that was decoded last is refused for want of a known token: what it changed in the decoder is
+     * taken back. NULL: requests change nothing there. */
+    void (*refused)(struct rd_decoder *decoder);
+
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);
 

@@ -176,13 +176,24 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
 
-/* 100 Continue is a request of its own, so that its answer waits for those before it. */
-static enum step hand_out_continue(struct rd_decoder *decoder, struct rd_request **ret_request)
+/* 100 Continue is a request of its own, so that its answer waits for those before it. It has all by which it can
+ * be told whether the body is worth sending. */
+static enum step hand_out_continue(struct rd_decoder *decoder, const struct rd_http_ask *ask,
+                                   struct rd_request **ret_request)
 {
-    struct rd_request *request = rd_request_create(0);
+    struct rd_request *request = rd_request_create(ask->route.store.len + ask->token.len);
     if (request == NULL)
         return give_up(decoder);
     request->opcode = RD_OPCODE_CONTINUE;
+    request->continues = ask->route.opcode;
+    request->token_use = RD_MESSAGE_TOKEN_ALONE;
+    if (request->body != NULL) {
+        uint8_t *token = rd_http_text_decode(ask->route.store, request->body);
+        request->store = rd_slice(request->body, ask->route.store.len);
+        request->token = rd_slice(token, ask->token.len);
+        if (ask->token.len != 0)
+            memcpy(token, ask->token.data, ask->token.len);
+    }
     *ret_request = request;
     return STEP_REQUEST;
 }
@@ -197,7 +208,7 @@ static enum step begin_stream(struct rd_decoder *decoder, struct rd_request **re
 }
 
 static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_head *head,
-                              struct rd_request **ret_request)
+                              const struct rd_http_ask *ask, struct rd_request **ret_request)
 {
     struct rd_request *request = decoder->request;
     request->opcode = RD_OPCODE_WRITE_STREAM;
@@ -213,7 +224,7 @@ static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_h
     if (!head->expect_continue)
         return begin_stream(decoder, ret_request);
     decoder->state = STATE_STREAM_BEGIN;
-    return hand_out_continue(decoder, ret_request);
+    return hand_out_continue(decoder, ask, ret_request);
 }
 
 /* False: no memory. */
@@ -258,7 +269,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     if (request->body != NULL)
         rd_http_ask_write_names(&ask, request->body);
     if (ask.streamed)
-        return start_stream(decoder, head, ret_request);
+        return start_stream(decoder, head, &ask, ret_request);
     if (gathered) {
         if (!start_chunked(decoder, &ask))
             return give_up(decoder);
@@ -270,7 +281,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         decoder->content_received = 0;
         decoder->state = STATE_BODY;
     }
-    return head->expect_continue ? hand_out_continue(decoder, ret_request) : STEP_AGAIN;
+    return head->expect_continue ? hand_out_continue(decoder, &ask, ret_request) : STEP_AGAIN;
 }
 
 /* ---- the steps --------------------------------------------------------------------------------------------- */

@@ -47,6 +47,23 @@ static bool check_backup(const struct rd_http_ask *ask, struct rd_http_problem *
     return true;
 }
 
+/* RFC 6750: the scheme in any case, one space or more, and a token of these bytes. Other schemes, and what is
+ * malformed, are no token: the answer says what is asked for. */
+static struct rd_slice bearer_token(struct rd_slice authorization)
+{
+    static const char scheme[] = "bearer";
+    struct rd_slice rest = authorization;
+    struct rd_slice first = rd_slice_take(&rest, sizeof scheme - 1);
+    if (!rd_http_equals_ignoring_case(first, scheme) || rest.len == 0 || rest.data[0] != ' ')
+        return (struct rd_slice){.len = 0};
+    while (rest.len != 0 && rest.data[0] == ' ')
+        rd_slice_take(&rest, 1);
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.data[i] <= ' ' || rest.data[i] >= 0x7f)
+            return (struct rd_slice){.len = 0};
+    return rest;
+}
+
 bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *limits, struct rd_http_ask *ret_ask,
                       struct rd_http_problem *problem)
 {
@@ -66,13 +83,14 @@ bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *l
         !rd_http_conditions_find(head, ask.route.opcode, &ask.conditions, problem) || !check_backup(&ask, problem))
         return false;
     ask.streamed = is_streamed(head, limits, ask.route.opcode);
-    ask.names_len =
-        ask.route.store.len + ask.route.key.len + ask.route.confirm.len + ask.conditions.not_versions.len;
+    ask.token = bearer_token(head->authorization);
+    ask.names_len = ask.route.store.len + ask.route.key.len + ask.route.confirm.len +
+                    ask.conditions.not_versions.len + ask.token.len;
     *ret_ask = ask;
     return true;
 }
 
-/* Names lie in front of the content, in this order: store, key, confirm, tags. */
+/* Names lie in front of the content, in this order: store, key, confirm, tags, token. */
 void rd_http_ask_write_names(const struct rd_http_ask *ask, uint8_t *to)
 {
     to = rd_http_text_decode(ask->route.store, to);
@@ -81,6 +99,8 @@ void rd_http_ask_write_names(const struct rd_http_ask *ask, uint8_t *to)
     struct rd_slice tags = ask->conditions.not_versions;
     if (tags.len != 0)
         memcpy(to, tags.data, tags.len);
+    if (ask->token.len != 0)
+        memcpy(to + tags.len, ask->token.data, ask->token.len);
 }
 
 void rd_http_ask_note(const struct rd_http_ask *ask, struct rd_request *request)
@@ -106,6 +126,8 @@ void rd_http_ask_note(const struct rd_http_ask *ask, struct rd_request *request)
     request->range = conditions->range;
     request->range_condition = conditions->range_condition;
     request->not_versions.len = conditions->not_versions.len;
+    request->token_use = RD_MESSAGE_TOKEN_ALONE;
+    request->token.len = ask->token.len;
 }
 
 static bool has_key(enum rd_opcode opcode)
@@ -127,4 +149,6 @@ void rd_http_bind_names(struct rd_request *request, bool by_hash)
     request->confirm.data = at;
     at += request->confirm.len;
     request->not_versions.data = at;
+    at += request->not_versions.len;
+    request->token.data = at;
 }

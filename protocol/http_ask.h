@@ -15,8 +15,9 @@
 struct rd_http_ask {
     struct rd_http_route route;
     struct rd_http_conditions conditions;
-    bool streamed;    /* a value that is handed out in parts */
-    size_t names_len; /* bytes of names, which lie in front of the content of the request's body */
+    struct rd_slice token; /* len 0: none that is understood */
+    bool streamed;         /* a value that is handed out in parts */
+    size_t names_len;      /* bytes of names, which lie in front of the content of the request's body */
 };
 
 /* False: *problem says why not. */

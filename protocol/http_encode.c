@@ -286,6 +286,8 @@ static void append_json_head(const struct rd_request *request, const struct rd_r
     append_header(out, "Content-Type", "application/json");
     if (response->status == RD_METHOD_NOT_ALLOWED)
         append_allow(request, out);
+    if (response->status == RD_UNAUTHORIZED)
+        append_header(out, "WWW-Authenticate", "Bearer realm=\"rdrive\"");
     if (response->status == RD_OVERLOADED || response->status == RD_UNAVAILABLE)
         append_header(out, "Retry-After", "1");
     if (response->status == RD_RANGE_NOT_SATISFIABLE) {

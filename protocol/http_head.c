@@ -261,6 +261,11 @@ static bool take_once(struct parse *parse, struct rd_slice value, const char *na
     return true;
 }
 
+static bool take_authorization(struct parse *parse, struct rd_slice value)
+{
+    return take_once(parse, value, "Authorization", &parse->head->authorization);
+}
+
 static bool take_if_match(struct parse *parse, struct rd_slice value)
 {
     return take_once(parse, value, "If-Match", &parse->head->if_match);
@@ -293,6 +298,7 @@ static const struct {
     {"content-type", take_type},
     {"expect", take_expect},
     {"origin", take_origin},
+    {"authorization", take_authorization},
     {"if-match", take_if_match},
     {"if-none-match", take_if_none_match},
     {"if-range", take_if_range},

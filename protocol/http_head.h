@@ -78,6 +78,7 @@ struct rd_http_head {
     bool type_json;      /* Content-Type is application/json */
     bool origin_foreign; /* an Origin that is not this host */
     /* Values as they stand, trimmed; data NULL where there is no such header. */
+    struct rd_slice authorization;
     struct rd_slice if_match;
     struct rd_slice if_none_match;
     struct rd_slice if_range;

@@ -227,14 +227,23 @@ static enum rd_status take_root(struct parse *parse, json_t *root, bool with_val
     return RD_OK;
 }
 
-/* Makes the bytes the request's body, into which the store's name moves. */
+/* What the head has said of the request: it moves with the body. */
+static size_t head_len(const struct rd_request *request)
+{
+    return request->store.len + request->token.len;
+}
+
+/* Makes the bytes the request's body, into which the store's name and the token move. */
 static void hand_over_bytes(struct parse *parse)
 {
     struct rd_request *request = parse->request;
     if (request->store.len != 0)
         memcpy(parse->bytes, request->store.data, request->store.len);
+    if (request->token.len != 0)
+        memcpy(parse->bytes + request->store.len, request->token.data, request->token.len);
     rd_request_set_body(request, parse->bytes, parse->bytes_len_max);
     request->store.data = parse->bytes;
+    request->token.data = parse->bytes + request->store.len;
     parse->bytes = NULL;
 }
 
@@ -264,8 +273,8 @@ static enum rd_status load(struct parse *parse, struct rd_slice text, json_t **r
     if (root == NULL)
         return fail(parse, RD_INVALID_ARGUMENT, "JSON, line %d, column %d: %.80s", error.line, error.column,
                     error.text);
-    parse->bytes_len = parse->request->store.len;
-    parse->bytes_len_max = parse->request->store.len + text.len;
+    parse->bytes_len = head_len(parse->request);
+    parse->bytes_len_max = head_len(parse->request) + text.len;
     parse->bytes = malloc(parse->bytes_len_max);
     if (parse->bytes == NULL) {
         json_decref(root);

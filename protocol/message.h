@@ -22,6 +22,7 @@ enum rd_opcode {
     RD_OPCODE_NONE = 0, /* a request that could not be told; its status says why */
     RD_OPCODE_HELLO = 0x01,
     RD_OPCODE_PING = 0x02,
+    RD_OPCODE_AUTH = 0x03, /* shows a token, which goes for the connection from here on */
 
     RD_OPCODE_WRITE = 0x10,
     RD_OPCODE_WRITE_STREAM = 0x11, /* a write whose value comes in parts, see rd_stream_part */
@@ -59,9 +60,12 @@ enum rd_opcode {
     RD_OPCODE_WATCH = 0x86        /* notes which versions its keys have, for guards of a later request */
 };
 
+/* What a token has to allow, where tokens are asked for. */
 enum rd_operation_class {
-    RD_CLASS_CONNECTION, /* answered without a store */
-    RD_CLASS_READ,
+    RD_CLASS_CONNECTION, /* nothing: answered without a store */
+    RD_CLASS_LISTING,    /* nothing in particular: tells of the stores in which it allows anything */
+    RD_CLASS_OVERALL,    /* reading in every store: tells of all of them */
+    RD_CLASS_READ,       /* reading in the request's store; and so on */
     RD_CLASS_WRITE,
     RD_CLASS_ADMIN
 };
@@ -160,6 +164,14 @@ struct rd_stream_part {
                                             * request's, unless it is ANYTHING */
 };
 
+/* Who asks, by the token that a request brings. */
+enum rd_message_token_use {
+    RD_MESSAGE_TOKEN_KEPT = 0,  /* none is shown: the connection's goes */
+    RD_MESSAGE_TOKEN_SHOWN,     /* goes for the connection from here on, this request included, if it is known */
+    RD_MESSAGE_TOKEN_FORGOTTEN, /* the connection has none from here on */
+    RD_MESSAGE_TOKEN_ALONE      /* goes for this request alone; len 0: it has none */
+};
+
 struct rd_message_item {
     struct rd_message_key key;
     struct rd_slice value; /* writes only */
@@ -187,6 +199,11 @@ struct rd_request {
     char detail[128];      /* text that was made up for it: a message that names a place, a store's name */
     bool close_after;      /* the connection ends once this one is answered */
     uint64_t id;           /* the binary protocol's request id; 0 elsewhere */
+
+    enum rd_message_token_use token_use;
+    struct rd_slice token;    /* with SHOWN and ALONE */
+    bool needs_token;         /* of RD_CLASS_CONNECTION: is answered to known tokens only, as others are */
+    enum rd_opcode continues; /* continue: the operation whose body is waited for */
 
     struct rd_slice store;         /* a store's name, not yet checked; len 0: the store `default` */
     struct rd_message_key key;     /* write, delete, read, exists, metadata */
@@ -391,6 +408,7 @@ struct rd_response {
     struct rd_response_verification verification; /* verify */
     const struct rd_response_server *server;      /* server */
     struct rd_limits limits;                      /* hello: what the connection is held to */
+    bool open;                                    /* auth: this server asks nobody for a token */
 };
 
 #endif

@@ -83,8 +83,10 @@ static void refuse_arity(struct rd_redis_ask *ask)
 /* The command's row onto the request. */
 static void begin(struct rd_redis_ask *ask)
 {
-    const struct rd_redis_state *state = ask->state;
+    struct rd_redis_state *state = ask->state;
     struct rd_request *request = ask->request;
+    state->before.kept = false;
+    request->needs_token = ask->command != NULL && (ask->command->flags & RD_REDIS_NO_AUTH) == 0;
     if (state->store_len != 0) {
         memcpy(request->detail, state->store, state->store_len);
         request->store = rd_slice(request->detail, state->store_len);
@@ -354,6 +356,21 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
     }
 }
 
+/* Nothing may be left of what somebody without a token has said: neither the protocol's version nor a database,
+ * and least of all a transaction that the next command would fall into. */
+static void refused(struct rd_decoder *decoder)
+{
+    struct rd_redis_state *state = &decoder->state;
+    const struct rd_redis_before *before = &state->before;
+    rd_redis_multi_reset(&state->multi);
+    rd_redis_multi_unwatch(state);
+    if (!before->kept)
+        return;
+    state->resp3 = before->resp3;
+    state->store_len = before->store_len;
+    memcpy(state->store, before->store, sizeof state->store);
+}
+
 static const struct rd_stream_part *part_of(const struct rd_decoder *decoder)
 {
     return &decoder->part;
@@ -398,6 +415,7 @@ const struct rd_codec rd_redis_codec = {
     .fill_done = fill_done,
     .part = part_of,
     .encode_part = NULL, /* a value just follows its head */
+    .refused = refused,
     .mid_request = mid_request,
     .in_head = in_head,
     .refuse_connection = refuse_connection,

@@ -40,10 +40,27 @@ static void put_failure(struct rd_buffer *out, enum rd_status status, const char
 {
     struct rd_buffer text;
     rd_buffer_init(&text, 0);
-    rd_buffer_printf(&text, "ERR %s", message[0] != '\0' ? message : rd_status_name(status));
+    rd_buffer_printf(&text, "%s %s", status == RD_FORBIDDEN ? "NOPERM" : "ERR",
+                     message[0] != '\0' ? message : rd_status_name(status));
     rd_resp_put_error(out, rd_buffer_slice(&text));
     out->failed |= text.failed;
     rd_buffer_deinit(&text);
+}
+
+/* As Redis words it, and its clients read it. */
+static void put_unauthorized(struct rd_buffer *out, const struct rd_request *request)
+{
+    bool shown = request->token_use == RD_MESSAGE_TOKEN_SHOWN;
+    bool greeting = (request->codec_flags & RD_REDIS_FLAG_ANSWER) == RD_REDIS_GREETING;
+    if (shown)
+        rd_resp_put_error(out, rd_slice_of_string(RD_REDIS_WRONG_PASSWORD));
+    else if (greeting)
+        LITERAL(out,
+                "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
+                "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
+                "version at the same time\r\n");
+    else
+        LITERAL(out, "-NOAUTH Authentication required.\r\n");
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------ */
@@ -356,6 +373,19 @@ static size_t answer_greeting(const struct rd_request *request, const struct rd_
     return 0;
 }
 
+static size_t answer_authed(const struct rd_request *request, const struct rd_response *response,
+                            struct rd_buffer *out)
+{
+    bool named = (request->codec_flags & RD_REDIS_FLAG_ANSWER) == RD_REDIS_AUTHED_AS;
+    if (response->open && !named)
+        LITERAL(out,
+                "-ERR AUTH <password> called without any password configured for the default user. Are you sure "
+                "your configuration is correct?\r\n");
+    else
+        LITERAL(out, "+OK\r\n");
+    return 0;
+}
+
 /* ---- transactions ------------------------------------------------------------------------------------------ */
 
 static size_t answer_ready(const struct rd_request *request, const struct rd_response *response,
@@ -439,6 +469,8 @@ static const struct {
     [RD_REDIS_CLIENT_ID] = {answer_client_id, NULL, 0},
     [RD_REDIS_CLIENT_LIST] = {answer_text, NULL, 0},
     [RD_REDIS_GREETING] = {answer_greeting, NULL, 0},
+    [RD_REDIS_AUTHED] = {answer_authed, NULL, 0},
+    [RD_REDIS_AUTHED_AS] = {answer_authed, NULL, 0},
     [RD_REDIS_INFO] = {answer_text, NULL, 0},
     [RD_REDIS_EXEC] = {answer_exec, NULL, MISSING_STORE | NOT_HELD},
 };
@@ -474,6 +506,14 @@ size_t rd_redis_answer_encode(const struct rd_request *request, const struct rd_
     uint32_t kind = request->codec_flags & RD_REDIS_FLAG_ANSWER;
     if ((request->codec_flags & RD_REDIS_FLAG_SILENT) != 0)
         return 0;
+    if (response->status == RD_UNAUTHORIZED) {
+        put_unauthorized(out, request);
+        return 0;
+    }
+    if (response->status == RD_FORBIDDEN) {
+        put_failure(out, response->status, response->message);
+        return 0;
+    }
     bool borne = (rows[kind].borne >> response->status & 1) != 0;
     if (kind == RD_REDIS_READY && request->value.len == 0)
         borne = false; /* it is not a command's: the connection has made it up */

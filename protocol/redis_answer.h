@@ -33,10 +33,14 @@ enum rd_redis_answer {
     RD_REDIS_CLIENT_ID,   /* of the connection */
     RD_REDIS_CLIENT_LIST, /* of the connection alone; request->value is what its decoder knows of it */
     RD_REDIS_GREETING,    /* HELLO's */
+    RD_REDIS_AUTHED,      /* OK, or an error where nobody is asked for a token */
+    RD_REDIS_AUTHED_AS,   /* OK: a user was named, too */
     RD_REDIS_INFO,        /* the sections that request->value names, one a line */
     RD_REDIS_EXEC,        /* an array with the answers of request->parts, or null where a guard did not hold */
     RD_REDIS_ANSWER_COUNT
 };
+
+#define RD_REDIS_WRONG_PASSWORD "WRONGPASS invalid username-password pair or user is disabled."
 
 /* What codec_flags hold. */
 #define RD_REDIS_FLAG_ANSWER 0xFFu /* enum rd_redis_answer */

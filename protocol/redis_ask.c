@@ -64,6 +64,7 @@ void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...)
                                               : (size_t)len < sizeof text ? (size_t)len
                                                                           : sizeof text - 1));
     ask->request->status = RD_INVALID_ARGUMENT;
+    ask->request->token_use = RD_MESSAGE_TOKEN_KEPT;
     ask->request->message = "the command is refused"; /* how, its answer says */
     rd_redis_ask_reply_buffer(ask, &answer);
 }

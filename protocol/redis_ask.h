@@ -4,7 +4,8 @@
  * and may change, and the request that it becomes. The parse functions of redis_command's table work on it.
  *
  * Whatever a connection says takes effect on its state when it is decoded: what is selected, which version of the
- * protocol is spoken, what is queued. That depends on nothing that a store answers.
+ * protocol is spoken, what is queued. That depends on nothing that a store answers; where the server refuses the
+ * command for want of a token it is taken back.
  *
  * Pure; belongs to a decoder, on its thread.
  */
@@ -30,8 +31,18 @@ struct rd_redis_multi {
     size_t len; /* bytes of memory that they take */
 };
 
+/* What SELECT and HELLO change, as it was before the last command: that may be refused when it is decoded already.
+ */
+struct rd_redis_before {
+    bool kept; /* the last command was one of the two */
+    bool resp3;
+    char store[64];
+    size_t store_len;
+};
+
 struct rd_redis_state {
     struct rd_limits limits;
+    struct rd_redis_before before;
     bool resp3;
     char store[64];   /* that is selected */
     size_t store_len; /* 0: the store `default` */

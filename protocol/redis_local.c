@@ -8,8 +8,6 @@
 #include "protocol/redis_multi.h"
 #include "protocol/resp_put.h"
 
-#define WRONG_PASSWORD "WRONGPASS invalid username-password pair or user is disabled."
-
 static bool is_resp3(const struct rd_redis_ask *ask)
 {
     return ask->state->resp3;
@@ -55,32 +53,46 @@ void rd_redis_parse_reset(struct rd_redis_ask *ask)
     state->store_len = 0;
     state->name[0] = '\0';
     rd_redis_ask_reply(ask, "+RESET\r\n");
+    ask->request->token_use = RD_MESSAGE_TOKEN_FORGOTTEN;
+}
+
+/* See struct rd_redis_before. */
+static void keep_before(struct rd_redis_state *state)
+{
+    state->before = (struct rd_redis_before){.kept = true, .resp3 = state->resp3, .store_len = state->store_len};
+    memcpy(state->before.store, state->store, sizeof state->before.store);
 }
 
 void rd_redis_parse_select(struct rd_redis_ask *ask)
 {
+    keep_before(ask->state);
     if (rd_redis_ask_database(ask, 1, ask->state->store, &ask->state->store_len))
         rd_redis_ask_reply(ask, "+OK\r\n");
 }
 
-/* There is one user, `default`, and no password to ask of it: as in Redis, any will do. */
+/* There is one user, `default`, whose passwords are the tokens. */
 static bool is_known_user(const struct rd_redis_ask *ask, size_t i)
 {
     return rd_slice_equal(rd_redis_ask_arg(ask, i), rd_slice_of_string("default"));
 }
 
+static void show_token(struct rd_redis_ask *ask, size_t i)
+{
+    ask->request->token_use = RD_MESSAGE_TOKEN_SHOWN;
+    ask->request->token = rd_redis_ask_arg(ask, i);
+}
+
 void rd_redis_parse_auth(struct rd_redis_ask *ask)
 {
-    if (ask->arg_count > 3)
+    if (ask->arg_count > 3) {
         rd_redis_ask_refuse(ask, "ERR syntax error");
-    else if (ask->arg_count == 2)
-        rd_redis_ask_refuse(ask,
-                            "ERR AUTH <password> called without any password configured for the default user. "
-                            "Are you sure your configuration is correct?");
-    else if (!is_known_user(ask, 1))
-        rd_redis_ask_refuse(ask, WRONG_PASSWORD);
-    else
-        rd_redis_ask_reply(ask, "+OK\r\n");
+    } else if (ask->arg_count == 3 && !is_known_user(ask, 1)) {
+        rd_redis_ask_refuse(ask, RD_REDIS_WRONG_PASSWORD);
+    } else {
+        show_token(ask, ask->arg_count - 1);
+        if (ask->arg_count == 3)
+            rd_redis_ask_operation(ask, RD_OPCODE_AUTH, RD_REDIS_AUTHED_AS);
+    }
 }
 
 /* What may stand behind HELLO's version. False: the command has been refused. */
@@ -90,10 +102,11 @@ static bool take_hello_options(struct rd_redis_ask *ask)
         size_t more = ask->arg_count - 1 - i;
         if (rd_redis_ask_is(ask, i, "auth") && more >= 2) {
             if (!is_known_user(ask, i + 1)) {
-                rd_redis_ask_refuse(ask, WRONG_PASSWORD);
+                rd_redis_ask_refuse(ask, RD_REDIS_WRONG_PASSWORD);
                 return false;
             }
             i += 2;
+            show_token(ask, i);
         } else if (rd_redis_ask_is(ask, i, "setname") && more >= 1) {
             if (!rd_redis_client_set_name(ask, ++i))
                 return false;
@@ -120,6 +133,7 @@ void rd_redis_parse_hello(struct rd_redis_ask *ask)
     }
     if (!take_hello_options(ask))
         return;
+    keep_before(ask->state);
     ask->state->resp3 = version == 3;
     ask->request->codec_flags &= ~RD_REDIS_FLAG_RESP3;
     ask->request->codec_flags |= version == 3 ? RD_REDIS_FLAG_RESP3 : 0;

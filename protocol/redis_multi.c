@@ -65,8 +65,10 @@ void rd_redis_multi_queue(struct rd_redis_ask *ask)
         multi->first = queued;
     multi->last = queued;
     ask->request = rd_request_create(0);
-    if (ask->request != NULL)
+    if (ask->request != NULL) {
         rd_redis_ask_reply(ask, "+QUEUED\r\n");
+        ask->request->needs_token = true;
+    }
 }
 
 /* ---- reads behind writes ----------------------------------------------------------------------------------- */

@@ -92,7 +92,8 @@ enum {
     RD_WIRE_STORE_ROW_LEN = 41,     /* a store row's fixed part and its two length fields, without row_len */
     RD_WIRE_STORE_ROW_MORE_LEN = 9, /* generation and batch_marker at its end; older servers' rows lack them */
     RD_WIRE_KEY_LEN_MIN = 5,        /* the shortest key: the empty one */
-    RD_WIRE_PING_LEN_MAX = 64
+    RD_WIRE_PING_LEN_MAX = 64,
+    RD_WIRE_TOKEN_LEN_MAX = 4096
 };
 
 /* Keys on the wire. */

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/tokens.h"
+
 /* The folder that a path lies in. */
 static void parent_of(const char *path, char ret_parent[RD_CONFIG_PATH_SIZE])
 {
@@ -64,10 +66,21 @@ static enum rd_status check_port_file(const struct rd_config *config, struct rd_
     return check_place(config->port_file, "port_file: its folder", ret_error);
 }
 
+static enum rd_status check_tokens(const struct rd_config *config, struct rd_error *ret_error)
+{
+    struct rd_tokens *tokens = NULL;
+    if (config->tokens[0] == '\0')
+        return RD_OK;
+    enum rd_status status = rd_tokens_load(config->tokens, &tokens, ret_error);
+    rd_tokens_unref(tokens);
+    return status;
+}
+
 static enum rd_status (*const checks[])(const struct rd_config *config, struct rd_error *ret_error) = {
     check_data_dir,
     check_unix,
     check_port_file,
+    check_tokens,
 };
 
 enum rd_status rd_check_config(const struct rd_config *config, struct rd_error *ret_error)

@@ -95,6 +95,17 @@ static bool set_durability(struct rd_config *config, const char *text)
     return rd_settings_parse_durability(text, &config->settings);
 }
 
+static bool set_tokens(struct rd_config *config, const char *text)
+{
+    return copy_text(text, config->tokens, sizeof config->tokens);
+}
+
+static bool set_insecure(struct rd_config *config, const char *text)
+{
+    config->insecure = strcmp(text, "true") == 0;
+    return config->insecure || strcmp(text, "false") == 0;
+}
+
 static bool set_port_file(struct rd_config *config, const char *text)
 {
     return copy_text(text, config->port_file, sizeof config->port_file);
@@ -144,6 +155,14 @@ static const struct option options[] = {
     {"unix", "PATH", "", "a Unix socket, for the binary protocol and HTTP", set_unix, FIXED, {0}},
     {"tls-cert", "FILE", "", "PEM: certificate and chain; TCP speaks TLS 1.3 with it", set_tls_cert, LIVE, {0}},
     {"tls-key", "FILE", "", "PEM: the certificate's key", set_tls_key, LIVE, {0}},
+    {"tokens", "FILE", "", "who may do what; without it nobody is asked", set_tokens, LIVE, {0}},
+    {"insecure",
+     RD_CONFIG_SWITCH,
+     "false",
+     "listen beyond this machine without --tokens",
+     set_insecure,
+     FIXED,
+     {0}},
     {"loops", "N", "1", "event loop threads", NULL, FIXED, NUMBER(loops, 1, 256)},
     {"durability", MODE_FORM, "sync", "of stores with no setting of their own", set_durability, LIVE, {0}},
     {"port-file", "FILE", "", "written once everything listens", set_port_file, FIXED, {0}},
@@ -309,8 +328,10 @@ void rd_config_help(struct rd_buffer *out)
         rd_config_option_name(i, RD_CONFIG_VARIABLE, environment);
         if (options[i].set == NULL)
             describe_bounds(&options[i], bounds, sizeof bounds);
-        rd_buffer_printf(out, "  %s %s\n      %s (%s%s%s%s%s)\n", name, options[i].form, options[i].help,
-                         environment, options[i].preset[0] != '\0' ? ", default " : "", options[i].preset,
+        bool alone = strcmp(options[i].form, RD_CONFIG_SWITCH) == 0;
+        rd_buffer_printf(out, "  %s%s%s\n      %s (%s%s%s%s%s)\n", name, alone ? "" : " ",
+                         alone ? "" : options[i].form, options[i].help, environment,
+                         options[i].preset[0] != '\0' ? ", default " : "", options[i].preset,
                          bounds[0] != '\0' ? ", " : "", bounds);
     }
     rd_buffer_append_string(

@@ -64,6 +64,8 @@ struct rd_config {
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
     char tls_cert[RD_CONFIG_PATH_SIZE];  /* "": TCP is plain */
     char tls_key[RD_CONFIG_PATH_SIZE];   /* "" likewise, and only then */
+    char tokens[RD_CONFIG_PATH_SIZE];    /* who may do what; "": everybody everything */
+    bool insecure;                       /* everybody who reaches a socket beyond this machine, too */
     char port_file[RD_CONFIG_PATH_SIZE]; /* "": none */
     enum rd_log_level log_level;
 

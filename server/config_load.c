@@ -33,7 +33,8 @@ static bool take_member(void *context, const struct rd_config_member *member, st
         rd_config_option_name(i, RD_CONFIG_KEY, name);
         if (strcmp(name, member->key) != 0)
             continue;
-        if (member->text == NULL || (member->is_boolean && strcmp(rd_config_option_form(i), "true|false") != 0))
+        if (member->text == NULL ||
+            (member->is_boolean && strcmp(rd_config_option_form(i), RD_CONFIG_SWITCH) != 0))
             return refuse_member(member, error, "must be a string of the form ", rd_config_option_form(i));
         snprintf(origin, sizeof origin, "%.140s:%u", reading->path, member->line);
         return rd_config_option_set(i, member->text, member->where, origin, reading->config, error);
@@ -123,6 +124,24 @@ static bool stands_alone(const struct flag *flag)
     return flag_is(flag, "help") || flag_is(flag, "version") || flag_is(flag, "check-config");
 }
 
+/* rd_config_option_count: none. */
+static size_t option_of(const struct flag *flag)
+{
+    for (size_t i = 0; i < rd_config_option_count; i++) {
+        char name[RD_CONFIG_NAME_SIZE];
+        rd_config_option_name(i, RD_CONFIG_FLAG, name);
+        if (flag_is(flag, name + strlen("--")))
+            return i;
+    }
+    return rd_config_option_count;
+}
+
+static bool is_switch(const struct flag *flag)
+{
+    size_t i = option_of(flag);
+    return i != rd_config_option_count && strcmp(rd_config_option_form(i), RD_CONFIG_SWITCH) == 0;
+}
+
 /* Takes the flag at argv[*at] and moves *at behind it; one with no value stays without. */
 static bool take_flag(int argc, char *const *argv, int *at, struct flag *ret_flag)
 {
@@ -137,21 +156,11 @@ static bool take_flag(int argc, char *const *argv, int *at, struct flag *ret_fla
         return equals == NULL;
     if (equals != NULL)
         ret_flag->value = equals + 1;
+    else if (is_switch(ret_flag))
+        ret_flag->value = "true";
     else if (*at < argc)
         ret_flag->value = argv[(*at)++];
     return true;
-}
-
-/* rd_config_option_count: none. */
-static size_t option_of(const struct flag *flag)
-{
-    for (size_t i = 0; i < rd_config_option_count; i++) {
-        char name[RD_CONFIG_NAME_SIZE];
-        rd_config_option_name(i, RD_CONFIG_FLAG, name);
-        if (flag_is(flag, name + strlen("--")))
-            return i;
-    }
-    return rd_config_option_count;
 }
 
 static bool apply_flag(const struct flag *flag, struct rd_config *config, struct rd_error *error)

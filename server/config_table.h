@@ -23,6 +23,9 @@ void rd_config_option_name(size_t i, enum rd_config_spelling spelling, char ret_
 /* "" where it has no default. */
 const char *rd_config_option_preset(size_t i);
 
+/* The form of an option whose flag may stand alone, and says true then. */
+#define RD_CONFIG_SWITCH "true|false"
+
 /* What a value looks like: "HOST:PORT". */
 const char *rd_config_option_form(size_t i);
 

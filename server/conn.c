@@ -51,6 +51,17 @@ void rd_conn_describe(const struct rd_conn *conn, struct rd_response_server *ret
     ret_server->port = colon != NULL ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
 }
 
+struct rd_identity *rd_conn_identity(struct rd_conn *conn)
+{
+    return &conn->identity;
+}
+
+void rd_conn_take_back(struct rd_conn *conn)
+{
+    if (conn->codec->refused != NULL)
+        conn->codec->refused(conn->decoder);
+}
+
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn)
 {
     return conn->loop;

@@ -90,6 +90,13 @@ bool rd_conn_is_closing(const struct rd_conn *conn);
 /* Whether the peer has closed its side, or is gone: for work that nobody may be waiting for any more. */
 bool rd_conn_is_left(const struct rd_conn *conn);
 
+/* Who the peer is, as far as it has shown; for gate.c to change. */
+struct rd_identity;
+struct rd_identity *rd_conn_identity(struct rd_conn *conn);
+
+/* A request is refused for want of a known token: what its decoder has made of it is taken back. */
+void rd_conn_take_back(struct rd_conn *conn);
+
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn);
 struct rd_lane **rd_conn_lanes(struct rd_conn *conn);
 struct rd_conn *rd_conn_next(const struct rd_conn *conn);

@@ -15,6 +15,7 @@
 
 #include <uv.h>
 
+#include "server/auth.h"
 #include "server/conn.h"
 #include "server/download.h"
 #include "server/outbox.h"
@@ -48,6 +49,7 @@ struct rd_conn {
 
     struct rd_conn_tls *tls; /* owned; NULL: the socket carries plain bytes */
 
+    struct rd_identity identity;  /* whose requests come in */
     const struct rd_codec *codec; /* NULL until the first byte of a connection that may be either */
     struct rd_decoder *decoder;   /* owned; NULL likewise */
     struct rd_buffer pending;     /* input that came with what made us pause */

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "server/conn.h"
+#include "server/gate.h"
 #include "server/handlers.h"
 #include "server/lane.h"
 #include "server/loop.h"
@@ -23,6 +24,7 @@ struct handler {
 static const struct handler handlers[256] = {
     [RD_OPCODE_HELLO] = {RD_CALL_FREE, false, false, false, rd_run_hello},
     [RD_OPCODE_PING] = {RD_CALL_FREE, false, false, false, rd_call_finish},
+    [RD_OPCODE_AUTH] = {RD_CALL_FREE, false, false, false, rd_run_auth},
     [RD_OPCODE_HEALTH] = {RD_CALL_FREE, false, false, false, rd_call_finish},
     [RD_OPCODE_READY] = {RD_CALL_FREE, false, false, false, rd_run_ready},
     [RD_OPCODE_CONTINUE] = {RD_CALL_FREE, false, false, false, rd_call_finish},
@@ -195,6 +197,8 @@ void rd_dispatch_call(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     const struct handler *handler = handler_of(request->opcode);
+    if (!rd_gate_admit(call))
+        return;
     if (request->status != RD_OK) {
         rd_call_fail(call, request->status, "%s",
                      request->message != NULL ? request->message : rd_status_name(request->status));

@@ -12,6 +12,7 @@
 
 /* handlers_store.c */
 void rd_run_hello(struct rd_call *call);
+void rd_run_auth(struct rd_call *call);
 void rd_run_ready(struct rd_call *call);
 void rd_run_stores(struct rd_call *call);
 void rd_run_server(struct rd_call *call);

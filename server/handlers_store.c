@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "server/conn.h"
+#include "server/gate.h"
 #include "server/lane.h"
 #include "server/loop.h"
 #include "server/stores.h"
@@ -22,13 +23,22 @@ void rd_run_hello(struct rd_call *call)
     rd_call_finish(call);
 }
 
+/* The token has been looked at on the way here. */
+void rd_run_auth(struct rd_call *call)
+{
+    call->response.open = !rd_auth_is_on(rd_conn_loop(call->conn)->auth.auth);
+    rd_call_finish(call);
+}
+
 void rd_run_ready(struct rd_call *call)
 {
     char name[RD_STORE_NAME_LEN_MAX + 1];
-    if (rd_stores_find_unserved(rd_call_stores(call), name))
+    if (!rd_stores_find_unserved(rd_call_stores(call), name))
+        rd_call_finish(call);
+    else if (rd_gate_may_see(call, rd_slice_of_string(name)))
         rd_call_fail(call, RD_UNAVAILABLE, "store '%s' does not serve", name);
     else
-        rd_call_finish(call);
+        rd_call_fail(call, RD_UNAVAILABLE, "not every store serves");
 }
 
 /* ---- stores ----------------------------------------------------------------------------------------------- */
@@ -87,9 +97,24 @@ static void answer_with_stores(struct rd_call *call, struct rd_hosted *const *li
     rd_call_finish(call);
 }
 
+/* All stores that whoever asks may know of, in call->listed, which stays NULL where there is no memory. */
+static void take_listed(struct rd_call *call)
+{
+    size_t count;
+    size_t kept = 0;
+    call->listed = rd_stores_list(rd_call_stores(call), &count);
+    for (size_t i = 0; call->listed != NULL && i < count; i++) {
+        if (rd_gate_may_see(call, rd_slice_of_string(call->listed[i]->name)))
+            call->listed[kept++] = call->listed[i];
+        else
+            rd_hosted_unref(call->listed[i]);
+    }
+    call->listed_count = kept;
+}
+
 void rd_run_stores(struct rd_call *call)
 {
-    call->listed = rd_stores_list(rd_call_stores(call), &call->listed_count);
+    take_listed(call);
     if (call->listed == NULL)
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the listing");
     else
@@ -116,7 +141,7 @@ void rd_run_server(struct rd_call *call)
 {
     bool with_stores = call->request->with_stores;
     if (with_stores)
-        call->listed = rd_stores_list(rd_call_stores(call), &call->listed_count);
+        take_listed(call);
     struct rd_response_server *server = NULL;
     if (!with_stores || call->listed != NULL)
         server = rd_call_allocate(call, 1, sizeof *server + call->listed_count * ROW_SIZE);

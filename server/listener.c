@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -84,6 +85,21 @@ bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE])
         return bound_address(fd, &storage, &len, ret_text);
     snprintf(ret_text, RD_ADDRESS_TEXT_SIZE, "%s", ((struct sockaddr_un *)&storage)->sun_path);
     return ret_text[0] != '\0';
+}
+
+bool rd_socket_is_local(int fd)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
+        return false;
+    if (storage.ss_family == AF_UNIX)
+        return true;
+    if (storage.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
+    return storage.ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
 }
 
 static void close_all(int *fds, unsigned count)

@@ -29,6 +29,9 @@ enum rd_status rd_socket_bind_unix(const char *path, int *ret_fd, struct rd_erro
 /* The address that a bound socket has: HOST:PORT, or a path. */
 bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE]);
 
+/* Whether only this machine reaches a bound socket: a Unix socket, or a loopback address. */
+bool rd_socket_is_local(int fd);
+
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* ---- on a loop -------------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "protocol/codec.h"
+#include "server/auth.h"
 #include "server/bridge.h"
 #include "server/gather.h"
 #include "server/pool.h"
@@ -60,6 +61,7 @@ struct rd_loop {
     atomic_uint *connection_count; /* borrows; of all loops */
     struct rd_process *process;    /* borrows */
     struct rd_tls *tls;            /* borrows; spoken by TCP connections; NULL: they are plain */
+    struct rd_auth_view auth;      /* the server's; on this loop's thread while it runs */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
 
@@ -101,7 +103,7 @@ struct rd_loop {
     atomic_bool stop_requested;        /* any thread */
 };
 
-/* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls,
+/* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,
  * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "server/auth.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/stores.h"
@@ -93,6 +94,35 @@ static void discard_tls(struct rd_reload *reload)
         rd_tls_discard(reload->tls);
 }
 
+/* Whether tokens are asked for at all is decided at the start, too. */
+static bool replaces_tokens(const struct rd_reload *reload, const struct rd_config *fresh)
+{
+    return rd_auth_is_on(reload->auth) && fresh->tokens[0] != '\0';
+}
+
+static enum rd_status prepare_tokens(struct rd_reload *reload, const struct rd_config *fresh,
+                                     struct rd_error *ret_error)
+{
+    if (replaces_tokens(reload, fresh))
+        return rd_auth_prepare(reload->auth, fresh->tokens, ret_error);
+    if (rd_auth_is_on(reload->auth) != (fresh->tokens[0] != '\0'))
+        rd_log(RD_LOG_WARN, "reload: to begin or to end with tokens needs a restart");
+    return RD_OK;
+}
+
+static void adopt_tokens(struct rd_reload *reload, const struct rd_config *fresh)
+{
+    if (!replaces_tokens(reload, fresh))
+        return;
+    rd_auth_adopt(reload->auth);
+    rd_log(RD_LOG_INFO, "reload: the tokens are those that are in %s now", fresh->tokens);
+}
+
+static void discard_tokens(struct rd_reload *reload)
+{
+    rd_auth_discard(reload->auth);
+}
+
 /* Takes memory, and that may fail; then nothing has changed either. */
 static enum rd_status configure_stores(struct rd_reload *reload, const struct rd_config *fresh,
                                        struct rd_error *ret_error)
@@ -104,6 +134,7 @@ static enum rd_status configure_stores(struct rd_reload *reload, const struct rd
 static const struct step steps[] = {
     {NULL, apply_log, NULL},
     {prepare_tls, adopt_tls, discard_tls},
+    {prepare_tokens, adopt_tokens, discard_tokens},
     {NULL, apply_loops, NULL},
     {configure_stores, NULL, NULL},
 };

@@ -14,6 +14,7 @@
 
 #include "server/config.h"
 
+struct rd_auth;
 struct rd_loop;
 struct rd_process;
 struct rd_stores;
@@ -24,6 +25,7 @@ struct rd_reload {
     const struct rd_config_sources *sources; /* borrows */
     struct rd_stores *stores;                /* borrows */
     struct rd_tls *tls;                      /* borrows; NULL: TCP is plain */
+    struct rd_auth *auth;                    /* borrows */
     struct rd_loop *loops;                   /* borrows */
     unsigned loop_count;
     struct rd_process *process; /* borrows */

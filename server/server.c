@@ -14,6 +14,7 @@
 #include "protocol/binary.h"
 #include "protocol/http.h"
 #include "protocol/redis.h"
+#include "server/auth.h"
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -34,6 +35,8 @@ struct endpoint {
 
 struct server {
     struct rd_config *config;     /* borrows */
+    struct rd_auth *auth;         /* owned */
+    bool misconfigured;           /* what was told cannot be done as it is: the exit code is 2 */
     struct rd_reload reload;      /* loop 0 */
     struct rd_stores *stores;     /* owned */
     struct rd_pool *pool;         /* owned */
@@ -186,6 +189,8 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
         loop->tls = server->tls;
+        if (rd_auth_view_init(&loop->auth, server->auth) != RD_OK)
+            return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the tokens");
         loop->on_signal = i == 0 ? on_signal : NULL;
         loop->alive_ms = i == 0 ? rd_systemd_watchdog_ms() : 0;
         if (rd_loop_init(loop) != RD_OK)
@@ -245,6 +250,46 @@ static enum rd_status write_port_file(struct server *server, struct rd_error *re
     return status;
 }
 
+/* ---- who may do what -------------------------------------------------------------------------------------- */
+
+static enum rd_status load_tokens(struct server *server, struct rd_error *ret_error)
+{
+    enum rd_status status = rd_auth_create(server->config->tokens, &server->auth, ret_error);
+    server->misconfigured = status == RD_INVALID_ARGUMENT;
+    return status;
+}
+
+/* The address of a socket that others than this machine reach; NULL: there is none. */
+static const char *exposed_address(const struct server *server)
+{
+    const struct endpoint *endpoints[] = {&server->binary, &server->http, &server->redis, &server->unix_socket};
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++)
+        for (unsigned j = 0; j < endpoints[i]->count; j++)
+            if (!rd_socket_is_local(endpoints[i]->fds[j]))
+                return endpoints[i]->text;
+    return NULL;
+}
+
+/* Judged by what is bound: a name may resolve to anything, and a socket may be the service manager's. */
+static enum rd_status check_exposure(struct server *server, struct rd_error *ret_error)
+{
+    const char *address = rd_auth_is_on(server->auth) ? NULL : exposed_address(server);
+    if (address == NULL)
+        return RD_OK;
+    if (server->config->insecure) {
+        rd_log(RD_LOG_WARN, "insecure: whoever reaches %s may read, write and drop everything", address);
+        return RD_OK;
+    }
+    server->misconfigured = true;
+    return rd_error_set(
+        ret_error, RD_FORBIDDEN, 0,
+        "%.60s is reached from beyond this machine, and nobody is asked for a token: say who may do "
+        "what (--tokens FILE), listen on 127.0.0.1, or take the risk (--insecure)",
+        address);
+}
+
+/* ---- starting --------------------------------------------------------------------------------------------- */
+
 static enum rd_status init_endpoints(struct server *server, struct rd_error *ret_error)
 {
     unsigned loops = (unsigned)server->config->loops;
@@ -258,7 +303,9 @@ static enum rd_status init_endpoints(struct server *server, struct rd_error *ret
 static enum rd_status open_all(struct server *server, struct rd_error *ret_error)
 {
     const struct rd_config *config = server->config;
-    enum rd_status status = init_endpoints(server, ret_error);
+    enum rd_status status = load_tokens(server, ret_error);
+    if (status == RD_OK)
+        status = init_endpoints(server, ret_error);
     if (status == RD_OK)
         status = bind_tcp(server, &server->binary, "binary", &config->listen, ret_error);
     if (status == RD_OK)
@@ -267,6 +314,8 @@ static enum rd_status open_all(struct server *server, struct rd_error *ret_error
         status = bind_tcp(server, &server->redis, "redis", &config->redis, ret_error);
     if (status == RD_OK)
         status = bind_unix(server, ret_error);
+    if (status == RD_OK)
+        status = check_exposure(server, ret_error);
     unsigned unclaimed = rd_systemd_close_unclaimed(&server->handed_over);
     if (unclaimed != 0)
         rd_log(RD_LOG_WARN,
@@ -325,6 +374,9 @@ static void close_all(struct server *server)
     for (unsigned i = 0; i < server->loops_ready; i++)
         rd_loop_deinit(&server->loops[i]);
     rd_tls_destroy(server->tls);
+    for (unsigned i = 0; server->loops != NULL && i < server->config->loops; i++)
+        rd_auth_view_deinit(&server->loops[i].auth);
+    rd_auth_destroy(server->auth);
     endpoint_deinit(&server->binary);
     endpoint_deinit(&server->http);
     endpoint_deinit(&server->redis);
@@ -356,6 +408,7 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
                                            .sources = sources,
                                            .stores = server.stores,
                                            .tls = server.tls,
+                                           .auth = server.auth,
                                            .loops = server.loops,
                                            .loop_count = server.loops_ready,
                                            .process = &server.process};
@@ -372,5 +425,7 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
     close_all(&server);
     if (status == RD_OK)
         rd_log(RD_LOG_INFO, "stopped");
-    return status == RD_OK ? 0 : 1;
+    if (status == RD_OK)
+        return 0;
+    return server.misconfigured ? 2 : 1;
 }

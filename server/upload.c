@@ -146,8 +146,7 @@ void rd_upload_withdraw(struct rd_call *call)
     call->hosted = NULL;
 }
 
-/* Before there is anything to be kept: the call is answered, and its parts are left over. */
-static void refuse(struct rd_call *call, enum rd_status status, const struct rd_error *error)
+void rd_upload_refuse(struct rd_call *call, enum rd_status status, const struct rd_error *error)
 {
     rd_conn_upload_over(call->conn, call, false);
     rd_call_fail_error(call, status, error);
@@ -186,7 +185,7 @@ static bool may_begin(struct rd_call *call)
         rd_error_set(&error, RD_TOO_LARGE, 0, VALUE_TOO_LONG);
     }
     if (error.status != RD_OK)
-        refuse(call, error.status, &error);
+        rd_upload_refuse(call, error.status, &error);
     return error.status == RD_OK;
 }
 
@@ -198,12 +197,12 @@ void rd_upload_begin(struct rd_call *call)
     enum rd_status status = rd_dispatch_use_store(call, &error);
     bool makes = rd_dispatch_should_make(call, status);
     if (status != RD_OK && !makes) {
-        refuse(call, status, &error);
+        rd_upload_refuse(call, status, &error);
         return;
     }
     call->upload = create(call);
     if (call->upload == NULL) {
-        refuse(call, RD_NO_MEMORY, &(struct rd_error){.message = "no memory for the upload"});
+        rd_upload_refuse(call, RD_NO_MEMORY, &(struct rd_error){.message = "no memory for the upload"});
         return;
     }
     call->state = RD_CALL_UPLOADING;

@@ -26,6 +26,10 @@
 /* A NEW call of a streamed write: UPLOADING from now on, or answered. */
 void rd_upload_begin(struct rd_call *call);
 
+/* Answers a call whose body is still to come with an error; where the rest of it cannot be told from requests, the
+ * connection takes no more. Also for a 100 Continue that is not given. */
+void rd_upload_refuse(struct rd_call *call, enum rd_status status, const struct rd_error *error);
+
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part);
 
 /* Ends an UPLOADING call with an error; nothing of it stays. One whose last part is in goes on. */

@@ -23,10 +23,10 @@ LAYERS = {
 LIBRARIES = {
     "uv.h": "(server|clients|tests)/.*",
     "llhttp.h": "protocol/http.*",
-    "jansson.h": "protocol/json.*|server/(config_file|log)\\.c|tests/.*",
+    "jansson.h": "protocol/json.*|server/(config_file|log|tokens)\\.c|tests/.*",
     "xxhash.h": "engine/.*|bench/.*|tests/.*",
     "libdeflate.h": "engine/.*|tests/.*",
-    "openssl/.*": "server/tls\\.c|clients/c/tls\\.c",
+    "openssl/.*": "server/(tls|auth|tokens)\\.c|clients/c/tls\\.c",
     "cmocka.h": "tests/.*",
 }
 

@@ -37,7 +37,8 @@ class Raises:
 class Raw:
     """A frame that no function of the codec would make."""
 
-    def __init__(self, opcode, body, flags=0, length=None):
+    def __init__(self, opcode, body, flags=0, length=None, answer=None):
+        self.decode = answer or self.decode
         self.opcode, self.body, self.flags = opcode, body, flags
         self.length = len(body) if length is None else length
 
@@ -66,6 +67,11 @@ ABSENT = codec.condition(if_absent=True)
 FRAMES = {
     "ping": (codec.ping(), None),
     "ping with bytes": (codec.ping(b"are you there?"), None),
+    "auth": (Raw(codec.AUTH, b"a token of any bytes \xff", answer=codec.nothing), None),
+    "auth with a token that is not known": (codec.auth("beta"), Raises(rdrive.Unauthorized, "not known")),
+    "auth without a token": (Raw(codec.AUTH, b""), Raises(rdrive.InvalidArgument, "1 to 4096 bytes")),
+    "read without a token": (codec.read("", "alpha"), Raises(rdrive.Unauthorized, "asks for a token")),
+    "read that the token does not allow": (codec.read("", "alpha"), Raises(rdrive.Forbidden, "does not allow read")),
     "write": (codec.write("", "alpha", HELLO_STORE), sync(Written, 0, 33, ALPHA_CRC, ALPHA, False)),
     "write by hash, durability none": (codec.write("photos", BETA, COUNTED, Durability.NONE),
                                        Written(64, 124, BETA_CRC, BETA, True, Durability.NONE, 0)),

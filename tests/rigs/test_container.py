@@ -57,7 +57,8 @@ class Container:
         self.podman = podman
         self.port = free_port()
         self.id = podman("run", "-d", "--read-only", "--tmpfs", "/tmp", "--cap-drop=all", "--security-opt", "no-new-privileges",
-                         "--memory", "64m", "-v", f"{volume}:/data", "--network", "bridge", "-p", f"127.0.0.1:{self.port}:7480", IMAGE)
+                         "--memory", "64m", "-v", f"{volume}:/data", "--network", "bridge", "-p", f"127.0.0.1:{self.port}:7480",
+                         "-e", "RDRIVE_INSECURE=true", IMAGE)
         deadline = time.monotonic() + 30
         while True:
             try:

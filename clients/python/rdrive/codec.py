@@ -33,7 +33,7 @@ STEP_LEN = 1 << 18
 WINDOW_LEN = 1 << 20
 """Bytes of a read_stream that may be on their way, where the caller does not say."""
 
-PING = 0x02
+PING, AUTH = 0x02, 0x03
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
 STORES, CREATE, INFO, DROP, VERIFY, REOPEN = range(0x30, 0x36)
@@ -248,6 +248,18 @@ def keys_bytes(keys: Iterable[Key]) -> bytes:
 
 def ping(data: bytes = b"") -> Request[None]:
     return Request(PING, [data], nothing)
+
+
+def auth(token: str) -> Request[None]:
+    """Shows a token, which goes for the connection from then on."""
+    return Request(AUTH, [_token_bytes(token)], nothing)
+
+
+def _token_bytes(token: str) -> bytes:
+    data = token.encode()
+    if not 0 < len(data) <= 4096:
+        raise ValueError("a token has 1 to 4096 bytes")
+    return data
 
 
 def write(store: str, key: Key, value: Bytes, durability: Durability = Durability.DEFAULT,

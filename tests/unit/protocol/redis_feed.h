@@ -159,6 +159,8 @@ static const char *const answer_names[RD_REDIS_ANSWER_COUNT] = {
     [RD_REDIS_CLIENT_ID] = "client_id",
     [RD_REDIS_CLIENT_LIST] = "client_list",
     [RD_REDIS_GREETING] = "greeting",
+    [RD_REDIS_AUTHED] = "authed",
+    [RD_REDIS_AUTHED_AS] = "authed_as",
     [RD_REDIS_INFO] = "info",
     [RD_REDIS_EXEC] = "exec",
 };
@@ -174,6 +176,9 @@ static void dump(struct rd_buffer *log, const struct rd_request *request)
         rd_buffer_printf(log, "%s", rd_operation_find(request->opcode)->name);
         if (request->store.len != 0)
             dump_named(log, "store", request->store);
+        assert_int_equal(request->token_use,
+                         request->token.data != NULL ? RD_MESSAGE_TOKEN_SHOWN : RD_MESSAGE_TOKEN_KEPT);
+        dump_named(log, "token", request->token);
         dump_named(log, "key", request->key.bytes);
         dump_named(log, "value", request->value);
         dump_lists(log, request);

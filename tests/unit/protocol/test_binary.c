@@ -76,6 +76,7 @@ static struct rd_request samples[] = {
      .key = KEY(""),
      .range = {.kind = RD_MESSAGE_RANGE_SUFFIX, .len = 100},
      .stream_credit = UINT64_MAX},
+    {.opcode = RD_OPCODE_AUTH, .token_use = RD_MESSAGE_TOKEN_SHOWN, .token = TEXT("any bytes\0\xff")},
     {.opcode = RD_OPCODE_STORES},
     {.opcode = RD_OPCODE_CREATE, .store = TEXT("new"), .settings = TEXT("{\"durability\":\"none\"}")},
     {.opcode = RD_OPCODE_INFO},
@@ -123,6 +124,8 @@ static void assert_request(const struct rd_request *got, const struct rd_request
     assert_null(got->message);
     assert_false(got->close_after);
     assert_int_equal(got->id, wanted->id);
+    assert_int_equal(got->token_use, wanted->token_use);
+    assert_slice(got->token, wanted->token);
     assert_slice(got->store, wanted->store);
     assert_key(got->key, wanted->key);
     assert_slice(got->value, wanted->value);
@@ -224,7 +227,8 @@ static void test_a_body_cut_at_every_byte_is_refused_alone(void **state)
         append_request(&whole, &samples[i]);
         rd_buffer_append_u8(&whole, 0);
         size_t body_len = whole.len - 1 - RD_WIRE_HEADER_LEN;
-        bool open_ended = samples[i].opcode == RD_OPCODE_PING || samples[i].opcode == RD_OPCODE_WRITE;
+        bool open_ended = samples[i].opcode == RD_OPCODE_PING || samples[i].opcode == RD_OPCODE_WRITE ||
+                          samples[i].opcode == RD_OPCODE_AUTH;
         for (size_t len = 0; len <= body_len + 1; len++) {
             struct rd_buffer bytes;
             rd_buffer_init(&bytes, 0);

@@ -44,9 +44,25 @@ static const struct sample good[] = {
     {BYTES(KEY_PUT "Transfer-Encoding: chunked\r\n" END "0\r\nT: trailer\r\nU:\r\n\r\n"),
      "write_stream store=s key=k len=all\nend\n"},
     {BYTES(KEY_PUT "Content-Length: 2\r\nExpect: 100-Continue\r\n" END "ab"),
-     "continue\nwrite store=s key=k value=ab\n"},
+     "continue write store=s\nwrite store=s key=k value=ab\n"},
     {BYTES(KEY_PUT "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n" END),
-     "continue\nwrite_stream store=s key=k len=all\nmore\n"},
+     "continue write store=s\nwrite_stream store=s key=k len=all\nmore\n"},
+    {BYTES(KEY_PUT "Authorization: Bearer secret\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n" END),
+     "continue write token=secret store=s\nwrite_stream token=secret store=s key=k len=all\nmore\n"},
+    {BYTES(BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "authorization:bearer   t\r\nExpect: 100-continue\r\n"
+                 "Content-Length: 14\r\n" END "{\"keys\":[\"k\"]}"),
+     "continue batch_read token=t store=s\nbatch_read token=t store=s [ key=k ]\n"},
+    {BYTES(BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "authorization:bearer t\r\nExpect: 100-continue\r\n"
+                 "Transfer-Encoding: chunked\r\n" END "e\r\n{\"keys\":[\"k\"]}\r\n0\r\n\r\n"),
+     "continue batch_read token=t store=s\nbatch_read token=t store=s [ key=k ]\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: BEARER ~!#\r\n" END), "health token=~!#\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer\r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer  \r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer\tt\r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer a b\r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer \xc3\xa4\r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearert\r\n" END), "health\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Basic dDp0\r\n" END), "health\n"},
     {BYTES(KEY_PUT "Expect: 100-continue\r\n" END), "write store=s key=k\n"},
     {BYTES(BATCH "write HTTP/1.1\r\n" HOST JSON_TYPE "Content-Length: 87\r\n" END
                  "{\"entries\":[{\"key\":\"a\",\"value\":\"t\\u0000\"},{\"key_base64\":\"AA==\",\"value_base64\":"

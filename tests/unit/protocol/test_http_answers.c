@@ -407,6 +407,9 @@ static void test_answers_of_errors(void **state)
         assert_int_equal(rd_http_codec.encode(&request, &response, &out), 0);
         assert_memory_equal(out.data, "HTTP/1.1 ", 9);
         assert_memory_equal(out.data + 9, expected[status], 3);
+        static const char challenge[] = "\r\nWWW-Authenticate: Bearer realm=\"rdrive\"\r\n";
+        assert_int_equal(memmem(out.data, out.len, challenge, sizeof challenge - 1) != NULL,
+                         status == RD_UNAUTHORIZED);
         rd_buffer_deinit(&out);
     }
     struct rd_response response = {.status = RD_KEY_NOT_FOUND, .message = "no \"such\"\x01 \xff key"};

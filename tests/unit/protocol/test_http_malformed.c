@@ -108,6 +108,9 @@ static const struct sample malformed[] = {
     {BYTES(CHUNKED "0\r\nA: b\n\r\n"), STREAM BAD_CHUNKS},
     {BYTES(CHUNKED "0\r\nA\r\n\r\n"), STREAM BAD_CHUNKS},
     /* conditions given twice, in whatever words */
+    {BYTES(GET HOST "Authorization: Bearer a\r\nAuthorization: Bearer a\r\n" END),
+     BAD_AS("more than one Authorization header")},
+    {BYTES(GET HOST "Authorization: Bearer a\0\r\n" END), BAD_AS("a control byte in a header")},
     {BYTES(KEY_PUT "If-Match: *\r\nIf-Match: *\r\n" END), BAD_AS("more than one If-Match header")},
     {BYTES(KEY_PUT "If-None-Match: *\r\nif-none-match:\r\n" END), BAD_AS("more than one If-None-Match header")},
     {BYTES(GET HOST "If-Range: \"a\"\r\nIf-Range: \"a\"\r\n" END), BAD_AS("more than one If-Range header")},

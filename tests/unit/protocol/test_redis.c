@@ -132,11 +132,9 @@ static void test_connection(void **state)
                                                 "-ERR wrong number of arguments for 'echo' command\n"
                                                 "-ERR wrong number of arguments for 'echo' command\n");
     expect_commands("QUIT\nGET k", "+OK close\nclosed\n");
-    expect_commands(
-        "AUTH x\nAUTH default x\nAUTH you x\nAUTH a b c",
-        "-ERR AUTH <password> called without any password configured for the default user. Are you sure "
-        "your configuration is correct?\n+OK\n-WRONGPASS invalid username-password pair or user is "
-        "disabled.\n-ERR syntax error\n");
+    expect_commands("AUTH x\nAUTH default x\nAUTH you x\nAUTH a b c",
+                    "auth token=x -> authed\nauth token=x -> authed_as\n"
+                    "-WRONGPASS invalid username-password pair or user is disabled.\n-ERR syntax error\n");
     expect_commands("WAIT 1 100\nWAIT x 1\nWAIT 1 x\nWAIT 1 -1",
                     ":0\n" INTEGER "\n-ERR timeout is not an integer or out of range\n-ERR timeout is negative\n");
     expect_commands("TIME\nLASTSAVE\nCLIENT ID", "server -> time\nserver -> saved\nserver -> client_id\n");
@@ -152,7 +150,7 @@ static void test_hello(void **state)
                     "server -> greeting resp3\nread key=k -> value resp3\nserver -> greeting resp3\n"
                     "server -> greeting\nread key=k -> value\n");
     expect_commands("HELLO 3 AUTH default any SETNAME me\nCLIENT GETNAME\nRESET\nCLIENT GETNAME\nGET k",
-                    "server -> greeting resp3\n$2\\0d\\0ame\n+RESET\n$-1\nread key=k -> value\n");
+                    "server token=any -> greeting resp3\n$2\\0d\\0ame\n+RESET\n$-1\nread key=k -> value\n");
     expect_commands("HELLO 3\nCLIENT GETNAME", "server -> greeting resp3\n_\n");
     expect_commands("HELLO 4\nHELLO 1\nHELLO x\nHELLO 3 AUTH you any\nHELLO 3 AUTH default\nHELLO 3 what\nGET k",
                     "-NOPROTO unsupported protocol version\n-NOPROTO unsupported protocol version\n"
@@ -160,6 +158,66 @@ static void test_hello(void **state)
                     "-WRONGPASS invalid username-password pair or user is disabled.\n"
                     "-ERR Syntax error in HELLO option 'AUTH'\n-ERR Syntax error in HELLO option 'what'\n"
                     "read key=k -> value\n");
+}
+
+static struct rd_request *decode_line(struct rd_decoder *decoder, const char *line)
+{
+    struct rd_slice input = rd_slice_of_string(line);
+    struct rd_request *request = NULL;
+    assert_int_equal(rd_redis_codec.decode(decoder, &input, &request), RD_DECODE_REQUEST);
+    return request;
+}
+
+/* What was refused for want of a token leaves nothing behind; what had been said before it stays. */
+static void test_what_is_refused_is_taken_back(void **state)
+{
+    (void)state;
+    struct rd_limits limits = test_limits();
+    struct rd_decoder *decoder = rd_redis_codec.create(&limits);
+    assert_non_null(decoder);
+    rd_request_destroy(decode_line(decoder, "SELECT 4\r\n"));
+    static const char *const lines[] = {"MULTI\r\n", "SELECT other\r\n", "HELLO 3\r\n", "GET k\r\n",
+                                        "WATCH k\r\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        rd_request_destroy(decode_line(decoder, lines[i]));
+        rd_redis_codec.refused(decoder);
+    }
+    struct rd_request *request = decode_line(decoder, "GET k\r\n");
+    assert_int_equal(request->opcode, RD_OPCODE_READ);
+    assert_true(rd_slice_equal(request->store, rd_slice_of_string("db4")));
+    assert_int_equal(request->codec_flags & RD_REDIS_FLAG_RESP3, 0);
+    rd_request_destroy(request);
+    rd_redis_codec.destroy(decoder);
+}
+
+static void test_which_commands_need_a_token(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool needed;
+        enum rd_message_token_use use;
+    } rows[] = {
+        {"PING\r\n", true, RD_MESSAGE_TOKEN_KEPT},
+        {"MULTI\r\n", true, RD_MESSAGE_TOKEN_KEPT},
+        {"GET k\r\n", true, RD_MESSAGE_TOKEN_KEPT}, /* that it is queued */
+        {"DISCARD\r\n", true, RD_MESSAGE_TOKEN_KEPT},
+        {"AUTH x\r\n", false, RD_MESSAGE_TOKEN_SHOWN},
+        {"HELLO 2 AUTH default x\r\n", false, RD_MESSAGE_TOKEN_SHOWN},
+        {"HELLO 2 AUTH default x WHAT\r\n", false, RD_MESSAGE_TOKEN_KEPT},
+        {"RESET\r\n", false, RD_MESSAGE_TOKEN_FORGOTTEN},
+        {"QUIT\r\n", false, RD_MESSAGE_TOKEN_KEPT},
+    };
+    struct rd_limits limits = test_limits();
+    struct rd_decoder *decoder = rd_redis_codec.create(&limits);
+    assert_non_null(decoder);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rd_request *request = decode_line(decoder, rows[i].line);
+        assert_int_equal(request->needs_token, rows[i].needed);
+        assert_int_equal(request->token_use, rows[i].use);
+        rd_request_destroy(request);
+    }
+    rd_redis_codec.destroy(decoder);
 }
 
 static void test_client(void **state)
@@ -579,6 +637,8 @@ int main(void)
         cmocka_unit_test(test_databases),
         cmocka_unit_test(test_connection),
         cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_what_is_refused_is_taken_back),
+        cmocka_unit_test(test_which_commands_need_a_token),
         cmocka_unit_test(test_client),
         cmocka_unit_test(test_catalog),
         cmocka_unit_test(test_commands_that_are_not_served),

@@ -161,6 +161,33 @@ static void test_server(void **state)
     expect_answer(V2("TIME"), FAILED(RD_NO_MEMORY), "-ERR what was wrong\r\n");
 }
 
+#define WRONGPASS "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+#define NOAUTH    "-NOAUTH Authentication required.\r\n"
+
+static void test_tokens(void **state)
+{
+    (void)state;
+    expect_answer(V2("AUTH t"), OF(.open = false), "+OK\r\n");
+    expect_answer(V2("AUTH t"), OF(.open = true),
+                  "-ERR AUTH <password> called without any password configured for the default user. Are you sure "
+                  "your configuration is correct?\r\n");
+    expect_answer(V2("AUTH default t"), OF(.open = true), "+OK\r\n");
+    expect_answer(V2("AUTH t"), FAILED(RD_UNAUTHORIZED), WRONGPASS);
+    expect_answer(V2("AUTH default t"), FAILED(RD_UNAUTHORIZED), WRONGPASS);
+    expect_answer(V2("HELLO 3 AUTH default t"), FAILED(RD_UNAUTHORIZED), WRONGPASS);
+    expect_answer(
+        V2("HELLO 3"), FAILED(RD_UNAUTHORIZED),
+        "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> "
+        "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
+        "version at the same time\r\n");
+    static const char *const lines[] = {V2("GET k"), V2("PING"), V2("SET k v NX"), V2("INFO"),
+                                        "MULTI\r\nGET k\r\nEXEC\r\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        expect_answer(lines[i], FAILED(RD_UNAUTHORIZED), NOAUTH);
+        expect_answer(lines[i], FAILED(RD_FORBIDDEN), "-NOPERM what was wrong\r\n");
+    }
+}
+
 static void test_info(void **state)
 {
     (void)state;
@@ -283,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_several_values),
         cmocka_unit_test(test_numbers_and_words),
         cmocka_unit_test(test_server),
+        cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_exec),
         cmocka_unit_test(test_ranges),
