@@ -19,31 +19,41 @@
 
 /* ---- the hello -------------------------------------------------------------------------------------------- */
 
-static enum rd_status read_hello(struct rd_pipe *pipe, struct rd_limits *ret_limits, struct rd_error *ret_error)
+/* One answer of a connection's beginning; `what` is asked, for the errors. */
+static enum rd_status read_answer(struct rd_pipe *pipe, struct rd_binary_reader *reader, const char *what,
+                                  struct rd_binary_answer *ret_answer, struct rd_error *ret_error)
 {
-    struct rd_binary_reader reader;
-    rd_binary_reader_init(&reader, HELLO_LEN_MAX, 1);
     enum rd_binary_read read = RD_BINARY_READ_MORE;
-    struct rd_binary_answer answer = {.hello = false};
-    enum rd_status status = RD_OK;
-    while (status == RD_OK && read == RD_BINARY_READ_MORE) {
+    while (read == RD_BINARY_READ_MORE) {
         uint8_t byte; /* one by one, so that nothing behind the answer is taken with it */
         ssize_t len = rd_pipe_receive(pipe, &byte, 1, 0);
         struct rd_slice input = rd_slice(&byte, 1);
         if (len == 1)
-            read = rd_binary_reader_next(&reader, &input, &answer);
+            read = rd_binary_reader_next(reader, &input, ret_answer);
         else if (len == 0)
-            status = rd_error_set(ret_error, RD_IO_ERROR, 0, "the server closed the connection at the hello");
+            return rd_error_set(ret_error, RD_IO_ERROR, 0, "the server closed the connection at the %s", what);
         else if (errno != EINTR)
-            status = rd_error_set(ret_error, RD_IO_ERROR, errno, "no hello from the server");
+            return rd_error_set(ret_error, RD_IO_ERROR, errno, "no answer from the server to the %s", what);
     }
-    if (status == RD_OK && !answer.hello)
-        status = rd_error_set(ret_error, RD_UNSUPPORTED, 0, "the server does not speak rdrive's protocol");
-    else if (status == RD_OK && answer.response.status != RD_OK)
-        status = rd_error_set(ret_error, answer.response.status, 0, "the server refused the hello: %s",
-                              answer.response.message);
-    else if (status == RD_OK)
+    if (read != RD_BINARY_READ_ANSWER)
+        return rd_error_set(ret_error, RD_UNSUPPORTED, 0, "the server does not speak rdrive's protocol");
+    if (ret_answer->response.status != RD_OK)
+        return rd_error_set(ret_error, ret_answer->response.status, 0, "the server refused the %s: %.150s", what,
+                            ret_answer->response.message);
+    return RD_OK;
+}
+
+static enum rd_status read_greeting(struct rd_pipe *pipe, bool shows_token, struct rd_limits *ret_limits,
+                                    struct rd_error *ret_error)
+{
+    struct rd_binary_reader reader;
+    struct rd_binary_answer answer;
+    rd_binary_reader_init(&reader, HELLO_LEN_MAX, 1);
+    enum rd_status status = read_answer(pipe, &reader, "hello", &answer, ret_error);
+    if (status == RD_OK)
         *ret_limits = answer.response.limits;
+    if (status == RD_OK && shows_token)
+        status = read_answer(pipe, &reader, "token", &answer, ret_error);
     rd_binary_reader_deinit(&reader);
     return status;
 }
@@ -68,13 +78,19 @@ static enum rd_status greet(struct rd_pipe *pipe, const struct rd_plan *plan, st
     struct rd_limits limits = RD_LIMITS_DEFAULT;
     rd_buffer_init(&hello, 0);
     rd_binary_encode_hello(&hello);
+    if (plan->token != NULL) {
+        size_t follow_len = 0;
+        struct rd_request auth = {.opcode = RD_OPCODE_AUTH, .token = rd_slice_of_string(plan->token)};
+        if (rd_binary_encode_request(&auth, &hello, &follow_len) != RD_OK)
+            hello.failed = true;
+    }
     struct iovec part = {.iov_base = hello.data, .iov_len = hello.len};
     ssize_t sent = hello.failed ? -1 : rd_pipe_send(pipe, &part, 1, 0);
     bool whole = sent >= 0 && (size_t)sent == hello.len;
     rd_buffer_deinit(&hello);
     if (!whole)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot send the hello");
-    enum rd_status status = read_hello(pipe, &limits, ret_error);
+    enum rd_status status = read_greeting(pipe, plan->token != NULL, &limits, ret_error);
     return status != RD_OK ? status : hold_against(&limits, plan, ret_error);
 }
 

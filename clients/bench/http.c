@@ -80,6 +80,12 @@ static const char *durability_query(const struct rd_plan *plan)
     }
 }
 
+static void append_token(struct rd_buffer *bytes, const struct rd_plan *plan)
+{
+    if (plan->token != NULL)
+        rd_buffer_printf(bytes, "Authorization: Bearer %s\r\n", plan->token);
+}
+
 static enum rd_status form_batch(const struct rd_plan *plan, bool writes, const char *host,
                                  struct rd_frame_form *ret_form)
 {
@@ -87,9 +93,10 @@ static enum rd_status form_batch(const struct rd_plan *plan, bool writes, const 
     rd_buffer_init(&body, 0);
     append_batch(&body, plan, writes, ret_form);
     rd_buffer_printf(&ret_form->bytes,
-                     "POST /v1/stores/%s/batch/%s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\n\r\n",
-                     plan->store, writes ? "write" : "read", writes ? durability_query(plan) : "", host, body.len);
+                     "POST /v1/stores/%s/batch/%s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n",
+                     plan->store, writes ? "write" : "read", writes ? durability_query(plan) : "", host);
+    append_token(&ret_form->bytes, plan);
+    rd_buffer_printf(&ret_form->bytes, "Content-Length: %zu\r\n\r\n", body.len);
     size_t head_len = ret_form->bytes.len;
     rd_buffer_append_slice(&ret_form->bytes, rd_buffer_slice(&body));
     ret_form->digits_first += head_len;
@@ -107,6 +114,7 @@ static void form_single(const struct rd_plan *plan, bool writes, const char *hos
     ret_form->digits_first = bytes->len;
     rd_buffer_printf(bytes, RD_FRAME_DIGITS_ANY "%s HTTP/1.1\r\nHost: %s\r\n",
                      writes ? durability_query(plan) : "", host);
+    append_token(bytes, plan);
     if (writes)
         rd_buffer_printf(bytes, "Content-Length: %zu\r\n", plan->value_len);
     rd_buffer_append_string(bytes, "\r\n");

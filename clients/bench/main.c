@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/secret_file.h"
 #include "clients/bench/load.h"
 #include "clients/bench/options.h"
 #include "clients/bench/report.h"
@@ -66,11 +67,27 @@ static int run(const struct rd_options *options)
     return code;
 }
 
+#define TOKEN_SIZE 4099u /* the longest that a server takes, and a line's end */
+
+/* False: what is wrong has been said. */
+static bool find_token(struct rd_options *options, char token[TOKEN_SIZE])
+{
+    struct rd_error error;
+    enum rd_status status = rd_secret_find(options->token_path, getenv("RDRIVE_TOKEN"), token, TOKEN_SIZE,
+                                           &options->plan.token, &error);
+    if (status != RD_OK)
+        fprintf(stderr, "rdrive-bench: --token-file: %s\n", error.message);
+    return status == RD_OK;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
     struct rd_options options;
     if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))
+        return EXIT_USAGE;
+    char token[TOKEN_SIZE];
+    if (!find_token(&options, token))
         return EXIT_USAGE;
     if (options.help)
         rd_options_help(stdout);

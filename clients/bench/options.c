@@ -120,6 +120,12 @@ static bool set_tls_ca(struct given *given, const char *text)
     return text[0] != '\0';
 }
 
+static bool set_token_file(struct given *given, const char *text)
+{
+    given->options.token_path = text;
+    return text[0] != '\0';
+}
+
 static bool set_op(struct given *given, const char *text)
 {
     given->op = true;
@@ -238,6 +244,7 @@ static const struct option_row rows[] = {
     {"http", "HOST:PORT", "HTTP instead of the binary protocol", set_http},
     {"tls", NULL, "speak TLS with the server, whose certificate the system has to believe", set_tls},
     {"tls-ca", "FILE", "the same, with the authorities in this file", set_tls_ca},
+    {"token-file", "FILE", "the token that is shown to the server; else RDRIVE_TOKEN", set_token_file},
     {"op", "put|get|mixed|batch-put|batch-get", "what to do; must be given", set_op},
     {"clients", "N", "connections (50)", set_clients},
     {"depth", "N", "requests under way on each (1)", set_depth},

@@ -14,6 +14,7 @@
 struct rd_options {
     struct rd_plan plan;
     struct rd_endpoint endpoint;
+    const char *token_path; /* NULL: none */
     bool http;
     bool tls;
     const char *tls_ca; /* implies tls; NULL: whom the system believes */

@@ -16,6 +16,7 @@ enum rd_plan_op { RD_PLAN_PUT, RD_PLAN_GET, RD_PLAN_MIXED, RD_PLAN_BATCH_PUT, RD
 struct rd_plan {
     enum rd_plan_op op;
     const char *store; /* borrows; never NULL */
+    const char *token; /* borrows; shown to the server; NULL: none. Not on the command line */
     uint32_t client_count;
     uint32_t depth;       /* requests of one connection that are under way at most */
     size_t value_len;     /* bytes */

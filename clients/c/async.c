@@ -2,7 +2,7 @@
  *
  * async.c - a connection's life.
  *
- *   CONNECTING -- hello accepted (take_hello) --> OPEN
+ *   CONNECTING -- hello accepted (take_hello), and the token (take_auth) --> OPEN
  *   CONNECTING, OPEN -- a failure (on_down) ----> WAITING, where reconnecting is asked for, else CLOSED
  *   WAITING -- the pause is over (on_phase) ----> CONNECTING
  *   any -- rdrive_connection_close -------------> CLOSED, and gone once the loop has given every handle back
@@ -19,6 +19,7 @@
 #include <sys/un.h>
 
 #include "base/text.h"
+#include "clients/c/convert.h"
 
 #define SERVER_DEFAULT   "127.0.0.1:7401"
 #define UNSENT_BYTES_MAX (1u << 30)
@@ -59,6 +60,17 @@ void rd_async_break(struct rdrive_connection *connection, const char *message)
 
 /* ---- what comes in ---------------------------------------------------------------------------------------- */
 
+static void open_up(struct rdrive_connection *connection)
+{
+    connection->was_open = true;
+    connection->pause_ms = connection->options.reconnect_min_ms;
+    uv_timer_stop(&connection->phase);
+    connection->state = RDRIVE_CONNECTION_OPEN; /* before the callback, in which requests may be submitted */
+    rd_async_send_waiting(connection);
+    if (connection->options.on_state != NULL)
+        connection->options.on_state(connection, RDRIVE_CONNECTION_OPEN);
+}
+
 static void take_hello(struct rdrive_connection *connection, const struct rd_response *response)
 {
     if (response->status != RD_OK) {
@@ -68,13 +80,20 @@ static void take_hello(struct rdrive_connection *connection, const struct rd_res
         return;
     }
     connection->limits = response->limits;
-    connection->was_open = true;
-    connection->pause_ms = connection->options.reconnect_min_ms;
-    uv_timer_stop(&connection->phase);
-    connection->state = RDRIVE_CONNECTION_OPEN; /* before the callback, in which requests may be submitted */
-    rd_async_send_waiting(connection);
-    if (connection->options.on_state != NULL)
-        connection->options.on_state(connection, RDRIVE_CONNECTION_OPEN);
+    if (connection->auth_id == 0)
+        open_up(connection);
+}
+
+static void take_auth(struct rdrive_connection *connection, const struct rd_response *response)
+{
+    connection->auth_id = 0;
+    if (response->status == RD_OK) {
+        open_up(connection);
+        return;
+    }
+    char message[256];
+    snprintf(message, sizeof message, "the server refused the token: %.200s", response->message);
+    rd_link_break(&connection->link, response->status, message);
 }
 
 static void on_bytes(struct rd_link *link, const uint8_t *at, size_t len)
@@ -91,6 +110,9 @@ static void on_bytes(struct rd_link *link, const uint8_t *at, size_t len)
         case RD_BINARY_READ_ANSWER:
             if (answer.hello)
                 take_hello(connection, &answer.response);
+            else if (connection->auth_id != 0 && answer.id == connection->auth_id &&
+                     answer.opcode == RD_OPCODE_AUTH)
+                take_auth(connection, &answer.response);
             else
                 rd_async_take_answer(connection, &answer);
             break;
@@ -144,11 +166,25 @@ static void on_sent(struct rd_link *link)
         rd_async_schedule(connection);
 }
 
+/* The token, right behind the preamble. */
+static void append_auth(struct rdrive_connection *connection)
+{
+    size_t follow_len = 0;
+    connection->auth_id = ++connection->last_id;
+    struct rd_request request = {
+        .opcode = RD_OPCODE_AUTH, .id = connection->auth_id, .token = rd_slice_of_string(connection->token)};
+    if (rd_binary_encode_request(&request, &connection->link.out, &follow_len) != RD_OK)
+        connection->link.out.failed = true;
+}
+
 static void on_connected(struct rd_link *link)
 {
     struct rdrive_connection *connection = (struct rdrive_connection *)link;
     rd_binary_reader_init(&connection->reader, connection->options.answer_len_max, RD_ASYNC_ITEM_COUNT_MAX);
     rd_binary_encode_hello(&link->out);
+    connection->auth_id = 0;
+    if (connection->token != NULL)
+        append_auth(connection);
     if (link->out.failed)
         rd_link_break(link, RD_NO_MEMORY, "no memory to connect");
     else
@@ -190,6 +226,7 @@ static void on_handle_closed(uv_handle_t *handle)
     void *data = connection->options.data;
     rd_link_deinit(&connection->link);
     free(connection->tls_ca);
+    rd_convert_forget_token(connection->token);
     free(connection->server);
     free(connection->unix_path);
     free(connection);
@@ -202,6 +239,14 @@ static void close_handles(struct rdrive_connection *connection)
     uv_close((uv_handle_t *)&connection->phase, on_handle_closed);
     uv_close((uv_handle_t *)&connection->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&connection->flush, on_handle_closed);
+}
+
+/* For requests that have waited for the connection in vain. */
+static enum rdrive_status why_never_sent(const struct rdrive_connection *connection)
+{
+    if (connection->link.error.status == RD_UNAUTHORIZED)
+        return RDRIVE_UNAUTHORIZED;
+    return connection->was_open ? RDRIVE_CONNECTION_LOST : RDRIVE_UNAVAILABLE;
 }
 
 static void on_down(struct rd_link *link)
@@ -222,9 +267,7 @@ static void on_down(struct rd_link *link)
         uv_timer_start(&connection->phase, on_phase, take_pause(connection), 0);
     rd_async_complete_all(connection, true, RDRIVE_CONNECTION_LOST, connection->message);
     if (!goes_on)
-        rd_async_complete_all(connection, false,
-                              connection->was_open ? RDRIVE_CONNECTION_LOST : RDRIVE_UNAVAILABLE,
-                              connection->message);
+        rd_async_complete_all(connection, false, why_never_sent(connection), connection->message);
     if (connection->options.on_state != NULL && !connection->closing)
         connection->options.on_state(connection, connection->state);
 }
@@ -252,6 +295,7 @@ static void set_options(struct rdrive_connection *connection, const struct rdriv
     own->unix_path = NULL;
     own->store = NULL;
     own->tls_ca = NULL;
+    own->token = NULL;
     own->connect_timeout_ms = or_default(own->connect_timeout_ms, 5000);
     own->request_timeout_ms = or_default(own->request_timeout_ms, 60000);
     own->reconnect_min_ms = or_default(own->reconnect_min_ms, 100);
@@ -307,6 +351,8 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
     if (options->unix_path != NULL ? strlen(options->unix_path) >= sizeof unix_address.sun_path
                                    : !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
+    if (!rd_convert_token_is_good(options->token))
+        return RDRIVE_INVALID_ARGUMENT;
     struct rdrive_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return RDRIVE_NO_MEMORY;
@@ -321,8 +367,11 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
         connection->server = strdup(server);
     if (options->tls_ca != NULL)
         connection->tls_ca = strdup(options->tls_ca);
+    if (options->token != NULL)
+        connection->token = strdup(options->token);
     if ((connection->unix_path == NULL && connection->server == NULL) ||
-        (options->tls_ca != NULL && connection->tls_ca == NULL))
+        (options->tls_ca != NULL && connection->tls_ca == NULL) ||
+        (options->token != NULL && connection->token == NULL))
         goto failed;
     const struct rd_link_target target = {.server = connection->server,
                                           .unix_path = connection->unix_path,
@@ -335,6 +384,7 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
     return RDRIVE_OK;
 failed:
     free(connection->tls_ca);
+    rd_convert_forget_token(connection->token);
     free(connection->unix_path);
     free(connection->server);
     free(connection);

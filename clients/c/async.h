@@ -47,6 +47,7 @@ struct rdrive_connection {
     char *server;                             /* owned; NULL with unix_path */
     char *unix_path;                          /* owned */
     char *tls_ca;                             /* owned; NULL: the system's authorities, or no TLS */
+    char *token;                              /* owned; NULL: none */
     char store[65];                           /* "": the store `default` */
     enum rdrive_connection_state state;
     bool was_open;     /* ever */
@@ -64,6 +65,7 @@ struct rdrive_connection {
     uint8_t in[RD_ASYNC_IN_LEN];
     const uint8_t *fill_target; /* where the bytes under way go; NULL: into `in` */
 
+    uint64_t auth_id; /* of the request that shows the token, while its answer is awaited; 0: it is not */
     uint64_t last_id;
     struct rdrive_request *first; /* by deadline */
     struct rdrive_request *last;

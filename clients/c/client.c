@@ -50,6 +50,8 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
         return RDRIVE_INVALID_ARGUMENT;
     if (options->unix_path == NULL && !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
+    if (!rd_convert_token_is_good(options->token))
+        return RDRIVE_INVALID_ARGUMENT;
     struct rdrive_client *client = calloc(1, sizeof *client);
     if (client == NULL)
         return RDRIVE_NO_MEMORY;
@@ -70,7 +72,10 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
         client->unix_path = strdup(options->unix_path);
     else
         client->server = strdup(server);
-    if (client->in == NULL || (client->unix_path == NULL && client->server == NULL))
+    if (options->token != NULL)
+        client->token = strdup(options->token);
+    if (client->in == NULL || (options->token != NULL && client->token == NULL) ||
+        (client->unix_path == NULL && client->server == NULL))
         goto failed;
     *ret_client = client;
     return RDRIVE_OK;
@@ -88,6 +93,7 @@ void rdrive_client_destroy(struct rdrive_client *client)
     rd_buffer_deinit(&client->out);
     free(client->tls_ca);
     free(client->in);
+    rd_convert_forget_token(client->token);
     free(client->server);
     free(client->unix_path);
     free(client);

@@ -7,6 +7,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "protocol/wire.h"
 
 /* The public headers stand alone, so they say these again. */
 #define SAME(name)                                                                                                \
@@ -299,4 +302,16 @@ void rdrive_verification_free(struct rdrive_verification *verification)
     free(verification->problems);
     verification->problems = NULL;
     verification->listed_count = 0;
+}
+
+bool rd_convert_token_is_good(const char *token)
+{
+    return token == NULL || (token[0] != '\0' && strlen(token) <= RD_WIRE_TOKEN_LEN_MAX);
+}
+
+void rd_convert_forget_token(char *token)
+{
+    if (token != NULL)
+        explicit_bzero(token, strlen(token));
+    free(token);
 }

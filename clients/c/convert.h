@@ -36,4 +36,10 @@ bool rd_convert_to_stores(const struct rd_response *response, struct rdrive_stor
 bool rd_convert_to_verification(const struct rd_response *response,
                                 struct rdrive_verification *ret_verification) RD_MUST_CHECK;
 
+/* Whether a token can be shown; NULL, which is none, can. */
+bool rd_convert_token_is_good(const char *token);
+
+/* Frees it, and leaves nothing of it in memory. NULL is fine. */
+void rd_convert_forget_token(char *token);
+
 #endif

@@ -131,14 +131,45 @@ static enum rd_status receive_for(struct rdrive_client *client, const struct rd_
     }
 }
 
-static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_ms)
+/* What a connection begins with: the preamble, and behind it at once the token. */
+static enum rd_status encode_greeting(struct rdrive_client *client)
 {
+    size_t follow_len = 0;
     rd_buffer_clear(&client->out);
     rd_binary_encode_hello(&client->out);
-    if (client->out.failed)
-        return rd_error_set(&client->error, RD_NO_MEMORY, 0, "no memory to connect");
+    enum rd_status status = client->out.failed ? RD_NO_MEMORY : RD_OK;
+    if (status == RD_OK && client->token != NULL) {
+        struct rd_request request = {
+            .opcode = RD_OPCODE_AUTH, .id = ++client->last_id, .token = rd_slice_of_string(client->token)};
+        status = rd_binary_encode_request(&request, &client->out, &follow_len);
+    }
+    if (status != RD_OK)
+        return rd_error_set(&client->error, status, 0, "no memory to connect");
+    return RD_OK;
+}
+
+/* The answer to the token. */
+static enum rd_status take_auth(struct rdrive_client *client, int64_t deadline_ms)
+{
+    const struct rd_request request = {.opcode = RD_OPCODE_AUTH, .id = client->last_id};
+    struct rd_binary_answer answer;
+    bool is_part = false; /* never of an auth */
+    enum rd_status status = receive_for(client, &request, deadline_ms, &answer, &is_part);
+    if (status == RD_OK && answer.response.status != RD_OK)
+        status = rd_error_set(&client->error, answer.response.status, 0, "the server refused the token: %s",
+                              answer.response.message);
+    return status;
+}
+
+static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_ms)
+{
+    enum rd_status status = encode_greeting(client);
+    if (status != RD_OK)
+        return status;
     struct iovec part = {.iov_base = client->out.data, .iov_len = client->out.len};
-    enum rd_status status = send_parts(client, &part, 1, deadline_ms);
+    status = send_parts(client, &part, 1, deadline_ms);
+    if (client->token != NULL)
+        explicit_bzero(client->out.data, client->out.len);
     if (status != RD_OK)
         return status;
     struct rd_binary_answer answer;
@@ -150,7 +181,7 @@ static enum rd_status say_hello(struct rdrive_client *client, int64_t deadline_m
         return rd_error_set(&client->error, answer.response.status, 0, "the server refused the connection: %s",
                             answer.response.message);
     client->limits = answer.response.limits;
-    return RD_OK;
+    return client->token != NULL ? take_auth(client, deadline_ms) : RD_OK;
 }
 
 enum rd_status rd_exchange_connect(struct rdrive_client *client)

@@ -18,6 +18,7 @@ struct rd_tls_trust;
 struct rdrive_client {
     char *server;    /* owned; NULL with unix_path */
     char *unix_path; /* owned; NULL: TCP */
+    char *token;     /* owned; NULL: none */
     char store[65];  /* "": the store `default` */
     uint32_t connect_timeout_ms;
     uint32_t request_timeout_ms;

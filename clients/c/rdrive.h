@@ -49,17 +49,21 @@ struct rdrive_options {
     uint32_t answer_len_max; /* bytes of one answer; 0: 1 GiB */
     bool tls;                /* TLS 1.3, with a server that proves to be `server`; not over a Unix socket */
     const char *tls_ca;      /* a PEM file of the authorities to believe, which implies tls; NULL: the system's */
+    const char *token;       /* shown to the server, 1 to 4,096 bytes; NULL: none */
 };
 
 /* Does not connect yet: the first operation does. options may be NULL. The client is owned by the caller.
- * RDRIVE_INVALID_ARGUMENT (server is not HOST:PORT, path or store name too long, tls with unix_path),
- * RDRIVE_NO_MEMORY. A file of authorities that cannot be used fails the first operation, with its reason. */
+ * RDRIVE_INVALID_ARGUMENT (server is not HOST:PORT; path, store name or token of no length that is taken; tls with
+ * unix_path), RDRIVE_NO_MEMORY. A file of authorities that cannot be used fails the first operation, with its
+ * reason. */
 RDRIVE_API enum rdrive_status rdrive_client_create(const struct rdrive_options *options,
                                                    struct rdrive_client **ret_client) RDRIVE_MUST_CHECK;
 /* NULL is fine. */
 RDRIVE_API void rdrive_client_destroy(struct rdrive_client *client);
 
-/* Connects now, where there is no connection. For those who want to know early. */
+/* Connects now, where there is no connection. For those who want to know early. RDRIVE_UNAUTHORIZED, here and from
+ * every operation: the server does not know the token, or asks for one. RDRIVE_FORBIDDEN, from an operation: the
+ * token does not allow it there. */
 RDRIVE_API enum rdrive_status rdrive_client_connect(struct rdrive_client *client) RDRIVE_MUST_CHECK;
 
 /* Chooses the store that later calls work on; NULL: "default". Asks nobody whether it exists. */

@@ -64,11 +64,12 @@ struct rdrive_connection_options {
     uint32_t stream_window; /* bytes of one incoming stream that the caller has not taken; 0: 1 MiB */
     rdrive_state_cb *on_state; /* at every change but the first; may be NULL */
     void *data;                /* the caller's own, see rdrive_connection_data */
+    const char *token;         /* shown to the server on every connection, 1 to 4,096 bytes; NULL: none */
 };
 
 /* Connects at once; requests may be submitted right away. options may be NULL. RDRIVE_INVALID_ARGUMENT (server is
- * not HOST:PORT, path or store name too long, tls with unix_path), RDRIVE_NO_MEMORY. A file of
- * authorities that cannot be used fails the attempt to connect, with its reason. */
+ * not HOST:PORT; path, store name or token of no length that is taken; tls with unix_path), RDRIVE_NO_MEMORY. A
+ * file of authorities that cannot be used fails the attempt to connect, with its reason. */
 RDRIVE_API enum rdrive_status
 rdrive_connection_create(uv_loop_t *loop, const struct rdrive_connection_options *options,
                          struct rdrive_connection **ret_connection) RDRIVE_MUST_CHECK;

@@ -58,6 +58,8 @@ const struct rd_command rd_commands[] = {
      RD_OPCODE_NONE, RD_BACKEND_NONE, RD_OPTION_FORCE, NULL, rd_run_restore},
     {"reopen", RD_ARGS_STORE, "have the server close a store and open it again, with full recovery",
      RD_OPCODE_REOPEN, RD_BACKEND_CHANGE, 0, rd_print_info, NULL},
+    {"ping", RD_ARGS_NONE, "ask the server for nothing but an answer, which takes no token", RD_OPCODE_PING,
+     RD_BACKEND_READ, 0, rd_print_pong, NULL},
     {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
      rd_print_stores, NULL},
     {"create", RD_ARGS_STORE, "create a store (--settings JSON, --no-batch-marker), or with --file an empty file",
@@ -292,7 +294,7 @@ static const char *check_options(const struct rd_command *command, const struct 
     if (options->arg_count > arg_forms[command->args].count_max)
         return "too many arguments (quote what holds spaces)";
     if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP ||
-                    command->opcode == RD_OPCODE_REOPEN))
+                    command->opcode == RD_OPCODE_REOPEN || command->opcode == RD_OPCODE_PING))
         return "it needs a server: --file does not go with it";
     if (!offline && command->access == RD_BACKEND_NONE)
         return "it is done to a file that no server has open: name it with --file";

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/secret_file.h"
 #include "clients/cli/commands.h"
 #include "engine/engine.h"
 
@@ -26,6 +27,7 @@ static void print_help(void)
          "  --unix PATH          the server's Unix socket\n"
          "  --tls                speak TLS with the server, whose certificate the system has to believe\n"
          "  --tls-ca FILE        the same, with the authorities in this file; else RDRIVE_TLS_CA\n"
+         "  --token-file FILE    the token that is shown to the server; else RDRIVE_TOKEN\n"
          "  --store NAME         the store; else default\n"
          "  --file PATH          offline: a store's file; commands that read leave it as it is\n"
          "\n"
@@ -70,6 +72,19 @@ static int flush_output(int code)
     return RD_EXIT_FAILED;
 }
 
+#define TOKEN_SIZE 4099u /* the longest that a server takes, and a line's end */
+
+/* False: what is wrong has been said. */
+static bool find_token(struct rd_options *options, char token[TOKEN_SIZE])
+{
+    struct rd_error error;
+    enum rd_status status =
+        rd_secret_find(options->token_path, getenv("RDRIVE_TOKEN"), token, TOKEN_SIZE, &options->token, &error);
+    if (status != RD_OK)
+        fprintf(stderr, "rdrive: --token-file: %s\n", error.message);
+    return status == RD_OK;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
@@ -94,5 +109,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "rdrive: there is no command \"%s\"; rdrive --help lists them\n", options.command);
         return RD_EXIT_USAGE;
     }
+    char token[TOKEN_SIZE];
+    if (!find_token(&options, token))
+        return RD_EXIT_USAGE;
     return flush_output(rd_command_run(command, &options));
 }

@@ -340,9 +340,18 @@ static enum rdrive_status do_drop(struct online *online, const struct rd_request
     return rdrive_drop_store(online->client, (const char *)request->confirm.data);
 }
 
+static enum rdrive_status do_ping(struct online *online, const struct rd_request *request,
+                                  struct rd_response *response)
+{
+    (void)request;
+    (void)response;
+    return rdrive_ping(online->client);
+}
+
 typedef enum rdrive_status do_function(struct online *online, const struct rd_request *request,
                                        struct rd_response *response);
 static do_function *const doers[] = {
+    [RD_OPCODE_PING] = do_ping,
     [RD_OPCODE_WRITE] = do_write,
     [RD_OPCODE_BATCH_WRITE] = do_batch_write,
     [RD_OPCODE_RENAME] = do_rename,
@@ -484,12 +493,15 @@ enum rd_status rd_online_create(const struct rd_options *options, struct rd_back
         .tls = options->tls,
         .tls_ca = options->tls_ca,
         .request_timeout_ms = options->timeout_ms,
+        .token = options->token,
     };
     enum rdrive_status status = rdrive_client_create(&client_options, &online->client);
     if (status != RDRIVE_OK) {
         free(online);
-        return rd_error_set(ret_error, (enum rd_status)status, 0,
-                            "--server takes HOST:PORT or [IPV6]:PORT, --store a name of at most 64 bytes");
+        return rd_error_set(
+            ret_error, (enum rd_status)status, 0,
+            "--server takes HOST:PORT or [IPV6]:PORT, --store a name of at most 64 bytes, and a token has "
+            "at most 4096 bytes");
     }
     *ret_backend = &online->backend;
     return RD_OK;

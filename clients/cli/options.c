@@ -12,6 +12,7 @@ enum {
     OPTION_TLS,
     OPTION_TLS_CA,
     OPTION_FILE,
+    OPTION_TOKEN_FILE,
     OPTION_STORE,
     OPTION_CONFIRM,
     OPTION_SETTINGS,
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
     {"tls", no_argument, NULL, OPTION_TLS},
     {"tls-ca", required_argument, NULL, OPTION_TLS_CA},
     {"file", required_argument, NULL, OPTION_FILE},
+    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
     {"store", required_argument, NULL, OPTION_STORE},
     {"confirm", required_argument, NULL, OPTION_CONFIRM},
     {"settings", required_argument, NULL, OPTION_SETTINGS},
@@ -208,6 +210,9 @@ static bool set_option(int option, const char *value, struct rd_options *options
     case OPTION_FILE:
         options->file_path = value;
         return true;
+    case OPTION_TOKEN_FILE:
+        options->token_path = value;
+        return true;
     case OPTION_STORE:
         options->store = value;
         return true;
@@ -274,6 +279,8 @@ static bool fits_together(const struct rd_options *options, bool server_given)
         wrong = "--file names a store's file: --store has no meaning beside it";
     else if (options->tls && (options->unix_path != NULL || options->file_path != NULL))
         wrong = "TLS is spoken with a server over TCP: --tls has no meaning beside --unix and --file";
+    else if (options->file_path != NULL && options->token_path != NULL)
+        wrong = "a store's file asks for no token: --token-file has no meaning beside --file";
     else if (options->key_hex && options->key_hash)
         wrong = "give one of --key-hex and --hash";
     if (wrong != NULL)

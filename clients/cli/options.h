@@ -35,6 +35,8 @@ struct rd_options {
     bool tls;                              /* TLS with the server */
     const char *tls_ca;                    /* whom to believe, implies tls; NULL: whom the system does */
     const char *file_path;                 /* offline, on this store file; NULL: online */
+    const char *token_path;                /* --token-file; NULL: none */
+    const char *token;                     /* what is shown to the server; NULL: none. Not on the command line */
     const char *store;                     /* NULL: default */
     const char *input_path;                /* -f; NULL: none */
     const char *confirm;                   /* drop; NULL: none */

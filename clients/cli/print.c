@@ -134,6 +134,13 @@ void rd_print_created(const struct rd_response *response, bool json)
         print_json(response, rd_json_encode_store);
 }
 
+void rd_print_pong(const struct rd_response *response, bool json)
+{
+    (void)response;
+    if (json)
+        puts("{\"status\":\"ok\"}");
+}
+
 void rd_print_dropped(const struct rd_response *response, bool json)
 {
     (void)response;

@@ -19,8 +19,8 @@ from harness.storefile import live_entries, physical_entries, read_chain
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
             "batch-delete", "rename", "copy", "transfer", "import", "verify", "backup", "restore", "reopen",
-            "stores", "create", "drop")
-OPTIONS = ("--server", "--unix", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
+            "ping", "stores", "create", "drop")
+OPTIONS = ("--server", "--unix", "--token-file", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
            "--if-present", "--if-version", "--durability", "--after", "--limit", "--settings", "--no-batch-marker",
            "--confirm", "--full", "--force", "--json", "--help", "--version")
 

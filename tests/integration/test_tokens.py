@@ -130,6 +130,7 @@ HTTP = {
     "drop": ("DELETE", f"/v1/stores/{MINE}?confirm={MINE}", None, []),
     "verify": ("POST", f"/v1/stores/{MINE}/verify", None, []),
     "reopen": ("POST", f"/v1/stores/{MINE}/reopen", None, []),
+    "backup": ("GET", f"/v1/stores/{MINE}/backup", None, []),
 }
 HTTP_STATUS = {200: "ok", 201: "ok", 206: "ok", 401: "unauthorized", 403: "forbidden", 404: "store_not_found", 409: "conflict"}
 
@@ -275,7 +276,7 @@ def test_http_an_upload_without_expectation(guarded):
 
 # ---- the binary protocol --------------------------------------------------------------------------------------------
 
-AUTH = 0x03
+AUTH, BACKUP = 0x03, 0x37
 
 BINARY = {
     "write": lambda c: c.write(b"w", b"new"),
@@ -298,6 +299,7 @@ BINARY = {
     "drop": lambda c: c.drop(MINE),
     "verify": lambda c: c.verify(),
     "reopen": lambda c: c.reopen(),
+    "backup": lambda c: c.call(BACKUP, wire.store_bytes(MINE) + struct.pack("<QQQ", 0, 0, 0)),
 }
 WIRE_STATUS = {2: "unauthorized", 3: "forbidden", wire.STORE_NOT_FOUND: "store_not_found", wire.CONFLICT: "conflict"}
 

@@ -13,7 +13,8 @@ import time
 import pytest
 
 import bookworm
-from harness.daemon import REPOSITORY
+from harness import tokens
+from harness.daemon import REPOSITORY, wait_until
 
 IMAGE = "localhost/rdrive-rig"
 BASE_IMAGE = "docker.io/library/debian:bookworm-slim"
@@ -52,13 +53,24 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.fixture(scope="module")
+def token_file():
+    """For the image's user."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = tokens.write(os.path.join(folder, "tokens.json"), [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)])
+        os.chmod(folder, 0o755)
+        os.chown(path, 7480, 7480)
+        os.chmod(path, 0o400)
+        yield path
+
+
 class Container:
-    def __init__(self, podman, volume):
+    def __init__(self, podman, volume, token_file):
         self.podman = podman
         self.port = free_port()
         self.id = podman("run", "-d", "--read-only", "--tmpfs", "/tmp", "--cap-drop=all", "--security-opt", "no-new-privileges",
                          "--memory", "64m", "-v", f"{volume}:/data", "--network", "bridge", "-p", f"127.0.0.1:{self.port}:7480",
-                         "-e", "RDRIVE_INSECURE=true", IMAGE)
+                         "-v", f"{token_file}:/run/tokens.json:ro", "-e", "RDRIVE_TOKENS=/run/tokens.json", IMAGE)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -69,10 +81,11 @@ class Container:
             assert time.monotonic() < deadline, podman("logs", self.id)
             time.sleep(0.05)
 
-    def request(self, method, path, body=None):
+    def request(self, method, path, body=None, token=tokens.ROOT):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -107,11 +120,11 @@ def volume(podman):
 
 
 @pytest.fixture
-def start(podman, volume):
+def start(podman, volume, token_file):
     containers = []
 
     def run():
-        containers.append(Container(podman, volume))
+        containers.append(Container(podman, volume, token_file))
         return containers[-1]
 
     yield run
@@ -129,6 +142,26 @@ def test_what_is_in_the_image(podman):
     assert podman("run", "--rm", IMAGE, "--version").startswith("rdrived ")
 
 
+def answers(podman, container):
+    try:
+        podman("exec", container, "/usr/bin/rdrive", "ping")
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("environment, starts", [((), False), (("-e", "RDRIVE_INSECURE=true"), True)], ids=["bare", "insecure"])
+def test_it_is_not_open_by_default(podman, environment, starts):
+    container = podman("run", "-d", *environment, IMAGE)
+    try:
+        if starts:
+            wait_until(lambda: answers(podman, container), "an answer to ping")
+        else:
+            assert podman("wait", container) == "2"
+    finally:
+        podman("rm", "-f", "-v", "-t", "0", container)
+
+
 def test_limited_in_everything_it_serves(start, podman):
     container = start()
     assert container.put("k", b"value") == 201
@@ -137,7 +170,8 @@ def test_limited_in_everything_it_serves(start, podman):
     assert container.put("long", long_value) == 201
     assert container.get("long") == long_value
     podman("healthcheck", "run", container.id)
-    assert podman("exec", container.id, "/usr/bin/rdrive", "len") == "2"
+    assert container.request("GET", "/v1/stores", token=None)[0] == 401
+    assert podman("exec", "-e", f"RDRIVE_TOKEN={tokens.ROOT}", container.id, "/usr/bin/rdrive", "len") == "2"
     assert container.state()["OOMKilled"] is False
     assert container.stop() < 5
     assert container.state()["ExitCode"] == 0

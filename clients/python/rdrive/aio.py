@@ -42,8 +42,9 @@ Source = Union[BinaryReader, asyncio.StreamReader, Iterable[Bytes], AsyncIterabl
 class Link:
     """One connection: a session, its streams, and the task that receives. Not for use outside this package."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_len_max: int) -> None:
-        self.session = Session(answer_len_max)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_len_max: int,
+                 token: Optional[str]) -> None:
+        self.session = Session(answer_len_max, token)
         self.closed = False
         self._loop = asyncio.get_running_loop()
         self._reader = reader
@@ -54,7 +55,7 @@ class Link:
         self._task = self._loop.create_task(self._receive())
 
     async def greet(self) -> None:
-        """Says hello and waits for the answer."""
+        """Says hello, shows the token, and waits for the answers."""
         self.flush_now()
         await self._greeted
 
@@ -68,7 +69,8 @@ class Link:
                 self.session.receive(data)
                 if self.session.has_output:
                     self.flush()
-                if self.session.limits is not None and not self._greeted.done():
+                if not self._greeted.done() and self.session.greeted:
+                    self.session.check_token()
                     self._greeted.set_result(None)
         except RdriveError as problem:
             error = problem
@@ -181,9 +183,10 @@ class Client:
     def __init__(self, server: address.Server = address.DEFAULT_SERVER, *, timeout: float = address.DEFAULT_TIMEOUT_S,
                  connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
                  answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
-                 tls_ca: Optional[str] = None) -> None:
+                 tls_ca: Optional[str] = None, token: Optional[str] = None) -> None:
         self._address = address.parse(server)
         self._context = terms.context(self._address, tls, tls_ca)
+        self._token = codec.checked_token(token)
         self.timeout_s = timeout
         self._connect_timeout_s = connect_timeout
         self._answer_len_max = answer_len_max
@@ -307,7 +310,7 @@ class Client:
                 reader, writer = await asyncio.open_connection(where.host, where.port, ssl=self._context)
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"no connection to {where}: {error}") from error
-        link = Link(reader, writer, self._answer_len_max)
+        link = Link(reader, writer, self._answer_len_max, self._token)
         try:
             await link.greet()
         except BaseException:
@@ -616,8 +619,8 @@ def _name(store: Union[str, Store]) -> str:
 def open(name: str = "default", server: address.Server = address.DEFAULT_SERVER, *,
          timeout: float = address.DEFAULT_TIMEOUT_S, connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
          answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
-         tls_ca: Optional[str] = None) -> Store:
+         tls_ca: Optional[str] = None, token: Optional[str] = None) -> Store:
     """A store on a connection of its own, which goes with it: `async with rdrive.aio.open("photos") as store:`."""
     client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max, tls=tls,
-                    tls_ca=tls_ca)
+                    tls_ca=tls_ca, token=token)
     return Store(client, name, owns_client=True)

@@ -6,7 +6,8 @@ rdrive.aio. Nothing is retried. After Timeout, ConnectionLost and ProtocolError 
 call makes a new one; a write that ended so may or may not have taken effect.
 
 Any operation may raise, besides what it says itself: StoreNotFound, InvalidArgument, Timeout, ConnectFailed,
-ConnectionLost, ProtocolError, Overloaded, IoError, Unavailable; those with a key, TooLarge. Timeouts are seconds.
+ConnectionLost, ProtocolError, Overloaded, IoError, Unavailable, Unauthorized, Forbidden; those with a key, TooLarge.
+Timeouts are seconds.
 """
 from __future__ import annotations
 
@@ -38,9 +39,9 @@ class Link:
     """One connection: a session and its socket. Not for use outside this package."""
 
     def __init__(self, where: address.Address, context: Optional[ssl.SSLContext], timeout_s: float,
-                 answer_len_max: int) -> None:
-        """Connects and says hello. ConnectFailed, Timeout, ProtocolError, Unsupported."""
-        self.session = Session(answer_len_max)
+                 answer_len_max: int, token: Optional[str]) -> None:
+        """Connects, says hello and shows the token. ConnectFailed, Timeout, ProtocolError, Unsupported, Unauthorized."""
+        self.session = Session(answer_len_max, token)
         self.closed = False
         deadline = time.monotonic() + timeout_s
         try:
@@ -52,7 +53,12 @@ class Link:
         self._socket.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
-        self.run(lambda: self.session.limits is not None, deadline)
+        self.run(lambda: self.session.greeted, deadline)
+        try:
+            self.session.check_token()
+        except RdriveError as error:
+            self.close(error)
+            raise
 
     def run(self, done: Callable[[], bool], deadline: float) -> None:
         """Sends what the session has to send and receives, until both are done. Input is taken while output waits,
@@ -173,14 +179,16 @@ class Client:
     answer_len_max    bytes of one answer; longer ones are refused (read_stream has no limit)
     tls               True: TLS 1.3, with a server that proves to be the host that `server` names; or an ssl.SSLContext
     tls_ca            a PEM file of the authorities to believe, which implies tls; else those of the system
+    token             shown to the server on every connection; None: none
     """
 
     def __init__(self, server: address.Server = address.DEFAULT_SERVER, *, timeout: float = address.DEFAULT_TIMEOUT_S,
                  connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
                  answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
-                 tls_ca: Optional[str] = None) -> None:
+                 tls_ca: Optional[str] = None, token: Optional[str] = None) -> None:
         self._address = address.parse(server)
         self._context = terms.context(self._address, tls, tls_ca)
+        self._token = codec.checked_token(token)
         self._timeout_s = timeout
         self._connect_timeout_s = connect_timeout
         self._answer_len_max = answer_len_max
@@ -255,7 +263,7 @@ class Client:
 
     def _linked(self) -> Link:
         if self._link is None or self._link.closed:
-            self._link = Link(self._address, self._context, self._connect_timeout_s, self._answer_len_max)
+            self._link = Link(self._address, self._context, self._connect_timeout_s, self._answer_len_max, self._token)
         return self._link
 
     def start_download(self, request: codec.Request[Head], window: int) -> ReadStream[Head]:
@@ -601,8 +609,8 @@ def _name(store: Union[str, Store]) -> str:
 def open(name: str = "default", server: address.Server = address.DEFAULT_SERVER, *,
          timeout: float = address.DEFAULT_TIMEOUT_S, connect_timeout: float = address.DEFAULT_CONNECT_TIMEOUT_S,
          answer_len_max: int = address.DEFAULT_ANSWER_LEN_MAX, tls: terms.Tls = False,
-         tls_ca: Optional[str] = None) -> Store:
+         tls_ca: Optional[str] = None, token: Optional[str] = None) -> Store:
     """A store on a connection of its own, which goes with it: `with rdrive.open("photos") as store:`."""
     client = Client(server, timeout=timeout, connect_timeout=connect_timeout, answer_len_max=answer_len_max, tls=tls,
-                    tls_ca=tls_ca)
+                    tls_ca=tls_ca, token=token)
     return Store(client, name, owns_client=True)

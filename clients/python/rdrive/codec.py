@@ -33,6 +33,8 @@ STEP_LEN = 1 << 18
 WINDOW_LEN = 1 << 20
 """Bytes of a read_stream that may be on their way, where the caller does not say."""
 
+TOKEN_LEN_MAX = 4096
+
 PING, AUTH = 0x02, 0x03
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
@@ -252,14 +254,14 @@ def ping(data: bytes = b"") -> Request[None]:
 
 def auth(token: str) -> Request[None]:
     """Shows a token, which goes for the connection from then on."""
-    return Request(AUTH, [_token_bytes(token)], nothing)
+    return Request(AUTH, [token.encode()], nothing)
 
 
-def _token_bytes(token: str) -> bytes:
-    data = token.encode()
-    if not 0 < len(data) <= 4096:
-        raise ValueError("a token has 1 to 4096 bytes")
-    return data
+def checked_token(token: Optional[str]) -> Optional[str]:
+    """One that can be shown, or None."""
+    if token is not None and not 0 < len(token.encode()) <= TOKEN_LEN_MAX:
+        raise ValueError(f"a token has 1 to {TOKEN_LEN_MAX} bytes")
+    return token
 
 
 def write(store: str, key: Key, value: Bytes, durability: Durability = Durability.DEFAULT,

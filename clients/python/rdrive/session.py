@@ -201,15 +201,30 @@ class Download(Exchange[Head]):
 
 
 class Session:
-    """answer_len_max: bytes of one answer; a longer one is a ProtocolError."""
+    """answer_len_max: bytes of one answer; a longer one is a ProtocolError. token: shown right behind the hello."""
 
-    def __init__(self, answer_len_max: int) -> None:
+    def __init__(self, answer_len_max: int, token: Optional[str] = None) -> None:
         self.limits: Optional[Limits] = None
         """None until the hello is answered"""
         self._decoder = codec.Decoder(answer_len_max)
         self._output: List[Bytes] = [codec.HELLO]
         self._pending: Dict[int, Exchange[Any]] = {}
         self._next_id = 1
+        self._auth: Optional[Exchange[None]] = None
+        if token is not None:
+            request = codec.auth(token)
+            self._auth = Exchange(self, request, self._next_id)
+            self._add(self._auth, request)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the server has answered the hello, and the token where one was shown."""
+        return self.limits is not None and (self._auth is None or self._auth.done)
+
+    def check_token(self) -> None:
+        """Once that is so. Unauthorized: the server does not know the token."""
+        if self._auth is not None:
+            self._auth.result()
 
     @property
     def pending(self) -> int:
@@ -234,10 +249,13 @@ class Session:
         assert self.limits is not None
         if sum(len(part) for part in request.body) > self.limits.body_len_max:
             raise TooLarge(f"a request is longer than the {self.limits.body_len_max} bytes that the server takes")
+        self._add(exchange, request)
+        return exchange
+
+    def _add(self, exchange: Exchange[T], request: Request[T]) -> None:
         self._output += request.encode(exchange.id)
         self._next_id += 1
         self._pending[exchange.id] = exchange
-        return exchange
 
     def _check_streams(self) -> None:
         assert self.limits is not None

@@ -14,7 +14,7 @@ NEEDS = {
     "copy": {"mine": {"read"}, "other": {"write"}},
     "transfer": {"mine": {"read", "write"}, "other": {"write"}},
     "read": READ, "batch_read": READ, "exists": READ, "metadata": READ, "last": READ, "iterate": READ, "read_stream": READ, "info": READ,
-    "create": ADMIN, "drop": ADMIN, "verify": ADMIN, "reopen": ADMIN,
+    "create": ADMIN, "drop": ADMIN, "verify": ADMIN, "reopen": ADMIN, "backup": ADMIN,
 }
 # Answered to everybody; and to whoever has a token, of what that may see.
 FREE, LISTING = {"ping"}, {"stores"}
