@@ -4,6 +4,7 @@
  * libraries choose their SIMD code themselves. Pure; any thread.
  */
 #include <libdeflate.h>
+#include <pthread.h>
 
 #define XXH_INLINE_ALL /* keys are short: a call across the library's border costs more than the hash */
 #include <xxhash.h>
@@ -62,5 +63,47 @@ uint32_t rd_crc32_of_zeros(uint64_t len)
             crc = rd_crc32_multiply(power, crc);
         power = rd_crc32_multiply(power, power);
     }
+    return ~crc;
+}
+
+/* ---- of a few bytes (slicing by 8: M. Kounavis, F. Berry, "A systematic approach to building high performance
+ * software-based CRC generators", 2005) ---- */
+
+static uint32_t few_tables[8][256]; /* what a byte adds that is followed by so many more */
+
+static void make_tables(void)
+{
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? CRC_POLYNOMIAL : 0);
+        few_tables[0][byte] = crc;
+    }
+    for (uint32_t byte = 0; byte < 256; byte++)
+        for (size_t behind = 1; behind < 8; behind++) {
+            uint32_t crc = few_tables[behind - 1][byte];
+            few_tables[behind][byte] = few_tables[0][crc & 0xff] ^ crc >> 8;
+        }
+}
+
+void rd_crc32_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, make_tables);
+}
+
+uint32_t rd_crc32_of_few(struct rd_slice bytes)
+{
+    const uint8_t *at = bytes.data;
+    size_t left = bytes.len;
+    uint32_t crc = UINT32_MAX;
+    for (; left >= 8; left -= 8, at += 8) {
+        uint64_t word = rd_load_u64le(at) ^ crc;
+        crc = few_tables[7][word & 0xff] ^ few_tables[6][word >> 8 & 0xff] ^ few_tables[5][word >> 16 & 0xff] ^
+              few_tables[4][word >> 24 & 0xff] ^ few_tables[3][word >> 32 & 0xff] ^
+              few_tables[2][word >> 40 & 0xff] ^ few_tables[1][word >> 48 & 0xff] ^ few_tables[0][word >> 56];
+    }
+    for (; left != 0; left--, at++)
+        crc = few_tables[0][(crc ^ *at) & 0xff] ^ crc >> 8;
     return ~crc;
 }

@@ -15,6 +15,11 @@
 /* XXH3-64 of the bytes, seeded with that of what comes before them; 0 for the first. */
 uint64_t rd_hash64(uint64_t before, struct rd_slice bytes);
 
+/* The checksum of a few bytes, from tables: up to some 16 that is faster than finding out how to do it best for
+ * many. After rd_crc32_prepare, which once is enough for and which any thread may call. */
+void rd_crc32_prepare(void);
+uint32_t rd_crc32_of_few(struct rd_slice bytes);
+
 /* What appending one zero byte multiplies a checksum's register with. */
 #define RD_CRC32_ZERO_BYTE (UINT32_C(1) << 23)
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/datafile.h"
+#include "engine/digest.h"
 #include "engine/engine.h"
 #include "engine/plan.h"
 #include "engine/record.h"
@@ -19,6 +20,7 @@
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder)
 {
+    rd_crc32_prepare();
     *encoder = (struct rd_encoder){.buffer = malloc(RD_ENCODER_BUFFER_LEN), .copy = rd_simd_copy_best()};
     return encoder->buffer == NULL ? RD_NO_MEMORY : RD_OK;
 }
@@ -135,7 +137,7 @@ static inline void put_copied(struct rd_encoder *encoder, struct rd_plan_entry *
         encoder->copy(to, payload.data, payload.len);
     encoder->buffer_len += payload.len;
     if (!entry->crc32_known)
-        entry->crc32 = rd_crc32(0, payload);
+        entry->crc32 = payload.len <= SHORT_LEN_MAX ? rd_crc32_of_few(payload) : rd_crc32(0, payload);
     entry->crc32_known = true;
     put_trailer(encoder, entry);
 }

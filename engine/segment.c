@@ -7,6 +7,7 @@
  */
 #include "engine/segment.h"
 
+#include <stdalign.h>
 #include <string.h>
 
 #include "base/endian.h"
@@ -24,35 +25,90 @@ static bool slots_tell(const struct rd_segment *from, const struct rd_segment *t
     return from->slot_mask == to->slot_mask && rd_segment_window(from->depth) == rd_segment_window(to->depth);
 }
 
+/* Of a line's keys that are not displaced: bit i is slot i's. */
+struct sorted {
+    uint32_t keys;   /* all of them */
+    uint32_t upper;  /* go to the upper segment */
+    uint32_t others; /* are not in the very slot that is their home */
+};
+
+/* Puts those keys of a line that are not displaced, and in the very slot that is their home, into the same slots
+ * of two lines, by one bit of their tags. These are most, and no branch depends on them. Leaves nothing of what
+ * was in the two lines. */
+
+#if RD_LINE_BY_VECTORS
+
+static inline struct sorted sort_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t *const to[2],
+                                      unsigned tag_bit)
+{
+    const __m128i nothing = _mm_setzero_si128();
+    const __m128i displaced = _mm_set1_epi32(1 << (DISPLACED_BIT - 32));
+    const __m128i goes_up = _mm_set1_epi32(1 << (tag_bit - 32));
+    __m128i place = _mm_set_epi32(1, 1, 0, 0);
+    uint32_t empty = 0;
+    uint32_t upper = 0;
+    uint32_t home = 0;
+    for (unsigned i = 0; i < RD_LINE_SLOTS; i += 2) {
+        __m128i slots = _mm_load_si128((const __m128i *)(const void *)&from[i]);
+        __m128i tags = _mm_shuffle_epi32(slots, _MM_SHUFFLE(3, 3, 1, 1)); /* each half has its slot's upper half */
+        __m128i stays = _mm_cmpeq_epi32(_mm_and_si128(tags, displaced), nothing);
+        slots = _mm_and_si128(slots, stays);
+        tags = _mm_and_si128(tags, stays);
+        __m128i down = _mm_cmpeq_epi32(_mm_and_si128(tags, goes_up), nothing);
+        __m128i at_home = _mm_cmpeq_epi32(_mm_srli_epi32(tags, RD_SLOT_START_SHIFT - 32), place);
+        __m128i kept = _mm_and_si128(slots, at_home);
+        _mm_store_si128((__m128i *)(void *)&to[0][i], _mm_and_si128(down, kept));
+        _mm_store_si128((__m128i *)(void *)&to[1][i], _mm_andnot_si128(down, kept));
+        empty |= (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(_mm_cmpeq_epi32(tags, nothing))) << i;
+        upper |= (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(down)) << i;
+        home |= (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(at_home)) << i;
+        place = _mm_add_epi32(place, _mm_set1_epi32(2));
+    }
+    return (struct sorted){.keys = ~empty & 0xff, .upper = ~upper & 0xff, .others = ~(empty | home) & 0xff};
+}
+
+#else
+
 /* All ones where that bit of the slot is set, else 0. */
 static inline uint64_t mask_of_bit(uint64_t slot, unsigned bit)
 {
     return -(slot >> bit & 1);
 }
 
-/* Sorts the keys of a line that are not displaced into two lines, by one bit of their tags. Those in the very slot
- * that is their home stay in it: these are most, and no branch depends on them. The others come behind. */
-static void move_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t *const to[2], unsigned tag_bit,
-                      uint32_t counts[2])
+static inline struct sorted sort_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t *const to[2],
+                                      unsigned tag_bit)
 {
-    unsigned others = 0;
-    unsigned keys = 0;
-    unsigned ups = 0;
-#pragma GCC unroll 8
+    struct sorted sorted = {0};
     for (unsigned i = 0; i < RD_LINE_SLOTS; i++) {
         uint64_t slot = atomic_load_explicit(&from[i], memory_order_relaxed);
-        slot &= ~mask_of_bit(slot, DISPLACED_BIT); /* those come later; this makes deleted ones empty, too */
+        slot &= ~mask_of_bit(slot, DISPLACED_BIT); /* makes deleted ones empty, too */
         uint64_t up = mask_of_bit(slot, tag_bit);
         uint64_t at_home = -(uint64_t)(slot >> RD_SLOT_START_SHIFT == i);
         atomic_store_explicit(&to[0][i], slot & at_home & ~up, memory_order_relaxed);
         atomic_store_explicit(&to[1][i], slot & at_home & up, memory_order_relaxed);
-        keys += slot != 0;
-        ups += (unsigned)up & 1;
-        others |= (unsigned)(slot != 0) << i & (unsigned)~at_home;
+        sorted.keys |= (uint32_t)(slot != 0) << i;
+        sorted.upper |= (uint32_t)(up & 1) << i;
+        sorted.others |= (uint32_t)(slot != 0) << i & (uint32_t)~at_home;
     }
-    counts[0] += keys - ups;
-    counts[1] += ups;
-    for (; others != 0; others &= others - 1) {
+    return sorted;
+}
+
+#endif
+
+/* How many of the bits of each byte are set. */
+static inline uint32_t count_by_bytes(uint32_t bytes)
+{
+    bytes -= bytes >> 1 & UINT32_C(0x55555555);
+    bytes = (bytes & UINT32_C(0x33333333)) + (bytes >> 2 & UINT32_C(0x33333333));
+    return (bytes + (bytes >> 4)) & UINT32_C(0x0f0f0f0f);
+}
+
+/* The others come behind those in their homes. Returns in the lowest byte how many keys there were, in the next
+ * one how many of these went up. */
+static uint32_t move_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t *const to[2], unsigned tag_bit)
+{
+    struct sorted sorted = sort_line(from, to, tag_bit);
+    for (uint32_t others = sorted.others; others != 0; others &= others - 1) {
         uint64_t slot = atomic_load_explicit(&from[__builtin_ctz(others)], memory_order_relaxed);
         atomic_uint_fast64_t *line = to[slot >> tag_bit & 1];
         uint64_t at = slot >> RD_SLOT_START_SHIFT;
@@ -60,23 +116,27 @@ static void move_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t *co
             at = (at + 1) % RD_LINE_SLOTS;
         atomic_store_explicit(&line[at], slot, memory_order_relaxed);
     }
+    return count_by_bytes(sorted.keys | sorted.upper << 8);
 }
 
 /* All that are not displaced, by their tags. Leaves nothing of what was in the new slots. */
 static void move_by_tags(const struct rd_segment *from, struct rd_segment *lower, struct rd_segment *upper)
 {
-    atomic_uint_fast64_t nowhere[RD_LINE_SLOTS];
+    alignas(64) atomic_uint_fast64_t nowhere[RD_LINE_SLOTS];
     uint32_t window = rd_segment_window(from->depth);
-    uint32_t counts[2] = {0, 0};
+    uint32_t key_count = 0;
+    uint32_t upper_count = 0;
     uint32_t tag_bit = upper == NULL ? DISPLACED_BIT /* 0 in all that move */
                                      : RD_SLOT_START_SHIFT - 1 - (from->depth - window);
     for (uint32_t line = 0; line <= from->slot_mask; line += RD_LINE_SLOTS) {
         atomic_uint_fast64_t *to[2] = {&lower->slots[line], upper == NULL ? nowhere : &upper->slots[line]};
-        move_line(&from->slots[line], to, tag_bit, counts);
+        uint32_t counts = move_line(&from->slots[line], to, tag_bit);
+        key_count += counts & 0xff;
+        upper_count += counts >> 8;
     }
-    lower->used += counts[0];
+    lower->used += key_count - upper_count;
     if (upper != NULL)
-        upper->used += counts[1];
+        upper->used += upper_count;
 }
 
 /* Keys whose hashes lie in the trailers, all over the file: each is asked for well before it is read. */

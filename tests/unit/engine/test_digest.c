@@ -2,6 +2,7 @@
  *
  * The digests against the vectors of docs/FORMAT.md.
  */
+#include "engine/digest.h"
 #include "tests/unit/engine/fixture.h"
 
 static void xxh3_vectors(void **state)
@@ -46,6 +47,19 @@ static void crc32_in_parts_is_crc32_of_the_whole(void **state)
     }
 }
 
+static void crc32_of_few_is_crc32(void **state)
+{
+    (void)state;
+    random_begin();
+    uint8_t bytes[64];
+    rd_crc32_prepare();
+    for (int round = 0; round < 100; round++) {
+        random_fill(bytes, sizeof bytes);
+        for (size_t len = 0; len <= sizeof bytes; len++)
+            assert_int_equal(rd_crc32_of_few(rd_slice(bytes, len)), rd_crc32(0, rd_slice(bytes, len)));
+    }
+}
+
 static void an_empty_key_is_not_a_missing_one(void **state)
 {
     (void)state;
@@ -71,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xxh3_vectors),
         cmocka_unit_test(crc32_vectors),
+        cmocka_unit_test(crc32_of_few_is_crc32),
         cmocka_unit_test(crc32_in_parts_is_crc32_of_the_whole),
         cmocka_unit_test(an_empty_key_is_not_a_missing_one),
         cmocka_unit_test(namespaced_key),
