@@ -12,6 +12,7 @@ import pytest
 from harness.cli import Cli, Done
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, RDRIVE, REPOSITORY, Daemon, clean_environment
+from harness.killing import run_killed
 from harness.storefile import live_entries, physical_entries, read_chain
 from harness.wire import Wire
 
@@ -289,9 +290,6 @@ def test_it_belongs_to_whom_the_old_one_did(place):
 
 # ---- killed at any moment ----------------------------------------------------------------------------------------------
 
-CALLS = "openat,pwrite64,pwritev,write,ftruncate,fdatasync,fsync,rename,renameat2,unlink,chown"
-
-
 def test_killed_at_every_call(place):
     """The old store or the new one, whole, whatever came of its companions; and the next run is not in its way."""
     data = os.path.join(place.folder, "data")
@@ -304,10 +302,7 @@ def test_killed_at_every_call(place):
             os.unlink(os.path.join(data, name))
         for name, content in place.before.items():
             write(os.path.join(data, name), content)
-        code = subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={CALLS}", "-e",
-                               f"inject={CALLS}:signal=KILL:when={number}", RDRIVE, "--file", place.store, "restore",
-                               place.backup, "--force"], capture_output=True, timeout=DEADLINE_S,
-                              env=clean_environment()).returncode
+        code = run_killed(number, RDRIVE, "--file", place.store, "restore", place.backup, "--force")
         content = read(place.store)
         assert content in (place.before["default.rdr"], place.content)
         seen.add(content == place.content)
