@@ -36,7 +36,7 @@ struct rd_backend_calls {
                                   struct rd_error *ret_error);
 
     /* RD_OPCODE_BACKUP: the store's file from request->backup_from on; total_len is of what comes. What the sink
-     * got is good as far as it goes, whatever the result. */
+     * got is good as far as it goes, whatever the result. *ret_response is filled before the sink is called. */
     enum rd_status (*backup)(struct rd_backend *backend, const struct rd_request *request, rd_sink_function *sink,
                              void *context, struct rd_response *ret_response, struct rd_error *ret_error);
 

@@ -18,7 +18,6 @@
 
 #define KEEP_EVERY_LEN (UINT64_C(64) << 20) /* bytes that a run which is ended loses at most */
 #define OVERLAP_LEN    4096u
-#define TRIES          4 /* of a store that becomes another file again and again */
 
 struct backup {
     struct rd_run *run;         /* borrows */
@@ -27,18 +26,30 @@ struct backup {
     char part_path[PATH_MAX];
     struct rd_backup_file out;  /* at path; locked for all of the run where it is there */
     struct rd_backup_file part; /* at part_path, where a whole new one is made */
-    struct rd_progress progress;
-    bool begun; /* the progress is */
 
     /* of the transfer under way */
     struct rd_backup_file *into; /* out or part */
-    uint64_t at;                 /* where the next bytes belong */
-    bool differs;                /* what is there is not what the store has */
-    bool failed;                 /* to be written; run->error says why */
-    uint64_t new_len;            /* bytes that were written */
+    struct rd_response response; /* filled before the first bytes come */
+    struct rd_progress progress;
+    bool anew;        /* from the beginning, of whichever file there is */
+    bool begun;       /* the first bytes have come */
+    bool differs;     /* what is there is not what the store has */
+    bool failed;      /* to be written; run->error says why */
+    uint64_t at;      /* where the next bytes belong */
+    uint64_t new_len; /* bytes that were written */
 };
 
 /* ---- the transfer ----------------------------------------------------------------------------------------- */
+
+static bool begin(struct backup *backup, uint64_t total_len)
+{
+    if (!backup->begun)
+        rd_progress_begin(&backup->progress, total_len, false);
+    backup->failed = !backup->begun && backup->anew &&
+                     rd_backup_file_begin(backup->into, backup->response.generation, &backup->run->error) != RD_OK;
+    backup->begun = true;
+    return !backup->failed;
+}
 
 /* What comes first is there already, and has to be the same. */
 static bool compare(struct backup *backup, struct rd_slice *bytes)
@@ -54,132 +65,93 @@ static bool take(void *context, const void *data, size_t len, uint64_t total_len
     struct backup *backup = context;
     struct rd_backup_file *into = backup->into;
     struct rd_slice bytes = rd_slice(data, len);
-    if (!backup->begun)
-        rd_progress_begin(&backup->progress, total_len, false);
-    backup->begun = true;
-    rd_progress_add(&backup->progress, len);
-    if (backup->at < into->len && !compare(backup, &bytes))
+    if (!begin(backup, total_len) || (backup->at < into->len && !compare(backup, &bytes)))
         return false;
     enum rd_status status = rd_backup_file_append(into, bytes, &backup->run->error);
-    backup->at += bytes.len;
-    backup->new_len += bytes.len;
     if (status == RD_OK && into->len - into->note.synced_len >= KEEP_EVERY_LEN)
         status = rd_backup_file_keep(into, false, &backup->run->error);
     backup->failed = status != RD_OK;
+    backup->at += bytes.len;
+    backup->new_len += bytes.len;
+    rd_progress_add(&backup->progress, len);
     return !backup->failed;
 }
 
-/* Has `into` grow to the file's end. */
-static enum rd_status transfer(struct backup *backup, struct rd_backup_file *into, uint64_t generation)
+static enum rd_status complete(struct backup *backup)
+{
+    struct rd_backup_file *into = backup->into;
+    if (!begin(backup, 0)) /* an empty store */
+        return backup->run->error.status;
+    backup->differs = backup->response.tail != into->len; /* it has less by now: an old copy was put back */
+    return backup->differs ? RD_CONFLICT : rd_backup_file_keep(into, true, &backup->run->error);
+}
+
+/* Has `into` grow to the end of the store's file, or with `anew` become it. */
+static enum rd_status transfer(struct backup *backup, struct rd_backup_file *into, bool anew)
 {
     struct rd_request *request = backup->run->request;
-    struct rd_response response;
     struct rd_error error;
+    uint64_t have = anew ? 0 : into->len;
     backup->into = into;
-    backup->at = into->len > OVERLAP_LEN ? into->len - OVERLAP_LEN : 0;
-    backup->differs = false;
-    backup->failed = false;
-    backup->begun = false;
+    backup->anew = anew;
+    backup->begun = backup->differs = backup->failed = false;
+    backup->new_len = 0;
+    backup->at = have > OVERLAP_LEN ? have - OVERLAP_LEN : 0;
     request->backup_from = backup->at;
-    request->backup_generation = generation;
+    request->backup_generation = anew ? 0 : into->note.generation;
     enum rd_status status =
-        backup->backend->calls->backup(backup->backend, request, take, backup, &response, &error);
+        backup->backend->calls->backup(backup->backend, request, take, backup, &backup->response, &error);
     rd_progress_end(&backup->progress);
+    if (status == RD_OK)
+        return complete(backup);
     if (backup->failed)
         return backup->run->error.status;
-    if (status != RD_OK) {
-        /* What has come is good, and the next run goes on behind it. */
-        if (!backup->differs && into->len != into->note.synced_len)
-            (void)!rd_backup_file_keep(into, false, NULL);
-        backup->run->error = error;
-        return status;
-    }
-    backup->differs = response.tail != into->len; /* it has less by now: an old copy was put back */
-    return backup->differs ? RD_CONFLICT : rd_backup_file_keep(into, true, &backup->run->error);
+    /* What has come is good, and the next run goes on behind it. */
+    if (backup->begun && !backup->differs && into->len != into->note.synced_len)
+        (void)!rd_backup_file_keep(into, false, NULL);
+    backup->run->error = error;
+    return status;
 }
 
 /* ---- which file ------------------------------------------------------------------------------------------- */
 
-static void say(const struct backup *backup, const char *what)
-{
-    fprintf(stderr, "rdrive: backup: %s; all of it is taken anew%s\n", what,
-            backup->out.fd >= 0 ? ", and what is there stays until that is complete" : "");
-}
-
-static enum rd_status ask_generation(struct backup *backup, uint64_t *ret_generation)
-{
-    struct rd_request *request = backup->run->request;
-    struct rd_response response;
-    request->opcode = RD_OPCODE_INFO;
-    enum rd_status status =
-        backup->backend->calls->execute(backup->backend, request, &response, &backup->run->error);
-    request->opcode = RD_OPCODE_BACKUP;
-    if (status == RD_OK && response.stores[0].state == RD_MESSAGE_STORE_FAILED)
-        return rd_error_set(&backup->run->error, RD_UNAVAILABLE, 0, "the store does not serve: %.*s",
-                            (int)response.stores[0].reason.len, (const char *)response.stores[0].reason.data);
-    if (status == RD_OK)
-        *ret_generation = response.stores[0].generation;
-    return status;
-}
-
-static bool is_another_file(const struct backup *backup, enum rd_status status)
+static bool is_of_another_file(const struct backup *backup, enum rd_status status)
 {
     return !backup->failed &&
            (backup->differs || status == RD_PRECONDITION_FAILED || status == RD_RANGE_NOT_SATISFIABLE);
 }
 
-static enum rd_status grow(struct backup *backup, uint64_t generation, bool *ret_anew)
+/* Goes on with a part of the same file, but for --full. */
+static enum rd_status make_whole(struct backup *backup)
 {
-    *ret_anew = backup->out.note.generation != generation;
-    if (*ret_anew) {
-        say(backup, "the store's file is another one by now");
-        return RD_OK;
+    struct rd_backup_file *part = &backup->part;
+    enum rd_status status = rd_backup_file_open(part, backup->part_path, true, &backup->run->error);
+    if (status != RD_OK)
+        return status;
+    bool anew = backup->run->options->full || !part->noted;
+    if (!anew) {
+        status = transfer(backup, part, false);
+        anew = status != RD_OK && is_of_another_file(backup, status);
     }
-    enum rd_status status = transfer(backup, &backup->out, generation);
-    *ret_anew = status != RD_OK && is_another_file(backup, status);
-    if (*ret_anew)
-        say(backup, "what is there is not what the store's file holds");
-    return *ret_anew ? RD_OK : status;
-}
-
-/* A part of the same generation goes on, but with `full`. */
-static enum rd_status make_whole(struct backup *backup, uint64_t generation, bool full)
-{
-    struct rd_error *error = &backup->run->error;
-    enum rd_status status = RD_OK;
-    if (backup->part.fd < 0)
-        status = rd_backup_file_open(&backup->part, backup->part_path, true, error);
-    if (status == RD_OK && (full || !backup->part.noted || backup->part.note.generation != generation))
-        status = rd_backup_file_begin(&backup->part, generation, error);
-    if (status == RD_OK)
-        status = transfer(backup, &backup->part, generation);
-    if (status == RD_OK)
-        status = rd_backup_file_publish(backup->path, error);
-    return status;
+    if (anew)
+        status = transfer(backup, part, true);
+    return status == RD_OK ? rd_backup_file_publish(backup->path, &backup->run->error) : status;
 }
 
 static enum rd_status run(struct backup *backup, bool *ret_full)
 {
-    bool full = backup->run->options->full;
-    *ret_full = full || backup->out.fd < 0;
-    enum rd_status status = RD_OK;
-    for (int tried = 0; tried < TRIES; tried++) {
-        uint64_t generation = 0;
-        status = ask_generation(backup, &generation);
-        if (status == RD_OK && !*ret_full) {
-            status = grow(backup, generation, ret_full);
-            if (status != RD_OK || !*ret_full)
-                return status;
-        }
-        if (status != RD_OK)
+    *ret_full = backup->run->options->full || backup->out.fd < 0;
+    if (!*ret_full) {
+        enum rd_status status = transfer(backup, &backup->out, false);
+        *ret_full = status != RD_OK && is_of_another_file(backup, status);
+        if (!*ret_full)
             return status;
-        backup->new_len = 0;
-        status = make_whole(backup, generation, full);
-        if (status == RD_OK || !is_another_file(backup, status))
-            return status;
-        full = true; /* what there was of it is no good either */
+        fprintf(stderr,
+                "rdrive: backup: %s; all of it is taken anew, and what is there stays until that is complete\n",
+                status == RD_PRECONDITION_FAILED ? "the store's file is another one by now"
+                                                 : "what is there is not what the store's file holds");
     }
-    return status;
+    return make_whole(backup);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------ */
@@ -256,11 +228,11 @@ int rd_run_backup(struct rd_run *command, struct rd_backend *backend)
     enum rd_status status = open_out(&backup);
     if (status == RD_OK)
         status = run(&backup, &full);
-    if (status == RD_OK) {
+    if (status == RD_OK)
         print_done(&backup, full);
-        if (!full)
-            rd_backup_file_discard_part(backup.path);
-    }
+    bool useless = status == RD_OK ? !full : backup.part.fd >= 0 && backup.part.len == 0;
+    if (useless)
+        rd_backup_file_discard_part(backup.path);
     rd_backup_file_close(&backup.part);
     rd_backup_file_close(&backup.out);
     return status == RD_OK ? RD_EXIT_DONE : rd_run_fail(command);

@@ -511,6 +511,7 @@ static enum rd_status take_backup(struct rd_backend *backend, const struct rd_re
         status = rd_error_set(&offline->error, RD_RANGE_NOT_SATISFIABLE, 0, "the file has %llu bytes",
                               (unsigned long long)file->len);
     if (status == RD_OK) {
+        *ret_response = response;
         (void)rd_slice_take(file, (size_t)request->backup_from);
         status = pass_on(offline, &backup.value, sink, context);
     }

@@ -443,12 +443,19 @@ static enum rd_status read_stream(struct rd_backend *backend, const struct rd_re
 struct backup {
     rd_sink_function *sink;
     void *context;
-    struct rdrive_backup head; /* filled before the first bytes come */
+    struct rdrive_backup head;        /* filled before the first bytes come */
+    struct rd_response *ret_response; /* borrows */
 };
+
+static struct rd_response response_of_backup(const struct rdrive_backup *head)
+{
+    return (struct rd_response){.generation = head->generation, .tail = head->tail, .range_first = head->first};
+}
 
 static bool pass_on_file(void *context, const void *bytes, size_t len)
 {
     struct backup *backup = context;
+    *backup->ret_response = response_of_backup(&backup->head);
     return backup->sink(backup->context, bytes, len, backup->head.len);
 }
 
@@ -457,11 +464,10 @@ static enum rd_status take_backup(struct rd_backend *backend, const struct rd_re
                                   struct rd_error *ret_error)
 {
     struct online *online = (struct online *)backend;
-    struct backup backup = {.sink = sink, .context = context};
+    struct backup backup = {.sink = sink, .context = context, .ret_response = ret_response};
     enum rdrive_status status = rdrive_backup(online->client, request->backup_from, request->backup_generation,
                                               pass_on_file, &backup, &backup.head);
-    struct rd_response response = {
-        .generation = backup.head.generation, .tail = backup.head.tail, .range_first = backup.head.first};
+    struct rd_response response = response_of_backup(&backup.head);
     return give_answer(online, status, &response, ret_response, ret_error);
 }
 
