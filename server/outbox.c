@@ -5,9 +5,9 @@
 
 #include "server/stores.h"
 
-#define SLICE_LEN                                                                                                 \
-    (1u << 20) /* shorter ones wake a reader more often, which costs more than a warm cache saves                 \
-                */
+/* Of shorter ones each wakes a reader again, which costs more than what a warm cache saves. */
+#define SLICE_LEN (1u << 20)
+
 #define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
