@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/tls.h"
 #include "server/tokens.h"
 
 /* The folder that a path lies in. */
@@ -76,11 +77,21 @@ static enum rd_status check_tokens(const struct rd_config *config, struct rd_err
     return status;
 }
 
+static enum rd_status check_tls(const struct rd_config *config, struct rd_error *ret_error)
+{
+    struct rd_tls *tls = NULL;
+    enum rd_status status =
+        config->tls_cert[0] == '\0' ? RD_OK : rd_tls_create(config->tls_cert, config->tls_key, &tls, ret_error);
+    rd_tls_destroy(tls);
+    return status;
+}
+
 static enum rd_status (*const checks[])(const struct rd_config *config, struct rd_error *ret_error) = {
     check_data_dir,
     check_unix,
     check_port_file,
     check_tokens,
+    check_tls,
 };
 
 enum rd_status rd_check_config(const struct rd_config *config, struct rd_error *ret_error)

@@ -336,7 +336,7 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
 {
     const char *reason = NULL;
     bool unsent = conn->out.unsent != 0;
-    if (conn->state == RD_CONN_CLOSING)
+    if (conn->state == RD_CONN_CLOSING || (conn->tls != NULL && rd_conn_tls_sweep(conn, sweep->now_ms)))
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
     bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
@@ -347,8 +347,6 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     else if (conn->reading && rd_conn_mid_request(conn) &&
              sweep->now_ms - conn->input_ms >= conn->loop->tuning.stall_ms)
         reason = "its request does not arrive";
-    else if (conn->tls != NULL && rd_conn_tls_is_late(conn, sweep->now_ms))
-        reason = "its TLS handshake takes too long";
     else if (withholds)
         reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {

@@ -147,8 +147,8 @@ void rd_conn_tls_send(struct rd_conn *conn);
 void rd_conn_tls_end(struct rd_conn *conn);
 /* The socket has ended: so did TLS, or it was cut. */
 void rd_conn_tls_note_eof(struct rd_conn *conn);
-/* Whether the handshake has taken too long. */
-bool rd_conn_tls_is_late(const struct rd_conn *conn, uint64_t now_ms);
+/* True: the handshake took too long, as it has the time of a request's head, and the connection is closed. */
+bool rd_conn_tls_sweep(struct rd_conn *conn, uint64_t now_ms);
 
 /* ---- conn_streams.c ---- */
 void rd_conn_take_part(struct rd_conn *conn, const struct rd_stream_part *part);

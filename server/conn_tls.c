@@ -78,9 +78,14 @@ void rd_conn_tls_note_eof(struct rd_conn *conn)
         log_end(conn, RD_LOG_INFO, "the peer left during the handshake");
 }
 
-bool rd_conn_tls_is_late(const struct rd_conn *conn, uint64_t now_ms)
+bool rd_conn_tls_sweep(struct rd_conn *conn, uint64_t now_ms)
 {
-    return !rd_tls_is_established(conn->tls->session) && now_ms - conn->opened_ms >= conn->loop->tuning.stall_ms;
+    if (rd_tls_is_established(conn->tls->session) || now_ms - conn->opened_ms < conn->loop->tuning.header_ms)
+        return false;
+    log_end(conn, RD_LOG_INFO, "the handshake takes too long");
+    rd_process_note(conn->loop->process, RD_ENDED_HEADER);
+    rd_conn_close(conn);
+    return true;
 }
 
 /* ---- input ------------------------------------------------------------------------------------------------ */
@@ -204,7 +209,8 @@ static bool seal_unsent(struct rd_conn *conn)
 static bool next_records(struct rd_conn *conn)
 {
     struct rd_conn_tls *tls = conn->tls;
-    if (conn->out.unsent != 0 && !conn->fetching && !seal_unsent(conn))
+    bool may_seal = !conn->fetching && rd_tls_is_established(tls->session);
+    if (conn->out.unsent != 0 && may_seal && !seal_unsent(conn))
         return false;
     rd_tls_take_output(tls->session, &tls->leaving);
     tls->leaving_sent = 0;

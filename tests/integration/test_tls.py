@@ -116,6 +116,8 @@ def test_what_cannot_be_used_is_named(folder, authority, certificate, fault):
     code, _, error = started_with(folder, *broken.flags)
     assert code == 2
     assert re.search(re.escape(path) + ": .+", error) and reason in error, error
+    code, _, error = started_with(folder, *broken.flags, "--check-config")
+    assert code == 2 and path in error
 
 
 def test_environment_and_file_say_so_too(launch, folder, certificate):
@@ -339,7 +341,7 @@ def test_a_record_that_was_tampered_with(daemon, certificate):
 
 
 def test_handshakes_that_do_not_go_on_hold_up_nobody(launch, certificate):
-    daemon = launch("--stall-timeout-ms", "500", certificate=certificate)
+    daemon = launch("--header-timeout-ms", "500", certificate=certificate)
     silent = [raw(daemon.http_address) for _ in range(50)]
     for connection in silent[25:]:
         connection.sendall(b"\x16\x03\x01")
@@ -347,11 +349,11 @@ def test_handshakes_that_do_not_go_on_hold_up_nobody(launch, certificate):
     for connection in silent:
         assert closed(connection) == b""
         connection.close()
-    assert "its TLS handshake takes too long" in daemon.log()
+    assert "ended: the handshake takes too long" in daemon.log()
 
 
 def test_a_handshake_byte_by_byte_does_not_last_for_ever(launch, certificate):
-    daemon = launch("--stall-timeout-ms", "500", certificate=certificate)
+    daemon = launch("--header-timeout-ms", "500", certificate=certificate)
     with raw(daemon.http_address) as connection:
         connection.settimeout(0.02)
         ended = threading.Event()
@@ -408,7 +410,7 @@ def test_sighup_reads_the_certificate_again(launch, folder, authority, loops):
         successor = Authority(folder, "another").issue("successor")
         replace(certificate, successor)
         assert shown(daemon, certificate.ca) == first, "not before it is told"
-        reload(daemon, "reload" if "reload" in daemon.log() else "SIGHUP")
+        reload(daemon, "reloaded: ")
         for _ in range(6):
             assert shown(daemon, successor.ca) == text(successor.cert)
         assert old.read(b"k") == b"v", "connections go on with what they began with"
