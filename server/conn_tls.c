@@ -109,7 +109,12 @@ static void unseal(struct rd_conn *conn, struct rd_slice *sealed)
         size_t room_len;
         size_t len;
         uint8_t *room = rd_conn_input_room(conn, &room_len);
-        switch (rd_tls_unseal(conn->tls->session, sealed, room, room_len, &len)) {
+        enum rd_tls_outcome outcome = rd_tls_unseal(conn->tls->session, sealed, room, room_len, &len);
+        if (conn->refused && rd_tls_is_established(conn->tls->session)) {
+            rd_conn_refuse(conn);
+            return;
+        }
+        switch (outcome) {
         case RD_TLS_PLAIN:
             rd_conn_take_input(conn, room, len);
             break;
