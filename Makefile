@@ -69,6 +69,20 @@ $(BUILD)/obj/%.o: %.c $(LLHTTP_READY)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(PROTOCOL_CFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# The status page is part of the program. od is everywhere; its bytes become an initialiser.
+STATUS_PAGE := $(BUILD)/obj/server/status_page.o
+$(BUILD)/gen/status_page.c: server/status.html
+	@mkdir -p $(@D)
+	{ echo '#include "server/status_page.h"'; echo 'const uint8_t rd_status_page[] = {'; \
+	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; echo '};'; \
+	  echo 'const size_t rd_status_page_len = sizeof rd_status_page;'; } > $@
+
+$(STATUS_PAGE): $(BUILD)/gen/status_page.c server/status_page.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+
+$(call archive,server): $(STATUS_PAGE)
+
 $(BUILD)/lib/libllhttp.a: $(LLHTTP_READY)
 	@mkdir -p $(@D) $(BUILD)/obj/llhttp
 	for unit in api http llhttp; do \

@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/distribution.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -187,6 +188,21 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info);
 uint64_t rd_store_len(struct rd_store *store); /* live keys */
 bool rd_store_is_empty(struct rd_store *store);
 uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
+
+/* What the store has done since it was opened, and what it holds. Numbers of one moment each, not all of the same
+ * one: nobody is held up for them. */
+struct rd_store_stats {
+    struct rd_distribution_copy group_operations; /* RD_DISTRIBUTION_COUNT: operations of each group appended */
+    struct rd_distribution_copy sync_ns;          /* RD_DISTRIBUTION_NS: of each fdatasync of the writer */
+    uint64_t sync_failures;                       /* of these */
+    uint64_t appended_bytes;                      /* by groups: payloads, trailers, padding */
+    uint64_t queue_operations;                    /* submitted and not completed */
+    uint64_t queue_bytes;                         /* payload bytes of those */
+    uint64_t index_bytes;                         /* memory */
+    uint64_t mapped_bytes;                        /* address space of the file's newest map */
+};
+
+void rd_store_stats(struct rd_store *store, struct rd_store_stats *ret_stats);
 
 /* ---- reading without waiting for the disk ----------------------------------------------------------------
  *

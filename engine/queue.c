@@ -141,6 +141,21 @@ void rd_queue_close(struct rd_queue *queue)
     pthread_cond_signal(&queue->work);
 }
 
+void rd_queue_depth(struct rd_queue *queue, uint64_t *ret_count, uint64_t *ret_bytes)
+{
+    pthread_mutex_lock(&queue->lock);
+    *ret_count = queue->count;
+    *ret_bytes = queue->bytes;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+uint64_t rd_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 uint64_t rd_monotonic_ms(void)
 {
     struct timespec now;

@@ -60,6 +60,12 @@ void rd_queue_done(struct rd_queue *queue, uint64_t count, uint64_t bytes);
 /* The writer is to end once the queue is empty. */
 void rd_queue_close(struct rd_queue *queue);
 
+/* Any thread: operations waiting or under way, and what they hold. */
+void rd_queue_depth(struct rd_queue *queue, uint64_t *ret_count, uint64_t *ret_bytes);
+
 uint64_t rd_monotonic_ms(void);
+
+/* For measuring how long something takes; deadlines are in milliseconds. */
+uint64_t rd_monotonic_ns(void);
 
 #endif

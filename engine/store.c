@@ -499,3 +499,20 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
     }
     *ret_info = info;
 }
+
+void rd_store_stats(struct rd_store *store, struct rd_store_stats *ret_stats)
+{
+    struct rd_store_stats stats = {
+        .sync_failures = rd_counter_get(&store->counts.sync_failures),
+        .appended_bytes = rd_counter_get(&store->counts.appended_bytes),
+    };
+    unsigned place = rd_epoch_enter();
+    const struct rd_view *view = rd_reader_view(store);
+    stats.index_bytes = atomic_load_explicit(&view->index.bytes, memory_order_relaxed);
+    stats.mapped_bytes = atomic_load_explicit(&view->mapping, memory_order_acquire)->len;
+    rd_epoch_exit(place);
+    rd_distribution_read(&store->counts.group_operations, &stats.group_operations);
+    rd_distribution_read(&store->counts.sync_ns, &stats.sync_ns);
+    rd_queue_depth(&store->queue, &stats.queue_operations, &stats.queue_bytes);
+    *ret_stats = stats;
+}

@@ -46,6 +46,14 @@ struct rd_writer {
     uint32_t interval_ms;          /* the last one in force: what was answered under it is still to be synced */
 };
 
+/* What the writer counts; any thread reads it. */
+struct rd_store_counts {
+    struct rd_distribution group_operations;
+    struct rd_distribution sync_ns;
+    struct rd_counter sync_failures;
+    struct rd_counter appended_bytes;
+};
+
 struct rd_store {
     const struct rd_io *io; /* borrows */
     struct rd_meta meta;    /* the companion as last written; the opener's, then the writer's, then the closer's */
@@ -56,6 +64,7 @@ struct rd_store {
     uint64_t entry_count;            /* writer; of all kinds, up to the view's tail */
     atomic_uint_fast64_t live_bytes; /* payloads and trailers of live entries */
     atomic_uint_fast64_t file_size;
+    struct rd_store_counts counts;
     atomic_uint_fast64_t publications; /* odd while one is under way: a look at several keys is then repeated */
     pthread_mutex_t publish_lock;      /* held while publishing; a look that was repeated too often takes it */
     atomic_int state;                  /* enum rd_store_state */

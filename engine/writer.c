@@ -83,6 +83,13 @@ static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_statu
 
 /* ---- publishing --------------------------------------------------------------------------------------- */
 
+static void count_group(struct rd_store *store, const struct rd_plan *plan)
+{
+    struct rd_store_counts *counts = &store->counts;
+    rd_distribution_add(&counts->group_operations, RD_DISTRIBUTION_COUNT, plan->step_count);
+    rd_counter_add(&counts->appended_bytes, plan->tail - rd_writer_tail(store));
+}
+
 /* Returns by how many bytes more keys live. */
 RD_ALWAYS_INLINE int64_t publish_entry(struct rd_index *index, const uint8_t *file,
                                        const struct rd_plan_entry *entry, const struct rd_index_spot *spot)
@@ -119,6 +126,7 @@ static int64_t publish_entries(struct rd_store *store, const struct rd_plan *pla
 
 static void publish(struct rd_store *store, struct rd_plan *plan)
 {
+    count_group(store, plan);
     uint64_t live_bytes = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
     uint64_t publication = atomic_load_explicit(&store->publications, memory_order_relaxed);
     pthread_mutex_lock(&store->publish_lock);
@@ -174,9 +182,13 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
 static int sync_now(struct rd_store *store, const struct rd_plan *plan)
 {
     struct rd_writer *writer = &store->writer;
+    uint64_t begun_ns = rd_monotonic_ns();
     int failed = rd_datafile_sync(&store->file);
-    if (failed != 0)
+    rd_distribution_add(&store->counts.sync_ns, RD_DISTRIBUTION_NS, rd_monotonic_ns() - begun_ns);
+    if (failed != 0) {
+        rd_counter_add(&store->counts.sync_failures, 1);
         return failed;
+    }
     writer->unsynced = false;
     writer->answered_unsynced = false;
     writer->synced_tail = plan != NULL ? plan->tail : rd_writer_tail(store);

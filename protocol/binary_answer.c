@@ -366,11 +366,21 @@ static size_t encode_backup(const struct rd_request *request, const struct rd_re
     return 0;
 }
 
+static size_t encode_text(const struct rd_request *request, const struct rd_response *response,
+                          struct rd_buffer *out)
+{
+    uint8_t *to = begin(request, response->text.len, 0, out);
+    if (to != NULL)
+        rd_wire_put_bytes(to, response->text);
+    return 0;
+}
+
 typedef size_t encode_function(const struct rd_request *request, const struct rd_response *response,
                                struct rd_buffer *out);
 static encode_function *const encoders[] = {
     [RD_OPCODE_PING] = encode_nothing,
     [RD_OPCODE_AUTH] = encode_nothing,
+    [RD_OPCODE_METRICS] = encode_text,
     [RD_OPCODE_WRITE] = encode_write,
     [RD_OPCODE_WRITE_STREAM] = encode_write,
     [RD_OPCODE_BATCH_WRITE] = encode_batch_write,

@@ -219,6 +219,7 @@ typedef void put_function(struct writer *writer, const struct rd_request *reques
 static put_function *const putters[] = {
     [RD_OPCODE_PING] = put_nothing,
     [RD_OPCODE_AUTH] = put_token,
+    [RD_OPCODE_METRICS] = put_nothing,
     [RD_OPCODE_WRITE] = put_change,
     [RD_OPCODE_WRITE_STREAM] = put_write_stream,
     [RD_OPCODE_BATCH_WRITE] = put_batch_write,

@@ -286,6 +286,11 @@ static void take_backup(struct parser *parser)
     response->value = rd_slice(NULL, (size_t)len);
 }
 
+static void take_text(struct parser *parser)
+{
+    parser->response->text = rd_wire_take_bytes(&parser->cursor, parser->cursor.left.len);
+}
+
 static void take_limits(struct parser *parser)
 {
     struct rd_limits *limits = &parser->response->limits;
@@ -319,6 +324,7 @@ static take_function *const takers[] = {
     [RD_OPCODE_HELLO] = take_limits,
     [RD_OPCODE_PING] = take_nothing,
     [RD_OPCODE_AUTH] = take_nothing,
+    [RD_OPCODE_METRICS] = take_text,
     [RD_OPCODE_WRITE] = take_write,
     [RD_OPCODE_BATCH_WRITE] = take_batch_write,
     [RD_OPCODE_DELETE] = take_delete,

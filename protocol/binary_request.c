@@ -282,6 +282,7 @@ static const struct {
 } rows[] = {
     [RD_OPCODE_PING] = {parse_ping, 0},
     [RD_OPCODE_AUTH] = {parse_auth, 0},
+    [RD_OPCODE_METRICS] = {parse_nothing, 0},
     [RD_OPCODE_WRITE] = {parse_write, CONDITION},
     [RD_OPCODE_WRITE_STREAM] = {parse_write_stream, CONDITION},
     [RD_OPCODE_BATCH_WRITE] = {parse_batch_write, 0},

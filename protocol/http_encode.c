@@ -329,6 +329,33 @@ static void encode_json(const struct rd_request *request, const struct rd_respon
     out->len += body_len;
 }
 
+/* The page holds its own styles and script, asks nobody but the server that it came from, and is shown in no other
+ * page. */
+static void append_page_policy(struct rd_buffer *out)
+{
+    append_header(out, "Content-Security-Policy",
+                  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+                  "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    append_header(out, "Referrer-Policy", "no-referrer");
+}
+
+static void encode_text(const struct rd_request *request, const struct rd_response *response,
+                        struct rd_buffer *out)
+{
+    bool page = request->opcode == RD_OPCODE_PAGE;
+    append_start(request, lines[RD_OK].line, out);
+    append_header(out, "Content-Type",
+                  page ? "text/html; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8");
+    append_header(out, "X-Content-Type-Options", "nosniff");
+    append_header(out, "Cache-Control", page ? "no-cache" : "no-store");
+    if (page)
+        append_page_policy(out);
+    LITERAL(out, "Content-Length: ");
+    rd_text_u64_encode(response->text.len, out);
+    LITERAL(out, "\r\n\r\n");
+    rd_buffer_append_slice(out, response->text);
+}
+
 size_t rd_http_encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out)
 {
     if (request->opcode == RD_OPCODE_CONTINUE && response->status == RD_OK) {
@@ -344,7 +371,11 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
         return encode_value(request, response, out);
     if (request->opcode == RD_OPCODE_BACKUP && response->status == RD_OK)
         return encode_backup(request, response, out);
-    encode_json(request, response, out);
+    bool text = request->opcode == RD_OPCODE_METRICS || request->opcode == RD_OPCODE_PAGE;
+    if (text && response->status == RD_OK)
+        encode_text(request, response, out);
+    else
+        encode_json(request, response, out);
     return 0;
 }
 

@@ -7,6 +7,8 @@ enum resource {
     RESOURCE_NONE,
     RESOURCE_HEALTH,
     RESOURCE_READY,
+    RESOURCE_METRICS,
+    RESOURCE_PAGE,
     RESOURCE_STORES,
     RESOURCE_STORE,
     RESOURCE_KEY,
@@ -33,7 +35,8 @@ enum {
     PARAMETER_FROM = 1u << 4,
     PARAMETER_BYTES_MAX = 1u << 5,
     PARAMETER_BACKUP_FROM = 1u << 6,
-    PARAMETER_GENERATION = 1u << 7
+    PARAMETER_GENERATION = 1u << 7,
+    PARAMETER_STORE = 1u << 8
 };
 
 static const struct {
@@ -43,7 +46,9 @@ static const struct {
     unsigned parameters; /* that it takes */
 } operations[] = {
     {RESOURCE_HEALTH, RD_HTTP_GET, RD_OPCODE_HEALTH, 0},
-    {RESOURCE_READY, RD_HTTP_GET, RD_OPCODE_READY, 0},
+    {RESOURCE_READY, RD_HTTP_GET, RD_OPCODE_READY, PARAMETER_STORE},
+    {RESOURCE_METRICS, RD_HTTP_GET, RD_OPCODE_METRICS, 0},
+    {RESOURCE_PAGE, RD_HTTP_GET, RD_OPCODE_PAGE, 0},
     {RESOURCE_STORES, RD_HTTP_GET, RD_OPCODE_STORES, 0},
     {RESOURCE_STORE, RD_HTTP_GET, RD_OPCODE_INFO, 0},
     {RESOURCE_STORE, RD_HTTP_PUT, RD_OPCODE_CREATE, 0},
@@ -71,11 +76,18 @@ static const struct {
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 
-/* What may follow /v1/stores/{store}, as a whole. */
-static const struct {
-    const char *path;
+struct place {
+    const char *path; /* as a whole */
     enum resource resource;
-} leaves[] = {
+};
+
+static const struct place roots[] = {
+    {"/", RESOURCE_PAGE},           {"/healthz", RESOURCE_HEALTH},   {"/readyz", RESOURCE_READY},
+    {"/metrics", RESOURCE_METRICS}, {"/v1/stores", RESOURCE_STORES},
+};
+
+/* What may follow /v1/stores/{store}. */
+static const struct place leaves[] = {
     {"/batch/write", RESOURCE_BATCH_WRITE},
     {"/batch/read", RESOURCE_BATCH_READ},
     {"/batch/delete", RESOURCE_BATCH_DELETE},
@@ -105,18 +117,18 @@ static struct rd_slice take_until(struct rd_slice *text, char end)
     return rd_slice_take(text, found == NULL ? text->len : (size_t)(found - text->data));
 }
 
+static enum resource find_place(const struct place *places, size_t count, struct rd_slice path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rd_slice_equal(path, rd_slice_of_string(places[i].path)))
+            return places[i].resource;
+    return RESOURCE_NONE;
+}
+
 static enum resource split_path(struct rd_slice path, struct rd_slice *ret_store, struct rd_slice *ret_key)
 {
-    if (rd_slice_equal(path, rd_slice_of_string("/healthz")))
-        return RESOURCE_HEALTH;
-    if (rd_slice_equal(path, rd_slice_of_string("/readyz")))
-        return RESOURCE_READY;
-    if (!skip(&path, "/v1/stores"))
-        return RESOURCE_NONE;
-    if (path.len == 0)
-        return RESOURCE_STORES;
-    if (!skip(&path, "/"))
-        return RESOURCE_NONE;
+    if (!skip(&path, "/v1/stores/"))
+        return find_place(roots, sizeof roots / sizeof roots[0], path);
     *ret_store = take_until(&path, '/');
     if (ret_store->len == 0)
         return RESOURCE_NONE;
@@ -127,10 +139,7 @@ static enum resource split_path(struct rd_slice path, struct rd_slice *ret_store
         *ret_key = path;
         return by_key ? RESOURCE_KEY : RESOURCE_HASH;
     }
-    for (size_t i = 0; i < sizeof leaves / sizeof leaves[0]; i++)
-        if (rd_slice_equal(path, rd_slice_of_string(leaves[i].path)))
-            return leaves[i].resource;
-    return RESOURCE_NONE;
+    return find_place(leaves, sizeof leaves / sizeof leaves[0], path);
 }
 
 /* ---- percent-encoding -------------------------------------------------------------------------------------- */
@@ -228,6 +237,13 @@ static bool take_generation(struct rd_slice value, struct rd_http_route *route, 
     return true;
 }
 
+static bool take_store(struct rd_slice value, struct rd_http_route *route, struct rd_http_problem *problem)
+{
+    if (value.len == 0)
+        return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "store must be a store's name");
+    return check_text(value, &route->store, problem);
+}
+
 /* A name may stand for several: they are of different operations. */
 static const struct {
     const char *name;
@@ -241,6 +257,7 @@ static const struct {
     {"limit", take_bytes_max},
     {"from", take_backup_from},
     {"generation", take_generation},
+    {"store", take_store},
 };
 
 static bool take_parameter(struct rd_slice name, struct rd_slice value, unsigned allowed, unsigned *seen,

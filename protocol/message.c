@@ -9,6 +9,7 @@ const struct rd_operation rd_operations[] = {
     {RD_OPCODE_HELLO, RD_CLASS_CONNECTION, true, "hello"},
     {RD_OPCODE_PING, RD_CLASS_CONNECTION, true, "ping"},
     {RD_OPCODE_AUTH, RD_CLASS_CONNECTION, true, "auth"},
+    {RD_OPCODE_METRICS, RD_CLASS_OVERALL, true, "metrics"},
     {RD_OPCODE_WRITE, RD_CLASS_WRITE, true, "write"},
     {RD_OPCODE_WRITE_STREAM, RD_CLASS_WRITE, true, "write_stream"},
     {RD_OPCODE_BATCH_WRITE, RD_CLASS_WRITE, true, "batch_write"},
@@ -38,6 +39,7 @@ const struct rd_operation rd_operations[] = {
     {RD_OPCODE_SYNC, RD_CLASS_WRITE, false, "sync"},
     {RD_OPCODE_TRANSACTION, RD_CLASS_WRITE, false, "transaction"},
     {RD_OPCODE_WATCH, RD_CLASS_READ, false, "watch"},
+    {RD_OPCODE_PAGE, RD_CLASS_CONNECTION, false, "page"},
 };
 const size_t rd_operation_count = sizeof rd_operations / sizeof rd_operations[0];
 

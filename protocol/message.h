@@ -22,7 +22,8 @@ enum rd_opcode {
     RD_OPCODE_NONE = 0, /* a request that could not be told; its status says why */
     RD_OPCODE_HELLO = 0x01,
     RD_OPCODE_PING = 0x02,
-    RD_OPCODE_AUTH = 0x03, /* shows a token, which goes for the connection from here on */
+    RD_OPCODE_AUTH = 0x03,    /* shows a token, which goes for the connection from here on */
+    RD_OPCODE_METRICS = 0x04, /* what the process counts, as Prometheus reads it */
 
     RD_OPCODE_WRITE = 0x10,
     RD_OPCODE_WRITE_STREAM = 0x11, /* a write whose value comes in parts, see rd_stream_part */
@@ -57,7 +58,8 @@ enum rd_opcode {
     RD_OPCODE_SERVER = 0x83,      /* what can be said about the process, the connection and all stores */
     RD_OPCODE_SYNC = 0x84,        /* answered when everything before it is on the disk */
     RD_OPCODE_TRANSACTION = 0x85, /* looks, then puts and deletes, as one */
-    RD_OPCODE_WATCH = 0x86        /* notes which versions its keys have, for guards of a later request */
+    RD_OPCODE_WATCH = 0x86,       /* notes which versions its keys have, for guards of a later request */
+    RD_OPCODE_PAGE = 0x87         /* HTTP: the status page, which holds no data */
 };
 
 /* What a token has to allow, where tokens are asked for. */
@@ -407,6 +409,7 @@ struct rd_response {
     size_t store_count;
     struct rd_response_verification verification; /* verify */
     const struct rd_response_server *server;      /* server */
+    struct rd_slice text;                         /* metrics, page: UTF-8 */
     struct rd_limits limits;                      /* hello: what the connection is held to */
     bool open;                                    /* auth: this server asks nobody for a token */
 };

@@ -18,7 +18,7 @@ packages_of() {
     run) echo "gcc libc6-dev make pkg-config libuv1-dev libxxhash-dev libdeflate-dev libjansson-dev libssl-dev curl" ;;
     # redis-tools brings the Redis server to compare with as well (tests/integration/harness/realredis.py), without the
     # service that the package redis-server would start.
-    test) echo "libcmocka-dev python3 python3-pytest python3-pytest-xdist mypy openssl strace redis-tools python3-redis libhiredis-dev" ;;
+    test) echo "libcmocka-dev python3 python3-pytest python3-pytest-xdist mypy openssl strace redis-tools python3-redis libhiredis-dev python3-prometheus-client" ;;
     lint) echo "clang clang-format git shellcheck" ;;
     fuzz) echo "clang libclang-rt-dev" ;;
     rigs) echo "mount e2fsprogs xfsprogs" ;;

@@ -58,6 +58,7 @@ struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
     call->conn = conn;
     call->request = request;
     call->op.context = call;
+    call->begun_ns = rd_loop_clock_ns(rd_conn_loop(conn));
     call->cost =
         sizeof *call + request->body_len + request->item_count * ITEM_COST + request->look_count * LOOK_COST;
     return call;
@@ -78,6 +79,8 @@ void rd_call_destroy(struct rd_call *call)
         rd_hosted_unuse(call->target);
     if (call->hosted != NULL)
         rd_hosted_unuse(call->hosted);
+    if (call->scrapes)
+        atomic_fetch_sub(&rd_conn_loop(call->conn)->process->scrapes, 1);
     free(call->memory);
     rd_request_destroy(call->request);
     give_back(rd_conn_loop(call->conn), call);
@@ -142,6 +145,7 @@ static void after_work(uv_work_t *work, int status)
     (void)status; /* work is never cancelled */
     struct rd_call *call = work->data;
     free(work);
+    rd_counter_sub(&rd_conn_loop(call->conn)->counts.jobs, 1);
     call->on_complete(call);
 }
 
@@ -156,8 +160,11 @@ bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call)
     request->data = call;
     call->work = work;
     call->on_complete = on_complete;
-    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, request, run_work, after_work) == 0)
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    if (uv_queue_work(&loop->uv, request, run_work, after_work) == 0) {
+        rd_counter_add(&loop->counts.jobs, 1);
         return true;
+    }
     free(request);
     rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
     return false;

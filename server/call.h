@@ -57,7 +57,9 @@ struct rd_call {
     struct rd_hosted *hosted;    /* one use, while the call needs the store; NULL: none */
     enum rd_call_state state;
     enum rd_call_mode mode;
-    size_t cost; /* bytes of memory that the request stands for */
+    uint64_t begun_ns; /* rd_loop_clock_ns, when its last byte had come in */
+    bool scrapes;      /* counts among the process's scrapes */
+    size_t cost;       /* bytes of memory that the request stands for */
 
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */

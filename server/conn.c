@@ -240,6 +240,7 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
     conn->opened_ms = uv_now(&loop->uv);
     conn->head_ms = conn->opened_ms;
     conn->refused = refused;
+    rd_counter_add(&loop->counts.accepted, 1);
     loop->conn_count++;
     conn->next = loop->conns;
     if (loop->conns != NULL)

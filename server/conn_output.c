@@ -92,6 +92,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         conn->output_ms = uv_now(&conn->loop->uv);
     if (!encode_head(conn, call, &value_len))
         return false;
+    rd_metrics_count_answer(call);
     if (value_len > COPIED_VALUE_MAX) {
         assert(value_len == call->value.payload.len && call->hosted != NULL);
         rd_outbox_commit(&conn->out);
@@ -137,6 +138,7 @@ void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
     conn->prompt = false;
+    rd_loop_read_clock(conn->loop);
     while (conn->out.unsent < UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
         bool good = encode(conn, call);
         rd_conn_remove_call(conn, call);
@@ -161,6 +163,7 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     rd_outbox_sent(&conn->out, conn->write_len);
+    rd_counter_add(&conn->loop->counts.sent_bytes, conn->write_len);
     conn->output_ms = uv_now(&conn->loop->uv);
     rd_conn_mark_dirty(conn);
 }
@@ -224,6 +227,7 @@ void rd_conn_send_unsent(struct rd_conn *conn)
         }
         if (sent > 0) {
             rd_outbox_sent(&conn->out, (size_t)sent);
+            rd_counter_add(&conn->loop->counts.sent_bytes, (uint64_t)sent);
             conn->output_ms = uv_now(&conn->loop->uv);
             turn_len += (size_t)sent;
         }

@@ -28,6 +28,8 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_HEALTH] = {RD_CALL_FREE, false, false, false, rd_call_finish},
     [RD_OPCODE_READY] = {RD_CALL_FREE, false, false, false, rd_run_ready},
     [RD_OPCODE_CONTINUE] = {RD_CALL_FREE, false, false, false, rd_call_finish},
+    [RD_OPCODE_METRICS] = {RD_CALL_FREE, false, false, false, rd_run_metrics},
+    [RD_OPCODE_PAGE] = {RD_CALL_FREE, false, false, false, rd_run_page},
     [RD_OPCODE_STORES] = {RD_CALL_FREE, false, false, false, rd_run_stores},
     [RD_OPCODE_SERVER] = {RD_CALL_FREE, false, false, false, rd_run_server},
 

@@ -10,10 +10,14 @@
 
 #include "server/call.h"
 
+/* handlers_metrics.c */
+void rd_run_ready(struct rd_call *call);
+void rd_run_metrics(struct rd_call *call);
+void rd_run_page(struct rd_call *call);
+
 /* handlers_store.c */
 void rd_run_hello(struct rd_call *call);
 void rd_run_auth(struct rd_call *call);
-void rd_run_ready(struct rd_call *call);
 void rd_run_stores(struct rd_call *call);
 void rd_run_server(struct rd_call *call);
 void rd_run_info(struct rd_call *call);

@@ -30,17 +30,6 @@ void rd_run_auth(struct rd_call *call)
     rd_call_finish(call);
 }
 
-void rd_run_ready(struct rd_call *call)
-{
-    char name[RD_STORE_NAME_LEN_MAX + 1];
-    if (!rd_stores_find_unserved(rd_call_stores(call), name))
-        rd_call_finish(call);
-    else if (rd_gate_may_see(call, rd_slice_of_string(name)))
-        rd_call_fail(call, RD_UNAVAILABLE, "store '%s' does not serve", name);
-    else
-        rd_call_fail(call, RD_UNAVAILABLE, "not every store serves");
-}
-
 /* ---- stores ----------------------------------------------------------------------------------------------- */
 
 /* What a row of a listing borrows. */

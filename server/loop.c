@@ -86,6 +86,7 @@ static void end_turn(struct rd_loop *loop)
             rd_conn_flush(conn);
     } while (loop->gather.count != 0);
     kick_stores(loop);
+    loop->clock_ns = 0;
     if (loop->stopping && loop->conn_count == 0)
         close_handles(loop);
 }
@@ -186,6 +187,7 @@ static void take_tuning(struct rd_loop *loop)
     uv_mutex_lock(&loop->inbox_lock);
     if (loop->tuned)
         loop->tuning = loop->next_tuning;
+    atomic_store(&loop->process->connections_max, loop->tuning.connections_max);
     loop->tuned = false;
     uv_mutex_unlock(&loop->inbox_lock);
 }
@@ -317,6 +319,7 @@ void rd_loop_deinit(struct rd_loop *loop)
     rd_pool_port_deinit(&loop->port);
     uv_mutex_destroy(&loop->inbox_lock);
     rd_calls_free_spare(loop);
+    rd_usage_deinit(&loop->counts.usage);
     free(loop->dirty_stores);
     free(loop->sealed_buffer);
     free(loop->read_buffer);

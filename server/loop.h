@@ -18,6 +18,7 @@
 #include "server/auth.h"
 #include "server/bridge.h"
 #include "server/gather.h"
+#include "server/metrics.h"
 #include "server/pool.h"
 #include "server/process.h"
 #include "server/verifier.h"
@@ -91,6 +92,9 @@ struct rd_loop {
     uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
     long faults;             /* and how many there had been */
 
+    uint64_t clock_ns; /* what rd_loop_clock_ns answers in this turn; 0: not read yet */
+    struct rd_loop_counts counts;
+
     bool stopping;
     bool closed;      /* the loop's own handles are closing */
     uint64_t stop_ms; /* uv_now when stopping began */
@@ -102,6 +106,20 @@ struct rd_loop {
     bool tuned;                        /* guarded by inbox_lock; next_tuning is to be taken */
     atomic_bool stop_requested;        /* any thread */
 };
+
+/* The monotonic clock, read at most once in a turn but for rd_loop_read_clock. */
+static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
+{
+    if (loop->clock_ns == 0)
+        loop->clock_ns = uv_hrtime();
+    return loop->clock_ns;
+}
+
+/* Has it read anew. */
+static inline void rd_loop_read_clock(struct rd_loop *loop)
+{
+    loop->clock_ns = 0;
+}
 
 /* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,
  * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */

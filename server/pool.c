@@ -128,6 +128,14 @@ bool rd_pool_submit(struct rd_pool *pool, struct rd_job *job)
     return taken;
 }
 
+void rd_pool_depth(struct rd_pool *pool, unsigned *ret_queued, unsigned *ret_running)
+{
+    pthread_mutex_lock(&pool->lock);
+    *ret_queued = pool->queued;
+    *ret_running = pool->thread_count - pool->idle;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 enum rd_status rd_pool_create(struct rd_pool **ret_pool)
 {
     struct rd_pool *pool = calloc(1, sizeof *pool);

@@ -57,6 +57,9 @@ void rd_pool_destroy(struct rd_pool *pool);
 /* The loop's thread. False: no thread could be started to take it, and it is the caller's again. */
 bool rd_pool_submit(struct rd_pool *pool, struct rd_job *job) RD_MUST_CHECK;
 
+/* Any thread: jobs that wait for a thread, and threads at work. */
+void rd_pool_depth(struct rd_pool *pool, unsigned *ret_queued, unsigned *ret_running);
+
 /* As of a bridge: initialised before the loop runs; closed on the loop when no job is out; then deinitialised when
  * the loop has ended. */
 enum rd_status rd_pool_port_init(struct rd_pool_port *port, uv_loop_t *loop) RD_MUST_CHECK;

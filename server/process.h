@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct rd_loop;
+
 /* So many bytes may be in use at a time. */
 struct rd_budget {
     atomic_uint_fast64_t used;
@@ -70,6 +72,10 @@ struct rd_process {
     struct rd_budget memory;                /* of requests, from their first byte to their answer's encoding */
     struct rd_budget spools;                /* of uploads that are beside their stores */
     atomic_uint_fast64_t refusals[RD_REFUSAL_COUNT];
+    atomic_uint connections_max; /* of all loops; a reload changes it */
+    atomic_uint scrapes;         /* metrics that are being put together or wait to be sent */
+    const struct rd_loop *loops; /* borrows; all of them; never changes */
+    unsigned loop_count;         /* never changes */
 };
 
 static inline void rd_process_note(struct rd_process *process, enum rd_refusal refusal)

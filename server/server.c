@@ -180,12 +180,15 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
     server->threads = calloc(count, sizeof *server->threads);
     if (server->loops == NULL || server->threads == NULL || rd_pool_create(&server->pool) != RD_OK)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the event loops");
+    server->process.loops = server->loops;
+    server->process.loop_count = count;
     for (unsigned i = 0; i < count; i++) {
         struct rd_loop *loop = &server->loops[i];
         loop->index = i;
         loop->stores = server->stores;
         loop->pool = server->pool;
         loop->tuning = tuning;
+        atomic_store(&server->process.connections_max, tuning.connections_max);
         loop->connection_count = &server->connection_count;
         loop->process = &server->process;
         loop->tls = server->tls;

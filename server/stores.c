@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "server/log.h"
+#include "server/metrics.h"
 #include "server/store_files.h"
 
 #define CHECKPOINTS_MS 1000u /* stopping takes no longer for what only makes the next start quicker */
@@ -58,6 +59,7 @@ void rd_hosted_unref(struct rd_hosted *hosted)
     if (hosted == NULL || atomic_fetch_sub(&hosted->refs, 1) != 1)
         return;
     pthread_mutex_destroy(&hosted->reason_lock);
+    rd_usages_destroy(atomic_load(&hosted->usages));
     free(hosted);
 }
 

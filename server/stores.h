@@ -46,6 +46,7 @@
 #define RD_HOSTED_REASON_SIZE 256
 
 struct rd_stores;
+struct rd_usage;
 
 enum rd_hosted_state {
     RD_HOSTED_CREATING,
@@ -63,6 +64,7 @@ struct rd_hosted {
     atomic_uint uses;                  /* the registry's own included */
     atomic_int state;                  /* enum rd_hosted_state; written under the registry's lock */
     struct rd_store *store;            /* owned; written only while nobody uses it and nobody can */
+    _Atomic(struct rd_usage *) usages; /* owned, to be freed with it; each loop adds its own */
     struct rd_pool_queue reads;        /* the pool's: reads that wait for the disk */
     uint64_t closed_tail;              /* bytes; what it had when it was last closed; written likewise */
     struct rd_op *wake_op;             /* borrows; written before the registry's use is given up */

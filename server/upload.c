@@ -82,6 +82,9 @@ void rd_upload_destroy(struct rd_call *call)
     struct rd_upload *upload = call->upload;
     if (upload == NULL)
         return;
+    struct rd_loop_counts *counts = &rd_conn_loop(call->conn)->counts;
+    rd_counter_sub(&counts->uploads, 1);
+    rd_counter_sub(&counts->upload_bytes, upload->taken);
     give_up_spool(call);
     rd_buffer_deinit(&upload->gathered);
     rd_buffer_deinit(&upload->spooling);
@@ -164,7 +167,9 @@ static struct rd_upload *create(const struct rd_call *call)
     }
     rd_buffer_init(&upload->gathered, 0);
     rd_buffer_init(&upload->spooling, 0);
-    upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    upload->progress_ms = uv_now(&loop->uv);
+    rd_counter_add(&loop->counts.uploads, 1);
     return upload;
 }
 
@@ -397,6 +402,7 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
     struct rd_upload *upload = call->upload;
     uint32_t window = rd_conn_loop(call->conn)->tuning.limits.stream_window;
     upload->taken += bytes.len;
+    rd_counter_add(&rd_conn_loop(call->conn)->counts.upload_bytes, bytes.len);
     if (!is_within_limits(call))
         return;
     if (!upload->working && rd_spool_stays_in_memory(upload->spool, bytes.len)) {
@@ -436,6 +442,7 @@ static void take_end(struct rd_call *call, const struct rd_stream_part *part)
     if (part->condition.kind != RD_MESSAGE_IF_ANYTHING)
         call->request->condition = part->condition;
     call->upload->ended = true;
+    call->begun_ns = rd_loop_clock_ns(rd_conn_loop(call->conn));
     rd_conn_upload_over(call->conn, call, true);
     rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
 }

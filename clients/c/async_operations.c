@@ -129,6 +129,13 @@ static bool take_value(struct rd_binary_reader *reader, const struct rd_response
     return true;
 }
 
+static bool take_text(struct rd_binary_reader *reader, const struct rd_response *response,
+                      struct rdrive_request *request)
+{
+    rd_convert_to_text(response, rd_binary_reader_take_body(reader), &request->result.value);
+    return true;
+}
+
 static bool take_values(struct rd_binary_reader *reader, const struct rd_response *response,
                         struct rdrive_request *request)
 {
@@ -205,6 +212,7 @@ static bool take_info(struct rd_binary_reader *reader, const struct rd_response 
 
 static const struct rd_async_operation operations[] = {
     [RDRIVE_OP_PING] = {"ping", NULL, NULL},
+    [RDRIVE_OP_METRICS] = {"metrics", NULL, take_text},
     [RDRIVE_OP_WRITE] = {"write", fill_write, take_written},
     [RDRIVE_OP_WRITE_STREAM] = {"write_stream", fill_write_stream, take_written},
     [RDRIVE_OP_BATCH_WRITE] = {"batch_write", fill_batch_write, take_written},
@@ -231,6 +239,7 @@ static const struct rd_async_operation operations[] = {
 
 #define SAME(name) static_assert((int)RDRIVE_OP_##name == (int)RD_OPCODE_##name, "the protocol's numbers")
 SAME(PING);
+SAME(METRICS);
 SAME(WRITE);
 SAME(WRITE_STREAM);
 SAME(BATCH_WRITE);
@@ -272,7 +281,7 @@ void rdrive_request_free_results(struct rdrive_request *request)
 {
     if (request->status != RDRIVE_OK)
         return;
-    if (request->operation == RDRIVE_OP_READ)
+    if (request->operation == RDRIVE_OP_READ || request->operation == RDRIVE_OP_METRICS)
         rdrive_value_free(&request->result.value);
     else if (request->operation == RDRIVE_OP_BATCH_READ)
         rdrive_values_free(&request->result.values);

@@ -25,6 +25,8 @@ void rd_convert_to_moved(const struct rd_response *response, struct rdrive_moved
 void rd_convert_to_metadata(const struct rd_response *response, struct rdrive_metadata *ret_metadata);
 void rd_convert_to_part(const struct rd_response *response, struct rdrive_part *ret_part);
 void rd_convert_to_backup(const struct rd_response *response, struct rdrive_backup *ret_backup);
+/* memory as above. */
+void rd_convert_to_text(const struct rd_response *response, uint8_t *memory, struct rdrive_value *ret_text);
 void rd_convert_to_info(const struct rd_response_store *store, struct rdrive_store_info *ret_info);
 void rd_convert_to_value(const struct rd_response *response, uint8_t *memory, struct rdrive_value *ret_value);
 

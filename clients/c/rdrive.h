@@ -222,6 +222,11 @@ RDRIVE_API enum rdrive_status rdrive_file_size(struct rdrive_client *client,
 /* Asks for nothing but an answer. */
 RDRIVE_API enum rdrive_status rdrive_ping(struct rdrive_client *client) RDRIVE_MUST_CHECK;
 
+/* What the server counts and holds, of all stores: ret_text->data is UTF-8 text in Prometheus' format, without a
+ * NUL behind it. To be freed with rdrive_value_free. */
+RDRIVE_API enum rdrive_status rdrive_metrics(struct rdrive_client *client,
+                                             struct rdrive_value *ret_text) RDRIVE_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

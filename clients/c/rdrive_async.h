@@ -89,6 +89,7 @@ RDRIVE_API const char *rdrive_connection_error(const struct rdrive_connection *c
 /* The protocol's numbers. */
 enum rdrive_operation {
     RDRIVE_OP_PING = 0x02,
+    RDRIVE_OP_METRICS = 0x04,
     RDRIVE_OP_WRITE = 0x10,
     RDRIVE_OP_WRITE_STREAM = 0x11,
     RDRIVE_OP_BATCH_WRITE = 0x12,
@@ -157,7 +158,7 @@ struct rdrive_request {
     union {
         struct rdrive_written written;           /* writes, deletes, rename */
         struct rdrive_moved moved;               /* copy, transfer */
-        struct rdrive_value value;               /* read; owned */
+        struct rdrive_value value;               /* read; metrics: its text, as rdrive_metrics gives it; owned */
         struct rdrive_values values;             /* batch_read; owned */
         bool exists;                             /* exists */
         struct rdrive_metadata metadata;         /* metadata, last */

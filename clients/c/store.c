@@ -69,6 +69,16 @@ enum rdrive_status rdrive_verify(struct rdrive_client *client, uint64_t from, ui
     return status;
 }
 
+enum rdrive_status rdrive_metrics(struct rdrive_client *client, struct rdrive_value *ret_text)
+{
+    struct rd_request request = rd_exchange_request(client, RD_OPCODE_METRICS);
+    struct rd_response response;
+    enum rdrive_status status = rd_exchange(client, &request, &response);
+    if (status == RDRIVE_OK)
+        rd_convert_to_text(&response, rd_binary_reader_take_body(&client->reader), ret_text);
+    return status;
+}
+
 enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len)
 {
     struct rdrive_store_info info;

@@ -60,6 +60,8 @@ const struct rd_command rd_commands[] = {
      RD_OPCODE_REOPEN, RD_BACKEND_CHANGE, 0, rd_print_info, NULL},
     {"ping", RD_ARGS_NONE, "ask the server for nothing but an answer, which takes no token", RD_OPCODE_PING,
      RD_BACKEND_READ, 0, rd_print_pong, NULL},
+    {"metrics", RD_ARGS_NONE, "print what the server counts and holds, as Prometheus reads it", RD_OPCODE_METRICS,
+     RD_BACKEND_READ, 0, rd_print_metrics, NULL},
     {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
      rd_print_stores, NULL},
     {"create", RD_ARGS_STORE, "create a store (--settings JSON, --no-batch-marker), or with --file an empty file",
@@ -278,6 +280,12 @@ static int execute(struct rd_run *run, struct rd_backend *backend)
     return RD_EXIT_DONE;
 }
 
+static bool needs_server(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_STORES || opcode == RD_OPCODE_DROP || opcode == RD_OPCODE_REOPEN ||
+           opcode == RD_OPCODE_METRICS || opcode == RD_OPCODE_PING;
+}
+
 /* NULL: they fit. Otherwise what is wrong. */
 static const char *check_options(const struct rd_command *command, const struct rd_options *options)
 {
@@ -293,8 +301,7 @@ static const char *check_options(const struct rd_command *command, const struct 
         return arg_forms[command->args].missing;
     if (options->arg_count > arg_forms[command->args].count_max)
         return "too many arguments (quote what holds spaces)";
-    if (offline && (command->opcode == RD_OPCODE_STORES || command->opcode == RD_OPCODE_DROP ||
-                    command->opcode == RD_OPCODE_REOPEN || command->opcode == RD_OPCODE_PING))
+    if (offline && needs_server(command->opcode))
         return "it needs a server: --file does not go with it";
     if (!offline && command->access == RD_BACKEND_NONE)
         return "it is done to a file that no server has open: name it with --file";

@@ -18,6 +18,7 @@ struct online {
     struct rdrive_stores stores;
     struct rdrive_store_info info;
     struct rdrive_verification verification;
+    struct rdrive_value text;
     struct rd_response_item *items;
     struct rd_response_store *rows;
     struct rd_response_problem *problems;
@@ -29,6 +30,7 @@ static void forget(struct online *online)
     rdrive_entries_free(&online->entries);
     rdrive_stores_free(&online->stores);
     rdrive_verification_free(&online->verification);
+    rdrive_value_free(&online->text);
     free(online->items);
     free(online->rows);
     free(online->problems);
@@ -276,6 +278,16 @@ static enum rdrive_status do_stores(struct online *online, const struct rd_reque
     return set_rows(online, online->stores.items, online->stores.count, response);
 }
 
+static enum rdrive_status do_metrics(struct online *online, const struct rd_request *request,
+                                     struct rd_response *response)
+{
+    (void)request;
+    enum rdrive_status status = rdrive_metrics(online->client, &online->text);
+    if (status == RDRIVE_OK)
+        response->text = rd_slice(online->text.data, online->text.len);
+    return status;
+}
+
 /* The settings come from the command line, so they end in the NUL that rdrive.h asks for. */
 static enum rdrive_status do_create(struct online *online, const struct rd_request *request,
                                     struct rd_response *response)
@@ -364,6 +376,7 @@ static do_function *const doers[] = {
     [RD_OPCODE_METADATA] = do_metadata,
     [RD_OPCODE_LAST] = do_metadata,
     [RD_OPCODE_ITERATE] = do_iterate,
+    [RD_OPCODE_METRICS] = do_metrics,
     [RD_OPCODE_STORES] = do_stores,
     [RD_OPCODE_CREATE] = do_create,
     [RD_OPCODE_INFO] = do_info,

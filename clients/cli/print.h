@@ -23,6 +23,7 @@ void rd_print_created(const struct rd_response *response, bool json);
 void rd_print_dropped(const struct rd_response *response, bool json);
 void rd_print_pong(const struct rd_response *response, bool json);
 void rd_print_stores(const struct rd_response *response, bool json);
+void rd_print_metrics(const struct rd_response *response, bool json);
 
 /* A value, or the part of it that begins at response->range_first: as JSON. */
 void rd_print_json_value(const struct rd_response *response);

@@ -73,7 +73,7 @@ def test_client_library(outcomes, face):
 
 # ---- engine ---------------------------------------------------------------------------------------------------------
 
-# ping, stores, create and drop are the server's; a read in parts is a read, since its value is a map; a reopen is a
+# ping, metrics, stores, create and drop are the server's; a read in parts is a read, since its value is a map; a reopen is a
 # close and an open.
 BLOCKING_ENGINE = {
     "write": "rd_store_write", "write_stream": "rd_store_write_stream", "batch_write": "rd_store_batch_write",
@@ -89,7 +89,7 @@ ASYNC_ENGINE = {"write": "RD_OP_WRITE", "write_stream": "RD_OP_STREAM", "batch_w
 
 
 def test_engine():
-    assert set(OPERATIONS) - set(BLOCKING_ENGINE) == {"ping", "stores", "drop"}
+    assert set(OPERATIONS) - set(BLOCKING_ENGINE) == {"ping", "metrics", "stores", "drop"}
     done = subprocess.run(["nm", "--defined-only", os.path.join(BUILD, "lib", "librd-engine.a")], capture_output=True, check=True, text=True)
     functions = {line.split()[2] for line in done.stdout.splitlines() if len(line.split()) == 3}
     assert {name for name in BLOCKING_ENGINE.values() if name not in functions} == set()
@@ -141,6 +141,7 @@ def test_http(daemon, key):
         "reopen": curl.request("POST", "reopen"),
         "backup": curl.request("GET", "backup"),
         "ping": curl.request("GET", "/healthz"),
+        "metrics": curl.request("GET", "/metrics"),
         "drop": curl.drop(),
     }
     assert other.drop().status == 200
@@ -176,6 +177,7 @@ def test_cli(daemon, by_hash):
         "transfer": tool.run(*form, "transfer", new, "parity-cli-other"),
         "delete": tool.run(*form, "delete", key),
         "batch_delete": tool.run("batch-delete", stdin=keys),
+        "metrics": tool.run("metrics"),
         "stores": tool.run("stores"),
         "info": tool.run("info"),
         "verify": tool.run("verify"),

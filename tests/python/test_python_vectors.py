@@ -66,6 +66,9 @@ ABSENT = codec.condition(if_absent=True)
 # By name: the request, and what its answer means.
 FRAMES = {
     "ping": (codec.ping(), None),
+    "metrics": (codec.metrics(), "# HELP rdrive_stores Stores that are listed, whatever their state.\n"
+                                 "# TYPE rdrive_stores gauge\nrdrive_stores 2\n"),
+    "metrics with a body": (Raw(codec.METRICS, b"x"), Raises(rdrive.InvalidArgument, "behind its last field")),
     "ping with bytes": (codec.ping(b"are you there?"), None),
     "auth": (Raw(codec.AUTH, b"a token of any bytes \xff", answer=codec.nothing), None),
     "auth with a token that is not known": (codec.auth("beta"), Raises(rdrive.Unauthorized, "not known")),

@@ -227,6 +227,10 @@ class Client:
         """Asks for nothing but an answer. data: up to 64 bytes of anything."""
         await self.call(codec.ping(data))
 
+    async def metrics(self) -> str:
+        """What the server counts and holds, of all stores: text in Prometheus' format."""
+        return await self.call(codec.metrics())
+
     async def stores(self) -> List[StoreInfo]:
         """Every store that the server hosts."""
         return await self.call(codec.stores())

@@ -231,6 +231,10 @@ class Client:
         """Asks for nothing but an answer. data: up to 64 bytes of anything."""
         self.call(codec.ping(data))
 
+    def metrics(self) -> str:
+        """What the server counts and holds, of all stores: text in Prometheus' format."""
+        return self.call(codec.metrics())
+
     def stores(self) -> List[StoreInfo]:
         """Every store that the server hosts."""
         return self.call(codec.stores())

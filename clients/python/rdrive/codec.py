@@ -35,7 +35,7 @@ WINDOW_LEN = 1 << 20
 
 TOKEN_LEN_MAX = 4096
 
-PING, AUTH = 0x02, 0x03
+PING, AUTH, METRICS = 0x02, 0x03, 0x04
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
 STORES, CREATE, INFO, DROP, VERIFY, REOPEN = range(0x30, 0x36)
@@ -375,6 +375,10 @@ def next_page(page: List[Entry]) -> int:
     return page[-1].offset if page else 0
 
 
+def metrics() -> Request[str]:
+    return Request(METRICS, [], text_of)
+
+
 def stores() -> Request[List[StoreInfo]]:
     return Request(STORES, [], store_rows)
 
@@ -465,6 +469,10 @@ def durability_of(value: int) -> Durability:
 
 def nothing(_: bytes) -> None:
     return None
+
+
+def text_of(body: bytes) -> str:
+    return bytes(body).decode("utf-8", "replace")
 
 
 def written(body: bytes) -> Written:

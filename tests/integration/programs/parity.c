@@ -94,6 +94,10 @@ static void run_blocking_reads(struct rdrive_client *client)
         rdrive_verification_free(&step);
     say("blocking", "backup", rdrive_backup(client, 0, 0, count_bytes, &file_len, NULL));
     say("blocking", "ping", rdrive_ping(client));
+    status = rdrive_metrics(client, &value);
+    say("blocking", "metrics", status);
+    if (status == RDRIVE_OK)
+        rdrive_value_free(&value);
     if (len != 5 || file_len == 0 || !exists)
         puts("blocking read wrong");
 }
@@ -122,7 +126,7 @@ static const enum rdrive_operation sequence[] = {
     RDRIVE_OP_BATCH_WRITE, RDRIVE_OP_BATCH_READ,   RDRIVE_OP_EXISTS,   RDRIVE_OP_METADATA,
     RDRIVE_OP_LAST,        RDRIVE_OP_ITERATE,      RDRIVE_OP_STORES,   RDRIVE_OP_INFO,
     RDRIVE_OP_RENAME,      RDRIVE_OP_COPY,         RDRIVE_OP_TRANSFER, RDRIVE_OP_BATCH_DELETE,
-    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,       RDRIVE_OP_BACKUP,
+    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,       RDRIVE_OP_BACKUP,   RDRIVE_OP_METRICS,
 };
 static size_t step;
 static struct rdrive_connection *connection;

@@ -130,6 +130,10 @@ struct stream {
         ALPHA, .value_len = 13, .value = ALPHA_VALUE                                                              \
     }
 
+#define METRICS                                                                                                   \
+    "# HELP rdrive_stores Stores that are listed, whatever their state.\n# TYPE rdrive_stores gauge\n"            \
+    "rdrive_stores 2\n"
+
 static const struct answer answers[] = {
     {"hello",
      {.limits = {.body_len_max = 80u << 20,
@@ -139,6 +143,7 @@ static const struct answer answers[] = {
                  .stream_window = 1u << 20,
                  .chunk_len_max = 256u << 10}}},
     {"ping", {.status = RD_OK}},
+    {"metrics", {.text = {.data = (const uint8_t *)METRICS, .len = sizeof METRICS - 1}}},
     {"ping with bytes", {.status = RD_OK}},
     {"auth", {.status = RD_OK}},
     {"auth with a token that is not known", {.status = RD_UNAUTHORIZED, .message = "the token is not known here"}},

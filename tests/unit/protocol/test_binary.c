@@ -17,6 +17,7 @@ static uint8_t big_value[100000];
 
 static struct rd_request samples[] = {
     {.opcode = RD_OPCODE_PING},
+    {.opcode = RD_OPCODE_METRICS},
     {.opcode = RD_OPCODE_WRITE,
      .store = TEXT("s"),
      .key = KEY("alpha"),

@@ -101,6 +101,10 @@ static const struct sample good[] = {
     {BYTES("GET /v1/stores/s/backup HTTP/1.1\r\n" HOST
            "Range: bytes=64-\r\nIf-Range: \"123456789abcdef-1a\"\r\nIf-Match: *\r\n" END),
      "backup store=s\n"},
+    {BYTES("GET /readyz?store=a%2Db HTTP/1.1\r\n" HOST END), "ready store=a-b\n"},
+    {BYTES("GET /metrics HTTP/1.1\r\n" HOST END), "metrics\n"},
+    {BYTES("GET / HTTP/1.1\r\n" HOST END), "page\n"},
+    {BYTES("GET http://h HTTP/1.1\r\n" HOST END), "page\n"},
     {BYTES("GET http://H/healthz HTTP/1.1\r\n" HOST END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Origin: http://H\r\n" END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\nHost: [::1]:7480\r\nOrigin: http://[::1]:7480\r\n" END), "health\n"},
@@ -127,7 +131,13 @@ static void test_requests(void **state)
 /* ---- refused, and the connection goes on -------------------------------------------------------------------- */
 
 static const struct sample refused[] = {
-    {BYTES("GET / HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
+    {BYTES("GET // HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
+    {BYTES("GET /metrics/ HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
+    {BYTES("POST /metrics HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END NEXT),
+     "405 method_not_allowed allow=GET\nhealth\n"},
+    {BYTES("GET /?store=a HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
+    {BYTES("GET /readyz?store= HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
+    {BYTES("GET /readyz?store=%4 HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
     {BYTES("GET /v1/stores/ HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
     {BYTES("GET /v1/stores/s/ HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
     {BYTES("GET /v1/stores/s/keys HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
@@ -137,7 +147,6 @@ static const struct sample refused[] = {
     {BYTES("GET /healthz/ HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
     {BYTES("GET /%68ealthz HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
     {BYTES("GET /v1/stores/s/batch HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
-    {BYTES("GET http://h HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
     {BYTES("POST /healthz HTTP/1.1\r\n" HOST "Content-Length: 4\r\n" END "bodyGET"),
      "405 method_not_allowed allow=GET\nmore\n"},
     {BYTES("POST /v1/stores/s/keys/k HTTP/1.1\r\n" HOST END NEXT),

@@ -157,6 +157,28 @@ static void test_answers_to_moves(void **state)
                 "{\"error\":{\"code\":\"precondition_failed\",\"message\":\"\"}}\n");
 }
 
+static void test_answers_that_are_text(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_METRICS};
+    struct rd_response response = {.text = rd_slice_of_string("up 1\n")};
+    expect_answer(&request, &response, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                  "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 5\r\n\r\nup 1\n");
+    request.opcode = RD_OPCODE_PAGE;
+    expect_answer(&request, &response, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
+                  "X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n"
+                  "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+                  "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
+                  "form-action 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
+                  "Content-Length: 5\r\n\r\nup 1\n");
+    response = (struct rd_response){.status = RD_OVERLOADED, .message = "later"};
+    expect_json(&request, &response,
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
+                "{\"error\":{\"code\":\"overloaded\",\"message\":\"later\"}}\n");
+}
+
 static void test_answers_to_streams(void **state)
 {
     (void)state;
@@ -437,12 +459,12 @@ static void test_answers_of_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_to_values),  cmocka_unit_test(test_answers_to_writes),
-        cmocka_unit_test(test_answers_to_reads),   cmocka_unit_test(test_answers_about_stores),
-        cmocka_unit_test(test_answers_to_verify),  cmocka_unit_test(test_answers_of_errors),
-        cmocka_unit_test(test_answers_to_ranges),  cmocka_unit_test(test_answers_that_nothing_changed),
-        cmocka_unit_test(test_answers_to_backup),  cmocka_unit_test(test_answers_to_moves),
-        cmocka_unit_test(test_answers_to_streams),
+        cmocka_unit_test(test_answers_to_values),     cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),      cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_to_verify),     cmocka_unit_test(test_answers_of_errors),
+        cmocka_unit_test(test_answers_to_ranges),     cmocka_unit_test(test_answers_that_nothing_changed),
+        cmocka_unit_test(test_answers_to_backup),     cmocka_unit_test(test_answers_to_moves),
+        cmocka_unit_test(test_answers_that_are_text), cmocka_unit_test(test_answers_to_streams),
     };
     return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
 }

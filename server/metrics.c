@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/metrics.h"
+
+#include <stdlib.h>
+
+#include "server/conn.h"
+#include "server/lane.h"
+#include "server/loop.h"
+#include "server/stores.h"
+#include "server/terms.h"
+
+#define WIRE_ROWS      0x40u
+#define FIRST_OFF_WIRE 0x80u
+
+/* Numbers that are no operation's are counted together. */
+static size_t row_of(enum rd_opcode opcode)
+{
+    unsigned number = (unsigned)opcode;
+    if (number < WIRE_ROWS)
+        return number;
+    if (number >= FIRST_OFF_WIRE && number < FIRST_OFF_WIRE + RD_USAGE_ROWS - WIRE_ROWS)
+        return number - FIRST_OFF_WIRE + WIRE_ROWS;
+    return RD_OPCODE_NONE;
+}
+
+enum rd_opcode rd_usage_opcode(size_t row)
+{
+    return (enum rd_opcode)(row < WIRE_ROWS ? row : row - WIRE_ROWS + FIRST_OFF_WIRE);
+}
+
+/* NULL: no memory, and it goes uncounted. */
+static struct rd_usage_row *get_row(struct rd_usage *usage, size_t index)
+{
+    struct rd_usage_row *row = atomic_load_explicit(&usage->rows[index], memory_order_relaxed);
+    if (__builtin_expect(row == NULL, 0)) {
+        row = calloc(1, sizeof *row);
+        atomic_store_explicit(&usage->rows[index], row, memory_order_release);
+    }
+    return row;
+}
+
+/* This loop's part of the store's usages. NULL: no memory. */
+static struct rd_usage *get_usage(struct rd_hosted *hosted, const struct rd_loop *loop)
+{
+    struct rd_usage *first = atomic_load_explicit(&hosted->usages, memory_order_acquire);
+    for (struct rd_usage *usage = first; usage != NULL; usage = usage->next)
+        if (usage->loop == loop)
+            return usage;
+    struct rd_usage *usage = calloc(1, sizeof *usage);
+    if (usage == NULL)
+        return NULL;
+    usage->loop = loop;
+    usage->next = first;
+    while (!atomic_compare_exchange_weak(&hosted->usages, &usage->next, usage))
+        continue;
+    return usage;
+}
+
+/* A reference that the lane keeps. The lane is there, nearly always, and first in the list. NULL: none. */
+static struct rd_hosted *hosted_of(const struct rd_call *call)
+{
+    bool of_store = call->mode != RD_CALL_FREE || call->upload != NULL;
+    if (!of_store || call->response.status == RD_STORE_NOT_FOUND)
+        return NULL;
+    struct rd_lane *lane = rd_lane_get(rd_conn_lanes(call->conn), rd_terms_store_name(call->request->store));
+    return lane == NULL ? NULL : rd_lane_hosted(lane, rd_call_stores(call));
+}
+
+static struct rd_usage *usage_of(const struct rd_call *call, struct rd_loop *loop)
+{
+    struct rd_hosted *hosted = hosted_of(call);
+    return hosted == NULL ? &loop->counts.usage : get_usage(hosted, loop);
+}
+
+void rd_metrics_count_answer(const struct rd_call *call)
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    if (call->request->opcode == RD_OPCODE_CONTINUE)
+        return; /* half an answer, of the request behind it */
+    struct rd_usage *usage = usage_of(call, loop);
+    struct rd_usage_row *row = usage == NULL ? NULL : get_row(usage, row_of(call->request->opcode));
+    if (row == NULL)
+        return;
+    unsigned status = (unsigned)call->response.status;
+    rd_counter_add(&row->answers[status < RD_STATUS_COUNT ? status : RD_IO_ERROR], 1);
+    rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, rd_loop_clock_ns(loop) - call->begun_ns);
+}
+
+void rd_usage_deinit(struct rd_usage *usage)
+{
+    for (size_t i = 0; i < RD_USAGE_ROWS; i++)
+        free(atomic_load(&usage->rows[i]));
+}
+
+void rd_usages_destroy(struct rd_usage *first)
+{
+    while (first != NULL) {
+        struct rd_usage *next = first->next;
+        rd_usage_deinit(first);
+        free(first);
+        first = next;
+    }
+}

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon says of itself, against what was done to it: /metrics on every face, /readyz, and their documents."""
+import os
+import re
+import sys
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.cli import Cli
+from harness.curl import Curl
+from harness.daemon import REPOSITORY, wait_until
+from harness.resp import Resp
+
+sys.path.insert(0, os.path.join(REPOSITORY, "clients", "python"))
+import rdrive  # noqa: E402 - found by the line above
+
+
+class Metrics:
+    """A scrape, by name and labels."""
+
+    def __init__(self, text):
+        self.text = text
+        self.families = list(text_string_to_metric_families(text))
+        self.samples = {(sample.name, tuple(sorted(sample.labels.items()))): sample.value
+                        for family in self.families for sample in family.samples}
+
+    def get(self, name, **labels):
+        return self.samples.get((name, tuple(sorted(labels.items()))), 0)
+
+    def sum(self, name, **labels):
+        """Over all samples that have at least these labels."""
+        return sum(value for (sample, pairs), value in self.samples.items()
+                   if sample == name and set(labels.items()) <= set(pairs))
+
+    def requests(self, store, operation, code="ok"):
+        return self.get("rdrive_requests_total", store=store, operation=operation, code=code)
+
+
+def scrape(daemon):
+    answer = Curl(daemon.http, "default").request("GET", "/metrics")
+    assert answer.status == 200, answer
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return Metrics(answer.body.decode())
+
+
+def assert_well_formed(metrics):
+    """What the parser lets pass: each family once, with a help and a type, and histograms that add up."""
+    names = re.findall(r"^# TYPE (\S+) (\S+)$", metrics.text, re.MULTILINE)
+    assert len(names) == len({name for name, _ in names}) == len(re.findall(r"^# HELP \S+ \S", metrics.text, re.MULTILINE))
+    for name, kind in names:
+        assert re.fullmatch(r"[a-z_]+", name)
+        assert (kind == "counter") == name.endswith("_total"), name
+        if kind == "histogram":
+            assert_histogram_adds_up(metrics, name)
+
+
+def assert_histogram_adds_up(metrics, name):
+    series = {}
+    for (sample, labels), value in metrics.samples.items():
+        if sample == name + "_bucket":
+            rest = tuple(pair for pair in labels if pair[0] != "le")
+            series.setdefault(rest, []).append((float(dict(labels)["le"]), value))
+    for rest, buckets in series.items():
+        buckets.sort()
+        counts = [count for _, count in buckets]
+        assert counts == sorted(counts) and buckets[-1][0] == float("inf")
+        assert counts[-1] == metrics.get(name + "_count", **dict(rest))
+        bounds = [0] + [bound for bound, _ in buckets]
+        each = [after - before for before, after in zip([0] + counts, counts)]
+        least = sum(count * bound / 2 for count, bound in zip(each[1:], bounds[1:]))  # buckets double, the first begins at 0
+        assert least <= metrics.get(name + "_sum", **dict(rest)) * 1.000001 or each[-1] != 0
+
+
+def test_what_is_done_on_every_face_is_counted(daemon, store, curl):
+    before = scrape(daemon)
+    assert curl.request("PUT", "keys/http", b"one").status == 201
+    assert curl.request("GET", "keys/http").status == 200
+    assert curl.request("GET", "keys/nothing").status == 404
+    tool = Cli(("--server", daemon.binary), store)
+    tool.ok("write", "cli", "two")
+    Cli(("--unix", daemon.unix_path), store).ok("len")
+    with rdrive.Client(daemon.binary) as client:
+        client.store(store).write("python", b"three")
+        client.store(store).batch_write({"a": b"1", "b": b"2"})
+    with Resp(daemon.redis_address) as connection:
+        connection.call("SELECT", store)
+        connection.call("SET", "redis", "four")
+        connection.call("GET", "redis")
+    metrics = scrape(daemon)
+    assert_well_formed(metrics)
+    assert metrics.requests(store, "write") + metrics.requests(store, "write_stream") >= 3
+    assert metrics.requests(store, "batch_write") == 1
+    assert metrics.requests(store, "read", "key_not_found") == 1
+    assert metrics.requests(store, "info") == 1
+    assert metrics.get("rdrive_store_entries", store=store) == 6
+    assert metrics.get("rdrive_store_group_operations_sum", store=store) == 5
+    assert metrics.get("rdrive_store_sync_duration_seconds_count", store=store) >= 1
+    assert metrics.get("rdrive_connections_accepted_total") > before.get("rdrive_connections_accepted_total")
+    assert metrics.get("rdrive_received_bytes_total") > before.get("rdrive_received_bytes_total")
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+def test_counts_add_up_over_loops(launch, loops):
+    daemon = launch("--loops", str(loops))
+    clients = [rdrive.Client(daemon.binary) for _ in range(8)]
+    for number in range(100):
+        store = clients[number % 8].store("default")
+        store.write(f"key {number}", b"x" * 100)
+        store.read(f"key {number}")
+        store.exists(f"key {number}")
+    for client in clients:
+        client.close()
+    metrics = scrape(daemon)
+    assert_well_formed(metrics)
+    assert metrics.get("rdrive_loops") == loops
+    for operation in ("write", "read", "exists"):
+        assert metrics.requests("default", operation) == 100
+        assert metrics.get("rdrive_request_duration_seconds_count", store="default", operation=operation) == 100
+        assert 0 < metrics.get("rdrive_request_duration_seconds_sum", store="default", operation=operation) < 60
+    assert metrics.get("rdrive_store_group_operations_sum", store="default") == 100
+    assert metrics.get("rdrive_store_appended_bytes_total", store="default") == metrics.get("rdrive_store_tail_bytes", store="default")
+    assert metrics.get("rdrive_store_live_bytes", store="default") == 100 * 120
+
+
+def test_rejections_are_counted_by_code(daemon, store, curl):
+    assert curl.request("PUT", "keys/empty", b"").status == 400
+    assert curl.request("GET", "/v1/stores/nowhere/keys/k").status == 404
+    assert curl.request("PUT", "keys/" + "k" * 40000, b"v").status == 413
+    metrics = scrape(daemon)
+    assert metrics.requests(store, "write", "invalid_argument") == 1
+    assert metrics.requests("", "read", "store_not_found") >= 1
+    assert metrics.sum("rdrive_requests_total", code="too_large") >= 1
+
+
+def test_an_upload_shows_while_it_is_under_way(daemon, store):
+    with rdrive.Client(daemon.binary) as client:
+        seen = []
+
+        def chunks():
+            yield b"x" * 300000
+            wait_until(lambda: scrape(daemon).get("rdrive_upload_bytes") == 300000, "the upload's bytes")
+            seen.append(scrape(daemon).get("rdrive_uploads"))
+            yield b"y"
+
+        client.store(store).write_stream("k", chunks())
+    metrics = scrape(daemon)
+    assert seen == [1]
+    assert (metrics.get("rdrive_uploads"), metrics.get("rdrive_upload_bytes")) == (0, 0)
+    assert metrics.requests(store, "write_stream") == 1
+
+
+def test_a_dropped_store_vanishes(daemon):
+    curl = Curl(daemon.http, "metrics-dropped")
+    assert curl.create().status == 201
+    assert curl.request("PUT", "keys/k", b"v").status == 201
+    assert scrape(daemon).requests("metrics-dropped", "write") == 1
+    assert curl.drop().status == 200
+    assert 'store="metrics-dropped"' not in scrape(daemon).text
+
+
+def test_a_store_that_failed_is_told(launch, folder):
+    daemon = launch()
+    daemon.stop()
+    with open(daemon.store_path("broken"), "wb") as file:
+        file.write(b"this is no store, whatever it is called\n" * 200)
+    daemon = launch()
+    metrics = scrape(daemon)
+    states = {state: metrics.get("rdrive_store_state", store="broken", state=state)
+              for state in ("open", "read_only", "failed", "reopening")}
+    assert states == {"open": 0, "read_only": 0, "failed": 1, "reopening": 0}
+    assert metrics.get("rdrive_store_state", store="default", state="open") == 1
+    curl = Curl(daemon.http, "default")
+    assert curl.request("GET", "/readyz").status == 503
+    assert curl.request("GET", "/readyz?store=default").status == 200
+    answer = curl.request("GET", "/readyz?store=broken")
+    assert answer.status == 503 and "not" in answer.json()["error"]["message"]
+
+
+def test_readiness_of_one_store(daemon, store, curl):
+    assert curl.request("GET", f"/readyz?store={store}").status == 200
+    assert curl.request("GET", "/readyz?store=nobody").status == 404
+    for bad in ("store=", "store=..%2Fx", "store=a&store=b", "stores=a"):
+        assert curl.request("GET", f"/readyz?{bad}").status == 400, bad
+
+
+def test_every_face_gives_the_same_text(daemon):
+    families = [family.name for family in scrape(daemon).families]
+    with rdrive.Client(daemon.binary) as client:
+        assert [family.name for family in Metrics(client.metrics()).families] == families
+    text = Cli(("--server", daemon.binary), None).ok("metrics").decode()
+    assert [family.name for family in Metrics(text).families] == families
+
+
+def test_the_document_tells_each_metric(daemon, curl):
+    """Both ways, with type and labels."""
+    assert curl.put("k", b"v").status == 201
+    metrics = scrape(daemon)
+    with open(os.path.join(REPOSITORY, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
+        rows = re.findall(r"^\| `((?:rdrive|process)_\w+)` \| (counter|gauge|histogram)(?: \*)? \|([^|]*)\|", file.read(), re.MULTILINE)
+    documented = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    found = {}
+    for family in metrics.families:
+        name = family.name + ("_total" if family.type == "counter" else "")
+        found[name] = (family.type, {label for sample in family.samples for label in sample.labels} - {"le"})
+    assert found == documented
+
+
+def test_a_thousand_stores(launch):
+    """The text stays in proportion, and others are served while it is put together."""
+    daemon = launch()
+    with rdrive.Client(daemon.binary) as client:
+        for number in range(1000):
+            client.create(f"store-{number:04}", {"durability": "none"})
+            client.store(f"store-{number:04}").write("k", b"v")
+        began = time.monotonic()
+        metrics = Metrics(client.metrics())
+        took_s = time.monotonic() - began
+        assert metrics.sum("rdrive_requests_total", operation="write") == 1000
+        assert metrics.get("rdrive_stores") == 1001
+        assert len(metrics.text) < 16 << 20
+        print(f"{len(metrics.text)} bytes in {took_s:.3f} s, parsing included")
