@@ -147,6 +147,13 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) \
 	  $(ENGINE_LIBS) -o $@
 
+# What of the command line tool can be tried without a server.
+CLI_PURE := $(patsubst %,$(BUILD)/obj/clients/cli/%.o,samples readings top_show)
+$(BUILD)/tests/cli/%: $(BUILD)/obj/tests/unit/cli/%.o $(CLI_PURE) $(call archive,protocol) $(call archive,base) \
+                  $(filter %.a,$(LLHTTP_LIBS))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(JSON_LIBS) -lm -o $@
+
 # ---- rigs: tests/crash/NAME.c makes $(BUILD)/tests/crash/NAME, with what the others in that folder share -----------
 CRASH_RIGS    := crash_states every_call bit_flips
 CRASH_PROGRAMS = $(CRASH_RIGS:%=$(BUILD)/tests/crash/%)

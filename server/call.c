@@ -79,6 +79,8 @@ void rd_call_destroy(struct rd_call *call)
         rd_hosted_unuse(call->target);
     if (call->hosted != NULL)
         rd_hosted_unuse(call->hosted);
+    if (call->account != NULL)
+        call->account->account_count--;
     if (call->scrapes)
         atomic_fetch_sub(&rd_conn_loop(call->conn)->process->scrapes, 1);
     free(call->memory);
@@ -145,7 +147,7 @@ static void after_work(uv_work_t *work, int status)
     (void)status; /* work is never cancelled */
     struct rd_call *call = work->data;
     free(work);
-    rd_counter_sub(&rd_conn_loop(call->conn)->counts.jobs, 1);
+    rd_counter_sub(&rd_conn_loop(call->conn)->counts.jobs, !call->scrapes);
     call->on_complete(call);
 }
 
@@ -162,7 +164,7 @@ bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call)
     call->on_complete = on_complete;
     struct rd_loop *loop = rd_conn_loop(call->conn);
     if (uv_queue_work(&loop->uv, request, run_work, after_work) == 0) {
-        rd_counter_add(&loop->counts.jobs, 1);
+        rd_counter_add(&loop->counts.jobs, !call->scrapes);
         return true;
     }
     free(request);

@@ -54,6 +54,7 @@ struct rd_call {
     struct rd_call *queue_next;  /* WAITING: in the lane; FINISHED: among the connection's ready calls */
     struct rd_request *request;  /* owned */
     struct rd_lane *lane;        /* borrows; NULL: none */
+    struct rd_lane *account;     /* borrows; the lane it has been in, where its answer is counted; NULL: none */
     struct rd_hosted *hosted;    /* one use, while the call needs the store; NULL: none */
     enum rd_call_state state;
     enum rd_call_mode mode;

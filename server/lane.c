@@ -19,7 +19,7 @@ static void drop_idle_lanes(struct rd_lane **lanes)
     struct rd_lane **at = lanes;
     while (*at != NULL) {
         struct rd_lane *lane = *at;
-        if (lane->call_count == 0 && !lane->pumping && ++kept > LANES_KEPT) {
+        if (lane->call_count == 0 && lane->account_count == 0 && !lane->pumping && ++kept > LANES_KEPT) {
             *at = lane->next;
             lane_destroy(lane);
         } else {
@@ -78,7 +78,9 @@ static void run(struct rd_lane *lane, struct rd_call *call)
 void rd_lane_enter(struct rd_lane *lane, struct rd_call *call, enum rd_call_mode mode)
 {
     call->lane = lane;
+    call->account = lane;
     call->mode = mode;
+    lane->account_count++;
     lane->call_count++;
     if (lane->waiting_first == NULL && may_run(lane, mode)) {
         run(lane, call);
@@ -147,6 +149,7 @@ struct rd_hosted *rd_lane_hosted(struct rd_lane *lane, struct rd_stores *stores)
     if (lane->hosted != NULL && atomic_load(&lane->hosted->state) == RD_HOSTED_GONE) {
         rd_hosted_unref(lane->hosted);
         lane->hosted = NULL;
+        lane->usage = NULL;
     }
     if (lane->hosted == NULL)
         lane->hosted = rd_stores_find(stores, rd_slice(lane->name, lane->name_len));

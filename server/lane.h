@@ -21,6 +21,8 @@
 struct rd_lane {
     struct rd_lane *next;          /* of the connection, last used first */
     struct rd_hosted *hosted;      /* a reference, or NULL: to be looked up */
+    struct rd_usage *usage;        /* borrows; of hosted and this loop; NULL: to be looked up */
+    unsigned account_count;        /* calls that are counted here: it stays until they are gone */
     struct rd_call *waiting_first; /* oldest */
     struct rd_call *waiting_last;
     unsigned call_count; /* waiting and running */

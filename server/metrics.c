@@ -56,20 +56,28 @@ static struct rd_usage *get_usage(struct rd_hosted *hosted, const struct rd_loop
     return usage;
 }
 
-/* A reference that the lane keeps. The lane is there, nearly always, and first in the list. NULL: none. */
-static struct rd_hosted *hosted_of(const struct rd_call *call)
+/* Once for each lane and store, and for what has no lane. NULL: no memory. */
+static struct rd_usage *find_usage(const struct rd_call *call, struct rd_loop *loop)
 {
     bool of_store = call->mode != RD_CALL_FREE || call->upload != NULL;
-    if (!of_store || call->response.status == RD_STORE_NOT_FOUND)
-        return NULL;
-    struct rd_lane *lane = rd_lane_get(rd_conn_lanes(call->conn), rd_terms_store_name(call->request->store));
-    return lane == NULL ? NULL : rd_lane_hosted(lane, rd_call_stores(call));
+    struct rd_lane *lane = NULL;
+    struct rd_hosted *hosted = NULL;
+    if (of_store && call->response.status != RD_STORE_NOT_FOUND)
+        lane = rd_lane_get(rd_conn_lanes(call->conn), rd_terms_store_name(call->request->store));
+    if (lane != NULL)
+        hosted = rd_lane_hosted(lane, rd_call_stores(call));
+    if (hosted == NULL)
+        return &loop->counts.usage;
+    lane->usage = get_usage(hosted, loop);
+    return lane->usage;
 }
 
+/* What creates or drops a store may have changed what its lane's name stands for. */
 static struct rd_usage *usage_of(const struct rd_call *call, struct rd_loop *loop)
 {
-    struct rd_hosted *hosted = hosted_of(call);
-    return hosted == NULL ? &loop->counts.usage : get_usage(hosted, loop);
+    if (call->account != NULL && call->account->usage != NULL && call->mode != RD_CALL_EXCLUSIVE)
+        return call->account->usage;
+    return find_usage(call, loop);
 }
 
 void rd_metrics_count_answer(const struct rd_call *call)

@@ -45,7 +45,7 @@ struct rd_loop_counts {
     struct rd_counter accepted;     /* connections */
     struct rd_counter uploads;      /* under way */
     struct rd_counter upload_bytes; /* that these have brought so far */
-    struct rd_counter jobs;         /* of libuv's pool, queued or running */
+    struct rd_counter jobs;         /* of libuv's pool, queued or running, but for scrapes */
 };
 
 /* The opcode that a row stands for. */

@@ -11,6 +11,7 @@
 #define JSON_LEN_MAX       (256u << 20) /* bytes */
 #define ITERATE_PAGE_COUNT 1000u
 #define LONG_TIMEOUT_MS    3600000u
+#define METRICS_TIMEOUT_MS 5000u /* who watches is to be told soon that there is nothing to see */
 
 #define KEY_FORM   RD_OPTION_KEY_FORM
 #define CONDITION  RD_OPTION_CONDITION
@@ -62,6 +63,8 @@ const struct rd_command rd_commands[] = {
      RD_BACKEND_READ, 0, rd_print_pong, NULL},
     {"metrics", RD_ARGS_NONE, "print what the server counts and holds, as Prometheus reads it", RD_OPCODE_METRICS,
      RD_BACKEND_READ, 0, rd_print_metrics, NULL},
+    {"top", RD_ARGS_NONE, "watch what the server does: rates, latencies, sizes (--interval, --once; q ends it)",
+     RD_OPCODE_METRICS, RD_BACKEND_READ, RD_OPTION_WATCH, NULL, rd_run_top},
     {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
      rd_print_stores, NULL},
     {"create", RD_ARGS_STORE, "create a store (--settings JSON, --no-batch-marker), or with --file an empty file",
@@ -341,6 +344,8 @@ static uint32_t timeout_ms_of(const struct rd_command *command)
     case RD_OPCODE_TRANSFER:
     case RD_OPCODE_BACKUP:
         return LONG_TIMEOUT_MS;
+    case RD_OPCODE_METRICS:
+        return METRICS_TIMEOUT_MS;
     default:
         return 0;
     }

@@ -48,6 +48,8 @@ static void print_help(void)
          "  --confirm STORE      drop: the store's name again\n"
          "  --full               backup: all of it anew\n"
          "  --force              restore: over a file that holds something\n"
+         "  --interval SECONDS   top: between two looks; else 2, with --once 1\n"
+         "  --once               top: look twice, print, and end\n"
          "  --json               print JSON, as the HTTP interface answers it\n"
          "  --help, --version\n"
          "  --                   what follows is no option, even where it begins with -\n"
@@ -68,7 +70,8 @@ static int flush_output(int code)
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
-    fprintf(stderr, "rdrive: cannot write to standard output: %s\n", strerror(errno));
+    fprintf(stderr, "rdrive: cannot write to standard output: %s\n",
+            errno != 0 ? strerror(errno) : "an earlier write failed");
     return RD_EXIT_FAILED;
 }
 

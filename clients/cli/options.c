@@ -3,8 +3,12 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
+
+#define INTERVAL_S_MIN 0.1
+#define INTERVAL_S_MAX 3600.0
 
 enum {
     OPTION_SERVER = 256, /* above every character, so that no long option has a short name by accident */
@@ -30,6 +34,8 @@ enum {
     OPTION_NO_BATCH_MARKER,
     OPTION_FULL,
     OPTION_FORCE,
+    OPTION_INTERVAL,
+    OPTION_ONCE,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -58,6 +64,8 @@ static const struct option long_options[] = {
     {"no-batch-marker", no_argument, NULL, OPTION_NO_BATCH_MARKER},
     {"full", no_argument, NULL, OPTION_FULL},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"once", no_argument, NULL, OPTION_ONCE},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -84,6 +92,8 @@ static const struct {
     {OPTION_NO_BATCH_MARKER, RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
     {OPTION_FULL, RD_OPTION_FULL, "--full does"},
     {OPTION_FORCE, RD_OPTION_FORCE, "--force does"},
+    {OPTION_INTERVAL, RD_OPTION_WATCH, "--interval and --once do"},
+    {OPTION_ONCE, RD_OPTION_WATCH, "--interval and --once do"},
 };
 #define LIMITED_COUNT (sizeof limited / sizeof limited[0])
 
@@ -109,6 +119,20 @@ static bool parse_number(const char *name, const char *text, uint64_t *ret_numbe
         return true;
     fprintf(stderr, "rdrive: --%s takes a number, not \"%s\"\n", name, text);
     return false;
+}
+
+/* Seconds, with a fraction or without. */
+static bool parse_interval(const char *text, uint32_t *ret_interval_ms)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds >= INTERVAL_S_MIN && seconds <= INTERVAL_S_MAX)) {
+        fprintf(stderr, "rdrive: --interval takes seconds from %g to %g, not \"%s\"\n", INTERVAL_S_MIN,
+                INTERVAL_S_MAX, text);
+        return false;
+    }
+    *ret_interval_ms = (uint32_t)(seconds * 1000);
+    return true;
 }
 
 static bool parse_durability(const char *text, enum rd_message_durability *ret_durability)
@@ -257,6 +281,11 @@ static bool set_option(int option, const char *value, struct rd_options *options
         return true;
     case OPTION_FORCE:
         options->force = true;
+        return true;
+    case OPTION_INTERVAL:
+        return parse_interval(value, &options->interval_ms);
+    case OPTION_ONCE:
+        options->once = true;
         return true;
     case 'h':
     case OPTION_HELP:

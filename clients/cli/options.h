@@ -25,7 +25,8 @@ enum {
     RD_OPTION_CONDITION = 1u << 9, /* --if-absent, --if-present, --if-version */
     RD_OPTION_NO_BATCH_MARKER = 1u << 10,
     RD_OPTION_FULL = 1u << 11,
-    RD_OPTION_FORCE = 1u << 12
+    RD_OPTION_FORCE = 1u << 12,
+    RD_OPTION_WATCH = 1u << 13 /* --interval, --once */
 };
 
 /* Borrows from argv and the environment. */
@@ -56,6 +57,8 @@ struct rd_options {
     enum rd_message_durability durability;
     uint64_t after_offset; /* iterate */
     uint64_t limit;        /* iterate; 0: all */
+    uint32_t interval_ms;  /* top; 0: the default */
+    bool once;             /* top */
     uint32_t timeout_ms;   /* of one request to a server; 0: the client's default. Not on the command line */
     unsigned given;        /* RD_OPTION_* that were */
     const char *command;   /* NULL: none given */

@@ -27,6 +27,7 @@ int rd_run_fail(const struct rd_run *run);
 int rd_run_write(struct rd_run *run, struct rd_backend *backend);   /* value.c */
 int rd_run_read(struct rd_run *run, struct rd_backend *backend);    /* value.c */
 int rd_run_verify(struct rd_run *run, struct rd_backend *backend);  /* verify.c */
+int rd_run_top(struct rd_run *run, struct rd_backend *backend);     /* top.c */
 int rd_run_import(struct rd_run *run, struct rd_backend *backend);  /* import.c */
 int rd_run_backup(struct rd_run *run, struct rd_backend *backend);  /* backup.c */
 int rd_run_restore(struct rd_run *run, struct rd_backend *backend); /* restore.c; the backend is NULL */

@@ -19,10 +19,10 @@ from harness.storefile import live_entries, physical_entries, read_chain
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
             "batch-delete", "rename", "copy", "transfer", "import", "verify", "backup", "restore", "reopen",
-            "ping", "stores", "create", "drop")
+            "ping", "stores", "create", "drop", "metrics", "top")
 OPTIONS = ("--server", "--unix", "--token-file", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
            "--if-present", "--if-version", "--durability", "--after", "--limit", "--settings", "--no-batch-marker",
-           "--confirm", "--full", "--force", "--json", "--help", "--version")
+           "--confirm", "--full", "--force", "--interval", "--once", "--json", "--help", "--version")
 
 
 def test_help_and_version():
@@ -146,7 +146,7 @@ def test_every_command_on_a_store_that_is_not_there_exits_3(daemon, folder):
     arguments = {**dict.fromkeys(KEYED, ["k"]), "rename": ["k", "n"], "copy": ["k", "default"],
                  "transfer": ["k", "default"], "import": [folder], "drop": ["--confirm", "no-such-store"],
                  "backup": [os.path.join(folder, "copy")]}
-    for command in set(COMMANDS) - {"stores", "create", "restore"}:
+    for command in set(COMMANDS) - {"stores", "create", "restore", "metrics", "top"}:
         done = tool.run(command, *arguments.get(command, []), stdin=stdin.get(command, b""))
         assert done.code == NOT_FOUND and "store_not_found" in done.err, (command, done)
 
