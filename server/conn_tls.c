@@ -228,6 +228,7 @@ static bool note_sent(struct rd_conn *conn, size_t len)
     struct rd_conn_tls *tls = conn->tls;
     conn->output_ms = uv_now(&conn->loop->uv);
     tls->leaving_sent += len;
+    rd_counter_add(&conn->loop->counts.sent_bytes, len);
     if (tls->leaving_sent < tls->leaving.len)
         return false;
     if (tls->leaving.capacity > KEEP_LEN_MAX)
