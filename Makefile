@@ -269,6 +269,11 @@ service: all ## install the Debian package in a booted systemd and try it there 
 	@scripts/deps.sh run test deb
 	@$(PYTEST) -s tests/rigs/test_systemd.py
 
+.PHONY: status-page
+status-page: all ## look at the status page with headless Chromium (as root: installs it); screenshots in BUILD
+	@scripts/deps.sh run test
+	@$(PYTEST) tests/rigs/test_status_page.py
+
 # Seeds are printed; RD_TEST_SEED=N repeats a run. Each rig first shows that it can find something.
 RIG = $(SANITIZER_ENV) $(BUILD)/tests/crash
 

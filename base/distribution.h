@@ -31,8 +31,8 @@ struct rd_distribution_copy {
 
 static inline unsigned rd_distribution_bucket(uint64_t value, unsigned first_bit)
 {
-    unsigned bits = value <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(value - 1); /* value <= 2^bits */
-    unsigned bucket = bits <= first_bit ? 0 : bits - first_bit;
+    uint64_t above = (value - (value != 0)) >> first_bit; /* 0: value <= 2^first_bit */
+    unsigned bucket = above == 0 ? 0 : 64u - (unsigned)__builtin_clzll(above);
     return bucket < RD_DISTRIBUTION_BUCKETS ? bucket : RD_DISTRIBUTION_BUCKETS - 1;
 }
 

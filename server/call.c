@@ -49,7 +49,8 @@ void rd_calls_free_spare(struct rd_loop *loop)
 
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
 {
-    struct rd_call *call = take_spare(rd_conn_loop(conn));
+    struct rd_loop *loop = rd_conn_loop(conn);
+    struct rd_call *call = take_spare(loop);
     if (call == NULL) {
         rd_request_destroy(request);
         return NULL;
@@ -58,7 +59,7 @@ struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
     call->conn = conn;
     call->request = request;
     call->op.context = call;
-    call->begun_ns = rd_loop_clock_ns(rd_conn_loop(conn));
+    call->begun_ns = rd_loop_clock_ns(loop);
     call->cost =
         sizeof *call + request->body_len + request->item_count * ITEM_COST + request->look_count * LOOK_COST;
     return call;

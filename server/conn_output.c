@@ -92,7 +92,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         conn->output_ms = uv_now(&conn->loop->uv);
     if (!encode_head(conn, call, &value_len))
         return false;
-    rd_metrics_count_answer(call);
+    rd_metrics_count_answer(conn->loop, call, rd_loop_clock_ns(conn->loop));
     if (value_len > COPIED_VALUE_MAX) {
         assert(value_len == call->value.payload.len && call->hosted != NULL);
         rd_outbox_commit(&conn->out);
@@ -138,7 +138,6 @@ void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
     conn->prompt = false;
-    rd_loop_read_clock(conn->loop);
     while (conn->out.unsent < UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
         bool good = encode(conn, call);
         rd_conn_remove_call(conn, call);
@@ -243,6 +242,7 @@ void rd_conn_send_promptly(struct rd_conn *conn)
 {
     if (!conn->prompt || conn->state == RD_CONN_CLOSING)
         return;
+    conn->loop->clock_ns = 0; /* the turn goes on; what is encoded now is not timed by its beginning */
     rd_conn_encode_ready(conn);
     rd_conn_send_unsent(conn);
 }

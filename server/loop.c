@@ -16,6 +16,7 @@
 
 #define SWEEP_MS          1000u
 #define SWEEP_STOPPING_MS 100u
+#define CLOCK_EVERY       4u     /* connections that are flushed by one reading of the clock: some 20 us */
 #define STOP_UPLOADS_MS   4000u  /* a stopping daemon waits this long for half-received requests */
 #define STOP_OUTPUT_MS    10000u /* and this long for clients to take their answers */
 
@@ -82,8 +83,11 @@ static void end_turn(struct rd_loop *loop)
         rd_gather_run(&loop->gather);
         kick_stores(loop);
         struct rd_conn *conn;
-        while ((conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL)
+        for (unsigned flushed = 0; (conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL; flushed++) {
+            if (flushed % CLOCK_EVERY == 0)
+                loop->clock_ns = 0;
             rd_conn_flush(conn);
+        }
     } while (loop->gather.count != 0);
     kick_stores(loop);
     loop->clock_ns = 0;

@@ -107,18 +107,12 @@ struct rd_loop {
     atomic_bool stop_requested;        /* any thread */
 };
 
-/* The monotonic clock, read at most once in a turn but for rd_loop_read_clock. */
+/* The monotonic clock, as it was when a turn's first bytes came in, or its last few connections were flushed. */
 static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
 {
     if (loop->clock_ns == 0)
         loop->clock_ns = uv_hrtime();
     return loop->clock_ns;
-}
-
-/* Has it read anew. */
-static inline void rd_loop_read_clock(struct rd_loop *loop)
-{
-    loop->clock_ns = 0;
 }
 
 /* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,

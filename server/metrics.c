@@ -29,13 +29,10 @@ enum rd_opcode rd_usage_opcode(size_t row)
 }
 
 /* NULL: no memory, and it goes uncounted. */
-static struct rd_usage_row *get_row(struct rd_usage *usage, size_t index)
+static __attribute__((noinline)) struct rd_usage_row *add_row(struct rd_usage *usage, size_t index)
 {
-    struct rd_usage_row *row = atomic_load_explicit(&usage->rows[index], memory_order_relaxed);
-    if (__builtin_expect(row == NULL, 0)) {
-        row = calloc(1, sizeof *row);
-        atomic_store_explicit(&usage->rows[index], row, memory_order_release);
-    }
+    struct rd_usage_row *row = calloc(1, sizeof *row);
+    atomic_store_explicit(&usage->rows[index], row, memory_order_release);
     return row;
 }
 
@@ -57,7 +54,7 @@ static struct rd_usage *get_usage(struct rd_hosted *hosted, const struct rd_loop
 }
 
 /* Once for each lane and store, and for what has no lane. NULL: no memory. */
-static struct rd_usage *find_usage(const struct rd_call *call, struct rd_loop *loop)
+static __attribute__((noinline)) struct rd_usage *find_usage(const struct rd_call *call, struct rd_loop *loop)
 {
     bool of_store = call->mode != RD_CALL_FREE || call->upload != NULL;
     struct rd_lane *lane = NULL;
@@ -80,18 +77,22 @@ static struct rd_usage *usage_of(const struct rd_call *call, struct rd_loop *loo
     return find_usage(call, loop);
 }
 
-void rd_metrics_count_answer(const struct rd_call *call)
+/* Every request comes by here: what is rare is out of the way. */
+void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, uint64_t now_ns)
 {
-    struct rd_loop *loop = rd_conn_loop(call->conn);
-    if (call->request->opcode == RD_OPCODE_CONTINUE)
+    enum rd_opcode opcode = call->request->opcode;
+    if (opcode == RD_OPCODE_CONTINUE)
         return; /* half an answer, of the request behind it */
     struct rd_usage *usage = usage_of(call, loop);
-    struct rd_usage_row *row = usage == NULL ? NULL : get_row(usage, row_of(call->request->opcode));
-    if (row == NULL)
+    size_t index = row_of(opcode);
+    struct rd_usage_row *row = NULL;
+    if (usage != NULL)
+        row = atomic_load_explicit(&usage->rows[index], memory_order_relaxed);
+    if (row == NULL && (usage == NULL || (row = add_row(usage, index)) == NULL))
         return;
     unsigned status = (unsigned)call->response.status;
     rd_counter_add(&row->answers[status < RD_STATUS_COUNT ? status : RD_IO_ERROR], 1);
-    rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, rd_loop_clock_ns(loop) - call->begun_ns);
+    rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, now_ns - call->begun_ns);
 }
 
 void rd_usage_deinit(struct rd_usage *usage)

@@ -9,7 +9,7 @@
  *
  * A request is timed from the turn of its loop in which its last byte came in to the encoding of its answer:
  * waiting for the store's writer, for the disk and for slow readers of the answers before it is in it, sending it
- * is not. The clock is read once a turn and once for each connection that is given answers.
+ * is not. The clock is read once a turn and for every few connections that are given answers.
  */
 #ifndef RD_SERVER_METRICS_H
 #define RD_SERVER_METRICS_H
@@ -51,8 +51,8 @@ struct rd_loop_counts {
 /* The opcode that a row stands for. */
 enum rd_opcode rd_usage_opcode(size_t row);
 
-/* The call's answer is about to leave. The loop's thread. */
-void rd_metrics_count_answer(const struct rd_call *call);
+/* The call's answer is about to leave. now_ns: rd_loop_clock_ns. The loop's thread. */
+void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, uint64_t now_ns);
 
 /* Frees the rows, not the usage. Nobody reads or writes it any more. */
 void rd_usage_deinit(struct rd_usage *usage);
