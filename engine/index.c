@@ -29,11 +29,13 @@ static struct rd_segment *segment_of(const struct rd_index *index, uint64_t mixe
     return rd_segment_with(rd_index_locate(index, mixed));
 }
 
-/* Whether a trailer with this hash cannot be the one that a slot with this tag was made for. */
-static bool is_stray(const struct rd_index *index, struct rd_located in, uint64_t tag, uint64_t hash_found)
+/* Whether a trailer with this hash cannot be the one that a slot of this segment with the key's tag was made for.
+ * The directory is not asked: it may lead to newer segments by now. */
+static bool is_stray(struct rd_located in, uint64_t mixed, uint64_t mixed_found)
 {
-    uint64_t mixed = mix(index, hash_found);
-    return rd_tag_of(in, mixed) != tag || rd_index_locate(index, mixed).slots != in.slots;
+    uint32_t depth = rd_segment_with(in)->depth;
+    bool other_segment = depth != 0 && (mixed ^ mixed_found) >> (64 - depth) != 0;
+    return other_segment || rd_tag_of(in, mixed_found) != rd_tag_of(in, mixed);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------- */
@@ -235,7 +237,7 @@ uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct 
             uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
             if (hash_found == key_hash)
                 return rd_slot_offset(slot);
-            if (is_stray(index, in, tag, hash_found))
+            if (is_stray(in, mixed, mix(index, hash_found)))
                 stray = rd_slot_offset(slot);
         }
         if (rd_line_empty(&in.slots[line]) != 0)
@@ -253,13 +255,13 @@ static void bump(atomic_uint_fast64_t *counter, uint64_t by)
 }
 
 /* The writer's own probe. Finds the key's slot, or a stray that may have been it; NULL: there is none. */
-static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const uint8_t *file, uint64_t key_hash)
+static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const uint8_t *file,
+                                          const struct rd_index_spot *spot, uint64_t key_hash)
 {
-    uint64_t mixed = mix(index, key_hash);
-    struct rd_located in = rd_index_locate(index, mixed);
-    uint64_t tag = rd_tag_of(in, mixed);
+    struct rd_located in = spot->in;
+    uint64_t tag = spot->tag;
     atomic_uint_fast64_t *stray = NULL;
-    uint32_t line = rd_line_of(rd_home_of(in, mixed));
+    uint32_t line = rd_line_of(spot->home);
     for (;; line = rd_line_behind(in, line)) {
         uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
         for (; tagged != 0; tagged &= tagged - 1) {
@@ -268,7 +270,7 @@ static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const ui
             uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
             if (hash_found == key_hash)
                 return place;
-            if (is_stray(index, in, tag, hash_found))
+            if (is_stray(in, mix(index, key_hash), mix(index, hash_found)))
                 stray = place;
         }
         if (rd_line_empty(&in.slots[line]) != 0)
@@ -387,15 +389,17 @@ enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uin
 
 uint64_t rd_index_lookup(const struct rd_index *index, const uint8_t *file, uint64_t key_hash)
 {
-    atomic_uint_fast64_t *place = writer_probe(index, file, key_hash);
+    struct rd_index_spot spot;
+    rd_index_approach(index, key_hash, &spot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, &spot, key_hash);
     return place == NULL ? 0 : rd_slot_offset(atomic_load_explicit(place, memory_order_relaxed));
 }
 
 uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_hash, uint64_t trailer_offset)
 {
-    atomic_uint_fast64_t *place = writer_probe(index, file, key_hash);
     struct rd_index_spot spot;
     rd_index_approach(index, key_hash, &spot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, &spot, key_hash);
     assert(trailer_offset != 0 && trailer_offset <= RD_SLOT_OFFSET_MASK);
     if (place == NULL) {
         rd_index_add_at(index, &spot, trailer_offset);
@@ -410,12 +414,14 @@ uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_
 
 uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t key_hash)
 {
-    atomic_uint_fast64_t *place = writer_probe(index, file, key_hash);
+    struct rd_index_spot spot;
+    rd_index_approach(index, key_hash, &spot);
+    atomic_uint_fast64_t *place = writer_probe(index, file, &spot, key_hash);
     if (place == NULL)
         return 0;
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed);
     atomic_store_explicit(place, RD_SLOT_DISPLACED, memory_order_release);
-    segment_of(index, mix(index, key_hash))->deleted++;
+    rd_segment_with(spot.in)->deleted++;
     bump(&index->count, UINT64_MAX);
     return rd_slot_offset(old);
 }

@@ -344,6 +344,12 @@ static void an_image_that_does_not_fit_is_refused(void **state)
 
 /* ---- beside readers ---- */
 
+/* A key that is not there, and that no slot tells from this one. */
+static uint64_t twin_of(const struct world *world, uint64_t key_hash)
+{
+    return hash_mixed_to(world, rd_mix(world->index.seed, key_hash) ^ UINT64_C(0xffff) << 20);
+}
+
 struct reader {
     struct world *world;
     const uint64_t *offsets;
@@ -351,6 +357,7 @@ struct reader {
     const atomic_bool *done;
     uint64_t seed;
     uint64_t missed;
+    uint64_t invented; /* keys that are not there, but were found */
     uint64_t looks;
 };
 
@@ -367,6 +374,10 @@ static void *look_on(void *context)
         unsigned place = rd_epoch_enter();
         uint64_t offset = rd_index_find(&reader->world->index, &reader->world->to_mapping, hash_of(i));
         bool holds = rd_index_holds(&reader->world->index, hash_of(i), reader->offsets[i]);
+        rd_epoch_exit(place);
+        place = rd_epoch_enter();
+        uint64_t twin = twin_of(reader->world, hash_of(i));
+        reader->invented += rd_index_find(&reader->world->index, &reader->world->to_mapping, twin) != 0;
         rd_epoch_exit(place);
         reader->missed += offset != reader->offsets[i] || !holds;
         reader->looks++;
@@ -399,6 +410,7 @@ static void readers_find_all_keys_while_segments_split(void **state)
     for (size_t i = 0; i < READERS; i++) {
         pthread_join(threads[i], NULL);
         assert_int_equal(readers[i].missed, 0);
+        assert_int_equal(readers[i].invented, 0);
         looks += readers[i].looks;
     }
     assert_true(looks > 0);
