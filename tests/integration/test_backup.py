@@ -14,7 +14,7 @@ from harness.curl import Curl
 from harness.daemon import clean_environment, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.storefile import live_entries
-from harness.wire import NONE, Wire
+from harness.wire import ABORT, CHUNK, END, NONE, PRECONDITION_FAILED, RANGE_NOT_SATISFIABLE, UNAVAILABLE, Wire, WireError
 
 LONG = random.Random(7).randbytes((3 << 20) + 77)
 
@@ -330,3 +330,95 @@ def test_dropping_waits_for_it(launch):
         assert raw.answer().body == whole
         thread.join()
     assert dropped == [200]
+
+
+def test_stopping_the_daemon_ends_it(launch):
+    """A reader that does not read does not keep it, over either protocol."""
+    daemon = launch()
+    curl = Curl(daemon.http)
+    curl.put("long", os.urandom(48 << 20))
+    with RawHttp(daemon.http_address) as raw, Wire(daemon.binary_address) as wire:
+        raw.send(request("GET", "/v1/stores/default/backup"))
+        assert raw._more()
+        identifier = wire.start_backup(credit=1000)
+        head = wire.backup_head(identifier)
+        assert wire.answer()[1] == CHUNK
+        daemon.stop()
+        with pytest.raises(WireError) as raised:
+            wire.read_parts(identifier, head["len"])
+        assert raised.value.status == UNAVAILABLE
+        while raw._more():
+            pass
+        assert len(raw.buffer) < 48 << 20
+
+
+# ---- over the binary protocol ------------------------------------------------------------------------------------------
+
+def test_in_parts(daemon, wire, store, filled):
+    head, body = wire.backup()
+    generation = wire.info()["generation"]
+    assert head == {"generation": generation, "tail": filled, "first": 0, "len": filled}
+    assert body == file_bytes(daemon, store, filled)
+    head, body = wire.backup(1000, generation)
+    assert (head["first"], body) == (1000, file_bytes(daemon, store, filled)[1000:])
+    head, body = wire.backup(filled, generation)
+    assert (head["first"], head["len"], body) == (filled, 0, b"")
+
+
+def test_refusals_of_parts(wire, filled):
+    for start, generation, status in ((0, 1, PRECONDITION_FAILED), (filled + 1, 0, RANGE_NOT_SATISFIABLE),
+                                      (filled + 1, 1, PRECONDITION_FAILED)):
+        with pytest.raises(WireError) as raised:
+            wire.backup(start, generation)
+        assert raised.value.status == status
+    wire.ping()
+
+
+def test_credit_rules_the_parts(wire, filled):
+    """Nothing without it, as much as it says, and other requests between."""
+    identifier = wire.start_backup(credit=0)
+    head = wire.backup_head(identifier)
+    wire.ping(b"nothing in between")
+    wire.send_credit(identifier, 1000)
+    got = b""
+    while len(got) < 1000:
+        answer = wire.answer()
+        assert answer[:2] == (identifier, CHUNK)
+        got += answer[3]
+    assert len(got) == 1000
+    wire.ping(b"nor now")
+    wire.send_credit(identifier, head["len"] - 1000)
+    while len(got) < head["len"]:
+        got += wire.answer()[3]
+    assert wire.answer()[:2] == (identifier, END)
+
+
+def test_it_is_given_up(wire, filled):
+    for early in (True, False):
+        identifier = wire.start_backup(credit=10)
+        if early:
+            wire.send_abort(identifier)
+        wire.backup_head(identifier)
+        if not early:
+            assert wire.answer()[1] == CHUNK
+            wire.send_abort(identifier)
+        answer = wire.answer()
+        while answer[1] == CHUNK:
+            answer = wire.answer()
+        assert answer[:2] == (identifier, ABORT)
+    wire.ping()
+
+
+def test_several_at_once_on_one_connection(daemon, wire, store, filled):
+    identifiers = [wire.start_backup(start * 1000) for start in range(20)]
+    got = dict.fromkeys(identifiers, b"")
+    ended = set()
+    while len(ended) < len(identifiers):
+        identifier, opcode, status, body = wire.answer()
+        assert status == 0 and identifier in got
+        if opcode == CHUNK:
+            got[identifier] += body
+        elif opcode == END:
+            ended.add(identifier)
+    whole = file_bytes(daemon, store, filled)
+    assert list(got.values()) == [whole[start * 1000:] for start in range(20)]

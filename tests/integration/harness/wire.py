@@ -13,6 +13,7 @@ PING, WRITE, BATCH_WRITE, DELETE, BATCH_DELETE = 0x02, 0x10, 0x12, 0x16, 0x17
 WRITE_STREAM, RENAME, COPY, TRANSFER = 0x11, 0x13, 0x14, 0x15
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26
 STORES, CREATE, INFO, DROP, VERIFY, REOPEN = 0x30, 0x31, 0x32, 0x33, 0x34, 0x35
+BACKUP = 0x37
 CHUNK, END, ABORT, CREDIT = 0x40, 0x41, 0x42, 0x43
 
 OK, INVALID_ARGUMENT, KEY_NOT_FOUND, STORE_NOT_FOUND = 0, 1, 4, 5
@@ -364,6 +365,18 @@ class Wire:
     def verify(self, start=0, bytes_max=0):
         """One step."""
         return verify_answer(self.call(VERIFY, store_bytes(self.store) + struct.pack("<QQ", start, bytes_max)))
+
+    def start_backup(self, start=0, generation=0, credit=ALL_ONES):
+        return self.start(BACKUP, store_bytes(self.store) + struct.pack("<QQQ", start, generation, credit))
+
+    def backup_head(self, identifier):
+        return exactly("<QQQQ", self.stream_answer(BACKUP, identifier), "generation", "tail", "first", "len")
+
+    def backup(self, start=0, generation=0):
+        """The answer and the bytes."""
+        identifier = self.start_backup(start, generation)
+        head = self.backup_head(identifier)
+        return head, self.read_parts(identifier, head["len"])
 
     def drop(self, store, confirm=None):
         assert self.call(DROP, store_bytes(store) + store_bytes(store if confirm is None else confirm)) == b""

@@ -139,6 +139,32 @@ static void the_generation_is_the_files(void **state)
     place_remove(&place);
 }
 
+static void a_compaction_leaves_it_and_makes_another_generation(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    for (int i = 0; i < 100; i++)
+        put_text(store, i % 2 == 0 ? "a" : "b", i < 98 ? "a value that is replaced" : "the last one");
+    sync_all(store);
+    struct rd_backup before = backup_of(store);
+    struct rd_buffer copy;
+    rd_buffer_init(&copy, 1 << 20);
+    rd_buffer_append_slice(&copy, before.value.payload);
+    assert_int_equal(rd_store_compact(store, NULL, NULL), RD_OK);
+    struct rd_backup after = backup_of(store);
+    assert_true(after.generation != before.generation);
+    assert_int_equal(after.value.payload.len, rd_store_file_size(store));
+    assert_true(after.value.payload.len < copy.len);
+    assert_memory_equal(before.value.payload.data, copy.data, copy.len);
+    expect_backup_is_file(store, place.path);
+    rd_buffer_deinit(&copy);
+    rd_value_release(&before.value);
+    rd_value_release(&after.value);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 /* ---- beside writers ---- */
 
 enum { WRITERS = 4, ROUNDS = SLOW ? 300 : 3000 };
@@ -202,9 +228,13 @@ static void backups_beside_writers_are_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_empty_store_has_no_bytes),    cmocka_unit_test(what_is_not_synced_is_left_out),
-        cmocka_unit_test(a_sync_that_fails_adds_nothing), cmocka_unit_test(it_stays_while_the_store_goes_on),
-        cmocka_unit_test(the_generation_is_the_files),    cmocka_unit_test(backups_beside_writers_are_whole),
+        cmocka_unit_test(an_empty_store_has_no_bytes),
+        cmocka_unit_test(what_is_not_synced_is_left_out),
+        cmocka_unit_test(a_sync_that_fails_adds_nothing),
+        cmocka_unit_test(it_stays_while_the_store_goes_on),
+        cmocka_unit_test(the_generation_is_the_files),
+        cmocka_unit_test(a_compaction_leaves_it_and_makes_another_generation),
+        cmocka_unit_test(backups_beside_writers_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
