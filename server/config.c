@@ -329,8 +329,8 @@ void rd_config_help(struct rd_buffer *out)
         if (options[i].set == NULL)
             describe_bounds(&options[i], bounds, sizeof bounds);
         bool alone = strcmp(options[i].form, RD_CONFIG_SWITCH) == 0;
-        rd_buffer_printf(out, "  %s%s%s\n      %s (%s%s%s%s%s)\n", name, alone ? "" : " ",
-                         alone ? "" : options[i].form, options[i].help, environment,
+        rd_buffer_printf(out, "  %s%s%s%s\n      %s (%s%s%s%s%s)\n", name, alone ? "[=" : " ", options[i].form,
+                         alone ? "]" : "", options[i].help, environment,
                          options[i].preset[0] != '\0' ? ", default " : "", options[i].preset,
                          bounds[0] != '\0' ? ", " : "", bounds);
     }

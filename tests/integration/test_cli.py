@@ -146,7 +146,7 @@ def test_every_command_on_a_store_that_is_not_there_exits_3(daemon, folder):
     arguments = {**dict.fromkeys(KEYED, ["k"]), "rename": ["k", "n"], "copy": ["k", "default"],
                  "transfer": ["k", "default"], "import": [folder], "drop": ["--confirm", "no-such-store"],
                  "backup": [os.path.join(folder, "copy")]}
-    for command in set(COMMANDS) - {"stores", "create", "restore", "metrics", "top"}:
+    for command in set(COMMANDS) - {"ping", "stores", "create", "restore", "metrics", "top"}:
         done = tool.run(command, *arguments.get(command, []), stdin=stdin.get(command, b""))
         assert done.code == NOT_FOUND and "store_not_found" in done.err, (command, done)
 

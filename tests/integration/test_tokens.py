@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import tempfile
 
@@ -540,6 +541,80 @@ def test_a_file_that_everybody_reads(launch, folder, mode, warned):
     assert http(daemon, "GET", "/v1/stores", "t").status == 200
 
 
+# ---- read again -----------------------------------------------------------------------------------------------------
+
+def reload(daemon, words):
+    log = len(daemon.log())
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: words in daemon.log()[log:], words)
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_a_reload_ends_what_is_revoked_on_open_connections(launch, folder, loops):
+    path = tokens.write(os.path.join(folder, "tokens.json"), [tokens.row("old", ["*"], tokens.VERBS), tokens.row("kept", ["*"], ["read"])])
+    daemon = launch("--tokens", path, "--loops", str(loops), "--redis", "127.0.0.1:0")
+    wires = [wire.Wire(daemon.binary_address) for _ in range(2 * loops)]
+    resps = [Resp(daemon.redis_address) for _ in range(2 * loops)]
+    with wire.Wire(daemon.binary_address) as kept:
+        kept.call(AUTH, b"kept")
+        for connection in wires:
+            connection.call(AUTH, b"old")
+            connection.write(b"k", b"value")
+        for connection in resps:
+            assert connection.call("AUTH", "old") == b"+OK\r\n"
+        tokens.write(path, [tokens.row("new", ["*"], tokens.VERBS), tokens.row("kept", ["*"], ["write"])])
+        reload(daemon, f"reload: the tokens are those that are in {path} now")
+        for connection in wires:
+            assert status_of(lambda: connection.read(b"k")) == 2
+            assert status_of(lambda: connection.call(AUTH, b"old")) == 2
+            connection.call(AUTH, b"new")
+            assert connection.read(b"k") == b"value"
+        for connection in resps:
+            assert connection.call("GET", "k") == NOAUTH
+            assert connection.call("AUTH", "new") == b"+OK\r\n"
+        assert status_of(lambda: kept.read(b"k")) == 3  # it lives on, and may do something else
+        kept.write(b"k", b"other")
+    for connection in wires + resps:
+        connection.socket.close()
+    assert http(daemon, "GET", "/v1/stores", "old").status == 401
+    assert http(daemon, "GET", "/v1/stores", "new").status == 200
+
+
+def test_a_reload_of_a_bad_file_changes_nothing(launch, folder):
+    path = tokens.write(os.path.join(folder, "tokens.json"), [GOOD])
+    daemon = launch("--tokens", path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('[{"sha256": "ab"}]')
+    reload(daemon, f"nothing has changed: {path}:1: sha256: must be")
+    assert http(daemon, "GET", "/v1/stores", "t").status == 200
+    os.unlink(path)
+    reload(daemon, "nothing has changed: --tokens: cannot open")
+    assert http(daemon, "GET", "/v1/stores", "t").status == 200
+
+
+def test_whether_tokens_are_asked_for_is_decided_at_the_start(launch, folder):
+    path = tokens.write(os.path.join(folder, "tokens.json"), [GOOD])
+    config = os.path.join(folder, "rdrived.conf")
+    for before, after, status in (({}, {"tokens": path}, 200), ({"tokens": path}, {}, 401)):
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump(before, file)
+        daemon = launch("--config", config)
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump(after, file)
+        reload(daemon, "reload: to begin or to end with tokens needs a restart")
+        assert http(daemon, "GET", "/v1/stores", None).status == status
+        daemon.stop()
+
+
+def test_check_config_looks_at_tokens(folder):
+    path = tokens.write(os.path.join(folder, "tokens.json"), [GOOD])
+    assert run_to_end("--check-config", "--data-dir", folder, "--tokens", path)[0] == 0
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("[{}]")
+    code, _, error = run_to_end("--check-config", "--data-dir", folder, "--tokens", path)
+    assert code == 2 and f"{path}:1: sha256: must be" in error
+
+
 # ---- beyond this machine --------------------------------------------------------------------------------------------
 
 BEYOND = [("--listen", "0.0.0.0:0"), ("--http", "0.0.0.0:0"), ("--redis", "0.0.0.0:0"), ("--listen", "[::]:0")]
@@ -561,9 +636,12 @@ def test_beyond_this_machine_with_tokens(launch, folder, flag, address):
     assert "insecure" not in daemon.log()
 
 
-@pytest.mark.parametrize("how", [{"flags": ["--insecure"]}, {"flags": ["--insecure=true"]}, {"environment": {"RDRIVE_INSECURE": "true"}}])
-def test_beyond_this_machine_at_ones_own_risk(launch, how):
-    daemon = launch(*how.get("flags", ()), "--http", "0.0.0.0:0", environment=how.get("environment"))
+@pytest.mark.parametrize("how", [{"flags": ["--insecure"]}, {"flags": ["--insecure=true"]}, {"file": True}, {"environment": {"RDRIVE_INSECURE": "true"}}])
+def test_beyond_this_machine_at_ones_own_risk(launch, folder, how):
+    config = os.path.join(folder, "rdrived.conf")
+    with open(config, "w", encoding="utf-8") as file:
+        json.dump({"insecure": how.get("file", False)}, file)
+    daemon = launch("--config", config, *how.get("flags", ()), "--http", "0.0.0.0:0", environment=how.get("environment"))
     assert re.search(r"warn .*insecure: whoever reaches 0\.0\.0\.0:\d+ may", daemon.log())
 
 
