@@ -87,11 +87,7 @@ static enum rd_status check_tls(const struct rd_config *config, struct rd_error 
 }
 
 static enum rd_status (*const checks[])(const struct rd_config *config, struct rd_error *ret_error) = {
-    check_data_dir,
-    check_unix,
-    check_port_file,
-    check_tokens,
-    check_tls,
+    check_data_dir, check_unix, check_port_file, check_tokens, check_tls,
 };
 
 enum rd_status rd_check_config(const struct rd_config *config, struct rd_error *ret_error)

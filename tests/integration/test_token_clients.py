@@ -204,11 +204,11 @@ def program():
 def test_library(guarded, program, face, token, outcomes):
     done = program(guarded.binary, MINE, face, token)
     assert done.returncode == 0, done
-    assert [line.rstrip() for line in done.stdout.splitlines()] == outcomes
+    assert sorted(line.rstrip() for line in done.stdout.splitlines()) == outcomes  # answers may overtake each other
 
 
 def test_library_against_a_server_that_asks_nobody(launch, program):
     daemon = launch()
     for face in ("blocking", "async"):
         assert Curl(daemon.http).put("k", b"value").status in (200, 201)
-        assert program(daemon.binary, "default", face, "whatever").stdout.splitlines() == ["read ok ", "write ok "]
+        assert sorted(program(daemon.binary, "default", face, "whatever").stdout.splitlines()) == ["read ok ", "write ok "]
