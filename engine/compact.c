@@ -23,11 +23,11 @@
 #define READY_LEN     (UINT64_C(256) << 10) /* bytes of the old file that the writer may be left to copy */
 #define SYNC_LEN      (UINT64_C(4) << 20)   /* unsynced bytes of the new one that it may be left to sync */
 #define SYNC_EVERY    (UINT64_C(64) << 20)  /* bytes, so that no sync takes long */
-#define WALKS_MAX     64u                   /* beside a writer that outruns them; then it waits for the rest */
-#define LAST_WALKS    8u                    /* without a sync between them */
-#define FREE_LEN_MIN  (UINT64_C(4) << 20)   /* bytes that are left to those who write meanwhile */
-#define FREE_SHARE    16u                   /* and such a share of what is to be copied */
-#define RETRY_NS      2000000L              /* while a long value lies ahead */
+#define WALKS_MAX     32u /* then the writer waits for the rest; also where a walk has gained nothing on it */
+#define LAST_WALKS    8u  /* without a sync between them */
+#define FREE_LEN_MIN  (UINT64_C(4) << 20) /* bytes that are left to those who write meanwhile */
+#define FREE_SHARE    16u                 /* and such a share of what is to be copied */
+#define RETRY_NS      2000000L            /* while a long value lies ahead */
 
 struct marks {
     uint64_t *items; /* owned; ends of entries, from the highest to the lowest */
@@ -46,7 +46,8 @@ struct rd_compaction {
     int old_fd; /* owned; of the file whose place was taken; -1: not yet */
 
     /* The walk: over entries that end in (begin, end]. */
-    unsigned walks;
+    unsigned walks; /* that are over */
+    uint64_t left;  /* bytes to copy when the last one was over */
     uint64_t begin;
     uint64_t end;
     uint64_t noted_to; /* the first pass has come down to here */
@@ -372,7 +373,7 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     uint64_t keys = atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed);
     if (keys != atomic_load_explicit(&successor->view->index.count, memory_order_relaxed))
         return fail_chain(compaction);
-    int failed = rd_successor_sync(successor);
+    int failed = successor->unsynced_len != 0 ? rd_successor_sync(successor) : 0;
     if (failed != 0)
         return fail(compaction, failed, "cannot sync");
     if (rd_store_faulted_for_writer(store) ||
@@ -511,14 +512,17 @@ static enum rd_status go_on(struct rd_compaction *compaction)
     int failed = successor->unsynced_len > SYNC_LEN ? rd_successor_sync(successor) : 0;
     if (failed != 0)
         return fail(compaction, failed, "cannot sync");
-    if (left_to_copy(compaction) > READY_LEN && compaction->walks < WALKS_MAX)
-        return begin_walk(compaction);
-    return finish(compaction);
+    uint64_t left = left_to_copy(compaction);
+    bool gains = compaction->walks == 1 || left < compaction->left;
+    compaction->left = left;
+    return left > READY_LEN && gains && compaction->walks < WALKS_MAX ? begin_walk(compaction)
+                                                                      : finish(compaction);
 }
 
 enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t bytes_max, uint64_t *ret_bytes,
                                   bool *ret_done, struct rd_error *ret_error)
 {
+    bool catches_up = compaction->walks != 0; /* with writers who know no limit */
     compaction->passed = 0;
     compaction->error = (struct rd_error){.status = RD_OK};
     enum rd_status status = RD_OK;
@@ -537,7 +541,7 @@ enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t byt
             *ret_error = compaction->error;
         return status;
     }
-    *ret_bytes = compaction->passed;
+    *ret_bytes = catches_up ? 0 : compaction->passed;
     *ret_done = compaction->done;
     return RD_OK;
 }

@@ -284,8 +284,9 @@ struct rd_verification {
 
 /* One step of a look at every entry, newest first: checksum, pad and link. from: 0 for the newest, else the `next`
  * of the step before. Ends with the entry that makes it bytes_max or more. Blocks for as long as reading takes;
- * nobody else waits. RD_INVALID_ARGUMENT: from lies beyond the tail. RD_IO_ERROR: the disk does not give the file
- * back. Damage is no failure: it is what the result lists. */
+ * nobody else waits. RD_INVALID_ARGUMENT: from lies beyond the tail. RD_CONFLICT: no entry ends at from, as the
+ * file has been compacted since that step: to begin anew. RD_IO_ERROR: the disk does not give the file back.
+ * Damage is no failure: it is what the result lists. */
 enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
                                struct rd_verification *ret_verification) RD_MUST_CHECK;
 
@@ -314,10 +315,11 @@ struct rd_compacted {
 enum rd_status rd_compaction_begin(struct rd_store *store, struct rd_compaction **ret_compaction,
                                    struct rd_error *ret_error) RD_MUST_CHECK;
 
-/* Copies about bytes_max bytes; *ret_bytes tells how many it read or wrote, for whoever limits their rate. The
- * last step, which hands over to the new file, may take longer. Blocks, one thread at a time. After a failure it
- * is only to be ended, and the store is as it was: RD_NO_SPACE, RD_NO_MEMORY, RD_IO_ERROR; RD_CORRUPT: not every
- * live entry can be reached over the chain. */
+/* Copies about bytes_max bytes. *ret_bytes tells how many it read or wrote, for whoever limits their rate; 0 from
+ * the second walk on, which has to catch up with what was written meanwhile. The last step, which hands over to
+ * the new file, may take longer. Blocks, one thread at a time. After a failure it is only to be ended, and the
+ * store is as it was: RD_NO_SPACE, RD_NO_MEMORY, RD_IO_ERROR; RD_CORRUPT: not every live entry can be reached over
+ * the chain. */
 enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t bytes_max, uint64_t *ret_bytes,
                                   bool *ret_done, struct rd_error *ret_error) RD_MUST_CHECK;
 

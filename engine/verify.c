@@ -5,6 +5,9 @@
  *
  * A marker counts the entries behind it. A step that began at the tail has seen them all; in any other the count
  * is only held against how many could lie between the marker and the tail.
+ *
+ * A compaction may come between two steps, and then `from` is a place of another file. So it is held against where
+ * the latest steps in this one ended, and where that tells nothing, against all ends that the chain leads through.
  */
 #include "engine/sound.h"
 #include "engine/store.h"
@@ -115,12 +118,50 @@ static void unpin(struct step *step)
     rd_view_unpin(step->view);
 }
 
+/* ---- where a look goes on ------------------------------------------------------------------------------ */
+
+static bool is_resume(const struct rd_view *view, uint64_t from)
+{
+    for (unsigned i = 0; i < RD_VIEW_RESUMES; i++)
+        if (atomic_load_explicit(&view->resumes[i], memory_order_relaxed) == from)
+            return true;
+    return false;
+}
+
+static void note_resume(struct rd_view *view, uint64_t next)
+{
+    unsigned count = atomic_fetch_add_explicit(&view->resume_count, 1, memory_order_relaxed);
+    atomic_store_explicit(&view->resumes[count % RD_VIEW_RESUMES], next, memory_order_relaxed);
+}
+
+/* Whether an entry ends there that the chain leads through. */
+static bool is_reached(const struct step *step, uint64_t from)
+{
+    uint64_t end = step->tail;
+    struct rd_descent descent = {.begun = false};
+    struct rd_record record;
+    while (end > from) {
+        rd_residency_descend(&step->mapping->residency, &descent, end);
+        if (!rd_record_parse(step->file, end, &record))
+            return false;
+        end = rd_store_chain_next(step->store, record.trailer.prev_tail);
+    }
+    return end == from;
+}
+
+static enum rd_status check_from(const struct step *step, uint64_t from)
+{
+    if (from > step->tail)
+        return RD_INVALID_ARGUMENT;
+    return from == 0 || is_resume(step->view, from) || is_reached(step, from) ? RD_OK : RD_CONFLICT;
+}
+
 enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t bytes_max,
                                struct rd_verification *ret_verification)
 {
     struct step step = {.store = store, .found = ret_verification};
     pin(&step);
-    enum rd_status status = from <= step.tail ? RD_OK : RD_INVALID_ARGUMENT;
+    enum rd_status status = check_from(&step, from);
     if (status == RD_OK) {
         uint64_t end = from == 0 ? step.tail : from;
         step.at_tail = end == step.tail;
@@ -132,6 +173,7 @@ enum rd_status rd_store_verify(struct rd_store *store, uint64_t from, uint64_t b
             ret_verification->next = end;
             ret_verification->bytes = ret_verification->from - end;
         }
+        note_resume(step.view, end);
     }
     if (rd_mapping_faulted(step.mapping))
         status = RD_IO_ERROR;

@@ -27,11 +27,16 @@ struct rd_departures {
     bool under_way; /* or over, but not joined yet */
 };
 
+#define RD_VIEW_RESUMES 16u
+
 struct rd_view {
     struct rd_index index;
     _Atomic(struct rd_mapping *) mapping; /* owned; covers every published entry; written by the writer */
     atomic_uint_fast64_t tail;            /* published; written by the writer */
     uint64_t generation;                  /* of the file; constant once the store is open */
+    atomic_uint_fast64_t
+        resumes[RD_VIEW_RESUMES]; /* where steps of looks at it ended, the latest ones (verify.c) */
+    atomic_uint resume_count;
     atomic_uint pins;
     struct rd_retired retired;
     struct rd_departures *departures; /* borrows; once it is retired */

@@ -375,6 +375,21 @@ static size_t encode_text(const struct rd_request *request, const struct rd_resp
     return 0;
 }
 
+static size_t encode_compact(const struct rd_request *request, const struct rd_response *response,
+                             struct rd_buffer *out)
+{
+    const struct rd_response_compaction *compaction = &response->compaction;
+    uint8_t *to = begin(request, RD_WIRE_COMPACTION_LEN, 0, out);
+    if (to == NULL)
+        return 0;
+    to = rd_wire_put_u64(to, compaction->tail_before);
+    to = rd_wire_put_u64(to, compaction->tail);
+    to = rd_wire_put_u64(to, compaction->entries);
+    to = rd_wire_put_u64(to, compaction->generation);
+    rd_wire_put_u64(to, compaction->pause_us);
+    return 0;
+}
+
 typedef size_t encode_function(const struct rd_request *request, const struct rd_response *response,
                                struct rd_buffer *out);
 static encode_function *const encoders[] = {
@@ -403,6 +418,7 @@ static encode_function *const encoders[] = {
     [RD_OPCODE_VERIFY] = encode_verify,
     [RD_OPCODE_REOPEN] = encode_stores,
     [RD_OPCODE_BACKUP] = encode_backup,
+    [RD_OPCODE_COMPACT] = encode_compact,
 };
 
 size_t rd_binary_answer_encode(const struct rd_request *request, const struct rd_response *response,

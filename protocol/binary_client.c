@@ -242,6 +242,7 @@ static put_function *const putters[] = {
     [RD_OPCODE_VERIFY] = put_verify,
     [RD_OPCODE_REOPEN] = put_store,
     [RD_OPCODE_BACKUP] = put_backup,
+    [RD_OPCODE_COMPACT] = put_store,
 };
 
 /* The flags of the request's frame. False: it asks for what its operation cannot carry. */

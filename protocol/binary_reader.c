@@ -291,6 +291,16 @@ static void take_text(struct parser *parser)
     parser->response->text = rd_wire_take_bytes(&parser->cursor, parser->cursor.left.len);
 }
 
+static void take_compact(struct parser *parser)
+{
+    struct rd_response_compaction *compaction = &parser->response->compaction;
+    compaction->tail_before = rd_wire_take_u64(&parser->cursor);
+    compaction->tail = rd_wire_take_u64(&parser->cursor);
+    compaction->entries = rd_wire_take_u64(&parser->cursor);
+    compaction->generation = rd_wire_take_u64(&parser->cursor);
+    compaction->pause_us = rd_wire_take_u64(&parser->cursor);
+}
+
 static void take_limits(struct parser *parser)
 {
     struct rd_limits *limits = &parser->response->limits;
@@ -347,6 +357,7 @@ static take_function *const takers[] = {
     [RD_OPCODE_VERIFY] = take_verify,
     [RD_OPCODE_REOPEN] = take_one_store,
     [RD_OPCODE_BACKUP] = take_backup,
+    [RD_OPCODE_COMPACT] = take_compact,
 };
 
 static bool parse_body(struct rd_binary_reader *reader, struct rd_response *ret_response)

@@ -305,6 +305,7 @@ static const struct {
     [RD_OPCODE_VERIFY] = {parse_verify, 0},
     [RD_OPCODE_REOPEN] = {parse_store, 0},
     [RD_OPCODE_BACKUP] = {parse_backup, 0},
+    [RD_OPCODE_COMPACT] = {parse_store, 0},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 

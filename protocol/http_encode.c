@@ -212,6 +212,9 @@ static void append_json(const struct rd_request *request, const struct rd_respon
     case RD_OPCODE_STORES:
         rd_json_encode_stores(response, out);
         break;
+    case RD_OPCODE_COMPACT:
+        rd_json_encode_compaction(response, out);
+        break;
     case RD_OPCODE_VERIFY:
         rd_json_encode_verification(response, out);
         break;

@@ -261,6 +261,19 @@ void rd_json_encode_verification(const struct rd_response *response, struct rd_b
     LITERAL(out, "]}\n");
 }
 
+void rd_json_encode_compaction(const struct rd_response *response, struct rd_buffer *out)
+{
+    const struct rd_response_compaction *compaction = &response->compaction;
+    bool shorter = compaction->tail < compaction->tail_before;
+    append_number("{\"tail_before\":", compaction->tail_before, out);
+    append_number(",\"tail\":", compaction->tail, out);
+    append_number(",\"entries\":", compaction->entries, out);
+    append_number(",\"reclaimed_bytes\":", shorter ? compaction->tail_before - compaction->tail : 0, out);
+    append_number(",\"pause_us\":", compaction->pause_us, out);
+    append_hash(",\"generation\":\"", compaction->generation, 16, out);
+    LITERAL(out, "\"}\n");
+}
+
 void rd_json_encode_error(const char *code, struct rd_slice message, struct rd_buffer *out)
 {
     LITERAL(out, "{\"error\":{\"code\":\"");

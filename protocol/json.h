@@ -62,6 +62,7 @@ void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *
 void rd_json_encode_stores(const struct rd_response *response, struct rd_buffer *out);
 
 /* One step of a look at a store's entries, or all of them. */
+void rd_json_encode_compaction(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_verification(const struct rd_response *response, struct rd_buffer *out);
 
 void rd_json_encode_error(const char *code, struct rd_slice message, struct rd_buffer *out);

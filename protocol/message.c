@@ -31,6 +31,7 @@ const struct rd_operation rd_operations[] = {
     {RD_OPCODE_DROP, RD_CLASS_ADMIN, true, "drop"},
     {RD_OPCODE_VERIFY, RD_CLASS_ADMIN, true, "verify"},
     {RD_OPCODE_REOPEN, RD_CLASS_ADMIN, true, "reopen"},
+    {RD_OPCODE_COMPACT, RD_CLASS_ADMIN, true, "compact"},
     {RD_OPCODE_BACKUP, RD_CLASS_ADMIN, true, "backup"},
     {RD_OPCODE_HEALTH, RD_CLASS_CONNECTION, false, "health"},
     {RD_OPCODE_READY, RD_CLASS_CONNECTION, false, "ready"},

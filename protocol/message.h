@@ -47,9 +47,10 @@ enum rd_opcode {
     RD_OPCODE_CREATE = 0x31,
     RD_OPCODE_INFO = 0x32,
     RD_OPCODE_DROP = 0x33,
-    RD_OPCODE_VERIFY = 0x34, /* a look at some of a store's entries: checksums, pads, links */
-    RD_OPCODE_REOPEN = 0x35, /* closes a store and opens it again, with full recovery */
-    RD_OPCODE_BACKUP = 0x37, /* the store's file, or what is behind an offset of it; leaves in parts */
+    RD_OPCODE_VERIFY = 0x34,  /* a look at some of a store's entries: checksums, pads, links */
+    RD_OPCODE_REOPEN = 0x35,  /* closes a store and opens it again, with full recovery */
+    RD_OPCODE_COMPACT = 0x36, /* has a store's file hold what lives alone */
+    RD_OPCODE_BACKUP = 0x37,  /* the store's file, or what is behind an offset of it; leaves in parts */
 
     /* Never on the binary protocol's wire. */
     RD_OPCODE_HEALTH = 0x80,      /* the process lives */
@@ -375,6 +376,15 @@ static inline bool rd_limits_admit(const struct rd_limits *limits, size_t len)
         .chunk_len_max = 256u << 10, .in_flight_max = 1024                                                        \
     }
 
+/* What a compaction has done. */
+struct rd_response_compaction {
+    uint64_t tail_before; /* of the file that was left */
+    uint64_t tail;        /* of the one that took its place */
+    uint64_t entries;     /* live keys */
+    uint64_t generation;
+    uint64_t pause_us; /* the longest time for which writes were held up */
+};
+
 /* Everything in it is borrowed until it has been encoded; `value` until its last byte is sent. */
 struct rd_response {
     enum rd_status status;
@@ -408,6 +418,7 @@ struct rd_response {
     struct rd_response_store *stores;   /* stores, server: all; info, create and reopen: one */
     size_t store_count;
     struct rd_response_verification verification; /* verify */
+    struct rd_response_compaction compaction;     /* compact */
     const struct rd_response_server *server;      /* server */
     struct rd_slice text;                         /* metrics, page: UTF-8 */
     struct rd_limits limits;                      /* hello: what the connection is held to */

@@ -87,6 +87,7 @@ enum {
     RD_WIRE_BATCH_READ_VALUE_HEAD_LEN = 16, /* offset, crc32, len; the value follows */
     RD_WIRE_ENTRY_ROW_LEN = 28,             /* iterate: key_hash, offset, len, crc32 */
     RD_WIRE_VERIFY_ANSWER_LEN = 44, /* from, next, entries, bytes, problem_count, the number of rows that follow */
+    RD_WIRE_COMPACTION_LEN = 40,    /* tail_before, tail, entries, generation, pause_us */
     RD_WIRE_PROBLEM_ROW_LEN = 26,   /* kind, live, offset, len, key_hash */
     RD_WIRE_BACKUP_ANSWER_LEN = 32, /* generation, tail, first, len */
     RD_WIRE_STORE_ROW_LEN = 41,     /* a store row's fixed part and its two length fields, without row_len */

@@ -194,6 +194,10 @@ static const struct option options[] = {
      NUMBER(rate_window_ms, 100, DAY_MS)},
     {"stall-timeout-ms", "MS", "60000", "ends a request or an answer that makes no progress", NULL, LIVE,
      NUMBER(stall_ms, 100, DAY_MS)},
+    {"compact-rate", "MIB", "64", "MiB a second that a compaction copies; 0 is no limit", NULL, LIVE,
+     NUMBER(compact_rate, 0, MIB)},
+    {"compact-dead-percent", "N", "0", "compacts a store of which so much is dead; 0 is never", NULL, LIVE,
+     NUMBER(compact_dead_percent, 0, 99)},
     {"log-level", LEVEL_FORM, "info", "how much goes to standard error", set_log_level, LIVE, {0}},
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])

@@ -62,6 +62,8 @@ struct rd_config {
     uint64_t rate_window_ms;
     struct rd_settings settings;         /* of stores that have none of their own; never DEFAULT */
     uint64_t stall_ms;                   /* after so long without progress a request or an answer is given up */
+    uint64_t compact_rate;               /* MiB that a compaction copies in a second; 0: no limit */
+    uint64_t compact_dead_percent;       /* of a store's file, that have it compacted unasked; 0: never */
     char tls_cert[RD_CONFIG_PATH_SIZE];  /* "": TCP is plain */
     char tls_key[RD_CONFIG_PATH_SIZE];   /* "" likewise, and only then */
     char tokens[RD_CONFIG_PATH_SIZE];    /* who may do what; "": everybody everything */

@@ -57,6 +57,7 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_CREATE] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_create},
     [RD_OPCODE_DROP] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_drop},
     [RD_OPCODE_REOPEN] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_reopen},
+    [RD_OPCODE_COMPACT] = {RD_CALL_READ, false, false, true, rd_run_compact},
     [RD_OPCODE_VERIFY] = {RD_CALL_READ, false, false, true, rd_run_verify},
     [RD_OPCODE_BACKUP] = {RD_CALL_READ, false, false, true, rd_run_backup},
 };

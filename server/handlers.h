@@ -24,6 +24,7 @@ void rd_run_info(struct rd_call *call);
 void rd_run_create(struct rd_call *call);
 void rd_run_drop(struct rd_call *call);
 void rd_run_reopen(struct rd_call *call);
+void rd_run_compact(struct rd_call *call);
 
 /* handlers_write.c */
 void rd_run_write(struct rd_call *call);

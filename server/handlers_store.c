@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/compactor.h"
 #include "server/conn.h"
 #include "server/gate.h"
 #include "server/lane.h"
@@ -263,4 +264,42 @@ void rd_run_reopen(struct rd_call *call)
         fail_no_store(call);
     else
         withdraw(call, hosted, rd_stores_reopen_begin, go_on_with_reopen);
+}
+
+/* ---- compacting ------------------------------------------------------------------------------------------- */
+
+static void complete_compact(struct rd_call *call)
+{
+    const struct rd_compactor_job *job = call->memory;
+    if (job->error.status != RD_OK) {
+        rd_call_fail_error(call, job->error.status, &job->error);
+        return;
+    }
+    call->response.compaction = (struct rd_response_compaction){
+        .tail_before = job->result.tail_before,
+        .tail = job->result.tail,
+        .entries = job->result.entries,
+        .generation = job->result.generation,
+        .pause_us = job->result.pause_us,
+    };
+    rd_call_finish(call);
+}
+
+void rd_run_compact(struct rd_call *call)
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    struct rd_compactor_job *job = rd_call_allocate(call, 1, sizeof *job);
+    if (job == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the request");
+        return;
+    }
+    job->hosted = call->hosted;
+    job->op = &call->op;
+    call->op.sink = &loop->bridge.sink;
+    call->on_complete = complete_compact;
+    enum rd_status status = rd_compactor_submit(loop->compactor, job);
+    if (status == RD_OVERLOADED)
+        rd_call_fail(call, status, "a store is being compacted; one at a time");
+    else if (status != RD_OK)
+        rd_call_fail(call, status, "the server stops");
 }

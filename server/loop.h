@@ -27,6 +27,7 @@
 #define RD_LOOP_SIGNALS         3 /* SIGTERM, SIGINT, SIGHUP */
 
 struct rd_call;
+struct rd_compactor;
 struct rd_conn;
 struct rd_listener;
 struct rd_stores;
@@ -87,7 +88,8 @@ struct rd_loop {
     size_t dirty_store_capacity;
     struct rd_listener *listeners; /* owned */
     struct rd_verifier verifier;
-    struct rd_pool *pool; /* borrows; of all loops */
+    struct rd_pool *pool;           /* borrows; of all loops */
+    struct rd_compactor *compactor; /* borrows; of all loops */
     struct rd_pool_port port;
     uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
     long faults;             /* and how many there had been */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "server/auth.h"
+#include "server/compactor.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/stores.h"
@@ -32,6 +33,12 @@ struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config)
     limits->batch_count_max = (uint32_t)config->batch_count_max;
     limits->in_flight_max = (uint32_t)config->requests_max;
     return tuning;
+}
+
+struct rd_compactor_tuning rd_reload_compactor_tuning(const struct rd_config *config)
+{
+    return (struct rd_compactor_tuning){.rate = config->compact_rate << 20,
+                                        .dead_percent = config->compact_dead_percent};
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
@@ -62,6 +69,11 @@ static void apply_loops(struct rd_reload *reload, const struct rd_config *fresh)
     for (unsigned i = 0; i < reload->loop_count; i++)
         rd_loop_tune(&reload->loops[i], &tuning);
     rd_reload_budgets(reload->process, fresh);
+}
+
+static void apply_compactor(struct rd_reload *reload, const struct rd_config *fresh)
+{
+    rd_compactor_tune(reload->compactor, rd_reload_compactor_tuning(fresh));
 }
 
 /* Whether TCP speaks TLS at all is decided at the start. */
@@ -136,6 +148,7 @@ static const struct step steps[] = {
     {prepare_tls, adopt_tls, discard_tls},
     {prepare_tokens, adopt_tokens, discard_tokens},
     {NULL, apply_loops, NULL},
+    {NULL, apply_compactor, NULL},
     {configure_stores, NULL, NULL},
 };
 #define STEP_COUNT (sizeof steps / sizeof steps[0])

@@ -15,6 +15,7 @@
 #include "server/config.h"
 
 struct rd_auth;
+struct rd_compactor;
 struct rd_loop;
 struct rd_process;
 struct rd_stores;
@@ -24,6 +25,7 @@ struct rd_reload {
     struct rd_config *config;                /* borrows; in force, what is new is moved into it */
     const struct rd_config_sources *sources; /* borrows */
     struct rd_stores *stores;                /* borrows */
+    struct rd_compactor *compactor;          /* borrows */
     struct rd_tls *tls;                      /* borrows; NULL: TCP is plain */
     struct rd_auth *auth;                    /* borrows */
     struct rd_loop *loops;                   /* borrows */
@@ -34,7 +36,8 @@ struct rd_reload {
 /* What came of it is logged, and told to the service manager. */
 void rd_reload_run(struct rd_reload *reload);
 
-/* The same for a loop that is about to run first: what config says of loops. */
+/* What config says of compactions, and of loops, for those that are about to begin. */
+struct rd_compactor_tuning rd_reload_compactor_tuning(const struct rd_config *config);
 struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config);
 void rd_reload_budgets(struct rd_process *process, const struct rd_config *config);
 

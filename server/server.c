@@ -15,6 +15,7 @@
 #include "protocol/http.h"
 #include "protocol/redis.h"
 #include "server/auth.h"
+#include "server/compactor.h"
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/loop.h"
@@ -34,19 +35,20 @@ struct endpoint {
 };
 
 struct server {
-    struct rd_config *config;     /* borrows */
-    struct rd_auth *auth;         /* owned */
-    bool misconfigured;           /* what was told cannot be done as it is: the exit code is 2 */
-    struct rd_reload reload;      /* loop 0 */
-    struct rd_stores *stores;     /* owned */
-    struct rd_pool *pool;         /* owned */
-    struct rd_tls *tls;           /* owned; NULL: TCP is plain */
-    struct rd_loop *loops;        /* owned; config->loops of them, loop 0 on the main thread */
-    unsigned loops_ready;         /* how many are initialised */
-    uv_thread_t *threads;         /* owned; of loops 1 and above, by index */
-    unsigned threads_started;     /* loops that run on a thread of their own */
-    atomic_uint connection_count; /* any loop */
-    struct rd_process process;    /* any loop */
+    struct rd_config *config;       /* borrows */
+    struct rd_auth *auth;           /* owned */
+    bool misconfigured;             /* what was told cannot be done as it is: the exit code is 2 */
+    struct rd_reload reload;        /* loop 0 */
+    struct rd_stores *stores;       /* owned */
+    struct rd_pool *pool;           /* owned */
+    struct rd_compactor *compactor; /* owned */
+    struct rd_tls *tls;             /* owned; NULL: TCP is plain */
+    struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
+    unsigned loops_ready;           /* how many are initialised */
+    uv_thread_t *threads;           /* owned; of loops 1 and above, by index */
+    unsigned threads_started;       /* loops that run on a thread of their own */
+    atomic_uint connection_count;   /* any loop */
+    struct rd_process process;      /* any loop */
     struct endpoint binary;
     struct endpoint http;
     struct endpoint redis; /* count 0: not served */
@@ -87,6 +89,7 @@ static void on_signal(int number)
     }
     rd_log(RD_LOG_INFO, "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
     rd_systemd_notify("STOPPING=1");
+    rd_compactor_stop(running->compactor);
     for (unsigned i = 0; i < running->loops_ready; i++)
         rd_loop_request_stop(&running->loops[i]);
 }
@@ -302,6 +305,13 @@ static enum rd_status init_endpoints(struct server *server, struct rd_error *ret
     return rd_systemd_take_sockets(&server->handed_over, ret_error);
 }
 
+static enum rd_status start_compactor(struct server *server, struct rd_error *ret_error)
+{
+    enum rd_status status =
+        rd_compactor_create(server->stores, rd_reload_compactor_tuning(server->config), &server->compactor);
+    return status == RD_OK ? RD_OK : rd_error_set(ret_error, status, 0, "the compactor's thread cannot be made");
+}
+
 /* Addresses first: one that is in use should not cost a recovery. Nobody can connect before listen. */
 static enum rd_status open_all(struct server *server, struct rd_error *ret_error)
 {
@@ -328,6 +338,8 @@ static enum rd_status open_all(struct server *server, struct rd_error *ret_error
                unclaimed);
     if (status == RD_OK)
         status = rd_stores_open(config, &server->stores, ret_error);
+    if (status == RD_OK)
+        status = start_compactor(server, ret_error);
     if (status == RD_OK)
         status = init_loops(server, ret_error);
     return status;
@@ -372,6 +384,7 @@ static void close_all(struct server *server)
     if (server->port_file_written)
         unlink(server->config->port_file);
     unlink_unix_socket(server);
+    rd_compactor_destroy(server->compactor);
     rd_pool_destroy(server->pool);
     rd_stores_close(server->stores);
     for (unsigned i = 0; i < server->loops_ready; i++)
@@ -410,6 +423,7 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
         server.reload = (struct rd_reload){.config = config,
                                            .sources = sources,
                                            .stores = server.stores,
+                                           .compactor = server.compactor,
                                            .tls = server.tls,
                                            .auth = server.auth,
                                            .loops = server.loops,

@@ -94,12 +94,27 @@ static void go_on(struct rd_verifier *verifier)
     }
 }
 
+/* The store has been compacted: what was found lies nowhere any more. */
+static void begin_anew(struct rd_call *call)
+{
+    struct rd_response_problem *problems = call->response.verification.problems;
+    call->response.verification = (struct rd_response_verification){.problems = problems};
+    call->request->verify_from = 0;
+}
+
 static void complete_step(struct rd_call *call)
 {
     struct rd_verifier *verifier = verifier_of(call);
     verifier->working = false;
-    if (call->error.status == RD_INVALID_ARGUMENT)
+    bool moved = call->error.status == RD_CONFLICT || call->error.status == RD_INVALID_ARGUMENT;
+    if (moved && call->request->verify_whole && call->request->verify_from != 0) {
+        begin_anew(call);
+        enqueue(verifier, call);
+    } else if (call->error.status == RD_INVALID_ARGUMENT)
         rd_call_fail(call, RD_INVALID_ARGUMENT, "from: lies behind the end of store '%s'", call->hosted->name);
+    else if (call->error.status == RD_CONFLICT)
+        rd_call_fail(call, RD_CONFLICT, "from: no entry of store '%s' ends there; if it was compacted, begin anew",
+                     call->hosted->name);
     else if (call->error.status != RD_OK)
         rd_handler_fail_read(call, call->error.status, 0);
     else if (call->request->verify_whole && call->response.verification.next != 0)

@@ -199,6 +199,14 @@ static bool take_verification(struct rd_binary_reader *reader, const struct rd_r
     return rd_convert_to_verification(response, &request->result.verification);
 }
 
+static bool take_compaction(struct rd_binary_reader *reader, const struct rd_response *response,
+                            struct rdrive_request *request)
+{
+    (void)reader;
+    rd_convert_to_compaction(response, &request->result.compaction);
+    return true;
+}
+
 /* The reader has seen to it that there is one row. */
 static bool take_info(struct rd_binary_reader *reader, const struct rd_response *response,
                       struct rdrive_request *request)
@@ -235,6 +243,7 @@ static const struct rd_async_operation operations[] = {
     [RDRIVE_OP_VERIFY] = {"verify", fill_verify, take_verification},
     [RDRIVE_OP_REOPEN] = {"reopen", NULL, take_info},
     [RDRIVE_OP_BACKUP] = {"backup", fill_backup, take_backup},
+    [RDRIVE_OP_COMPACT] = {"compact", NULL, take_compaction},
 };
 
 #define SAME(name) static_assert((int)RDRIVE_OP_##name == (int)RD_OPCODE_##name, "the protocol's numbers")
@@ -262,6 +271,7 @@ SAME(DROP);
 SAME(VERIFY);
 SAME(REOPEN);
 SAME(BACKUP);
+SAME(COMPACT);
 
 const struct rd_async_operation *rd_async_operation_find(enum rdrive_operation operation)
 {

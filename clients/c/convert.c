@@ -247,6 +247,19 @@ bool rd_convert_to_stores(const struct rd_response *response, struct rdrive_stor
     return true;
 }
 
+void rd_convert_to_compaction(const struct rd_response *response, struct rdrive_compaction *ret_compaction)
+{
+    const struct rd_response_compaction *done = &response->compaction;
+    *ret_compaction = (struct rdrive_compaction){
+        .tail_before = done->tail_before,
+        .tail = done->tail,
+        .entries = done->entries,
+        .reclaimed_bytes = done->tail < done->tail_before ? done->tail_before - done->tail : 0,
+        .generation = done->generation,
+        .pause_us = done->pause_us,
+    };
+}
+
 bool rd_convert_to_verification(const struct rd_response *response, struct rdrive_verification *ret_verification)
 {
     const struct rd_response_verification *found = &response->verification;

@@ -35,6 +35,7 @@ bool rd_convert_to_values(const struct rd_response *response, uint8_t *memory,
                           struct rdrive_values *ret_values) RD_MUST_CHECK;
 bool rd_convert_to_entries(const struct rd_response *response, struct rdrive_entries *ret_entries) RD_MUST_CHECK;
 bool rd_convert_to_stores(const struct rd_response *response, struct rdrive_stores *ret_stores) RD_MUST_CHECK;
+void rd_convert_to_compaction(const struct rd_response *response, struct rdrive_compaction *ret_compaction);
 bool rd_convert_to_verification(const struct rd_response *response,
                                 struct rdrive_verification *ret_verification) RD_MUST_CHECK;
 

@@ -213,6 +213,13 @@ RDRIVE_API enum rdrive_status rdrive_backup(struct rdrive_client *client, uint64
                                             rdrive_write_fn *write, void *context,
                                             struct rdrive_backup *ret_backup) RDRIVE_MUST_CHECK;
 
+/* Has the store's file hold what lives alone: it is copied to a new file, which takes the old one's place, while
+ * reads and writes go on. Takes as long as copying does, so give the client a timeout that is long enough; the
+ * server finishes what it has begun. Offsets change, and so do versions. RDRIVE_OVERLOADED: the server is
+ * compacting a store already. RDRIVE_NO_SPACE: the disk has no room for the copy. ret_compaction may be NULL. */
+RDRIVE_API enum rdrive_status rdrive_compact(struct rdrive_client *client,
+                                             struct rdrive_compaction *ret_compaction) RDRIVE_MUST_CHECK;
+
 /* Parts of rdrive_info: live keys; whether there are none; the store's tail in bytes. */
 RDRIVE_API enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len) RDRIVE_MUST_CHECK;
 RDRIVE_API enum rdrive_status rdrive_is_empty(struct rdrive_client *client, bool *ret_is_empty) RDRIVE_MUST_CHECK;

@@ -111,6 +111,7 @@ enum rdrive_operation {
     RDRIVE_OP_DROP = 0x33,
     RDRIVE_OP_VERIFY = 0x34,
     RDRIVE_OP_REOPEN = 0x35,
+    RDRIVE_OP_COMPACT = 0x36,
     RDRIVE_OP_BACKUP = 0x37
 };
 
@@ -167,6 +168,7 @@ struct rdrive_request {
         struct rdrive_backup backup;             /* backup; set before the first chunk */
         struct rdrive_stores stores;             /* stores; owned */
         struct rdrive_store_info info;           /* info, create, reopen */
+        struct rdrive_compaction compaction;     /* compact */
         struct rdrive_verification verification; /* verify: one step, as rdrive_verify tells of it; owned */
     } result;
 

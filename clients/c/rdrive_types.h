@@ -227,6 +227,16 @@ struct rdrive_verification {
     size_t listed_count;
 };
 
+/* What a compaction has done. */
+struct rdrive_compaction {
+    uint64_t tail_before;     /* the store's end in the file that was left */
+    uint64_t tail;            /* and in the one that took its place */
+    uint64_t entries;         /* live keys */
+    uint64_t reclaimed_bytes; /* that the file is shorter by */
+    uint64_t generation;      /* of the new file */
+    uint64_t pause_us;        /* the longest time for which writes were held up */
+};
+
 struct rdrive_stores {
     struct rdrive_store_info *items; /* owned */
     size_t count;

@@ -79,6 +79,16 @@ enum rdrive_status rdrive_metrics(struct rdrive_client *client, struct rdrive_va
     return status;
 }
 
+enum rdrive_status rdrive_compact(struct rdrive_client *client, struct rdrive_compaction *ret_compaction)
+{
+    struct rd_request request = rd_exchange_request(client, RD_OPCODE_COMPACT);
+    struct rd_response response;
+    enum rdrive_status status = rd_exchange(client, &request, &response);
+    if (status == RDRIVE_OK && ret_compaction != NULL)
+        rd_convert_to_compaction(&response, ret_compaction);
+    return status;
+}
+
 enum rdrive_status rdrive_len(struct rdrive_client *client, uint64_t *ret_len)
 {
     struct rdrive_store_info info;

@@ -12,6 +12,7 @@
 #define ITERATE_PAGE_COUNT 1000u
 #define LONG_TIMEOUT_MS    3600000u
 #define METRICS_TIMEOUT_MS 5000u /* who watches is to be told soon that there is nothing to see */
+#define LONGEST_TIMEOUT_MS (7u * 86400000u) /* a large store's compaction, at a low rate */
 
 #define KEY_FORM   RD_OPTION_KEY_FORM
 #define CONDITION  RD_OPTION_CONDITION
@@ -57,6 +58,8 @@ const struct rd_command rd_commands[] = {
      RD_OPCODE_BACKUP, RD_BACKEND_READ, RD_OPTION_FULL, NULL, rd_run_backup},
     {"restore", RD_ARGS_FILE, "make the store's file, given by --file, out of the backup FILE, verified before",
      RD_OPCODE_NONE, RD_BACKEND_NONE, RD_OPTION_FORCE, NULL, rd_run_restore},
+    {"compact", RD_ARGS_NONE, "have the store's file hold what lives alone; print what that has saved",
+     RD_OPCODE_COMPACT, RD_BACKEND_CHANGE, 0, rd_print_compacted, NULL},
     {"reopen", RD_ARGS_STORE, "have the server close a store and open it again, with full recovery",
      RD_OPCODE_REOPEN, RD_BACKEND_CHANGE, 0, rd_print_info, NULL},
     {"ping", RD_ARGS_NONE, "ask the server for nothing but an answer, which takes no token", RD_OPCODE_PING,
@@ -346,6 +349,8 @@ static uint32_t timeout_ms_of(const struct rd_command *command)
         return LONG_TIMEOUT_MS;
     case RD_OPCODE_METRICS:
         return METRICS_TIMEOUT_MS;
+    case RD_OPCODE_COMPACT:
+        return LONGEST_TIMEOUT_MS;
     default:
         return 0;
     }

@@ -327,6 +327,21 @@ static enum rd_status do_verify(struct offline *offline, const struct rd_request
     return RD_OK;
 }
 
+static enum rd_status do_compact(struct offline *offline, const struct rd_request *request,
+                                 struct rd_response *response)
+{
+    (void)request;
+    struct rd_compacted done;
+    enum rd_status status = rd_store_compact(offline->store, &done, &offline->error);
+    if (status == RD_OK)
+        response->compaction = (struct rd_response_compaction){.tail_before = done.tail_before,
+                                                               .tail = done.tail,
+                                                               .entries = done.entries,
+                                                               .generation = done.generation,
+                                                               .pause_us = done.pause_us};
+    return status;
+}
+
 typedef enum rd_status do_function(struct offline *offline, const struct rd_request *request,
                                    struct rd_response *response);
 /* NULL: needs a server. */
@@ -338,7 +353,7 @@ static do_function *const doers[] = {
     [RD_OPCODE_EXISTS] = do_exists,      [RD_OPCODE_METADATA] = do_metadata,
     [RD_OPCODE_LAST] = do_last,          [RD_OPCODE_ITERATE] = do_iterate,
     [RD_OPCODE_CREATE] = do_info,        [RD_OPCODE_INFO] = do_info,
-    [RD_OPCODE_VERIFY] = do_verify,
+    [RD_OPCODE_VERIFY] = do_verify,      [RD_OPCODE_COMPACT] = do_compact,
 };
 
 /* What the engine's blocking calls tell by a status alone, in words. */

@@ -344,6 +344,21 @@ static enum rdrive_status do_verify(struct online *online, const struct rd_reque
     return RDRIVE_OK;
 }
 
+static enum rdrive_status do_compact(struct online *online, const struct rd_request *request,
+                                     struct rd_response *response)
+{
+    (void)request;
+    struct rdrive_compaction done;
+    enum rdrive_status status = rdrive_compact(online->client, &done);
+    if (status == RDRIVE_OK)
+        response->compaction = (struct rd_response_compaction){.tail_before = done.tail_before,
+                                                               .tail = done.tail,
+                                                               .entries = done.entries,
+                                                               .generation = done.generation,
+                                                               .pause_us = done.pause_us};
+    return status;
+}
+
 /* As do_create about the NUL. */
 static enum rdrive_status do_drop(struct online *online, const struct rd_request *request,
                                   struct rd_response *response)
@@ -383,6 +398,7 @@ static do_function *const doers[] = {
     [RD_OPCODE_DROP] = do_drop,
     [RD_OPCODE_VERIFY] = do_verify,
     [RD_OPCODE_REOPEN] = do_reopen,
+    [RD_OPCODE_COMPACT] = do_compact,
 };
 
 static enum rd_status give_answer(const struct online *online, enum rdrive_status status,

@@ -86,6 +86,19 @@ void rd_print_metadata(const struct rd_response *response, bool json)
                response->key_hash, response->offset, response->value_len, response->crc32);
 }
 
+void rd_print_compacted(const struct rd_response *response, bool json)
+{
+    const struct rd_response_compaction *done = &response->compaction;
+    if (json) {
+        print_json(response, rd_json_encode_compaction);
+        return;
+    }
+    printf("tail_before %" PRIu64 "\ntail %" PRIu64 "\nentries %" PRIu64 "\nreclaimed_bytes %" PRIu64
+           "\npause_us %" PRIu64 "\ngeneration %016" PRIx64 "\n",
+           done->tail_before, done->tail, done->entries,
+           done->tail < done->tail_before ? done->tail_before - done->tail : 0, done->pause_us, done->generation);
+}
+
 void rd_print_len(const struct rd_response *response, bool json)
 {
     printf(json ? "{\"entries\":%" PRIu64 "}\n" : "%" PRIu64 "\n", response->stores[0].entries);

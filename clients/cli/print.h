@@ -19,6 +19,7 @@ void rd_print_exists(const struct rd_response *response, bool json);
 void rd_print_metadata(const struct rd_response *response, bool json);
 void rd_print_len(const struct rd_response *response, bool json);
 void rd_print_info(const struct rd_response *response, bool json);
+void rd_print_compacted(const struct rd_response *response, bool json);
 void rd_print_created(const struct rd_response *response, bool json);
 void rd_print_dropped(const struct rd_response *response, bool json);
 void rd_print_pong(const struct rd_response *response, bool json);

@@ -165,6 +165,12 @@ static void fill(const struct rd_request *request, struct fuzz_answer *answer)
         fill_stores(answer, next_random(answer) % (FUZZ_ANSWER_STORES_MAX + 1));
     else if (request->opcode == RD_OPCODE_VERIFY)
         fill_verification(answer);
+    else if (request->opcode == RD_OPCODE_COMPACT)
+        response->compaction = (struct rd_response_compaction){.tail_before = next_number(answer),
+                                                               .tail = next_number(answer),
+                                                               .entries = next_number(answer),
+                                                               .generation = next_number(answer),
+                                                               .pause_us = next_number(answer)};
     else if (request->opcode == RD_OPCODE_INFO || request->opcode == RD_OPCODE_CREATE ||
              request->opcode == RD_OPCODE_REOPEN)
         fill_stores(answer, 1);

@@ -211,6 +211,14 @@ static void dump_verification(const struct rd_response *response, struct rd_buff
     }
 }
 
+static void dump_compaction(const struct rd_response *response, struct rd_buffer *out)
+{
+    const struct rd_response_compaction *done = &response->compaction;
+    rd_buffer_printf(out, " %llu->%llu %llu %016llx %llu", (unsigned long long)done->tail_before,
+                     (unsigned long long)done->tail, (unsigned long long)done->entries,
+                     (unsigned long long)done->generation, (unsigned long long)done->pause_us);
+}
+
 static void dump_streamed(const struct rd_response *response, struct rd_buffer *out)
 {
     dump_version(response, out);
@@ -309,6 +317,7 @@ static const struct {
     {RD_OPCODE_REOPEN, dump_stores},
     {RD_OPCODE_VERIFY, dump_verification},
     {RD_OPCODE_BACKUP, dump_backup},
+    {RD_OPCODE_COMPACT, dump_compaction},
 };
 
 static void dump_told(enum rd_opcode opcode, const struct rd_response *response, struct rd_buffer *out)

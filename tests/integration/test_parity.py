@@ -81,7 +81,8 @@ BLOCKING_ENGINE = {
     "batch_delete": "rd_store_batch_delete", "read": "rd_store_read", "batch_read": "rd_store_batch_read",
     "exists": "rd_store_exists", "metadata": "rd_store_find", "last": "rd_store_read_last_entry", "iterate": "rd_cursor_open",
     "read_stream": "rd_store_read", "info": "rd_store_info", "create": "rd_store_open",
-    "verify": "rd_store_verify", "reopen": "rd_store_close", "backup": "rd_store_backup",
+    "verify": "rd_store_verify", "reopen": "rd_store_close",
+    "compact": "rd_store_compact", "backup": "rd_store_backup",
 }
 # Writers only, as reading never waits; copy and transfer are sequences of these.
 ASYNC_ENGINE = {"write": "RD_OP_WRITE", "write_stream": "RD_OP_STREAM", "batch_write": "RD_OP_BATCH_WRITE", "rename": "RD_OP_RENAME",
@@ -140,6 +141,7 @@ def test_http(daemon, key):
         "verify": curl.request("POST", "verify"),
         "reopen": curl.request("POST", "reopen"),
         "backup": curl.request("GET", "backup"),
+        "compact": curl.request("POST", "compact"),
         "ping": curl.request("GET", "/healthz"),
         "metrics": curl.request("GET", "/metrics"),
         "drop": curl.drop(),
@@ -184,6 +186,7 @@ def test_cli(daemon, by_hash):
         "reopen": tool.run("reopen"),
         "backup": tool.run("backup", "-"),
         "ping": tool.run("ping"),
+        "compact": tool.run("compact"),
         "drop": tool.run("drop", "--confirm", "parity-cli"),
     }
     other.ok("drop", "--confirm", "parity-cli-other")

@@ -119,6 +119,8 @@ FRAMES = {
         codec.reopen("old"), StoreInfo("old", StoreState.READ_ONLY, "bytes 0 to 33 are damaged", 2, 124, 124, 0,
                                        Durability.SYNC, 0, 7, False)),
     "reopen twice at once": (codec.reopen(""), Raises(rdrive.Unavailable, "being reopened")),
+    "compact": (codec.compact(""), rdrive.Compaction(282, 90, 2, 192, 0x0123456789abcdef, 4200)),
+    "compact while another store is": (codec.compact("photos"), Raises(rdrive.Overloaded, "one at a time")),
     "ping with a flag": (Raw(codec.PING, b"", flags=1), Raises(rdrive.InvalidArgument, "flags")),
     "unknown operation": (Raw(0x7f, b"whatever"), Raises(rdrive.Unsupported, "does not know")),
     "read whose key is cut": (Raw(codec.READ, b"\0" + raw_key(b"alpha")[:-1]),

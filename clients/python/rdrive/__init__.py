@@ -13,14 +13,14 @@ from .errors import (Conflict, ConnectFailed, ConnectionLost, Corrupt, Forbidden
                      KeyCollision, KeyNotFound, NoMemory, NoSpace, NotAStore, Overloaded, PreconditionFailed,
                      ProtocolError, RangeNotSatisfiable, RdriveError, Status, StoreNotFound, Timeout, TooLarge,
                      Unauthorized, Unavailable, Unsupported)
-from .types import (BackupHead, BatchDeleted, BatchWritten, Copied, Deleted, Durability, Entry, KeyHash, Limits,
+from .types import (BackupHead, BatchDeleted, BatchWritten, Compaction, Copied, Deleted, Durability, Entry, KeyHash, Limits,
                     Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value, Verification, VerifyStep, Version,
                     Written)
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "aio", "BackupHead", "BatchDeleted", "BatchWritten", "Client", "Conflict", "ConnectFailed", "ConnectionLost", "Copied",
+    "aio", "BackupHead", "BatchDeleted", "BatchWritten", "Client", "Compaction", "Conflict", "ConnectFailed", "ConnectionLost", "Copied",
     "Corrupt", "Deleted", "Durability", "Entry", "Forbidden", "InvalidArgument", "IoError", "KeyCollision",
     "KeyHash", "KeyNotFound", "Limits", "Metadata", "NoMemory", "NoSpace", "NotAStore", "Overloaded",
     "PreconditionFailed", "Problem", "ProblemKind", "ProtocolError", "RangeNotSatisfiable", "RdriveError",

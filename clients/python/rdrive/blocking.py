@@ -21,7 +21,7 @@ from typing import Any, Callable, Generic, Iterable, Iterator, List, Mapping, Op
 from . import address, codec, tls as terms
 from .errors import ConnectFailed, ConnectionLost, KeyNotFound, RdriveError, Timeout
 from .session import Download, Exchange, Session
-from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Copied, Deleted,
+from .types import (BackupHead, BatchDeleted, BatchWritten, BinaryReader, BinaryWriter, Bytes, Compaction, Copied, Deleted,
                     Durability, Entry, Head, Key, Limits, Metadata, Progress, StoreInfo, StreamHead, Transferred, Value,
                     Verification, Version, Written)
 
@@ -538,6 +538,11 @@ class Store:
     def reopen(self) -> StoreInfo:
         """As Client.reopen."""
         return self.client.reopen(self.name)
+
+    def compact(self) -> Compaction:
+        """Has the store's file hold what lives alone, while it serves: it is copied to a new one. Takes as long as that
+        does; offsets and versions change."""
+        return self.client.call(codec.compact(self.name))
 
     def verify(self, progress: Optional[Progress] = None, *, step: int = 0) -> Verification:
         """Looks at every entry of the store, newest first, for damage, while it serves. progress: called behind each

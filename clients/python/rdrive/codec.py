@@ -14,7 +14,7 @@ from typing import (Any, Callable, Generic, Iterable, List, Mapping, NamedTuple,
 
 from .errors import (Corrupt, InvalidArgument, ProtocolError, RdriveError, Status, TooLarge, Unsupported,
                      error_of)
-from .types import (BackupHead, BatchDeleted, BatchWritten, Bytes, Copied, Deleted, Durability, Entry, Key, KeyHash,
+from .types import (BackupHead, BatchDeleted, BatchWritten, Bytes, Compaction, Copied, Deleted, Durability, Entry, Key, KeyHash,
                     Limits, Metadata, Problem, ProblemKind, StoreInfo, StoreState, StreamHead, Transferred, Value,
                     VerifyStep, Version, Written)
 
@@ -38,8 +38,7 @@ TOKEN_LEN_MAX = 4096
 PING, AUTH, METRICS = 0x02, 0x03, 0x04
 WRITE, WRITE_STREAM, BATCH_WRITE, RENAME, COPY, TRANSFER, DELETE, BATCH_DELETE = range(0x10, 0x18)
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = range(0x20, 0x27)
-STORES, CREATE, INFO, DROP, VERIFY, REOPEN = range(0x30, 0x36)
-BACKUP = 0x37
+STORES, CREATE, INFO, DROP, VERIFY, REOPEN, COMPACT, BACKUP = range(0x30, 0x38)
 
 CHUNK, END, ABORT, CREDIT = range(0x40, 0x44)
 """The opcodes of a stream's parts."""
@@ -400,6 +399,10 @@ def reopen(store: str) -> Request[StoreInfo]:
     return Request(REOPEN, [name_bytes(store)], store_row)
 
 
+def compact(store: str) -> Request[Compaction]:
+    return Request(COMPACT, [name_bytes(store)], compaction)
+
+
 def verify(store: str, start: int = 0, bytes_max: int = 0) -> Request[VerifyStep]:
     """One step of a look at the entries that end at `start` and below it, which is 0 (from the newest) or the `next` of
     the step before; it ends with the entry that makes it `bytes_max` (0: as many as the server likes) or more."""
@@ -574,6 +577,11 @@ def verify_step(body: bytes) -> VerifyStep:
         kind, live, offset, damaged, key_hash = reader.take("<BBQQQ")
         problems.append(Problem(problem_kind_of(kind), bool(live), offset, damaged, KeyHash(key_hash)))
     return VerifyStep(start, following, entries, length, problem_count, problems)
+
+
+def compaction(body: bytes) -> Compaction:
+    tail_before, tail, entries, generation, pause_us = Reader(body).take("<QQQQQ")
+    return Compaction(tail_before, tail, entries, max(tail_before - tail, 0), generation, pause_us)
 
 
 def store_rows(body: bytes) -> List[StoreInfo]:

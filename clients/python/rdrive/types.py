@@ -249,6 +249,23 @@ class Problem(NamedTuple):
     """0 with CHAIN"""
 
 
+class Compaction(NamedTuple):
+    """What a compaction has done."""
+
+    tail_before: int
+    """the store's end in the file that was left"""
+    tail: int
+    """and in the one that took its place"""
+    entries: int
+    """live keys"""
+    reclaimed_bytes: int
+    """that the file is shorter by"""
+    generation: int
+    """of the new file"""
+    pause_us: int
+    """the longest time for which writes were held up, microseconds"""
+
+
 class VerifyStep(NamedTuple):
     """One step of a look at a store's entries, newest first."""
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""verify and reopen through every face behind one shape.
+"""verify, reopen and compact through every face behind one shape.
 
 A look is {"entries", "bytes", "problem_count", "problems"}, each problem as HTTP writes it. A reopened store is its
-(state, entries, reason). What is refused raises Refused with the status' name.
+(state, entries, reason). A compaction is what HTTP answers. What is refused raises Refused with the status' name.
 """
 import asyncio
 import os
@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(REPOSITORY, "clients", "python"))
 import rdrive  # noqa: E402 - found through the path above
 import rdrive.aio  # noqa: E402
 
-STATUS_NAMES = {1: "invalid_argument", 5: "store_not_found", 8: "conflict", 16: "io_error", 18: "unavailable", 22: "not_a_store"}
+STATUS_NAMES = {1: "invalid_argument", 5: "store_not_found", 8: "conflict", 14: "overloaded", 16: "io_error", 18: "unavailable", 22: "not_a_store"}
 
 
 class Refused(Exception):
@@ -67,6 +67,9 @@ class HttpWhole(Face):
     def reopen(self):
         return self.reopened(self.post("reopen"))
 
+    def compact(self):
+        return self.post("compact")
+
 
 class HttpSteps(HttpWhole):
     name = "http in steps"
@@ -103,6 +106,11 @@ class Binary(Face):
     def reopen(self):
         return self.reopened(self.call(lambda wire: wire.reopen()))
 
+    def compact(self):
+        tail_before, tail, entries, generation, pause_us = self.call(lambda wire: wire.compact())
+        return {"tail_before": tail_before, "tail": tail, "entries": entries, "reclaimed_bytes": tail_before - tail,
+                "pause_us": pause_us, "generation": f"{generation:016x}"}
+
 
 class CommandLine(Face):
     name = "cli"
@@ -123,6 +131,12 @@ class CommandLine(Face):
         assert done.code == 0
         fields = dict(line.split(" ", 1) for line in done.out.decode().splitlines())
         return fields["state"], int(fields["entries"]), fields.get("reason", "")
+
+    def compact(self):
+        done = self.run("compact")
+        assert done.code == 0
+        fields = dict(line.split(" ", 1) for line in done.out.decode().splitlines())
+        return {name: text if name == "generation" else int(text) for name, text in fields.items()}
 
 
 def look_of_lines(done):
@@ -150,6 +164,9 @@ class CommandLineJson(CommandLine):
 
     def reopen(self):
         return self.reopened(self.run("--json", "reopen").json())
+
+    def compact(self):
+        return self.run("--json", "compact").json()
 
 
 def look_of_python(found):
@@ -193,6 +210,10 @@ class PythonBlocking(Face):
         info = self.call(lambda store: store.reopen())
         return info.state.name.lower(), info.entries, info.reason
 
+    def compact(self):
+        done = self.call(lambda store: store.compact())
+        return {**done._asdict(), "generation": f"{done.generation:016x}"}
+
 
 class PythonAio(PythonBlocking):
     name = "python aio"
@@ -234,6 +255,12 @@ class Library(Face):
         line, = self.run("reopen")
         _, state, entries, reason = line.split(" ", 3)
         return state, int(entries), reason
+
+    def compact(self):
+        line, = self.run("compact")
+        _, tail_before, tail, entries, reclaimed, pause_us, generation = line.split(" ")
+        return {"tail_before": int(tail_before), "tail": int(tail), "entries": int(entries),
+                "reclaimed_bytes": int(reclaimed), "pause_us": int(pause_us), "generation": generation}
 
 
 class LibraryAsync(Library):

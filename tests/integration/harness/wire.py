@@ -12,8 +12,7 @@ HELLO = MAGIC + struct.pack("<HHI", VERSION, 0, 0)
 PING, WRITE, BATCH_WRITE, DELETE, BATCH_DELETE = 0x02, 0x10, 0x12, 0x16, 0x17
 WRITE_STREAM, RENAME, COPY, TRANSFER = 0x11, 0x13, 0x14, 0x15
 READ, BATCH_READ, EXISTS, METADATA, LAST, ITERATE, READ_STREAM = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26
-STORES, CREATE, INFO, DROP, VERIFY, REOPEN = 0x30, 0x31, 0x32, 0x33, 0x34, 0x35
-BACKUP = 0x37
+STORES, CREATE, INFO, DROP, VERIFY, REOPEN, COMPACT, BACKUP = 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37
 CHUNK, END, ABORT, CREDIT = 0x40, 0x41, 0x42, 0x43
 
 OK, INVALID_ARGUMENT, KEY_NOT_FOUND, STORE_NOT_FOUND = 0, 1, 4, 5
@@ -361,6 +360,9 @@ class Wire:
     def reopen(self):
         row, = store_rows(self.call(REOPEN, store_bytes(self.store)))
         return row
+
+    def compact(self):
+        return struct.unpack("<QQQQQ", self.call(COMPACT, store_bytes(self.store)))
 
     def verify(self, start=0, bytes_max=0):
         """One step."""

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * care.c - verify and reopen through the client library, for test_verify.py and test_reopen.py.
+ * care.c - verify, reopen and compact through the client library, for test_verify.py, test_reopen.py and
+ * test_compact.py.
  *
- *   care HOST:PORT STORE blocking|async verify|reopen [BYTES_MAX]
+ *   care HOST:PORT STORE blocking|async verify|reopen|compact [BYTES_MAX]
  *
- * verify prints a line for each problem and one for the whole look, reopen prints state, entries and reason. What
- * fails is printed as "failed", its status and its message.
+ * verify prints a line for each problem and one for the whole look, reopen prints state, entries and reason,
+ * compact what it has done. What fails is printed as "failed", its status and its message.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -40,6 +41,12 @@ static void print_info(const struct rdrive_store_info *info)
     printf("info %s %" PRIu64 " %s\n", states[info->state], info->entries, info->reason);
 }
 
+static void print_compaction(const struct rdrive_compaction *done)
+{
+    printf("compacted %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %016" PRIx64 "\n",
+           done->tail_before, done->tail, done->entries, done->reclaimed_bytes, done->pause_us, done->generation);
+}
+
 static void fail(enum rdrive_status status, const char *message)
 {
     printf("failed %s %s\n", rdrive_status_name(status), message);
@@ -61,18 +68,35 @@ static enum rdrive_status verify(struct rdrive_client *client, uint64_t bytes_ma
     return status;
 }
 
-static int run_blocking(const char *server, const char *store, bool reopens, uint64_t bytes_max)
+static enum rdrive_status reopen(struct rdrive_client *client)
+{
+    struct rdrive_store_info info;
+    enum rdrive_status status = rdrive_reopen_store(client, &info);
+    if (status == RDRIVE_OK)
+        print_info(&info);
+    return status;
+}
+
+static enum rdrive_status compact(struct rdrive_client *client)
+{
+    struct rdrive_compaction done;
+    enum rdrive_status status = rdrive_compact(client, &done);
+    if (status == RDRIVE_OK)
+        print_compaction(&done);
+    return status;
+}
+
+static int run_blocking(const char *server, const char *store, enum rdrive_operation operation, uint64_t bytes_max)
 {
     struct rdrive_options options = {.server = server, .store = store};
     struct rdrive_client *client;
     if (rdrive_client_create(&options, &client) != RDRIVE_OK)
         return 1;
-    struct rdrive_store_info info;
-    enum rdrive_status status = reopens ? rdrive_reopen_store(client, &info) : verify(client, bytes_max);
+    enum rdrive_status status = operation == RDRIVE_OP_REOPEN    ? reopen(client)
+                                : operation == RDRIVE_OP_COMPACT ? compact(client)
+                                                                 : verify(client, bytes_max);
     if (status != RDRIVE_OK)
         fail(status, rdrive_last_error(client));
-    else if (reopens)
-        print_info(&info);
     rdrive_client_destroy(client);
     return exit_code;
 }
@@ -99,6 +123,8 @@ static void on_complete(struct rdrive_request *done)
         fail(done->status, done->message);
     else if (verifies)
         add_step(&done->result.verification);
+    else if (done->operation == RDRIVE_OP_COMPACT)
+        print_compaction(&done->result.compaction);
     else
         print_info(&done->result.info);
     rdrive_request_free_results(done);
@@ -110,15 +136,14 @@ static void on_complete(struct rdrive_request *done)
     submit();
 }
 
-static int run_async(const char *server, const char *store, bool reopens, uint64_t bytes_max)
+static int run_async(const char *server, const char *store, enum rdrive_operation operation, uint64_t bytes_max)
 {
     uv_loop_t loop;
     struct rdrive_connection_options options = {.server = server, .store = store};
     if (uv_loop_init(&loop) != 0 || rdrive_connection_create(&loop, &options, &connection) != RDRIVE_OK)
         return 1;
-    request = (struct rdrive_request){.operation = reopens ? RDRIVE_OP_REOPEN : RDRIVE_OP_VERIFY,
-                                      .on_complete = on_complete,
-                                      .verify_bytes_max = bytes_max};
+    request =
+        (struct rdrive_request){.operation = operation, .on_complete = on_complete, .verify_bytes_max = bytes_max};
     submit();
     uv_run(&loop, UV_RUN_DEFAULT);
     return uv_loop_close(&loop) != 0 ? 1 : exit_code;
@@ -128,7 +153,9 @@ int main(int argc, char **argv)
 {
     if (argc < 5)
         return 2;
-    bool reopens = strcmp(argv[4], "reopen") == 0;
+    enum rdrive_operation operation = strcmp(argv[4], "reopen") == 0    ? RDRIVE_OP_REOPEN
+                                      : strcmp(argv[4], "compact") == 0 ? RDRIVE_OP_COMPACT
+                                                                        : RDRIVE_OP_VERIFY;
     uint64_t bytes_max = argc > 5 ? strtoull(argv[5], NULL, 10) : 0;
-    return (strcmp(argv[3], "async") == 0 ? run_async : run_blocking)(argv[1], argv[2], reopens, bytes_max);
+    return (strcmp(argv[3], "async") == 0 ? run_async : run_blocking)(argv[1], argv[2], operation, bytes_max);
 }

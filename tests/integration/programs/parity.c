@@ -86,6 +86,7 @@ static void run_blocking_reads(struct rdrive_client *client)
     if (status == RDRIVE_OK)
         rdrive_stores_free(&stores);
     say("blocking", "info", rdrive_info(client, &info));
+    say("blocking", "compact", rdrive_compact(client, NULL));
     say("blocking", "reopen", rdrive_reopen_store(client, &info));
     struct rdrive_verification step;
     status = rdrive_verify(client, 0, 0, &step);
@@ -126,7 +127,8 @@ static const enum rdrive_operation sequence[] = {
     RDRIVE_OP_BATCH_WRITE, RDRIVE_OP_BATCH_READ,   RDRIVE_OP_EXISTS,   RDRIVE_OP_METADATA,
     RDRIVE_OP_LAST,        RDRIVE_OP_ITERATE,      RDRIVE_OP_STORES,   RDRIVE_OP_INFO,
     RDRIVE_OP_RENAME,      RDRIVE_OP_COPY,         RDRIVE_OP_TRANSFER, RDRIVE_OP_BATCH_DELETE,
-    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,       RDRIVE_OP_BACKUP,   RDRIVE_OP_METRICS,
+    RDRIVE_OP_VERIFY,      RDRIVE_OP_REOPEN,       RDRIVE_OP_BACKUP,   RDRIVE_OP_COMPACT,
+    RDRIVE_OP_METRICS,
 };
 static size_t step;
 static struct rdrive_connection *connection;

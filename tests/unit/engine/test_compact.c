@@ -363,6 +363,38 @@ static void who_reads_the_old_file_keeps_it(void **state)
     place_remove(&place);
 }
 
+/* A look goes on where its last step ended, also between steps of others, and not in another file. */
+static void a_look_does_not_go_on_in_the_new_file(void **state)
+{
+    (void)state;
+    random_begin();
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    for (unsigned i = 0; i < 300; i++)
+        change_something(store);
+    struct rd_verification first;
+    struct rd_verification step;
+    assert_int_equal(rd_store_verify(store, 0, 5000, &first), RD_OK);
+    assert_true(first.next != 0);
+    step.next = 0;
+    for (unsigned i = 0; i < 3 * RD_VIEW_RESUMES; i++) {
+        assert_int_equal(rd_store_verify(store, step.next, 1, &step), RD_OK);
+        assert_int_equal(step.problem_count, 0);
+    }
+    assert_int_equal(rd_store_verify(store, first.next, 5000, &step), RD_OK);
+    assert_int_equal(step.problem_count, 0);
+    delete_one(store, random_below(KEYS));
+    struct rd_compacted result = compact(store);
+    for (uint64_t from = 1; from <= result.tail; from++) {
+        enum rd_status status = rd_store_verify(store, from, 1, &step);
+        assert_true(status == RD_CONFLICT || (status == RD_OK && step.problem_count == 0));
+    }
+    assert_int_equal(rd_store_verify(store, result.tail + 1, 1, &step), RD_INVALID_ARGUMENT);
+    rd_store_close(store);
+    forget_all();
+    place_remove(&place);
+}
+
 /* ---- damage ---- */
 
 static void a_corrupt_value_is_carried_over_as_it_is(void **state)
@@ -784,6 +816,7 @@ int main(void)
         cmocka_unit_test(a_store_without_entries_becomes_empty),
         cmocka_unit_test(versions_of_before_do_not_match),
         cmocka_unit_test(who_reads_the_old_file_keeps_it),
+        cmocka_unit_test(a_look_does_not_go_on_in_the_new_file),
         cmocka_unit_test(a_corrupt_value_is_carried_over_as_it_is),
         cmocka_unit_test(what_the_chain_does_not_show_is_not_lost),
         cmocka_unit_test(a_value_that_lies_ahead_is_not_lost),

@@ -94,6 +94,7 @@ static struct rd_request samples[] = {
      .backup_from = UINT64_C(0x123456789abc),
      .backup_generation = UINT64_MAX,
      .stream_credit = 1u << 20},
+    {.opcode = RD_OPCODE_COMPACT, .store = TEXT("s")},
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof samples[0])
 

@@ -87,6 +87,7 @@ static const struct sample good[] = {
     {BYTES("POST /v1/stores/s/verify?limit=1&from=18446744073709551615 HTTP/1.1\r\n" HOST END),
      "verify store=s from=all bytes=1\n"},
     {BYTES("POST /v1/stores/s/reopen HTTP/1.1\r\n" HOST END), "reopen store=s\n"},
+    {BYTES("POST /v1/stores/s/compact HTTP/1.1\r\n" HOST END), "compact store=s\n"},
     {BYTES("GET /v1/stores/s/backup HTTP/1.1\r\n" HOST END), "backup store=s\n"},
     {BYTES("GET /v1/stores/s/backup?from=18446744073709551615 HTTP/1.1\r\n" HOST END),
      "backup store=s file_from=all\n"},
