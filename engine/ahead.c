@@ -32,17 +32,20 @@ void rd_ahead_deinit(struct rd_ahead *ahead)
 /* ---- the writer ---- */
 
 enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placement *owner, uint64_t tail,
-                                uint64_t len)
+                                uint64_t len, uint64_t end_max)
 {
     if (ahead->active)
         return RD_OVERLOADED;
     uint64_t gap = len / GAP_SHARE < ahead->gap_len_min ? ahead->gap_len_min : len / GAP_SHARE;
     if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
         return RD_NO_SPACE;
+    uint64_t begin = rd_record_align(tail + gap);
+    if (rd_trailer_may_tear(begin + len)) /* the value is synced before its trailer is written */
+        begin += RD_RECORD_ALIGN;
+    if (begin + len + RD_TRAILER_LEN > end_max)
+        return RD_NO_SPACE;
     ahead->active = true;
-    ahead->begin = rd_record_align(tail + gap);
-    if (rd_trailer_may_tear(ahead->begin + len)) /* the value is synced before its trailer is written */
-        ahead->begin += RD_RECORD_ALIGN;
+    ahead->begin = begin;
     ahead->len = len;
     pthread_mutex_lock(&ahead->lock);
     ahead->owner = owner;

@@ -66,9 +66,10 @@ void rd_ahead_deinit(struct rd_ahead *ahead);
 
 /* ---- the writer ---- */
 
-/* A region for a value of len bytes above tail. RD_OVERLOADED: there is one already. RD_NO_SPACE. */
+/* A region for a value of len bytes above tail, its trailer not above end_max. RD_OVERLOADED: there is one
+ * already. RD_NO_SPACE. */
 enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placement *owner, uint64_t tail,
-                                uint64_t len) RD_MUST_CHECK;
+                                uint64_t len, uint64_t end_max) RD_MUST_CHECK;
 
 /* Whether the owner's value lies there, whole and synced. */
 bool rd_ahead_is_ready(struct rd_ahead *ahead, const struct rd_placement *owner);

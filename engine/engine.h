@@ -97,11 +97,21 @@ struct rd_store_tuning {
     uint32_t durability_interval_ms;
     uint32_t queue_count_max;
     uint64_t queue_bytes_max;
+    uint64_t quota_bytes; /* the tail may come up to it, and by tombstones RD_QUOTA_RESERVE beyond; 0: no quota */
+    uint64_t quota_entries; /* live keys; replacing and deleting are free; 0: no quota */
+    bool writes_barred;     /* every write ends with RD_FORBIDDEN */
 };
 
-/* The next group of writes is the first that is held to it; what was answered before keeps what it was promised.
- */
+#define RD_QUOTA_RESERVE (UINT64_C(1) << 20)
+
+/* Why a write that is well formed was refused, beside its status. Judged by the writer, in queue order. */
+enum rd_bar { RD_BAR_NONE, RD_BAR_WRITES, RD_BAR_BYTES, RD_BAR_ENTRIES };
+
+/* The next group of writes is the first that is held to it; what was answered before keeps its promise. */
 void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning);
+
+/* What a write of a value of so many bytes would meet by now: for who wants to know before the value is there. */
+enum rd_bar rd_store_bars(struct rd_store *store, uint64_t payload_len);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
@@ -178,8 +188,11 @@ struct rd_store_info {
     uint64_t dead_bytes; /* of the tail, those that no live entry or its trailer uses, padding included */
     enum rd_durability durability; /* never DEFAULT */
     uint32_t durability_interval_ms;
-    bool compacting;   /* a compaction is under way */
-    bool batch_marker; /* batches and renames are whole or absent, over a crash too */
+    bool compacting;        /* a compaction is under way */
+    bool batch_marker;      /* batches and renames are whole or absent, over a crash too */
+    uint64_t quota_bytes;   /* 0: none */
+    uint64_t quota_entries; /* 0: none */
+    bool writes_barred;     /* then the store is shown as read-only */
     enum rd_store_state state;
     char reason[160]; /* why it is read-only; "" otherwise */
 };
@@ -457,6 +470,7 @@ struct rd_op {
     /* set at completion */
     enum rd_status status;
     int os_errno;    /* with RD_IO_ERROR and RD_NO_SPACE */
+    enum rd_bar bar; /* with RD_FORBIDDEN and RD_NO_SPACE: whether it was a quota */
     uint64_t offset; /* of the last payload written; of deletes: 0 */
     uint64_t tail;   /* the store's end once this operation is done */
     uint32_t crc32;  /* of the last payload written */

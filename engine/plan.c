@@ -40,6 +40,7 @@ void rd_plan_deinit(struct rd_plan *plan)
 void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail)
 {
     rd_index_begin(index);
+    plan->live = plan->bounded ? atomic_load_explicit(&index->count, memory_order_relaxed) : 0;
     plan->refused = false;
     plan->entry_count = 0;
     plan->step_count = 0;
@@ -214,6 +215,7 @@ RD_ALWAYS_INLINE struct rd_plan_entry *add_entry_inline(struct rd_plan *plan, co
     entry->refused = refused;
     entry->in_place = false;
     entry->superseded = false;
+    entry->previous = *state->latest;
     plan->refused |= refused;
     plan->tail = entry->payload_offset + payload.len + RD_TRAILER_LEN;
     *state->latest = plan->entry_count;
@@ -563,6 +565,75 @@ static enum rd_status judge_sync(struct rd_plan *plan, struct rd_index *index, c
     return RD_OK;
 }
 
+/* ---- quotas ----------------------------------------------------------------------------------------------- */
+
+/* How many more keys live behind the entries from `first` on. */
+static int64_t live_gained(const struct rd_plan *plan, uint32_t first)
+{
+    int64_t gained = 0;
+    for (uint32_t i = first; i < plan->entry_count; i++) {
+        const struct rd_plan_entry *entry = &plan->entries[i];
+        if (entry->key_hash == RD_RESERVED_KEY_HASH)
+            continue;
+        bool before = entry->previous != 0 ? !plan->entries[entry->previous - 1].tombstone : entry->in_index;
+        gained += !entry->tombstone - before;
+    }
+    return gained;
+}
+
+static bool adds_value(const struct rd_plan *plan, uint32_t first)
+{
+    for (uint32_t i = first; i < plan->entry_count; i++)
+        if (plan->entries[i].key_hash != RD_RESERVED_KEY_HASH && !plan->entries[i].tombstone)
+            return true;
+    return false;
+}
+
+/* What the operation whose entries begin at `first` meets; plan->live is brought forward where it meets nothing.
+ */
+static enum rd_bar check_quotas(struct rd_plan *plan, uint32_t first)
+{
+    if (plan->entry_count == first)
+        return RD_BAR_NONE;
+    uint64_t over = adds_value(plan, first) || plan->quota_bytes > RD_TAIL_MAX ? 0 : RD_QUOTA_RESERVE;
+    if (plan->tail > plan->quota_bytes + over)
+        return RD_BAR_BYTES;
+    int64_t gained = live_gained(plan, first);
+    uint64_t live = plan->live + (uint64_t)gained;
+    if (gained > 0 && live > plan->quota_entries)
+        return RD_BAR_ENTRIES;
+    plan->live = live;
+    return RD_BAR_NONE;
+}
+
+/* Backwards, so that each key's slot becomes what it was when its entry was added. */
+static void take_back(struct rd_plan *plan, uint32_t first)
+{
+    while (plan->entry_count > first) {
+        const struct rd_plan_entry *entry = &plan->entries[plan->entry_count - 1];
+        if (entry->key_hash != RD_RESERVED_KEY_HASH) {
+            *latest_slot(plan, entry->key_hash) = entry->previous;
+            if (entry->previous != 0)
+                plan->entries[entry->previous - 1].superseded = false;
+        }
+        plan->entry_count--;
+    }
+}
+
+static RD_COLD void hold_to_quotas(struct rd_plan *plan, struct rd_op *op, uint32_t first, uint64_t tail,
+                                   bool placed)
+{
+    op->bar = check_quotas(plan, first);
+    if (op->bar == RD_BAR_NONE)
+        return;
+    take_back(plan, first);
+    plan->tail = tail;
+    plan->placed = placed;
+    op->count = 0;
+    op->replaced = false;
+    op->status = RD_NO_SPACE;
+}
+
 /* ---- any operation ------------------------------------------------------------------------------------- */
 
 /* No operation can make the file longer than an index slot can name. */
@@ -594,8 +665,14 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
     op->crc32 = 0;
     uint32_t first = plan->entry_count;
     uint64_t tail = plan->tail;
+    bool placed = plan->placed;
     bool batch = plan->batch_marker && op->entry_count >= 2 && op->kind != RD_OP_COPY;
-    op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
+    bool barred = RD_UNLIKELY(plan->bounded) && plan->writes_barred && op->entry_count != 0;
+    op->bar = barred ? RD_BAR_WRITES : RD_BAR_NONE;
+    if (barred)
+        op->status = RD_FORBIDDEN;
+    else
+        op->status = fits(plan, op) ? make_room(plan, op->entry_count) : RD_NO_SPACE;
     if (op->status == RD_OK)
         op->status = judge_looks(plan, index, file, op);
     if (op->status == RD_OK) {
@@ -610,6 +687,8 @@ void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *fi
             close_batch(plan, first, marker);
         }
     }
+    if (RD_UNLIKELY(plan->bounded) && op->status == RD_OK)
+        hold_to_quotas(plan, op, first, tail, placed);
     op->tail = plan->tail;
     assert(plan->step_count < RD_PLAN_STEPS_MAX);
     plan->steps[plan->step_count++] =

@@ -34,6 +34,7 @@ struct rd_plan_entry {
     bool refused;    /* the index has promised no room for it */
     bool in_place;   /* the payload lies there already: only the trailer is to be written */
     bool superseded; /* a later entry of the group has the same key, or it is the engine's own: never published */
+    uint32_t previous; /* index + 1 of the group's entry before it with the same key; 0: none */
 };
 
 /* One operation of the group and the entries that are its own. */
@@ -58,6 +59,12 @@ struct rd_plan {
     bool placed;          /* the group commits what lies ahead */
     bool batch_marker;    /* constant: entries of one operation are held together by a marker */
     uint64_t tail;        /* where the group will end */
+
+    bool bounded; /* what follows is to be heeded; set by the writer for each group */
+    bool writes_barred;
+    uint64_t quota_bytes;   /* UINT64_MAX: none */
+    uint64_t quota_entries; /* UINT64_MAX: none */
+    uint64_t live;          /* keys, behind the group so far; where it is bounded */
 };
 
 enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker) RD_MUST_CHECK;

@@ -99,7 +99,20 @@ void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
     rd_queue_set_bounds(&store->queue,
                         tuning->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : tuning->queue_count_max,
                         tuning->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : tuning->queue_bytes_max);
+    atomic_store_explicit(&store->writes_barred, tuning->writes_barred, memory_order_relaxed);
+    atomic_store_explicit(&store->quota_bytes, tuning->quota_bytes, memory_order_relaxed);
+    atomic_store_explicit(&store->quota_entries, tuning->quota_entries, memory_order_relaxed);
     rd_queue_nudge(&store->queue); /* a shorter interval is one from now on */
+}
+
+enum rd_bar rd_store_bars(struct rd_store *store, uint64_t payload_len)
+{
+    uint64_t quota_bytes = atomic_load_explicit(&store->quota_bytes, memory_order_relaxed);
+    uint64_t taken = rd_store_file_size(store);
+    if (atomic_load_explicit(&store->writes_barred, memory_order_relaxed))
+        return RD_BAR_WRITES;
+    bool fits = quota_bytes == 0 || (taken <= quota_bytes && payload_len <= quota_bytes - taken);
+    return fits ? RD_BAR_NONE : RD_BAR_BYTES;
 }
 
 static enum rd_status init(struct rd_store *store, const struct rd_store_options *options,
@@ -480,6 +493,9 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
     struct rd_store_info info = {
         .file_size = atomic_load_explicit(&store->file_size, memory_order_relaxed),
         .batch_marker = store->batch_marker,
+        .quota_bytes = atomic_load_explicit(&store->quota_bytes, memory_order_relaxed),
+        .quota_entries = atomic_load_explicit(&store->quota_entries, memory_order_relaxed),
+        .writes_barred = atomic_load_explicit(&store->writes_barred, memory_order_relaxed),
         .compacting = atomic_load_explicit(&store->compacting, memory_order_relaxed),
         .state = (enum rd_store_state)atomic_load_explicit(&store->state, memory_order_acquire),
     };
@@ -492,7 +508,10 @@ void rd_store_info(struct rd_store *store, struct rd_store_info *ret_info)
     rd_epoch_exit(place);
     uint64_t live = atomic_load_explicit(&store->live_bytes, memory_order_relaxed);
     info.dead_bytes = info.tail > live ? info.tail - live : 0;
-    if (info.state != RD_STORE_OPEN) {
+    if (info.state == RD_STORE_OPEN && info.writes_barred) {
+        info.state = RD_STORE_READ_ONLY;
+        snprintf(info.reason, sizeof info.reason, "its settings take no writes");
+    } else if (info.state != RD_STORE_OPEN) {
         pthread_mutex_lock(&store->state_lock);
         memcpy(info.reason, store->reason, sizeof info.reason);
         pthread_mutex_unlock(&store->state_lock);

@@ -70,6 +70,9 @@ struct rd_store {
     atomic_int state;                  /* enum rd_store_state */
     pthread_mutex_t state_lock;        /* guards reason */
     char reason[160];
+    atomic_bool writes_barred;          /* these three by rd_store_tune, any thread */
+    atomic_uint_fast64_t quota_bytes;   /* 0: none */
+    atomic_uint_fast64_t quota_entries; /* 0: none */
     atomic_uint_fast64_t
         durability;              /* any thread; a word: the mode (never DEFAULT) above 32 bits of interval_ms */
     bool verify_reads;           /* constant */

@@ -36,6 +36,14 @@ static void heed_tuning(struct rd_store *store)
     store->writer.durability = rd_store_durability(store, &interval_ms);
     if (store->writer.durability == RD_DURABILITY_INTERVAL)
         store->writer.interval_ms = interval_ms;
+
+    struct rd_plan *plan = &store->writer.plan;
+    uint64_t quota_bytes = atomic_load_explicit(&store->quota_bytes, memory_order_relaxed);
+    uint64_t quota_entries = atomic_load_explicit(&store->quota_entries, memory_order_relaxed);
+    plan->writes_barred = atomic_load_explicit(&store->writes_barred, memory_order_relaxed);
+    plan->bounded = plan->writes_barred || quota_bytes != 0 || quota_entries != 0;
+    plan->quota_bytes = quota_bytes != 0 ? quota_bytes : UINT64_MAX;
+    plan->quota_entries = quota_entries != 0 ? quota_entries : UINT64_MAX;
 }
 
 /* ---- completing --------------------------------------------------------------------------------------- */
@@ -389,7 +397,8 @@ static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op
     if (store->compaction_holds)
         op->status = RD_OVERLOADED;
     else if (is_writable(store) && give_up_extension(store))
-        op->status = rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len);
+        op->status = rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len,
+                                      store->writer.plan.quota_bytes);
     else
         op->status = RD_IO_ERROR;
     op->offset = store->ahead.begin;

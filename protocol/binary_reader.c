@@ -212,6 +212,11 @@ static void take_store_row(struct parser *parser, struct rd_response_store *ret_
         ret_store->generation = rd_wire_take_u64(&row);
         ret_store->batch_marker = rd_wire_take_u8(&row) != 0;
     }
+    if (row.left.len >= RD_WIRE_STORE_ROW_QUOTA_LEN) {
+        ret_store->quota_bytes = rd_wire_take_u64(&row);
+        ret_store->quota_entries = rd_wire_take_u64(&row);
+        ret_store->writes_barred = rd_wire_take_u8(&row) != 0;
+    }
     if (row.cut || state > RD_MESSAGE_STORE_FAILED)
         fail(parser->reader, "an answer has a store row that makes no sense");
 }

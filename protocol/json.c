@@ -217,6 +217,9 @@ void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *
     LITERAL(out, ",\"durability\":\"");
     rd_json_append_durability(store->durability, store->durability_interval_ms, out);
     rd_buffer_append_string(out, store->batch_marker ? "\",\"batch_marker\":true" : "\",\"batch_marker\":false");
+    append_number(",\"quota_bytes\":", store->quota_bytes, out);
+    append_number(",\"quota_entries\":", store->quota_entries, out);
+    rd_buffer_append_string(out, store->writes_barred ? ",\"read_only\":true" : ",\"read_only\":false");
     append_hash(",\"generation\":\"", store->generation, 16, out);
     LITERAL(out, "\"");
     append_state(store, out);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "protocol/json_settings.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -29,6 +31,23 @@ bool rd_json_settings_parse_durability(const char *text, struct rd_json_settings
     return true;
 }
 
+static enum rd_status take_flag(const char *key, const json_t *value, bool *ret_flag, struct rd_error *error)
+{
+    if (!json_is_boolean(value))
+        return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: %s must be true or false", key);
+    *ret_flag = json_is_true(value);
+    return RD_OK;
+}
+
+static enum rd_status take_quota(const char *key, const json_t *value, uint64_t *ret_quota, struct rd_error *error)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return rd_error_set(error, RD_INVALID_ARGUMENT, 0,
+                            "settings: %s must be a whole number, and 0 where there is none", key);
+    *ret_quota = (uint64_t)json_integer_value(value);
+    return RD_OK;
+}
+
 static enum rd_status parse_member(const char *key, const json_t *value, struct rd_json_settings *settings,
                                    struct rd_error *error)
 {
@@ -40,11 +59,23 @@ static enum rd_status parse_member(const char *key, const json_t *value, struct 
                             "settings: durability must be \"sync\", \"interval:MS\" or \"none\"");
     }
     if (strcmp(key, "batch_marker") == 0) {
-        if (!json_is_boolean(value))
-            return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: batch_marker must be true or false");
-        settings->batch_marker_off = json_is_false(value);
+        bool marked = false;
+        enum rd_status status = take_flag(key, value, &marked, error);
+        settings->batch_marker_off = !marked;
         settings->given |= RD_JSON_SETTING_BATCH_MARKER;
-        return RD_OK;
+        return status;
+    }
+    if (strcmp(key, "read_only") == 0) {
+        settings->given |= RD_JSON_SETTING_READ_ONLY;
+        return take_flag(key, value, &settings->read_only, error);
+    }
+    if (strcmp(key, "quota_bytes") == 0) {
+        settings->given |= RD_JSON_SETTING_QUOTA_BYTES;
+        return take_quota(key, value, &settings->quota_bytes, error);
+    }
+    if (strcmp(key, "quota_entries") == 0) {
+        settings->given |= RD_JSON_SETTING_QUOTA_ENTRIES;
+        return take_quota(key, value, &settings->quota_entries, error);
     }
     return rd_error_set(error, RD_INVALID_ARGUMENT, 0, "settings: there is no field '%.60s'", key);
 }
@@ -73,18 +104,44 @@ enum rd_status rd_json_settings_parse(struct rd_slice json, struct rd_json_setti
     return status;
 }
 
+bool rd_json_settings_are_defaults(const struct rd_json_settings *settings)
+{
+    return settings->durability == RD_MESSAGE_DURABILITY_DEFAULT && !settings->batch_marker_off &&
+           !settings->read_only && settings->quota_bytes == 0 && settings->quota_entries == 0;
+}
+
+/* A number, or a word of JSON. */
+static void append_member(const char *key, const char *text, const char **separator, struct rd_buffer *out)
+{
+    rd_buffer_printf(out, "%s\"%s\":%s", *separator, key, text);
+    *separator = ",";
+}
+
+static void append_quota(const char *key, uint64_t quota, bool given, const char **separator,
+                         struct rd_buffer *out)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%" PRIu64, quota);
+    if (quota != 0 || given)
+        append_member(key, digits, separator, out);
+}
+
 void rd_json_settings_encode(const struct rd_json_settings *settings, struct rd_buffer *out)
 {
     const char *separator = "{";
+    unsigned given = settings->given;
     if (settings->durability != RD_MESSAGE_DURABILITY_DEFAULT) {
-        rd_buffer_printf(out, "%s\"durability\":\"", separator);
+        append_member("durability", "\"", &separator, out);
         rd_json_append_durability(settings->durability, settings->durability_interval_ms, out);
         rd_buffer_append_string(out, "\"");
-        separator = ",";
     }
-    if (settings->batch_marker_off || (settings->given & RD_JSON_SETTING_BATCH_MARKER) != 0) {
-        rd_buffer_printf(out, "%s\"batch_marker\":%s", separator, settings->batch_marker_off ? "false" : "true");
-        separator = ",";
-    }
+    if (settings->batch_marker_off || (given & RD_JSON_SETTING_BATCH_MARKER) != 0)
+        append_member("batch_marker", settings->batch_marker_off ? "false" : "true", &separator, out);
+    append_quota("quota_bytes", settings->quota_bytes, (given & RD_JSON_SETTING_QUOTA_BYTES) != 0, &separator,
+                 out);
+    append_quota("quota_entries", settings->quota_entries, (given & RD_JSON_SETTING_QUOTA_ENTRIES) != 0,
+                 &separator, out);
+    if (settings->read_only || (given & RD_JSON_SETTING_READ_ONLY) != 0)
+        append_member("read_only", settings->read_only ? "true" : "false", &separator, out);
     rd_buffer_append_string(out, *separator == '{' ? "{}\n" : "}\n");
 }

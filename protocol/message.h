@@ -341,6 +341,9 @@ struct rd_response_store {
     struct rd_slice reason; /* borrows; len 0 where state is open */
     uint64_t generation;    /* random, of the store's file; 0: not known */
     bool batch_marker;      /* batches take effect as a whole, over a crash too */
+    uint64_t quota_bytes;   /* that its file may have, up to its tail; 0: no quota */
+    uint64_t quota_entries; /* live keys; 0: no quota */
+    bool writes_barred;     /* by its settings: it is read-only */
 };
 
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */

@@ -71,6 +71,9 @@ void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on
 /* The usual on_complete of a write: answers with the op's results, or fails. */
 void rd_handler_complete_write(struct rd_call *call);
 
+/* Fails the call with what its store's settings have against it. hosted is in use. */
+void rd_handler_fail_barred(struct rd_call *call, const struct rd_hosted *hosted, enum rd_bar bar);
+
 /* Fails the call with what the op says. */
 void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
 

@@ -63,6 +63,9 @@ static void describe_store(struct rd_hosted *hosted, struct rd_response_store *r
     row->reason = rd_slice_of_string(info->reason);
     row->generation = info->generation;
     row->batch_marker = info->batch_marker;
+    row->quota_bytes = info->quota_bytes;
+    row->quota_entries = info->quota_entries;
+    row->writes_barred = info->writes_barred;
 }
 
 /* memory has room for count rows of a listing. */

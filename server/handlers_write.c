@@ -4,6 +4,7 @@
  */
 #include "server/handlers.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -22,9 +23,28 @@ static const char *payload_fault(struct rd_slice payload, bool allow_null_bytes)
     return NULL;
 }
 
+void rd_handler_fail_barred(struct rd_call *call, const struct rd_hosted *hosted, enum rd_bar bar)
+{
+    struct rd_store_info info;
+    rd_store_info(hosted->store, &info);
+    if (bar == RD_BAR_WRITES)
+        rd_call_fail(call, RD_FORBIDDEN, "store '%s': its settings take no writes", hosted->name);
+    else if (bar == RD_BAR_BYTES)
+        rd_call_fail(call, RD_NO_SPACE,
+                     "store '%s': its quota of %" PRIu64 " bytes is used up, of which it has %" PRIu64,
+                     hosted->name, info.quota_bytes, info.tail);
+    else
+        rd_call_fail(call, RD_NO_SPACE, "store '%s': its quota of %" PRIu64 " entries is used up", hosted->name,
+                     info.quota_entries);
+}
+
 void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted)
 {
     const struct rd_op *op = &call->op;
+    if (op->bar != RD_BAR_NONE) {
+        rd_handler_fail_barred(call, hosted, op->bar);
+        return;
+    }
     rd_call_fail(call, op->status, "store '%s': %s%s%s", hosted->name, rd_status_name(op->status),
                  op->os_errno != 0 ? ": " : "", op->os_errno != 0 ? strerror(op->os_errno) : "");
 }

@@ -21,6 +21,9 @@ struct rd_settings {
     enum rd_durability durability;   /* DEFAULT: as the daemon's --durability says */
     uint32_t durability_interval_ms; /* with RD_DURABILITY_INTERVAL */
     bool batch_marker_off;           /* of a store: batches get no marker */
+    bool read_only;                  /* of a store: it takes no writes */
+    uint64_t quota_bytes;            /* of a store's file, up to its tail; 0: none */
+    uint64_t quota_entries;          /* live keys; 0: none */
     unsigned given;                  /* RD_JSON_SETTING_*: what was said, be it the default */
 };
 
@@ -30,6 +33,9 @@ enum rd_status rd_settings_parse(struct rd_slice json, struct rd_settings *ret_s
 
 /* Appends what rd_settings_parse reads. */
 void rd_settings_format(const struct rd_settings *settings, struct rd_buffer *out);
+
+/* Whether they say no more than no settings at all. */
+bool rd_settings_are_defaults(const struct rd_settings *settings);
 
 /* "sync", "interval:MS" or "none". */
 bool rd_settings_parse_durability(const char *text, struct rd_settings *settings);

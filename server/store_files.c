@@ -155,7 +155,7 @@ enum rd_status rd_store_files_save_settings(int folder_fd, const char *name, con
     make_file_name(name, RD_JSON_SETTINGS_SUFFIX ".tmp", temporary);
 
     bool good;
-    if (settings->durability == RD_DURABILITY_DEFAULT && !settings->batch_marker_off) {
+    if (rd_settings_are_defaults(settings)) {
         good = unlinkat(folder_fd, file, 0) == 0 || errno == ENOENT;
     } else {
         struct rd_buffer text;

@@ -251,7 +251,10 @@ static void tune(struct rd_stores *stores, struct rd_hosted *hosted)
     struct rd_store_tuning tuning = {.durability = settings.durability,
                                      .durability_interval_ms = settings.durability_interval_ms,
                                      .queue_count_max = stores->queue_count_max,
-                                     .queue_bytes_max = stores->queue_bytes_max};
+                                     .queue_bytes_max = stores->queue_bytes_max,
+                                     .quota_bytes = settings.quota_bytes,
+                                     .quota_entries = settings.quota_entries,
+                                     .writes_barred = settings.read_only};
     rd_store_tune(hosted->store, &tuning);
     pthread_mutex_unlock(&stores->lock);
     if (settings.batch_marker_off == info.batch_marker)

@@ -194,12 +194,26 @@ static bool may_begin(struct rd_call *call)
     return error.status == RD_OK;
 }
 
+/* What would be refused at its end need not come. True: it has been refused. */
+static bool is_barred(struct rd_call *call)
+{
+    uint64_t announced = call->request->stream_len;
+    enum rd_bar bar = rd_store_bars(call->hosted->store, announced != UINT64_MAX ? announced : 0);
+    if (bar == RD_BAR_NONE)
+        return false;
+    rd_conn_upload_over(call->conn, call, false);
+    rd_handler_fail_barred(call, call->hosted, bar);
+    return true;
+}
+
 void rd_upload_begin(struct rd_call *call)
 {
     struct rd_error error = {.status = RD_OK};
     if (!may_begin(call))
         return;
     enum rd_status status = rd_dispatch_use_store(call, &error);
+    if (status == RD_OK && is_barred(call))
+        return;
     bool makes = rd_dispatch_should_make(call, status);
     if (status != RD_OK && !makes) {
         rd_upload_refuse(call, status, &error);

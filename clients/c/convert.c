@@ -177,6 +177,9 @@ void rd_convert_to_info(const struct rd_response_store *store, struct rdrive_sto
         .state = (enum rdrive_store_state)store->state,
         .generation = store->generation,
         .batch_marker = store->batch_marker,
+        .quota_bytes = store->quota_bytes,
+        .quota_entries = store->quota_entries,
+        .read_only = store->writes_barred,
     };
     copy_text(store->name, ret_info->name, sizeof ret_info->name);
     copy_text(store->reason, ret_info->reason, sizeof ret_info->reason);

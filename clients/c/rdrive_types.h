@@ -196,9 +196,12 @@ struct rdrive_store_info {
     enum rdrive_durability durability;
     uint32_t durability_interval_ms;
     enum rdrive_store_state state;
-    char reason[192];    /* why it is not open; "" otherwise */
-    uint64_t generation; /* random, new with the store's file; 0: it failed, or the server does not tell */
-    bool batch_marker;   /* a batch takes effect as a whole or not at all, over a crash too */
+    char reason[192];       /* why it is not open; "" otherwise */
+    uint64_t generation;    /* random, new with the store's file; 0: it failed, or the server does not tell */
+    bool batch_marker;      /* a batch takes effect as a whole or not at all, over a crash too */
+    uint64_t quota_bytes;   /* what the tail may come to; 0: no quota */
+    uint64_t quota_entries; /* live keys; 0: no quota */
+    bool read_only;         /* its settings take no writes */
 };
 
 enum rdrive_problem_kind {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "clients/cli/run.h"
 #include "protocol/json.h"
+#include "protocol/json_settings.h"
 
 #define JSON_LEN_MAX       (256u << 20) /* bytes */
 #define ITERATE_PAGE_COUNT 1000u
@@ -70,8 +71,9 @@ const struct rd_command rd_commands[] = {
      RD_OPCODE_METRICS, RD_BACKEND_READ, RD_OPTION_WATCH, NULL, rd_run_top},
     {"stores", RD_ARGS_NONE, "print the names of the server's stores", RD_OPCODE_STORES, RD_BACKEND_READ, 0,
      rd_print_stores, NULL},
-    {"create", RD_ARGS_STORE, "create a store (--settings JSON, --no-batch-marker), or with --file an empty file",
-     RD_OPCODE_CREATE, RD_BACKEND_MAKE_NEW, RD_OPTION_SETTINGS | MARKER, rd_print_created, NULL},
+    {"create", RD_ARGS_STORE,
+     "create a store (--settings JSON, or --no-batch-marker, quotas), or with --file an empty file",
+     RD_OPCODE_CREATE, RD_BACKEND_MAKE_NEW, RD_OPTION_SETTINGS | MARKER | RD_OPTION_QUOTA, rd_print_created, NULL},
     {"drop", RD_ARGS_STORE, "drop a store and all it holds (--confirm STORE)", RD_OPCODE_DROP, RD_BACKEND_CHANGE,
      RD_OPTION_CONFIRM, rd_print_dropped, NULL},
 };
@@ -208,6 +210,18 @@ static int take_conditions(struct rd_run *run)
     return RD_EXIT_DONE;
 }
 
+/* What single options say of a new store. */
+static struct rd_slice settings_of(struct rd_run *run)
+{
+    struct rd_json_settings settings = {.durability = RD_MESSAGE_DURABILITY_DEFAULT,
+                                        .batch_marker_off = run->options->no_batch_marker,
+                                        .read_only = run->options->read_only,
+                                        .quota_bytes = run->options->quota_bytes,
+                                        .quota_entries = run->options->quota_entries};
+    rd_json_settings_encode(&settings, &run->text);
+    return rd_buffer_slice(&run->text);
+}
+
 static int make_request(struct rd_run *run)
 {
     const struct rd_options *options = run->options;
@@ -216,8 +230,8 @@ static int make_request(struct rd_run *run)
     run->request->range = options->range;
     if (options->settings != NULL)
         run->request->settings = rd_slice_of_string(options->settings);
-    else if (options->no_batch_marker)
-        run->request->settings = rd_slice_of_string("{\"batch_marker\":false}");
+    else if ((options->given & (MARKER | RD_OPTION_QUOTA)) != 0)
+        run->request->settings = settings_of(run);
     if (options->target != NULL)
         run->request->target_store = rd_slice_of_string(options->target);
     int code = take_keys(run);
@@ -324,6 +338,8 @@ static const char *check_options(const struct rd_command *command, const struct 
         return "--no-batch-marker goes with create, or with --file";
     if (options->no_batch_marker && options->settings != NULL)
         return "give --no-batch-marker or --settings, which may hold \"batch_marker\":false";
+    if ((options->given & RD_OPTION_QUOTA) != 0 && options->settings != NULL)
+        return "give quotas and --read-only, or --settings, which may hold them";
     return NULL;
 }
 

@@ -61,7 +61,7 @@ enum rd_status rd_companion_save(const char *path, const struct rd_json_settings
     if (!make_path(path, "", companion) || !make_path(path, ".tmp", temporary))
         return rd_error_set(ret_error, RD_INVALID_ARGUMENT, ENAMETOOLONG, "%.100s", path);
     bool good;
-    if (settings->durability == RD_MESSAGE_DURABILITY_DEFAULT && !settings->batch_marker_off) {
+    if (rd_json_settings_are_defaults(settings)) {
         good = unlink(companion) == 0 || errno == ENOENT || errno == ENOTDIR;
     } else {
         struct rd_buffer text;

@@ -278,6 +278,9 @@ static enum rd_status do_info(struct offline *offline, const struct rd_request *
         .reason = rd_slice_of_string(info->reason),
         .generation = info->generation,
         .batch_marker = info->batch_marker,
+        .quota_bytes = info->quota_bytes,
+        .quota_entries = info->quota_entries,
+        .writes_barred = info->writes_barred,
     };
     response->stores = &offline->row;
     response->store_count = 1;
@@ -565,6 +568,11 @@ static enum rd_status settle(const struct rd_options *options, enum rd_backend_a
     if (access != RD_BACKEND_MAKE_NEW)
         settings = rd_companion_load(options->file_path);
     settings.batch_marker_off = settings.batch_marker_off || options->no_batch_marker;
+    if ((options->given & RD_OPTION_QUOTA) != 0) {
+        settings.quota_bytes = options->quota_bytes;
+        settings.quota_entries = options->quota_entries;
+        settings.read_only = options->read_only;
+    }
     *ret_settings = settings;
     return access == RD_BACKEND_MAKE_NEW ? rd_companion_save(options->file_path, &settings, ret_error) : RD_OK;
 }
@@ -599,6 +607,10 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
         free(offline);
         return status;
     }
+    rd_store_tune(offline->store, &(struct rd_store_tuning){.durability = store_options.durability,
+                                                            .quota_bytes = settings.quota_bytes,
+                                                            .quota_entries = settings.quota_entries,
+                                                            .writes_barred = settings.read_only});
     *ret_backend = &offline->backend;
     return RD_OK;
 }

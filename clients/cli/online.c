@@ -262,6 +262,9 @@ static enum rdrive_status set_rows(struct online *online, const struct rdrive_st
             .reason = rd_slice_of_string(infos[i].reason),
             .generation = infos[i].generation,
             .batch_marker = infos[i].batch_marker,
+            .quota_bytes = infos[i].quota_bytes,
+            .quota_entries = infos[i].quota_entries,
+            .writes_barred = infos[i].read_only,
         };
     response->stores = online->rows;
     response->store_count = count;

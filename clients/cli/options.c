@@ -32,6 +32,9 @@ enum {
     OPTION_IF_PRESENT,
     OPTION_IF_VERSION,
     OPTION_NO_BATCH_MARKER,
+    OPTION_QUOTA_BYTES,
+    OPTION_QUOTA_ENTRIES,
+    OPTION_READ_ONLY,
     OPTION_FULL,
     OPTION_FORCE,
     OPTION_INTERVAL,
@@ -62,6 +65,9 @@ static const struct option long_options[] = {
     {"if-present", no_argument, NULL, OPTION_IF_PRESENT},
     {"if-version", required_argument, NULL, OPTION_IF_VERSION},
     {"no-batch-marker", no_argument, NULL, OPTION_NO_BATCH_MARKER},
+    {"quota-bytes", required_argument, NULL, OPTION_QUOTA_BYTES},
+    {"quota-entries", required_argument, NULL, OPTION_QUOTA_ENTRIES},
+    {"read-only", no_argument, NULL, OPTION_READ_ONLY},
     {"full", no_argument, NULL, OPTION_FULL},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"interval", required_argument, NULL, OPTION_INTERVAL},
@@ -90,6 +96,9 @@ static const struct {
     {OPTION_IF_PRESENT, RD_OPTION_CONDITION, "conditions do"},
     {OPTION_IF_VERSION, RD_OPTION_CONDITION, "conditions do"},
     {OPTION_NO_BATCH_MARKER, RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
+    {OPTION_QUOTA_BYTES, RD_OPTION_QUOTA, "quotas and --read-only do"},
+    {OPTION_QUOTA_ENTRIES, RD_OPTION_QUOTA, "quotas and --read-only do"},
+    {OPTION_READ_ONLY, RD_OPTION_QUOTA, "quotas and --read-only do"},
     {OPTION_FULL, RD_OPTION_FULL, "--full does"},
     {OPTION_FORCE, RD_OPTION_FORCE, "--force does"},
     {OPTION_INTERVAL, RD_OPTION_WATCH, "--interval and --once do"},
@@ -275,6 +284,13 @@ static bool set_option(int option, const char *value, struct rd_options *options
         return set_condition(option, value, options);
     case OPTION_NO_BATCH_MARKER:
         options->no_batch_marker = true;
+        return true;
+    case OPTION_QUOTA_BYTES:
+        return parse_number("quota-bytes", value, &options->quota_bytes);
+    case OPTION_QUOTA_ENTRIES:
+        return parse_number("quota-entries", value, &options->quota_entries);
+    case OPTION_READ_ONLY:
+        options->read_only = true;
         return true;
     case OPTION_FULL:
         options->full = true;

@@ -26,7 +26,8 @@ enum {
     RD_OPTION_NO_BATCH_MARKER = 1u << 10,
     RD_OPTION_FULL = 1u << 11,
     RD_OPTION_FORCE = 1u << 12,
-    RD_OPTION_WATCH = 1u << 13 /* --interval, --once */
+    RD_OPTION_WATCH = 1u << 13, /* --interval, --once */
+    RD_OPTION_QUOTA = 1u << 14  /* --quota-bytes, --quota-entries, --read-only */
 };
 
 /* Borrows from argv and the environment. */
@@ -49,6 +50,9 @@ struct rd_options {
     bool key_hex;                                 /* keys are given in hex */
     bool key_hash;                                /* a hash is given in place of a key */
     bool no_batch_marker;                         /* create; with --file all that write */
+    uint64_t quota_bytes;                         /* create, and so below; 0: none */
+    uint64_t quota_entries;                       /* 0: none */
+    bool read_only;                               /* the store takes no writes */
     bool full;                                    /* backup: not what is new, but all of it */
     bool force;                                   /* restore: over a file that holds something */
     bool json;

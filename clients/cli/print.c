@@ -130,6 +130,8 @@ void rd_print_info(const struct rd_response *response, bool json)
     print_text(store->name);
     printf("\nentries %" PRIu64 "\ntail %" PRIu64 "\nfile_size %" PRIu64 "\ndead_bytes %" PRIu64 "\n",
            store->entries, store->tail, store->file_size, store->dead_bytes);
+    printf("quota_bytes %" PRIu64 "\nquota_entries %" PRIu64 "\nread_only %s\n", store->quota_bytes,
+           store->quota_entries, store->writes_barred ? "true" : "false");
     printf("durability %.*s\nbatch_marker %s\ngeneration %016" PRIx64 "\nstate %s\n", (int)durability.len,
            (const char *)durability.data, store->batch_marker ? "true" : "false", store->generation,
            states[store->state]);

@@ -14,7 +14,7 @@ struct rd_run {
     const struct rd_options *options; /* borrows */
     struct rd_request *request;       /* owned */
     struct rd_buffer keys[2];         /* keys given in hex, decoded */
-    struct rd_buffer text;            /* the JSON of a batch command */
+    struct rd_buffer text;            /* the JSON of a batch command, or of a new store's settings */
     struct rd_input input;            /* write: where the value comes from */
     struct rd_error error;
 };

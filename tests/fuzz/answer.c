@@ -81,7 +81,10 @@ static void fill_stores(struct fuzz_answer *answer, size_t count)
                                             .durability_interval_ms = (uint32_t)next_number(answer),
                                             .state = (enum rd_message_store_state)(next_random(answer) % 3),
                                             .generation = next_number(answer),
-                                            .batch_marker = next_random(answer) % 2 == 0};
+                                            .batch_marker = next_random(answer) % 2 == 0,
+                                            .quota_bytes = next_random(answer),
+                                            .quota_entries = next_random(answer),
+                                            .writes_barred = next_random(answer) % 2 == 0};
         if (store->state != RD_MESSAGE_STORE_OPEN)
             store->reason = next_text(answer);
     }

@@ -156,7 +156,8 @@ static void run_settings(struct rd_slice text)
     FUZZ_CHECK(rd_settings_parse(rd_buffer_slice(&written), &again, &error) == RD_OK);
     FUZZ_CHECK(again.durability == settings.durability &&
                again.durability_interval_ms == settings.durability_interval_ms &&
-               again.batch_marker_off == settings.batch_marker_off);
+               again.batch_marker_off == settings.batch_marker_off && again.read_only == settings.read_only &&
+               again.quota_bytes == settings.quota_bytes && again.quota_entries == settings.quota_entries);
     rd_buffer_deinit(&written);
 }
 

@@ -605,5 +605,7 @@ def _row(row: bytes) -> StoreInfo:
         raise ProtocolError(f"a store whose state is {state}")
     # The row of a server that had neither ends here.
     generation, batch_marker = reader.take("<QB") if len(reader.rest()) >= 9 else (0, 0)
+    # Or here.
+    quota_bytes, quota_entries, read_only = reader.take("<QQB") if len(reader.rest()) >= 17 else (0, 0, 0)
     return StoreInfo(name, StoreState(state), reason, entries, tail, file_size, dead_bytes, durability_of(durability),
-                     interval_ms, generation, bool(batch_marker))
+                     interval_ms, generation, bool(batch_marker), quota_bytes, quota_entries, bool(read_only))

@@ -222,6 +222,12 @@ class StoreInfo(NamedTuple):
     """random, new with the store's file; 0: it failed, or the server does not tell"""
     batch_marker: bool = False
     """a batch takes effect as a whole or not at all, over a crash too"""
+    quota_bytes: int = 0
+    """what the tail may come to; 0: no quota"""
+    quota_entries: int = 0
+    """live keys; 0: no quota"""
+    read_only: bool = False
+    """its settings take no writes"""
 
 
 class ProblemKind(enum.IntEnum):

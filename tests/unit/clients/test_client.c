@@ -302,7 +302,10 @@ static void test_stores_and_what_is_made_of_info(void **state)
                                     .state = RD_MESSAGE_STORE_FAILED,
                                     .reason = {(const uint8_t *)"because", 7},
                                     .generation = UINT64_C(0xfedcba9876543210),
-                                    .batch_marker = true};
+                                    .batch_marker = true,
+                                    .quota_bytes = 4096,
+                                    .quota_entries = 7,
+                                    .writes_barred = true};
     struct fake fake = {.response = {.stores = &row, .store_count = 1}};
     start(&fake, NULL);
     struct rdrive_client *client = connect_to(&fake, 10000);
@@ -313,6 +316,9 @@ static void test_stores_and_what_is_made_of_info(void **state)
     assert_int_equal(info.state, RDRIVE_STORE_FAILED);
     assert_true(info.generation == UINT64_C(0xfedcba9876543210));
     assert_true(info.batch_marker);
+    assert_int_equal(info.quota_bytes, 4096);
+    assert_int_equal(info.quota_entries, 7);
+    assert_true(info.read_only);
     uint64_t number = 0;
     bool is_empty = true;
     assert_int_equal(rdrive_len(client, &number), RDRIVE_OK);
