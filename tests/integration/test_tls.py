@@ -262,6 +262,24 @@ def test_a_peer_that_has_said_all_gets_its_answers(daemon, store, certificate):
         assert not connection.truncated, "the server says good-bye, too"
 
 
+@pytest.mark.parametrize("good_bye", [True, False], ids=["close_notify", "cut"])
+def test_who_has_left_is_not_worked_for(daemon, store, wire, certificate, good_bye):
+    """A look at a whole store is given up between two of its steps where nobody waits for it. The daemon is held still, so
+    that it cannot have begun."""
+    for i in range(10):
+        wire.write(b"%d" % i, random.Random(i).randbytes(4 * MIB), w.NONE)
+    http = RawHttp(daemon.http_address)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        http.send(request("POST", f"/v1/stores/{store}/verify"))
+        (http.socket if good_bye else http.socket.raw).shutdown(socket.SHUT_WR)
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    answer = http.answer()
+    assert (answer.status, answer.error) == (503, "unavailable")
+    assert http.closed() and not http.socket.truncated
+
+
 @pytest.mark.parametrize("form", ["Content-Length: 9000000", "Transfer-Encoding: chunked"])
 def test_an_upload_that_is_cut_is_not_stored(daemon, store, certificate, curl, form):
     curl.put("k", b"old")

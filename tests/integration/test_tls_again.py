@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Tests of other files once more, through TLS: of what a filter between socket and protocol could get wrong."""
+import os
 import shutil
 import tempfile
 
@@ -12,8 +13,15 @@ from harness.daemon import Daemon
 from test_limits import (test_a_connection_that_does_not_read_is_not_read, test_a_head_that_does_not_come,  # noqa: F401
                          test_a_reload_changes_limits, test_a_request_that_comes_slowly, test_an_idle_connection,
                          test_connections, test_memory_stays_within_it)
+from test_cold_reads import *  # noqa: F401,F403
+from test_lost_file import *  # noqa: F401,F403
 from test_pipeline import *  # noqa: F401,F403
 from test_streams import *  # noqa: F401,F403
+
+
+def memory_environment():
+    """Sessions give memory back all the time, and what AddressSanitizer keeps of that would count as the daemon's."""
+    return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +34,7 @@ def certificate():
 @pytest.fixture(scope="module")
 def module_daemon(certificate):
     path = tempfile.mkdtemp(prefix="rdrive-")
-    daemon = Daemon(path, "--redis", "127.0.0.1:0", unix=True, certificate=certificate)
+    daemon = Daemon(path, "--redis", "127.0.0.1:0", unix=True, certificate=certificate, environment=memory_environment())
     try:
         yield daemon
         daemon.stop()
@@ -40,8 +48,9 @@ def launch(folder, certificate):
     """Starts daemons on the test's folder; the ones still running at the end have to stop cleanly."""
     daemons = []
 
-    def start(*flags, **options):
-        daemon = Daemon(folder, *flags, certificate=certificate, **options)
+    def start(*flags, environment=None, **options):
+        daemon = Daemon(folder, *flags, certificate=certificate, environment={**memory_environment(), **(environment or {})},
+                        **options)
         daemons.append(daemon)
         return daemon
 
