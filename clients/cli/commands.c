@@ -12,7 +12,7 @@
 #define JSON_LEN_MAX       (256u << 20) /* bytes */
 #define ITERATE_PAGE_COUNT 1000u
 #define LONG_TIMEOUT_MS    3600000u
-#define METRICS_TIMEOUT_MS 5000u /* who watches is to be told soon that there is nothing to see */
+#define METRICS_TIMEOUT_MS 5000u            /* who watches is to be told soon that there is nothing to see */
 #define LONGEST_TIMEOUT_MS (7u * 86400000u) /* a large store's compaction, at a low rate */
 
 #define KEY_FORM   RD_OPTION_KEY_FORM

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from harness import wire as w
+from harness.daemon import DEADLINE_S
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire, WireError, frame
 
@@ -109,7 +110,7 @@ def test_refused_http_is_answered_and_others_are_served(daemon, message, status)
 
 def half_sent(address, data):
     """Sends, stops sending, and returns whatever comes back."""
-    with socket.create_connection(address, timeout=w.DEADLINE_S) as connection:
+    with socket.create_connection(address, timeout=DEADLINE_S) as connection:
         parts = []
         try:
             connection.sendall(data)

@@ -18,7 +18,7 @@ from harness.storefile import live_entries, physical_entries, read_chain
 
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 COMMANDS = ("read", "write", "delete", "exists", "metadata", "info", "len", "last", "iterate", "batch-write", "batch-read",
-            "batch-delete", "rename", "copy", "transfer", "import", "verify", "backup", "restore", "reopen",
+            "batch-delete", "rename", "copy", "transfer", "import", "compact", "verify", "backup", "restore", "reopen",
             "ping", "stores", "create", "drop", "metrics", "top")
 OPTIONS = ("--server", "--unix", "--token-file", "--store", "--file", "--key-hex", "--hash", "-f", "--target", "--range", "--if-absent",
            "--if-present", "--if-version", "--durability", "--after", "--limit", "--settings", "--no-batch-marker",

@@ -38,7 +38,7 @@ OPERATIONS = table()
 
 
 def test_the_table_is_read():
-    assert len(OPERATIONS) == 24 and OPERATIONS["write"] == 0x10
+    assert len(OPERATIONS) == 25 and OPERATIONS["write"] == 0x10
 
 
 # ---- the client library ---------------------------------------------------------------------------------------------

@@ -662,7 +662,7 @@ def test_every_command_is_compared(resp):
 
 def test_every_difference_is_shown():
     named = {name for script in SCRIPTS.values() for mark, name, _ in lines_of(script) if mark}
-    named |= {"strict"}  # test_what_is_not_the_protocol
+    named |= {"strict", "tokens"}  # test_what_is_not_the_protocol, test_tokens.py
     assert sorted(named) == sorted(documented_differences())
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * tls.c - the C client over TLS, one face at a time: `tls blocking|async SERVER CA VALUE_LEN` writes a value of that
- * length, reads it back and compares. Prints "same", or what went wrong. CA "-": the system's.
+ * tls.c - the C client over TLS, one face at a time: `tls blocking|async SERVER CA VALUE_LEN` writes a value of
+ * that length, reads it back and compares. Prints "same", or what went wrong. CA "-": the system's.
  */
 #include <inttypes.h>
 #include <rdrive.h>
