@@ -167,8 +167,11 @@ static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request 
     if ((header.flags & ~flags_known) != 0)
         return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, "a flag that the operation does not have",
                             ret_request);
-    if (!rd_limits_admit(&decoder->limits, header.body_len))
-        return refuse_frame(decoder, header, RD_OVERLOADED, RD_LIMITS_REFUSE, ret_request);
+    if (header.opcode == RD_OPCODE_AUTH && header.body_len > RD_WIRE_TOKEN_LEN_MAX)
+        return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, RD_BINARY_TOKEN_LEN, ret_request);
+    enum rd_status admitted = rd_limits_admit(&decoder->limits, NULL, header.body_len);
+    if (admitted != RD_OK)
+        return refuse_frame(decoder, header, admitted, rd_limits_refusal(admitted), ret_request);
     struct rd_request *request = rd_request_create(header.body_len);
     if (request == NULL)
         return refuse_frame(decoder, header, RD_NO_MEMORY, "no memory for the body", ret_request);

@@ -262,7 +262,7 @@ static void parse_auth(struct parser *parser)
 {
     size_t len = parser->cursor.left.len;
     if (len == 0 || len > RD_WIRE_TOKEN_LEN_MAX)
-        fail(parser, RD_INVALID_ARGUMENT, "a token has 1 to 4096 bytes");
+        fail(parser, RD_INVALID_ARGUMENT, RD_BINARY_TOKEN_LEN);
     parser->request->token_use = RD_MESSAGE_TOKEN_SHOWN;
     parser->request->token = rd_wire_take_bytes(&parser->cursor, len);
 }

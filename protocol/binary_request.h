@@ -7,6 +7,9 @@
 
 #include "protocol/message.h"
 
+/* What is wrong with a token of another length. */
+#define RD_BINARY_TOKEN_LEN "a token has 1 to 4096 bytes"
+
 /* False: no request that travels in a frame has this opcode. */
 bool rd_binary_request_exists(uint8_t opcode);
 

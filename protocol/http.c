@@ -14,6 +14,9 @@
 #define DISCARD_LEN_MAX   (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
 #define HEAD_CAPACITY_MAX (4u << 10)  /* of the head buffer between requests */
 
+/* What a body of no stated length stands for before its first chunk: enough to be asked for. */
+#define GATHERED_LEN (RD_LIMITS_FEW + 1)
+
 #define OVERHEAD_TOO_LONG "chunk extensions or trailers are too long"
 #define CHUNKS_MALFORMED  "malformed chunked body"
 
@@ -47,6 +50,7 @@ struct rd_decoder {
     struct rd_request *request; /* owned; under way in BODY and CHUNKED */
     bool by_hash;               /* that request's key is a hash */
     size_t names_len;           /* bytes of decoded names, which lie in front of the content */
+    size_t token_len;           /* of these, the token, which is the last */
     size_t content_len;         /* BODY: to come in all */
     size_t content_received;    /* BODY: of these, there */
     size_t discard_len;         /* DISCARD: still to come */
@@ -250,11 +254,13 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         return refuse(decoder, head, &problem, ret_request);
     bool gathered = head->chunked && !ask.streamed;
     size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
-    if (!rd_limits_admit(&decoder->limits, content_len)) {
-        rd_http_problem_set(&problem, RD_OVERLOADED, RD_LIMITS_REFUSE);
+    enum rd_status admitted = rd_limits_admit(&decoder->limits, &ask.token, gathered ? GATHERED_LEN : content_len);
+    if (admitted != RD_OK) {
+        rd_http_problem_set(&problem, admitted, "%s", rd_limits_refusal(admitted));
         return refuse(decoder, head, &problem, ret_request);
     }
     decoder->names_len = ask.names_len;
+    decoder->token_len = ask.token.len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
     if (decoder->request == NULL) {
         problem.close = true;
@@ -360,10 +366,18 @@ static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **
     return finish_request(decoder, content_len, ret_request);
 }
 
+static enum rd_status admit_chunk(struct rd_decoder *decoder)
+{
+    struct rd_slice token =
+        rd_slice(decoder->chunks.data + decoder->names_len - decoder->token_len, decoder->token_len);
+    return rd_limits_admit(&decoder->limits, &token, decoder->chunked.left);
+}
+
 static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
 {
     for (;;) {
         struct rd_slice data;
+        enum rd_status admitted;
         switch (rd_http_chunked_next(&decoder->chunked, input, &data)) {
         case RD_HTTP_CHUNK_MORE:
             return STEP_MORE;
@@ -371,8 +385,9 @@ static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input
             if (decoder->chunked.left > decoder->chunks.len_max - decoder->chunks.len)
                 return refuse_body(decoder, RD_TOO_LARGE, "the body is longer than this server takes",
                                    ret_request);
-            if (!rd_limits_admit(&decoder->limits, decoder->chunked.left))
-                return refuse_body(decoder, RD_OVERLOADED, RD_LIMITS_REFUSE, ret_request);
+            admitted = admit_chunk(decoder);
+            if (admitted != RD_OK)
+                return refuse_body(decoder, admitted, rd_limits_refusal(admitted), ret_request);
             break;
         case RD_HTTP_CHUNK_DATA:
             rd_buffer_append_slice(&decoder->chunks, data);

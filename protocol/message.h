@@ -357,18 +357,29 @@ struct rd_limits {
     uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
 
-    /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few. False: the
-     * request is refused as RD_OVERLOADED. NULL: there is always room. */
-    bool (*admit)(void *context, size_t len);
+    /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few. token:
+     * what the request shows; NULL: what the connection has shown goes. RD_OVERLOADED, RD_UNAUTHORIZED: the
+     * request is refused so. NULL: there is always room. */
+    enum rd_status (*admit)(void *context, const struct rd_slice *token, size_t len);
     void *admit_context; /* borrows */
 };
 
-#define RD_LIMITS_FEW    4096u
-#define RD_LIMITS_REFUSE "the server holds as many bytes of requests as it may; try again later"
+#define RD_LIMITS_FEW      4096u
+#define RD_LIMITS_NO_TOKEN "this server asks for a token"
+#define RD_LIMITS_REFUSE   "the server holds as many bytes of requests as it may; try again later"
 
-static inline bool rd_limits_admit(const struct rd_limits *limits, size_t len)
+static inline enum rd_status rd_limits_admit(const struct rd_limits *limits, const struct rd_slice *token,
+                                             size_t len)
 {
-    return limits->admit == NULL || len <= RD_LIMITS_FEW || limits->admit(limits->admit_context, len);
+    if (limits->admit == NULL || len <= RD_LIMITS_FEW)
+        return RD_OK;
+    return limits->admit(limits->admit_context, token, len);
+}
+
+/* Why not. */
+static inline const char *rd_limits_refusal(enum rd_status status)
+{
+    return status == RD_UNAUTHORIZED ? RD_LIMITS_NO_TOKEN : RD_LIMITS_REFUSE;
 }
 
 #define RD_LIMITS_DEFAULT                                                                                         \

@@ -191,7 +191,7 @@ static enum rd_decode take_refused(struct rd_decoder *decoder, struct rd_request
     struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(0)};
     if (ask.request != NULL) {
         begin(&ask);
-        rd_redis_ask_refuse(&ask, "ERR %s", decoder->refused);
+        rd_redis_ask_refuse(&ask, "%s", decoder->refused);
         decoder->state.multi.broken = decoder->state.multi.open;
     }
     decoder->refused = NULL;
@@ -284,11 +284,13 @@ static enum rd_decode break_stream(struct rd_decoder *decoder)
 /* Whether there is room for len bytes of the command under way; where there is none it is dropped. */
 static bool admit(struct rd_decoder *decoder, size_t len)
 {
-    if (len <= decoder->admitted || rd_limits_admit(&decoder->state.limits, len - decoder->admitted)) {
+    enum rd_status status =
+        len <= decoder->admitted ? RD_OK : rd_limits_admit(&decoder->state.limits, NULL, len - decoder->admitted);
+    if (status == RD_OK) {
         decoder->admitted = len > decoder->admitted ? len : decoder->admitted;
         return true;
     }
-    decoder->refused = RD_LIMITS_REFUSE;
+    decoder->refused = status == RD_UNAUTHORIZED ? RD_REDIS_NO_AUTH_TEXT : "ERR " RD_LIMITS_REFUSE;
     decoder->scan.way = RD_RESP_DROP;
     return false;
 }
@@ -300,7 +302,7 @@ static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request *
     if (should_stream(decoder))
         return begin_stream(decoder, ret_request);
     if (scan->left > scan->bytes.len_max - scan->bytes.len) {
-        decoder->refused = "the command is longer than this server takes";
+        decoder->refused = "ERR the command is longer than this server takes";
         scan->way = RD_RESP_DROP;
     } else {
         (void)admit(decoder, scan->bytes.len + scan->left);

@@ -60,7 +60,7 @@ static void put_unauthorized(struct rd_buffer *out, const struct rd_request *req
                 "AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol "
                 "version at the same time\r\n");
     else
-        LITERAL(out, "-NOAUTH Authentication required.\r\n");
+        LITERAL(out, "-" RD_REDIS_NO_AUTH_TEXT "\r\n");
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------ */

@@ -40,6 +40,7 @@ enum rd_redis_answer {
     RD_REDIS_ANSWER_COUNT
 };
 
+#define RD_REDIS_NO_AUTH_TEXT   "NOAUTH Authentication required."
 #define RD_REDIS_WRONG_PASSWORD "WRONGPASS invalid username-password pair or user is disabled."
 
 /* What codec_flags hold. */

@@ -9,23 +9,27 @@
 #include <uv.h>
 
 #include "server/conn_state.h"
+#include "server/gate.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/upload.h"
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
-static bool admit(void *context, size_t len)
+/* For somebody whom nobody knows there is never room. */
+static enum rd_status admit(void *context, const struct rd_slice *token, size_t len)
 {
     struct rd_conn *conn = context;
     struct rd_process *process = conn->loop->process;
+    if (!rd_gate_knows(conn, token))
+        return RD_UNAUTHORIZED;
     if (!rd_budget_take(&process->memory, len)) {
         rd_process_note(process, RD_REFUSED_MEMORY);
-        return false;
+        return RD_OVERLOADED;
     }
     conn->admitted += len;
     conn->charged += len;
-    return true;
+    return RD_OK;
 }
 
 struct rd_limits rd_conn_limits(struct rd_conn *conn)

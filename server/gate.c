@@ -24,6 +24,17 @@ bool rd_gate_may_see(struct rd_call *call, struct rd_slice store)
     return token != NULL && rd_token_verbs(token, store) != 0;
 }
 
+bool rd_gate_knows(struct rd_conn *conn, const struct rd_slice *token)
+{
+    struct rd_auth_view *view = &rd_conn_loop(conn)->auth;
+    struct rd_identity shown = {.shown = false};
+    if (!rd_auth_is_on(view->auth))
+        return true;
+    if (token == NULL)
+        return rd_auth_token(view, rd_conn_identity(conn)) != NULL;
+    return token->len != 0 && rd_auth_identify(view, *token, &shown) && shown.token != NULL;
+}
+
 /* ---- refusals --------------------------------------------------------------------------------------------- */
 
 /* A body that is still to come is not waited for. False, so that it can be handed on. */

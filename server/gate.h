@@ -24,6 +24,10 @@
 /* Of a NEW call. False: it has been answered. */
 bool rd_gate_admit(struct rd_call *call);
 
+/* Whether somebody whom the server knows, or need not know, is about to send a request: by the token that it
+ * shows, or (NULL) by what the connection has shown. For room that is asked for before a request is whole. */
+bool rd_gate_knows(struct rd_conn *conn, const struct rd_slice *token);
+
 /* For those that tell of stores, while the request is the last that was taken from its connection: whether whoever
  * asks may do anything in a store of that name. */
 bool rd_gate_may_see(struct rd_call *call, struct rd_slice store);

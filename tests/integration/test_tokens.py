@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import struct
+import subprocess
 import tempfile
 
 import pytest
 
 from harness import tokens, wire
-from harness.curl import quote
-from harness.daemon import REPOSITORY, Daemon, run_to_end, wait_until
+from harness.daemon import DEADLINE_S, RDRIVED, REPOSITORY, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
 
@@ -266,11 +267,39 @@ def test_http_a_short_body_that_is_waited_for(guarded):
         assert connection.answer().json()["deleted"] == 1
 
 
+# A body that is not streamed, but longer than a few bytes.
+LONG_BODIES = {
+    "value": ("PUT", f"/v1/stores/{MINE}/keys/w", ["Content-Length: 1000000"], b""),
+    "batch": ("POST", f"/v1/stores/{MINE}/batch/write", ["Content-Type: application/json", "Content-Length: 70000000"], b""),
+    "chunks": ("POST", f"/v1/stores/{MINE}/batch/write", ["Content-Type: application/json", "Transfer-Encoding: chunked"], b"400\r\n"),
+}
+
+
+@pytest.mark.parametrize("token, known", [(None, False), ("unknown", False), (tokens.ROOT, True)])
+@pytest.mark.parametrize("body", LONG_BODIES)
+def test_http_no_room_is_made_for_strangers(guarded, body, token, known):
+    """They are answered at the head; whoever is known is waited for."""
+    prepare(guarded, True)
+    method, path, headers, begin = LONG_BODIES[body]
+    if token:
+        headers = [*headers, f"Authorization: Bearer {token}"]
+    with RawHttp(guarded.http_address) as connection:
+        connection.send(request(method, path, headers=headers) + begin)
+        if known:
+            connection.socket.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                connection.answer()
+        else:
+            answer = connection.answer()
+            assert (answer.status, answer.error, answer.headers["connection"]) == (401, "unauthorized", "close")
+            assert answer.headers["www-authenticate"] == 'Bearer realm="rdrive"'
+
+
 def test_http_an_upload_without_expectation(guarded):
     """What comes all the same is read for a while, so that the answer is not lost to a reset."""
     prepare(guarded, True)
     with RawHttp(guarded.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", bytes(4 << 20)))
+        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", bytes((1 << 20) + 1)))
         assert connection.answer().status == 401
         assert connection.closed()
 
@@ -345,6 +374,19 @@ def test_binary_auth_of_other_lengths(guarded, body):
         assert status_of(lambda: connection.call(AUTH, body)) == wire.INVALID_ARGUMENT
         assert status_of(lambda: connection.call(AUTH, b"\0" * 4096)) == 2
         connection.ping()
+
+
+def test_binary_no_room_is_made_for_strangers(guarded):
+    """A long frame is answered by its header, and skipped; who has shown a token right before it is known."""
+    prepare(guarded, True)
+    body = wire.write_body(MINE, b"w", bytes(1 << 20))
+    with wire.Wire(guarded.binary_address, MINE) as connection:
+        connection.send(wire.frame(wire.WRITE, 7, b"", body_len=len(body)))
+        assert connection.answer()[:3] == (7, wire.WRITE, 2)
+        connection.send(body)
+        connection.send(wire.frame(AUTH, 8, tokens.ROOT.encode()) + wire.frame(wire.WRITE, 9, body))
+        assert connection.answer()[:3] == (8, AUTH, 0)
+        assert connection.answer()[:3] == (9, wire.WRITE, 0)
 
 
 def test_binary_a_refused_stream(guarded):
@@ -483,6 +525,14 @@ def test_redis_info_tells_of_what_a_token_may_see(guarded):
         connection.call("AUTH", "read-right")
         text = connection.call("INFO", "stores")
         assert b"mine" in text and b"other" not in text and b"default" not in text
+
+
+def test_redis_no_room_is_made_for_strangers(guarded):
+    """A long command is dropped as it comes, and the connection goes on."""
+    words = ["MSET", *(word for i in range(50) for word in (f"k{i}", bytes(b"v" * 40000)))]
+    with Resp(guarded.redis_address) as connection:
+        connection.send(encode(*words) + encode("AUTH", tokens.ROOT) + encode(*words))
+        assert [connection.answer() for _ in range(3)] == [NOAUTH, b"+OK\r\n", b"+OK\r\n"]
 
 
 def test_redis_a_refused_stream(guarded):
@@ -649,3 +699,20 @@ def test_beyond_this_machine_at_ones_own_risk(launch, folder, how):
 def test_this_machine_alone(launch, address):
     daemon = launch("--listen", address)
     assert "insecure" not in daemon.log()
+
+
+@pytest.mark.parametrize("host, code", [("0.0.0.0", 2), ("127.0.0.1", 0)])
+def test_a_socket_that_is_handed_over_counts_too(folder, host, code):
+    """As a service manager does it, whatever --http says."""
+    port_file = os.path.join(folder, "ports.json")
+    command = [RDRIVED, "--data-dir", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file", port_file]
+    with socket.create_server((host, 0)) as listening:
+        process = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command], stderr=subprocess.PIPE, pass_fds=(3,),
+                                   preexec_fn=lambda: os.dup2(listening.fileno(), 3),
+                                   env=clean_environment(LISTEN_FDS="1", LISTEN_FDNAMES="http"))
+    wait_until(lambda: os.path.exists(port_file) or process.poll() is not None, "its start or its end")
+    if code == 0:
+        process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == code, error
+    assert (b"is reached from beyond this machine" in error) == (code == 2)
