@@ -22,7 +22,7 @@ STORES = {"mine": MINE, "other": OTHER}
 @pytest.fixture(scope="module")
 def guarded():
     folder = tempfile.mkdtemp(prefix="rdrive-")
-    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS), tokens.row("long" * 1024, ["*"], tokens.VERBS)]
+    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS), tokens.row("long" * 1024, ["*"], tokens.VERBS), *tokens.overall_rows()]
     for operation in tokens.NEEDS:
         rows += tokens.rows_of(operation, STORES)
     daemon = Daemon(folder, "--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows), unix=True)
@@ -72,6 +72,7 @@ COMMANDS = {
     "verify": (["verify"], b""),
     "reopen": (["reopen"], b""),
     "backup": (["backup", "-"], b""),
+    "compact": (["compact"], b""),
 }
 
 
@@ -98,6 +99,14 @@ def test_cli_lists_what_it_may_see(guarded):
     tool = Cli(("--server", guarded.binary))
     assert [row["name"] for row in tool.run("stores", "--json", environment={"RDRIVE_TOKEN": "read-right"}).json()["stores"]] == [MINE]
     assert tool.run("stores").code == 1
+
+
+def test_cli_what_tells_of_all_stores(guarded):
+    tool = Cli(("--server", guarded.binary))
+    assert tool.run("metrics").code == 1
+    for token, (_, _, may) in tokens.OVERALL_TOKENS.items():
+        done = tool.run("metrics", environment={"RDRIVE_TOKEN": token})
+        assert done.code == (0 if may else 1) and ("does not allow read in every store" in done.err) == (not may)
 
 
 def test_cli_ping_takes_no_token(guarded, folder):

@@ -33,7 +33,7 @@ OPERATIONS = operations()
 
 def test_the_table_is_covered():
     """An operation that is new must say here what it takes."""
-    assert set(tokens.NEEDS) | tokens.FREE | tokens.LISTING == set(OPERATIONS)
+    assert set(tokens.NEEDS) | tokens.FREE | tokens.LISTING | tokens.OVERALL == set(OPERATIONS)
     verbs = {"RD_CLASS_READ": "read", "RD_CLASS_WRITE": "write", "RD_CLASS_ADMIN": "admin"}
     assert {name: verbs[OPERATIONS[name]] in needs["mine"] for name, needs in tokens.NEEDS.items() if name != "copy"} == \
         {name: True for name in tokens.NEEDS if name != "copy"}
@@ -55,7 +55,7 @@ def wanted(token, may):
 def guarded():
     """A daemon with a token for each case."""
     folder = tempfile.mkdtemp(prefix="rdrive-")
-    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)]
+    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS), *tokens.overall_rows()]
     for operation in tokens.NEEDS:
         rows += tokens.rows_of(operation, STORES)
     daemon = Daemon(folder, "--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows), "--redis", "127.0.0.1:0", unix=True)
@@ -133,6 +133,7 @@ HTTP = {
     "verify": ("POST", f"/v1/stores/{MINE}/verify", None, []),
     "reopen": ("POST", f"/v1/stores/{MINE}/reopen", None, []),
     "backup": ("GET", f"/v1/stores/{MINE}/backup", None, []),
+    "compact": ("POST", f"/v1/stores/{MINE}/compact", None, []),
 }
 HTTP_STATUS = {200: "ok", 201: "ok", 206: "ok", 401: "unauthorized", 403: "forbidden", 404: "store_not_found", 409: "conflict"}
 
@@ -159,6 +160,24 @@ def test_http_lists_what_a_token_may_see(guarded):
     assert seen("read-right") == [MINE]
     assert seen("copy-right") == [MINE, OTHER]
     assert seen("read-elsewhere") == []
+
+
+@pytest.mark.parametrize("token, status", [(None, 401), ("unknown", 401), *((token, 200 if may else 403) for token, (_, _, may) in tokens.OVERALL_TOKENS.items())])
+def test_what_tells_of_all_stores(guarded, token, status):
+    """On HTTP and on the binary protocol."""
+    assert http(guarded, "GET", "/metrics", token).status == status
+    with wire.Wire(guarded.binary_address) as connection:
+        if token not in (None, "unknown"):
+            connection.call(AUTH, token.encode())
+        assert status_of(lambda: connection.call(METRICS)) == {200: 0, 401: 2, 403: 3}[status]
+
+
+def test_the_status_page_holds_nothing(guarded):
+    """It is the same for everybody; what it shows it asks for with the reader's token."""
+    prepare(guarded, True)
+    page = http(guarded, "GET", "/", None)
+    assert page.status == 200 and b"<html" in page.body
+    assert MINE.encode() + b'"' not in page.body and page.body == http(guarded, "GET", "/", tokens.ROOT).body
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -306,7 +325,7 @@ def test_http_an_upload_without_expectation(guarded):
 
 # ---- the binary protocol --------------------------------------------------------------------------------------------
 
-AUTH, BACKUP = 0x03, 0x37
+AUTH, METRICS, BACKUP = 0x03, 0x04, 0x37
 
 BINARY = {
     "write": lambda c: c.write(b"w", b"new"),
@@ -329,6 +348,7 @@ BINARY = {
     "drop": lambda c: c.drop(MINE),
     "verify": lambda c: c.verify(),
     "reopen": lambda c: c.reopen(),
+    "compact": lambda c: c.compact(),
     "backup": lambda c: c.call(BACKUP, wire.store_bytes(MINE) + struct.pack("<QQQ", 0, 0, 0)),
 }
 WIRE_STATUS = {2: "unauthorized", 3: "forbidden", wire.STORE_NOT_FOUND: "store_not_found", wire.CONFLICT: "conflict"}

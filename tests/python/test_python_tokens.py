@@ -36,6 +36,7 @@ OPERATIONS = {
     "drop": lambda face: face.client.drop(MINE),
     "verify": lambda face: face.verify(),
     "reopen": lambda face: face.reopen(),
+    "compact": lambda face: face.compact(),
     "backup": lambda face: face.backup_to(io.BytesIO()),
 }
 
@@ -43,7 +44,7 @@ OPERATIONS = {
 @pytest.fixture(scope="module")
 def guarded():
     folder = tempfile.mkdtemp(prefix="rdrive-")
-    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)]
+    rows = [tokens.row(tokens.ROOT, ["*"], tokens.VERBS), *tokens.overall_rows()]
     for operation in tokens.NEEDS:
         rows += tokens.rows_of(operation, STORES)
     daemon = Daemon(folder, "--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows), unix=True)
@@ -89,6 +90,16 @@ def test_operations(guarded, root, open_face, operation):
 
 def test_stores(guarded, root, open_face):
     assert [info.name for info in open_face(guarded.binary, token="copy-right").client.stores()] == [MINE, OTHER]
+
+
+@pytest.mark.parametrize("token", tokens.OVERALL_TOKENS)
+def test_what_tells_of_all_stores(guarded, open_face, token):
+    client = open_face(guarded.binary, token=token).client
+    if tokens.OVERALL_TOKENS[token][2]:
+        assert "rdrive_" in client.metrics()
+    else:
+        with pytest.raises(rdrive.Forbidden, match="in every store"):
+            client.metrics()
 
 
 def test_a_refused_token_leaves_no_connection(guarded, open_face):

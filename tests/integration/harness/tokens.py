@@ -14,10 +14,14 @@ NEEDS = {
     "copy": {"mine": {"read"}, "other": {"write"}},
     "transfer": {"mine": {"read", "write"}, "other": {"write"}},
     "read": READ, "batch_read": READ, "exists": READ, "metadata": READ, "last": READ, "iterate": READ, "read_stream": READ, "info": READ,
-    "create": ADMIN, "drop": ADMIN, "verify": ADMIN, "reopen": ADMIN, "backup": ADMIN,
+    "create": ADMIN, "drop": ADMIN, "verify": ADMIN, "reopen": ADMIN, "backup": ADMIN, "compact": ADMIN,
 }
 # Answered to everybody; and to whoever has a token, of what that may see.
 FREE, LISTING = {"ping"}, {"stores"}
+# Tells of all stores at once: needs `read` in every one.
+OVERALL = {"metrics"}
+OVERALL_TOKENS = {"overall-right": (["*"], ["read"], True), "overall-write": (["*"], ["write", "admin"], False),
+                  "overall-some": (["default", "m*"], VERBS, False)}
 
 
 def row(token, stores, verbs):
@@ -30,6 +34,10 @@ def write(path, rows):
     os.chmod(path + ".new", 0o600)
     os.rename(path + ".new", path)
     return path
+
+
+def overall_rows():
+    return [row(token, stores, verbs) for token, (stores, verbs, _) in OVERALL_TOKENS.items()]
 
 
 def names(needs):
