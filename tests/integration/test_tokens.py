@@ -14,6 +14,7 @@ import tempfile
 import pytest
 
 from harness import tokens, wire
+from harness.cli import Cli
 from harness.daemon import DEADLINE_S, RDRIVED, REPOSITORY, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
@@ -233,8 +234,10 @@ def test_http_two_headers(guarded):
 def test_http_hostile_headers(guarded):
     """A header of 1 MiB, and a zero byte in a token."""
     with RawHttp(guarded.http_address) as connection:
-        connection.send(b"GET /v1/stores HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + b"a" * (60 << 10))
-        connection.send(b"a" * 8192)
+        try:
+            connection.send(b"GET /v1/stores HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + b"a" * (1 << 20))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it had read enough
         answer = connection.answer()
         assert (answer.status, answer.error) == (431, "header_too_large")
     with RawHttp(guarded.http_address) as connection:
@@ -595,6 +598,20 @@ def test_bad_files(folder, text, message):
     code, _, error = run_to_end("--data-dir", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--tokens", path)
     assert code == 2
     assert re.search(re.escape(path) + message, error), error
+
+
+def test_the_manual_s_way_to_make_a_token(launch, folder):
+    """docs/OPERATIONS.md, line by line."""
+    with open(os.path.join(REPOSITORY, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
+        make, digest = re.search(r"```\n(\(umask .*)\n(.*sha256sum)\n```", file.read()).groups()
+    subprocess.run(["sh", "-c", make], cwd=folder, check=True)
+    done = subprocess.run(["sh", "-c", digest], cwd=folder, check=True, capture_output=True, text=True)
+    token = os.path.join(folder, "token")
+    assert os.stat(token).st_mode & 0o77 == 0
+    rows = [{"sha256": done.stdout.split()[0], "stores": ["*"], "verbs": ["read"]}]
+    daemon = launch("--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows))
+    assert Cli(("--server", daemon.binary, "--token-file", token)).ok("len") == b"0\n"
+    assert http(daemon, "GET", "/v1/stores", open(token, encoding="ascii").read().strip()).status == 200
 
 
 def test_a_file_that_is_not_there(folder):
