@@ -185,12 +185,23 @@ static bool refuse_for_memory(struct reading *reading)
     return false;
 }
 
+/* What a mistake on the way to sha256sum leaves; it would let everybody in who shows nothing. */
+static bool is_of_nothing(const uint8_t digest[RD_TOKENS_DIGEST_LEN])
+{
+    static const uint8_t of_nothing[RD_TOKENS_DIGEST_LEN] = {
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+        0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55};
+    return memcmp(digest, of_nothing, sizeof of_nothing) == 0;
+}
+
 static bool read_digest(struct reading *reading, const json_t *value, uint8_t digest[RD_TOKENS_DIGEST_LEN])
 {
     const char *text = json_string_value(value);
     if (text == NULL || json_string_length(value) != (size_t)2 * RD_TOKENS_DIGEST_LEN ||
         !rd_text_hex_decode(rd_slice(text, (size_t)2 * RD_TOKENS_DIGEST_LEN), digest))
         return refuse(reading, "sha256", "must be the token's SHA-256, 64 hexadecimal digits");
+    if (is_of_nothing(digest))
+        return refuse(reading, "sha256", "is that of an empty token, which anybody has");
     return true;
 }
 

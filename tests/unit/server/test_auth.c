@@ -18,9 +18,10 @@
 #include "base/text.h"
 #include "server/log.h"
 
-/* SHA-256 of "alpha", "beta" and "" (FIPS 180-4; sha256sum says the same). */
+/* SHA-256 of "alpha", "beta", "gamma" and "", as sha256sum says. */
 #define ALPHA "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"
 #define BETA  "f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753"
+#define GAMMA "be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67"
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 #define ROW(digest, stores, verbs) "{\"sha256\":\"" digest "\",\"stores\":" stores ",\"verbs\":" verbs "}"
@@ -79,10 +80,10 @@ static void test_finding(void **state)
     assert_null(find(none, ALPHA));
     rd_tokens_unref(none);
     struct rd_tokens *tokens =
-        parse("[" ROW(ALPHA, "[\"a\"]", ALL) "," ROW(BETA, "[\"b\"]", ALL) "," ROW(EMPTY, "[\"c\"]", ALL) "]");
+        parse("[" ROW(ALPHA, "[\"a\"]", ALL) "," ROW(BETA, "[\"b\"]", ALL) "," ROW(GAMMA, "[\"c\"]", ALL) "]");
     assert_int_not_equal(verbs_in(find(tokens, ALPHA), "a"), 0);
     assert_int_not_equal(verbs_in(find(tokens, BETA), "b"), 0);
-    assert_int_not_equal(verbs_in(find(tokens, EMPTY), "c"), 0);
+    assert_int_not_equal(verbs_in(find(tokens, GAMMA), "c"), 0);
     for (unsigned bit = 0; bit < RD_TOKENS_DIGEST_LEN * 8; bit++) {
         uint8_t digest[RD_TOKENS_DIGEST_LEN];
         assert_true(rd_text_hex_decode(rd_slice_of_string(BETA), digest));
@@ -135,6 +136,7 @@ static void test_mistakes_have_a_line(void **state)
         {"[\n" ROW("", "[\"*\"]", ALL) "]", "tokens.json:2: sha256: must be"},
         {"[" ROW(ALPHA "0", "[\"*\"]", ALL) "]", "tokens.json:1: sha256: must be"},
         {"[" ROW("z" ALPHA, "[\"*\"]", ALL) "]", "tokens.json:1: sha256: must be"},
+        {"[" ROW(EMPTY, "[\"*\"]", ALL) "]", "tokens.json:1: sha256: is that of an empty token"},
         {"[" ROW(ALPHA, "\"*\"", ALL) "]", "tokens.json:1: stores: must be"},
         {"[" ROW(ALPHA, "[]", ALL) "]", "tokens.json:1: stores: must be"},
         {"[" ROW(ALPHA, "[\"\"]", ALL) "]", "tokens.json:1: stores: must be"},
@@ -233,11 +235,11 @@ static void test_an_exchange(void **state)
     struct rd_identity again;
     assert_true(rd_auth_identify(&other, rd_slice_of_string("beta"), &again));
     assert_int_equal(allowed(&other, &again), RD_VERB_WRITE);
-    assert_true(rd_auth_identify(&other, rd_slice_of_string(""), &again));
+    assert_true(rd_auth_identify(&other, rd_slice_of_string("gamma"), &again));
     assert_int_equal(allowed(&other, &again), 0);
 
     /* The other way around, with a view that has not looked meanwhile. */
-    write_file("[" ROW(ALPHA, "[\"*\"]", "[\"admin\"]") "," ROW(EMPTY, "[\"s\"]", "[\"read\"]") "]");
+    write_file("[" ROW(ALPHA, "[\"*\"]", "[\"admin\"]") "," ROW(GAMMA, "[\"s\"]", "[\"read\"]") "]");
     exchange(auth);
     exchange(auth);
     assert_int_equal(rd_auth_prepare(auth, path, &error), RD_OK);
