@@ -210,12 +210,17 @@ static bool seal_unsent(struct rd_conn *conn)
     return false;
 }
 
+static bool can_seal(const struct rd_conn *conn)
+{
+    const struct rd_tls_session *session = conn->tls->session;
+    return !conn->fetching && rd_tls_is_established(session) && rd_tls_failure(session)[0] == '\0';
+}
+
 /* Puts into `leaving` what is to be sent next. False: nothing is. */
 static bool next_records(struct rd_conn *conn)
 {
     struct rd_conn_tls *tls = conn->tls;
-    bool may_seal = !conn->fetching && rd_tls_is_established(tls->session);
-    if (conn->out.unsent != 0 && may_seal && !seal_unsent(conn))
+    if (conn->out.unsent != 0 && can_seal(conn) && !seal_unsent(conn))
         return false;
     rd_tls_take_output(tls->session, &tls->leaving);
     tls->leaving_sent = 0;
