@@ -163,7 +163,7 @@ void rd_conn_tls_resume(struct rd_conn *conn)
 static bool seal_pieces(struct rd_conn *conn, const uv_buf_t *pieces, unsigned count, size_t *ret_len)
 {
     struct rd_tls_session *session = conn->tls->session;
-    uint8_t *record = conn->loop->read_buffer;
+    uint8_t *record = conn->loop->record_buffer; /* the read buffer may hold input: answers leave in mid-turn */
     size_t gathered = 0;
     size_t len = 0;
     for (unsigned i = 0; i < count; i++) {

@@ -13,6 +13,7 @@
 #include "server/log.h"
 #include "server/stores.h"
 #include "server/systemd.h"
+#include "server/tls.h"
 
 #define SWEEP_MS          1000u
 #define SWEEP_STOPPING_MS 100u
@@ -277,12 +278,27 @@ static int start_handles(struct rd_loop *loop)
     return status;
 }
 
-enum rd_status rd_loop_init(struct rd_loop *loop)
+static bool make_buffers(struct rd_loop *loop)
 {
     loop->read_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
-    if (loop->tls != NULL)
-        loop->sealed_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
-    if (loop->read_buffer == NULL || (loop->tls != NULL && loop->sealed_buffer == NULL))
+    if (loop->tls == NULL)
+        return loop->read_buffer != NULL;
+    loop->sealed_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
+    loop->record_buffer = malloc(RD_TLS_RECORD_LEN_MAX);
+    return loop->read_buffer != NULL && loop->sealed_buffer != NULL && loop->record_buffer != NULL;
+}
+
+static void free_buffers(struct rd_loop *loop)
+{
+    free(loop->record_buffer);
+    free(loop->sealed_buffer);
+    free(loop->read_buffer);
+    loop->read_buffer = NULL;
+}
+
+enum rd_status rd_loop_init(struct rd_loop *loop)
+{
+    if (!make_buffers(loop))
         goto no_mutex;
     if (uv_mutex_init(&loop->inbox_lock) != 0)
         goto no_mutex;
@@ -301,9 +317,7 @@ no_bridge:
 no_loop:
     uv_mutex_destroy(&loop->inbox_lock);
 no_mutex:
-    free(loop->sealed_buffer);
-    free(loop->read_buffer);
-    loop->read_buffer = NULL;
+    free_buffers(loop);
     return RD_IO_ERROR;
 }
 
@@ -325,7 +339,5 @@ void rd_loop_deinit(struct rd_loop *loop)
     rd_calls_free_spare(loop);
     rd_usage_deinit(&loop->counts.usage);
     free(loop->dirty_stores);
-    free(loop->sealed_buffer);
-    free(loop->read_buffer);
-    loop->read_buffer = NULL;
+    free_buffers(loop);
 }
