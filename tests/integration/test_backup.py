@@ -279,11 +279,28 @@ def test_a_slow_reader_holds_nobody_up(daemon, curl, store):
     with RawHttp(daemon.http_address) as raw:
         raw.send(request("GET", f"/v1/stores/{store}/backup"))
         assert raw._more()
-        for i in range(50):
-            assert curl.put(f"k{i}", b"value").status == 201
+        with Wire(daemon.binary_address, store) as wire:
+            for i in range(50):
+                wire.write(b"k%d" % i, b"value")
         answer = raw.answer()
     assert answer.headers["rdrive-tail"] == str(tail)
     assert answer.body == file_bytes(daemon, store, tail)
+
+
+def test_a_compaction_does_not_disturb_it(daemon, curl, store):
+    """A reader of the old file has it to its end."""
+    curl.put("long", os.urandom(24 << 20))
+    tail = curl.put("long", os.urandom(1 << 20)).json()["tail"]
+    whole = file_bytes(daemon, store, tail)
+    with RawHttp(daemon.http_address) as raw:
+        raw.send(request("GET", f"/v1/stores/{store}/backup"))
+        assert raw._more()
+        assert curl.request("POST", "compact").status == 200
+        assert curl.info()["tail"] < 2 << 20
+        answer = raw.answer()
+    assert answer.body == whole
+    refused = take(curl, f"?from={tail}&generation={answer.headers['rdrive-generation']}")
+    assert refused.status == 412 and refused.headers["rdrive-generation"] == curl.info()["generation"]
 
 
 def test_requests_behind_it_are_answered_in_turn(daemon, curl, store, filled):
@@ -298,7 +315,7 @@ def test_requests_behind_it_are_answered_in_turn(daemon, curl, store, filled):
 def test_a_file_that_others_cut_is_not_passed_on(launch):
     daemon = launch()
     curl = Curl(daemon.http)
-    assert curl.put("long", os.urandom(48 << 20)).status == 201
+    assert curl.put("long", os.urandom(24 << 20)).status == 201
     length = curl.info()["tail"]
     with RawHttp(daemon.http_address) as raw:
         raw.send(request("GET", "/v1/stores/default/backup"))
@@ -336,7 +353,7 @@ def test_stopping_the_daemon_ends_it(launch):
     """A reader that does not read does not keep it, over either protocol."""
     daemon = launch()
     curl = Curl(daemon.http)
-    curl.put("long", os.urandom(48 << 20))
+    curl.put("long", os.urandom(24 << 20))
     with RawHttp(daemon.http_address) as raw, Wire(daemon.binary_address) as wire:
         raw.send(request("GET", "/v1/stores/default/backup"))
         assert raw._more()
@@ -349,7 +366,7 @@ def test_stopping_the_daemon_ends_it(launch):
         assert raised.value.status == UNAVAILABLE
         while raw._more():
             pass
-        assert len(raw.buffer) < 48 << 20
+        assert len(raw.buffer) < 24 << 20
 
 
 # ---- over the binary protocol ------------------------------------------------------------------------------------------

@@ -122,6 +122,18 @@ def test_another_generation(backup):
     backup.take()
 
 
+def test_a_compacted_store_is_another_file(backup):
+    """The backup becomes as short as the store has."""
+    for i in range(30):
+        backup.write("a", 10000)
+    backup.take()
+    backup.cli.ok("compact")
+    done = backup.run()
+    assert done.code == 0 and done.json()["full"] is True and done.json()["tail"] < 20000
+    assert "another one by now" in done.err
+    assert backup.take()["new_bytes"] == 0
+
+
 def test_an_old_copy_of_the_store_was_put_back(launch, folder):
     """The generation is the same, the bytes are not: that is noticed, where the file is longer and where it is not."""
     path = os.path.join(folder, "copy.rdr")
