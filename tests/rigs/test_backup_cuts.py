@@ -13,7 +13,7 @@ import pytest
 
 from harness.daemon import BUILD
 from harness.rawhttp import RawHttp, request
-from harness.wire import NONE, Wire
+from harness.wire import NONE, Wire, WireError
 
 from disk import Disk, leave_mount_namespace
 from host import Host
@@ -35,8 +35,8 @@ def write_on(address, number, stop):
         with Wire(address) as wire:
             while not stop.is_set():
                 wire.write(b"%d" % dice.randrange(1000), dice.randbytes(dice.choice(LENGTHS)), NONE)
-    except (OSError, AssertionError):
-        pass  # the daemon was killed
+    except (OSError, AssertionError, WireError):
+        pass  # the disk is gone, or the daemon was killed
 
 
 class Copy:
