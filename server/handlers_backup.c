@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "server/conn.h"
+#include "server/loop.h"
 #include "server/stores.h"
 #include "server/terms.h"
 
@@ -81,17 +82,11 @@ static void show(struct rd_call *call)
         rd_call_start_read(call, fetch, finish);
 }
 
-/* A store that is read-only has lost what it could not sync, and shows the rest. */
-static bool is_read_only(const struct rd_call *call)
-{
-    struct rd_store_info info;
-    rd_store_info(call->hosted->store, &info);
-    return info.state == RD_STORE_READ_ONLY;
-}
-
+/* A sync that fails leaves the store read-only: what it could not sync is lost to a reopening, and the rest is
+ * shown. */
 static void complete_sync(struct rd_call *call)
 {
-    if (call->op.status == RD_OK || is_read_only(call))
+    if (call->op.status == RD_OK || call->op.status == RD_IO_ERROR)
         show(call);
     else
         rd_handler_fail_op(call, call->hosted);
@@ -99,14 +94,22 @@ static void complete_sync(struct rd_call *call)
 
 void rd_run_backup(struct rd_call *call)
 {
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    struct rd_hosted *hosted = call->hosted;
     if (rd_conn_downloads_are_full(call->conn)) {
         rd_call_fail(call, RD_OVERLOADED, "too many downloads on one connection");
         return;
     }
-    if (is_read_only(call)) {
-        show(call);
-        return;
-    }
     call->op.kind = RD_OP_SYNC;
-    rd_handler_submit(call, call->hosted, complete_sync);
+    call->op.sink = &loop->bridge.sink;
+    call->on_complete = complete_sync;
+    enum rd_status status = rd_store_submit(hosted->store, &call->op);
+    if (status == RD_OK) {
+        rd_loop_mark_store(loop, hosted);
+    } else if (status == RD_OVERLOADED) {
+        rd_process_note(loop->process, RD_REFUSED_QUEUE);
+        rd_call_fail(call, status, "store '%s': its queue of writes is full; try again later", hosted->name);
+    } else {
+        show(call); /* read-only */
+    }
 }

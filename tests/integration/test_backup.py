@@ -4,6 +4,7 @@ new."""
 import json
 import os
 import random
+import signal
 import subprocess
 import threading
 
@@ -12,6 +13,7 @@ import pytest
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import clean_environment, wait_until
+from harness.faults import Fault
 from harness.rawhttp import RawHttp, request
 from harness.storefile import live_entries
 from harness.wire import ABORT, CHUNK, END, NONE, PRECONDITION_FAILED, RANGE_NOT_SATISFIABLE, UNAVAILABLE, Wire, WireError
@@ -193,6 +195,37 @@ def test_writes_that_were_not_synced_are_synced_for_it(launch):
     assert b"value" in answer.body
     with open(trace, "rb") as file:
         assert b"fdatasync(" in file.read()
+
+
+def test_a_store_that_takes_no_more_writes_is_synced_all_the_same(launch, folder):
+    """By a setting, behind writes that asked for no sync."""
+    path = os.path.join(folder, "rdrived.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"stores": {}}, file)
+    daemon = launch("--config", path)
+    curl = Curl(daemon.http)
+    tail = curl.put("k", b"value", "?durability=none").json()["tail"]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"stores": {"default": {"read_only": True}}}, file)
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reloaded:" in daemon.log(), "the reload")
+    assert curl.info()["state"] == "read_only"
+    answer = take(curl)
+    assert (answer.status, answer.headers["rdrive-tail"], b"value" in answer.body) == (200, str(tail), True)
+
+
+def test_a_store_that_has_failed_shows_what_was_synced(launch):
+    """Its sync fails: what was acknowledged without one is lost to a reopening, so it is not in the backup."""
+    daemon = launch()
+    curl = Curl(daemon.http)
+    synced = curl.put("a", b"synced").json()["tail"]
+    curl.put("b", b"not synced", "?durability=none")
+    with Fault(daemon.process.pid, "fdatasync"):
+        first = take(curl)
+    assert curl.info()["state"] == "read_only"
+    for answer in (first, take(curl)):
+        assert (answer.status, answer.headers["rdrive-tail"]) == (200, str(synced))
+        assert answer.body == file_bytes(daemon, "default", synced)
 
 
 def test_curl_goes_on_where_it_broke_off(daemon, curl, store, filled, folder):
