@@ -68,6 +68,11 @@ void rd_run_write_stream(struct rd_call *call);
  * on_complete runs on the loop when it is done. A refusal fails the call. */
 void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on_complete)(struct rd_call *call));
 
+/* The two halves of it: a refusal is returned, and may be told of. */
+enum rd_status rd_handler_offer(struct rd_call *call, struct rd_hosted *hosted,
+                                void (*on_complete)(struct rd_call *call)) RD_MUST_CHECK;
+void rd_handler_refuse(struct rd_call *call, const struct rd_hosted *hosted, enum rd_status status);
+
 /* The usual on_complete of a write: answers with the op's results, or fails. */
 void rd_handler_complete_write(struct rd_call *call);
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #include "server/conn.h"
-#include "server/loop.h"
 #include "server/stores.h"
 #include "server/terms.h"
 
@@ -94,22 +93,14 @@ static void complete_sync(struct rd_call *call)
 
 void rd_run_backup(struct rd_call *call)
 {
-    struct rd_loop *loop = rd_conn_loop(call->conn);
-    struct rd_hosted *hosted = call->hosted;
     if (rd_conn_downloads_are_full(call->conn)) {
         rd_call_fail(call, RD_OVERLOADED, "too many downloads on one connection");
         return;
     }
     call->op.kind = RD_OP_SYNC;
-    call->op.sink = &loop->bridge.sink;
-    call->on_complete = complete_sync;
-    enum rd_status status = rd_store_submit(hosted->store, &call->op);
-    if (status == RD_OK) {
-        rd_loop_mark_store(loop, hosted);
-    } else if (status == RD_OVERLOADED) {
-        rd_process_note(loop->process, RD_REFUSED_QUEUE);
-        rd_call_fail(call, status, "store '%s': its queue of writes is full; try again later", hosted->name);
-    } else {
+    enum rd_status status = rd_handler_offer(call, call->hosted, complete_sync);
+    if (status == RD_OVERLOADED)
+        rd_handler_refuse(call, call->hosted, status);
+    else if (status != RD_OK)
         show(call); /* read-only */
-    }
 }

@@ -69,21 +69,33 @@ void rd_handler_complete_write(struct rd_call *call)
     rd_call_finish(call);
 }
 
-void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on_complete)(struct rd_call *call))
+enum rd_status rd_handler_offer(struct rd_call *call, struct rd_hosted *hosted,
+                                void (*on_complete)(struct rd_call *call))
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);
     call->op.sink = &loop->bridge.sink;
     call->on_complete = on_complete;
-
     enum rd_status status = rd_store_submit(hosted->store, &call->op);
-    if (status == RD_OK) {
+    if (status == RD_OK)
         rd_loop_mark_store(loop, hosted);
-    } else if (status == RD_OVERLOADED) {
+    else if (status == RD_OVERLOADED)
         rd_process_note(loop->process, RD_REFUSED_QUEUE);
+    return status;
+}
+
+void rd_handler_refuse(struct rd_call *call, const struct rd_hosted *hosted, enum rd_status status)
+{
+    if (status == RD_OVERLOADED)
         rd_call_fail(call, status, "store '%s': its queue of writes is full; try again later", hosted->name);
-    } else {
+    else
         rd_call_fail(call, status, "store '%s': the write is refused: %s", hosted->name, rd_status_name(status));
-    }
+}
+
+void rd_handler_submit(struct rd_call *call, struct rd_hosted *hosted, void (*on_complete)(struct rd_call *call))
+{
+    enum rd_status status = rd_handler_offer(call, hosted, on_complete);
+    if (status != RD_OK)
+        rd_handler_refuse(call, hosted, status);
 }
 
 /* An operation on the call's own store, as its request wants it. */
