@@ -16,7 +16,8 @@
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
 #define SHORT_LEN_MAX       16u
-#define VECTOR_COPY_LEN_MIN 64u /* below it a call costs more than it saves */
+#define VECTOR_COPY_LEN_MIN 64u  /* below it a call costs more than it saves */
+#define VECTOR_COPY_LEN_MAX 127u /* above it memcpy is as fast or faster */
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder)
 {
@@ -131,7 +132,7 @@ static inline void put_copied(struct rd_encoder *encoder, struct rd_plan_entry *
     uint8_t *to = encoder->buffer + encoder->buffer_len;
     if (payload.len <= SHORT_LEN_MAX)
         copy_short(to, payload.data, payload.len);
-    else if (payload.len < VECTOR_COPY_LEN_MIN)
+    else if (payload.len < VECTOR_COPY_LEN_MIN || payload.len > VECTOR_COPY_LEN_MAX)
         memcpy(to, payload.data, payload.len);
     else
         encoder->copy(to, payload.data, payload.len);

@@ -40,26 +40,9 @@ __attribute__((target("avx2"))) static void copy_avx2(uint8_t *to, const uint8_t
                         _mm256_loadu_si256((const __m256i *)(const void *)last));
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vl,bmi2"))) static void copy_avx512(uint8_t *to, const uint8_t *from,
-                                                                                  size_t len)
-{
-    enum { STEP = 64 };
-    size_t i = 0;
-    for (; i + STEP <= len; i += STEP)
-        _mm512_storeu_si512(to + i, _mm512_loadu_si512(from + i));
-    __mmask64 rest = _bzhi_u64(~UINT64_C(0), (unsigned)(len - i));
-    _mm512_mask_storeu_epi8(to + i, rest, _mm512_maskz_loadu_epi8(rest, from + i));
-}
-
 static int has_avx2(void)
 {
     return __builtin_cpu_supports("avx2");
-}
-
-static int has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 
 #elif defined(__aarch64__)
@@ -80,7 +63,6 @@ static void copy_neon(uint8_t *to, const uint8_t *from, size_t len)
 
 const struct rd_simd_copy rd_simd_copies[] = {
 #if defined(__x86_64__)
-    {"avx512", copy_avx512, has_avx512},
     {"avx2", copy_avx2, has_avx2},
 #elif defined(__aarch64__)
     {"neon", copy_neon, always},

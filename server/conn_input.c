@@ -91,9 +91,10 @@ void rd_conn_end_input(struct rd_conn *conn)
 /* Where requests hold as much memory as they may, those that need some are refused: a stream when it begins. */
 static void refuse_if_full(const struct rd_conn *conn, struct rd_request *request)
 {
+    if (request->status != RD_OK || request->streamed || !rd_conn_memory_is_full(conn))
+        return;
     const struct rd_operation *operation = rd_operation_find(request->opcode);
-    if (request->status != RD_OK || request->streamed || operation == NULL ||
-        operation->class == RD_CLASS_CONNECTION || !rd_conn_memory_is_full(conn))
+    if (operation == NULL || operation->class == RD_CLASS_CONNECTION)
         return;
     request->status = RD_OVERLOADED;
     request->message = RD_LIMITS_REFUSE;

@@ -143,9 +143,11 @@ static bool allow_everywhere(struct rd_call *call)
 bool rd_gate_admit(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
+    if (!rd_auth_is_on(view_of(call)->auth))
+        return true;
     const struct rd_operation *operation =
         rd_operation_find(request->opcode == RD_OPCODE_CONTINUE ? request->continues : request->opcode);
-    if (!rd_auth_is_on(view_of(call)->auth) || operation == NULL)
+    if (operation == NULL)
         return true;
     bool bound_to_none = operation->class == RD_CLASS_CONNECTION;
     if (bound_to_none && request->status != RD_OK)
