@@ -91,13 +91,22 @@ static bool may_break(const struct script *script)
 
 /* ---- looking ------------------------------------------------------------------------------------------ */
 
+/* Counted: a map remembers which of its pages were there, in memory that goes with it. */
+static enum rd_status read_counted(struct rd_store *store, uint32_t key, struct rd_value *ret_value)
+{
+    allocations_arm();
+    enum rd_status status = rd_store_read(store, key_of(key), ret_value);
+    allocations_disarm();
+    return status;
+}
+
 static bool holds_model(struct script *script, uint32_t number)
 {
     uint64_t live = 0;
     for (uint32_t key = 0; key < KEY_COUNT; key++) {
         struct rd_value found;
         int32_t value = script->model.values[number][key];
-        enum rd_status status = rd_store_read(script->stores[number], key_of(key), &found);
+        enum rd_status status = read_counted(script->stores[number], key, &found);
         bool same = status == (value == ABSENT ? RD_KEY_NOT_FOUND : RD_OK);
         if (status == RD_OK) {
             same = same && rd_slice_equal(found.payload, history_bytes(&script->values, value));
@@ -452,7 +461,7 @@ static bool do_move(struct script *script, bool transfer)
     if (status != expected && !refused)
         return wrong(script, "copy or transfer answers %s", rd_status_name(status));
     bool there = status == RD_OK;
-    if (refused && transfer && value != ABSENT && rd_store_read(target, key_of(key), &copied) == RD_OK) {
+    if (refused && transfer && value != ABSENT && read_counted(target, key, &copied) == RD_OK) {
         there = rd_slice_equal(copied.payload, history_bytes(&script->values, value));
         rd_value_release(&copied);
     }
