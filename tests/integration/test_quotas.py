@@ -140,7 +140,7 @@ def test_read_only_and_a_reload(launch, folder):
         assert refusal(wire.write, b"k", b"w") == FORBIDDEN
         assert refusal(wire.transfer, b"k", "default") == FORBIDDEN
         redis.call("select", "s")
-        assert redis.call("set", "k", "w") == b"-ERR store 's': its settings take no writes\r\n"
+        assert redis.call("set", "k", "w") == b"-NOPERM store 's': its settings take no writes\r\n"
         assert redis.call("get", "k") == b"$1\r\nv\r\n"
     assert curl.get("k").body == b"v"
     reload({})
