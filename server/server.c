@@ -190,6 +190,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->index = i;
         loop->stores = server->stores;
         loop->pool = server->pool;
+        loop->compactor = server->compactor;
         loop->tuning = tuning;
         atomic_store(&server->process.connections_max, tuning.connections_max);
         loop->connection_count = &server->connection_count;
