@@ -49,6 +49,7 @@ struct counts {
     uint64_t workloads;
     uint64_t events;
     uint64_t placed;
+    uint64_t compacted;
     uint64_t moved;
 };
 
@@ -130,6 +131,7 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
     counts->workloads++;
     counts->events += log->count;
     counts->placed += workload.placed;
+    counts->compacted += workload.compacted;
     counts->moved += workload.moved;
     for (uint64_t state = begin; state < end; state++) {
         struct random random = random_of(options->seed ^ STREAM_OF_STATES, state);
@@ -154,13 +156,14 @@ static void print(const struct options *options, const struct counts *counts, co
 {
     printf("crash_states: seed %llu: %llu states, %llu violations | killed %llu, killed midway %llu, power cut "
            "ordered %llu, any %llu; %llu crashed again, %zu of them while opening; %zu torn ends cut | %llu "
-           "workloads, %llu events, %llu placed ahead, %llu moved between stores | %.1f s\n",
+           "workloads, %llu events, %llu placed ahead, %llu compactions, %llu moved between stores | %.1f s\n",
            (unsigned long long)options->seed, (unsigned long long)counts->states,
            (unsigned long long)counts->violations, (unsigned long long)counts->killed,
            (unsigned long long)counts->midway, (unsigned long long)counts->ordered,
            (unsigned long long)counts->any, (unsigned long long)counts->twice, judge->before_serve, judge->cut,
            (unsigned long long)counts->workloads, (unsigned long long)counts->events,
-           (unsigned long long)counts->placed, (unsigned long long)counts->moved, seconds);
+           (unsigned long long)counts->placed, (unsigned long long)counts->compacted,
+           (unsigned long long)counts->moved, seconds);
 }
 
 /* ret_finding: what was wrong with the last state. */

@@ -217,9 +217,35 @@ static int failing_fsync(void *self, int fd)
     return next(self, CALL_FSYNC, fd, NULL) != FAILURE_NONE ? -1 : 0;
 }
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* A store's new file goes by the old one's name from now on, and the old one by none. */
+static void note_renamed(struct failing_io *failing, const char *from, const char *to)
+{
+    pthread_mutex_lock(&failing->lock);
+    for (size_t i = 0; i < FAILING_FDS_MAX; i++) {
+        if (failing->fds[i] == FILE_STORE && strcmp(failing->fd_names[i], to) == 0)
+            failing->fds[i] = FILE_UNNAMED;
+        if (failing->fds[i] != FILE_COMPANION || strcmp(failing->fd_names[i], from) != 0)
+            continue;
+        failing->fds[i] = FILE_STORE;
+        snprintf(failing->fd_names[i], sizeof failing->fd_names[i], "%.60s", to);
+    }
+    pthread_mutex_unlock(&failing->lock);
+}
+
 static int failing_rename(void *self, const char *from, const char *to)
 {
-    return next(self, CALL_RENAME, -1, from) != FAILURE_NONE ? -1 : rd_io_system.rename(NULL, from, to);
+    if (next(self, CALL_RENAME, -1, from) != FAILURE_NONE)
+        return -1;
+    int result = rd_io_system.rename(NULL, from, to);
+    if (result == 0 && ends_in(to, ".rdr"))
+        note_renamed(self, last_part(from), last_part(to));
+    return result;
 }
 
 static int failing_unlink(void *self, const char *path)

@@ -155,7 +155,8 @@ size_t history_steps_within(const struct history *history, uint32_t store, size_
 {
     const struct store_history *of = &history->stores[store];
     size_t count = 0;
-    while (count < of->count && of->steps[count].answered_at < at && of->steps[count].tail <= len)
+    while (count < of->count && of->steps[count].answered_at < at &&
+           (of->steps[count].tail <= len || of->steps[count].durable_at <= at))
         count++;
     return count;
 }

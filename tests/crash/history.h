@@ -100,7 +100,8 @@ struct bounds {
 
 struct bounds history_bounds(const struct history *history, uint32_t store, size_t at, bool power_cut);
 
-/* The number of steps that ended at or below this length of the file, of those answered before `at`. */
+/* The number of steps that ended at or below this length of the file, of those answered before `at`; what was
+ * durable by then counts wherever it ended, since the file may be another one by now. */
 size_t history_steps_within(const struct history *history, uint32_t store, size_t at, uint64_t len);
 
 /* ret_states[i]: whether the store's values are those after bounds.low + i steps; bounds.high - bounds.low + 1 of

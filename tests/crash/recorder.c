@@ -29,6 +29,11 @@ static bool is_open(const struct recorder *recorder, uint32_t inode)
     return false;
 }
 
+static bool is_store_file(const char *path)
+{
+    return strcmp(path + strlen(path) - strlen(".rdr"), ".rdr") == 0;
+}
+
 /* ---- names -------------------------------------------------------------------------------------------- */
 
 static void note_opened(struct recorder *recorder, int fd, const char *path, int flags)
@@ -47,7 +52,7 @@ static void note_opened(struct recorder *recorder, int fd, const char *path, int
         log_add(log, (struct event){.kind = EVENT_RESIZE, .inode = inode});
     }
     entry->second = is_open(recorder, inode);
-    entry->store_file = strcmp(path + strlen(path) - strlen(".rdr"), ".rdr") == 0;
+    entry->store_file = is_store_file(path);
     entry->inode = inode;
 }
 
@@ -88,6 +93,9 @@ static int recording_rename(void *self, const char *from, const char *to)
         recorder->leads_to[event.to_name] = event.inode;
         recorder->leads_to[event.name] = NO_INODE;
         log_add(&recorder->log, event);
+        for (size_t i = 0; i < FDS_MAX; i++)
+            if (recorder->fds[i].inode == event.inode)
+                recorder->fds[i].store_file = is_store_file(to);
     }
     pthread_mutex_unlock(&recorder->lock);
     return result;

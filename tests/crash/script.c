@@ -83,10 +83,11 @@ static bool breaks(const struct script *script, uint32_t number)
 }
 
 /* One after which it need not: what the file is could not be found out, or not be put right. */
-static bool may_break(const struct script *script)
+static bool may_break(const struct script *script, uint32_t number)
 {
     enum call call = script->failing->failed_call;
-    return script->failing->failed && (call == CALL_FTRUNCATE || call == CALL_FSTAT);
+    bool renamed = script->compacts[number] && (call == CALL_FSYNC || call == CALL_OPEN);
+    return script->failing->failed && (call == CALL_FTRUNCATE || call == CALL_FSTAT || renamed);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------ */
@@ -238,7 +239,7 @@ static bool check_stores(struct script *script)
         if (broken && open)
             return wrong(script, "%s goes on after its %s failed", names[i],
                          call_names[script->failing->failed_call]);
-        if (!broken && !open && !may_break(script))
+        if (!broken && !open && !may_break(script, i))
             return wrong(script, "%s is read-only without need", names[i]);
         if (!holds_model(script, i) || (!open && !go_on_after_break(script, i)))
             return false;
@@ -513,9 +514,8 @@ static bool do_reopen(struct script *script)
     return open_store(script, number);
 }
 
-static bool do_walk(struct script *script)
+static bool walk(struct script *script, uint32_t number)
 {
-    uint32_t number = (uint32_t)random_below(&script->random, STORE_COUNT);
     struct rd_cursor *cursor = NULL;
     struct rd_value value;
     uint64_t walked = 0;
@@ -526,11 +526,45 @@ static bool do_walk(struct script *script)
     if (status == RD_OK)
         rd_cursor_close(cursor);
     allocations_disarm();
-    script->operations++;
     if (status != RD_OK)
         return (failed_now(script) && status == honest_status(script)) ||
                wrong(script, "a cursor answers %s", rd_status_name(status));
     return walked == rd_store_len(script->stores[number]) || wrong(script, "a cursor leaves keys out");
+}
+
+static bool do_walk(struct script *script)
+{
+    script->operations++;
+    return walk(script, (uint32_t)random_below(&script->random, STORE_COUNT));
+}
+
+/* The cursor holds the old view until all calls are made, so that their order is the same in every run. */
+static bool do_compact(struct script *script)
+{
+    uint32_t number = (uint32_t)random_below(&script->random, STORE_COUNT);
+    struct rd_store *store = script->stores[number];
+    struct rd_cursor *cursor = NULL;
+    struct rd_error error = {.status = RD_OK};
+    if (rd_cursor_open(store, 0, &cursor) != RD_OK)
+        die("no memory for a cursor");
+    script->compacts[number] = true;
+    allocations_arm();
+    enum rd_status status = rd_store_compact(store, NULL, &error);
+    pthread_mutex_lock(&store->writer.role);
+    allocations_disarm(); /* what was not counted when it was taken */
+    rd_cursor_close(cursor);
+    allocations_arm();
+    rd_epoch_collect(&store->epoch);
+    rd_departures_wait(&store->departures);
+    pthread_mutex_unlock(&store->writer.role);
+    allocations_disarm();
+    script->operations++;
+    if (status == RD_OK)
+        return walk(script, number);
+    bool known = status == RD_IO_ERROR || status == RD_NO_SPACE || status == RD_NO_MEMORY;
+    script->refused++;
+    return (known && failed_now(script) && honest_status(script) != RD_OK && error.status == status) ||
+           wrong(script, "compacting %s answers %s", names[number], rd_status_name(status));
 }
 
 typedef bool action_fn(struct script *script);
@@ -538,7 +572,7 @@ typedef bool action_fn(struct script *script);
 static bool do_something(struct script *script)
 {
     static action_fn *const actions[] = {do_single,   do_single, do_single, do_single, do_single, do_single,
-                                         do_group,    do_copy,   do_placed, do_reopen, do_walk,   do_single,
+                                         do_group,    do_copy,   do_placed, do_reopen, do_walk,   do_compact,
                                          do_transfer, do_single, do_single, do_single};
     return actions[random_below(&script->random, sizeof actions / sizeof actions[0])](script);
 }
@@ -577,6 +611,7 @@ static bool run_all(struct script *script)
         script->random = random_of(script->seed, i);
         script->failed_before = anything_failed(script);
         script->reopened[0] = script->reopened[1] = false;
+        script->compacts[0] = script->compacts[1] = false;
         fine = do_something(script) && check_stores(script);
     }
     for (uint32_t i = 0; i < STORE_COUNT; i++)

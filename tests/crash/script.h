@@ -30,6 +30,7 @@ struct script {
     struct random random;       /* of the operation that is under way */
     bool failed_before;         /* whatever fails had failed when it began */
     bool reopened[STORE_COUNT]; /* by the operation that is under way */
+    bool compacts[STORE_COUNT]; /* likewise */
     size_t operations;
     size_t refused;   /* operations that were answered with what failed */
     size_t read_only; /* times that a store became so */

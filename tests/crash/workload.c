@@ -411,6 +411,18 @@ static void do_reopen(struct workload *workload)
     open_store(workload, number);
 }
 
+/* All before is durable then: the new file was synced before it got the name. */
+static void do_compact(struct workload *workload)
+{
+    struct rd_error error;
+    uint32_t number = (uint32_t)random_below(&workload->random, STORE_COUNT);
+    if (rd_store_compact(workload->stores[number], NULL, &error) != RD_OK)
+        die("compacting %s: %s", workload_store_names[number], error.message);
+    wait_until_idle(workload->stores[number]);
+    history_settle(&workload->history, number, recorder_note(&workload->recorder));
+    workload->compacted++;
+}
+
 static void do_wait(struct workload *workload)
 {
     atomic_fetch_add(&clock_ms, INTERVAL_MS / 2 + random_below(&workload->random, INTERVAL_MS));
@@ -424,6 +436,7 @@ struct action {
 static const struct action actions[] = {
     {55, do_single}, {18, do_group_somewhere}, {5, do_copy}, {7, do_transfer},
     {6, do_placed},  {5, do_reopen},           {4, do_wait}, {4, do_group_on_a_full_disk},
+    {5, do_compact},
 };
 
 static void do_something(struct workload *workload)

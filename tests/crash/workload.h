@@ -26,9 +26,10 @@ struct workload {
     enum planted planted;
     struct rd_store *stores[STORE_COUNT];
     enum rd_durability durabilities[STORE_COUNT];
-    int32_t further; /* a value that none of its operations wrote, for those who judge */
-    size_t moved;    /* copies and transfers that were done */
-    size_t placed;   /* values that were placed ahead */
+    int32_t further;  /* a value that none of its operations wrote, for those who judge */
+    size_t moved;     /* copies and transfers that were done */
+    size_t placed;    /* values that were placed ahead */
+    size_t compacted; /* times that a store was */
 };
 
 /* Does all of it; the stores are closed afterwards. Ends the program where the stores' answers are wrong. */
