@@ -70,6 +70,7 @@ struct failing_io {
     enum call failed_call;
     enum file_kind failed_file;
     char failed_name[64];
+    bool failed_ahead; /* it was a file running ahead of its tail, which may fail */
     enum call seen[FAILING_CALLS_MAX];
     enum file_kind fds[FAILING_FDS_MAX];
     char fd_names[FAILING_FDS_MAX][64];

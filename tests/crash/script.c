@@ -48,7 +48,7 @@ static bool is_passed_over(const struct failing_io *failing)
 {
     enum call call = failing->failed_call;
     bool transfers = call == CALL_PREAD || call == CALL_PWRITEV || call == CALL_COPY_RANGE;
-    if (failing->failure == FAILURE_SHORT)
+    if (failing->failure == FAILURE_SHORT || failing->failed_ahead)
         return true;
     if (failing->failure == FAILURE_EINTR && (transfers || call == CALL_FTRUNCATE))
         return true;
