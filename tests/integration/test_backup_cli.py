@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli import Cli, Done
 from harness.curl import Curl
-from harness.daemon import DEADLINE_S, RDRIVE, clean_environment
+from harness.daemon import DEADLINE_S, RDRIVE, REPOSITORY, clean_environment
 from harness.killing import run_killed
 
 
@@ -310,6 +310,34 @@ def test_offline(launch, folder):
     assert read(path) == before["default.rdr"]
     assert {name: read(os.path.join(daemon.data_dir, name)) for name in os.listdir(daemon.data_dir)} == before
     assert offline.ok("backup", "-") == before["default.rdr"]
+
+
+def test_the_script_of_the_handbook(launch, folder):
+    """As docs/OPERATIONS.md has it, but for where the server and the backups are."""
+    with open(os.path.join(REPOSITORY, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
+        script, = re.findall(r"```sh\n(#!/bin/sh\n# /usr/local/sbin/rdrive-backup.*?)```", file.read(), re.DOTALL)
+    daemon = launch()
+    target = os.path.join(folder, "backup")
+    os.mkdir(target)
+    environment = clean_environment(RDRIVE_SERVER=daemon.binary, PATH=os.path.dirname(RDRIVE) + ":" + os.environ["PATH"])
+    assert Curl(daemon.http, "photos").create().status == 201
+
+    def run():
+        return subprocess.run(["sh", "-c", script.replace("/backup/", target + "/")], env=environment, timeout=DEADLINE_S,
+                              capture_output=True).returncode
+
+    for store in ("default", "photos"):
+        Curl(daemon.http, store).put("a", b"value")
+    assert run() == 0
+    Curl(daemon.http, "photos").put("b", b"value")
+    assert run() == 0
+    for store in ("default", "photos"):
+        assert read(os.path.join(target, store + ".rdr")) == read(daemon.store_path(store),
+                                                                  Curl(daemon.http, store).info()["tail"])
+    os.unlink(os.path.join(target, "default.rdr.backup"))
+    assert run() == 1
+    daemon.stop()
+    assert run() == 1
 
 
 def test_usage(cli):
