@@ -181,6 +181,7 @@ enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uin
     while (depth < RD_SEGMENT_DEPTH_MAX && (slot_count << depth) / 10 * 6 < expected_count)
         depth++;
     index_reset(index, epoch, random_seed());
+    rd_slab_expect(&index->slab, slot_count == RD_SEGMENT_SLOTS_USUAL ? UINT64_C(1) << depth : 0);
     struct rd_index_directory *directory = directory_create(index, depth);
     if (directory == NULL)
         return RD_NO_MEMORY;
@@ -452,6 +453,7 @@ enum rd_status rd_index_restore(struct rd_index *index, struct rd_epoch *epoch, 
     index_reset(index, epoch, seed);
     if (depth > RD_SEGMENT_DEPTH_MAX)
         return RD_CORRUPT;
+    rd_slab_expect(&index->slab, UINT64_C(1) << depth >> 1); /* at least: not all segments are of that depth */
     struct rd_index_directory *directory = directory_create(index, depth);
     if (directory == NULL)
         return RD_NO_MEMORY;

@@ -35,6 +35,7 @@ struct rd_index_directory {
     atomic_uintptr_t segments[]; /* by the top `depth` bits: words as in segment.h */
 };
 
+/* Stays where it was made: its memory leads back to it. */
 struct rd_index {
     _Atomic(struct rd_index_directory *) directory; /* written by the writer */
     struct rd_epoch *epoch;                         /* borrows; guards what readers may hold */

@@ -3,11 +3,8 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
 
 #define BLOCKS_PER_CHUNK ((uint32_t)(RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN) - 1)
 #define LARGE_CHUNKS     6u /* so many, and another one's unused part is little beside them */
@@ -40,19 +37,39 @@ static struct rd_slab_chunk *map_chunk(void)
     return (struct rd_slab_chunk *)(void *)(around + before);
 }
 
+/* Where there is none to be had it stays as it is: mremap refuses before it takes the old pages away. */
+static void give_large_page(struct rd_slab_chunk *chunk)
+{
+    void *copy = map_chunk();
+    if (copy == NULL)
+        return;
+    if (madvise(copy, RD_SLAB_CHUNK_LEN, MADV_HUGEPAGE) != 0) {
+        munmap(copy, RD_SLAB_CHUNK_LEN);
+        return;
+    }
+    memcpy(copy, chunk, RD_SLAB_CHUNK_LEN);
+    if (mremap(copy, RD_SLAB_CHUNK_LEN, RD_SLAB_CHUNK_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, chunk) == MAP_FAILED)
+        munmap(copy, RD_SLAB_CHUNK_LEN);
+}
+
 static bool add_chunk(struct rd_slab *slab)
 {
     struct rd_slab_chunk *chunk = map_chunk();
     if (chunk == NULL)
         return false;
-    bool large = slab->bytes >= LARGE_CHUNKS * RD_SLAB_CHUNK_LEN;
-    if (large)
+    slab->large = slab->large || slab->bytes >= LARGE_CHUNKS * RD_SLAB_CHUNK_LEN;
+    if (slab->large)
         (void)madvise(chunk, RD_SLAB_CHUNK_LEN, MADV_HUGEPAGE); /* small pages do as well, but slower */
-    *chunk = (struct rd_slab_chunk){.slab = slab, .older = slab->newest, .large = large};
-    slab->bytes += large ? RD_SLAB_CHUNK_LEN : RD_SLAB_SIDE_LEN * (BLOCKS_PER_CHUNK + 1);
+    *chunk = (struct rd_slab_chunk){.slab = slab, .older = slab->newest, .large = slab->large};
+    slab->bytes += slab->large ? RD_SLAB_CHUNK_LEN : RD_SLAB_SIDE_LEN * (BLOCKS_PER_CHUNK + 1);
     slab->newest = chunk;
     slab->taken = 0;
     return true;
+}
+
+void rd_slab_expect(struct rd_slab *slab, uint64_t block_count)
+{
+    slab->large = block_count >= LARGE_CHUNKS * BLOCKS_PER_CHUNK;
 }
 
 void *rd_slab_take(struct rd_slab *slab)
@@ -69,7 +86,7 @@ void *rd_slab_take(struct rd_slab *slab)
     if (!chunk->large) {
         slab->bytes += RD_SLAB_BLOCK_LEN;
         if (slab->taken == BLOCKS_PER_CHUNK)
-            (void)madvise(chunk, RD_SLAB_CHUNK_LEN, MADV_COLLAPSE);
+            give_large_page(chunk);
     }
     return fresh;
 }

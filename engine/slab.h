@@ -10,14 +10,19 @@
  * What belongs to a block and is looked at without it lies at its side: the sides of many blocks share a page.
  *
  * A chunk gets its large page when all of its blocks are in use, so that a small index takes no more than it
- * needs; where the index is large, at once. A block that is given back is the next one taken, since it is in the
- * cache. Chunks are kept until the end.
+ * needs; where the index is large, or is going to be, at once. A block that is given back is the next one taken,
+ * since it is in the cache. Chunks are kept until the end.
+ *
+ * A chunk that is in use gets it by being copied to one and replaced by it as a whole, which takes some half a
+ * millisecond. Readers look at it meanwhile; the writer alone changes it, and does not. (MADV_COLLAPSE does the
+ * same, but waits for every processor to get to some other work: 300 ms were seen on a busy machine.)
  *
  * The writer's alone.
  */
 #ifndef RD_ENGINE_SLAB_H
 #define RD_ENGINE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,7 +38,11 @@ struct rd_slab {
     struct rd_slab_chunk *newest; /* owned, as are those it links to */
     uint64_t bytes;               /* memory that it has from the system */
     uint32_t taken;               /* blocks of the newest chunk that were ever in use */
+    bool large;                   /* new chunks have a large page from the beginning */
 };
+
+/* So many blocks are going to be taken. */
+void rd_slab_expect(struct rd_slab *slab, uint64_t block_count);
 
 /* On a boundary of its length; holds anything, as does its side. NULL: no memory. */
 void *rd_slab_take(struct rd_slab *slab);
