@@ -100,6 +100,7 @@ struct rd_store_tuning {
     uint64_t quota_bytes; /* the tail may come up to it, and by tombstones RD_QUOTA_RESERVE beyond; 0: no quota */
     uint64_t quota_entries; /* live keys; replacing and deleting are free; 0: no quota */
     bool writes_barred;     /* every write ends with RD_FORBIDDEN */
+    bool timed;             /* operations tell where their time went */
 };
 
 #define RD_QUOTA_RESERVE (UINT64_C(1) << 20)
@@ -469,13 +470,15 @@ struct rd_op {
 
     /* set at completion */
     enum rd_status status;
-    int os_errno;    /* with RD_IO_ERROR and RD_NO_SPACE */
-    enum rd_bar bar; /* with RD_FORBIDDEN and RD_NO_SPACE: whether it was a quota */
-    uint64_t offset; /* of the last payload written; of deletes: 0 */
-    uint64_t tail;   /* the store's end once this operation is done */
-    uint32_t crc32;  /* of the last payload written */
-    uint64_t count;  /* entries written, or keys that were there to delete; TRANSACTION: changes applied */
-    bool replaced;   /* WRITE, STREAM, RENAME, COPY: the (target) key had a value before */
+    int os_errno;      /* with RD_IO_ERROR and RD_NO_SPACE */
+    enum rd_bar bar;   /* with RD_FORBIDDEN and RD_NO_SPACE: whether it was a quota */
+    uint64_t begun_ns; /* where the store is timed: when the writer took it up, on the monotonic clock; else 0 */
+    uint64_t sync_ns;  /* likewise: how long its group's fdatasync took; 0: there was none */
+    uint64_t offset;   /* of the last payload written; of deletes: 0 */
+    uint64_t tail;     /* the store's end once this operation is done */
+    uint32_t crc32;    /* of the last payload written */
+    uint64_t count;    /* entries written, or keys that were there to delete; TRANSACTION: changes applied */
+    bool replaced;     /* WRITE, STREAM, RENAME, COPY: the (target) key had a value before */
     enum rd_durability durability_applied;
     uint32_t durability_interval_ms;
 

@@ -99,6 +99,7 @@ void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
     rd_queue_set_bounds(&store->queue,
                         tuning->queue_count_max == 0 ? QUEUE_COUNT_DEFAULT : tuning->queue_count_max,
                         tuning->queue_bytes_max == 0 ? QUEUE_BYTES_DEFAULT : tuning->queue_bytes_max);
+    atomic_store_explicit(&store->timed, tuning->timed, memory_order_relaxed);
     atomic_store_explicit(&store->writes_barred, tuning->writes_barred, memory_order_relaxed);
     atomic_store_explicit(&store->quota_bytes, tuning->quota_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->quota_entries, tuning->quota_entries, memory_order_relaxed);

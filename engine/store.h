@@ -42,6 +42,8 @@ struct rd_writer {
     bool answered_unsynced;           /* of these, some were answered under RD_DURABILITY_INTERVAL */
     uint64_t answered_since_ms;       /* since when; monotonic clock */
     uint64_t record_every_len;     /* bytes between two records of the synced tail; constant, smaller in tests */
+    uint64_t group_ns;             /* when the group under way was taken up; 0: it is not timed */
+    uint64_t sync_ns;              /* of its fdatasync; 0: none */
     enum rd_durability durability; /* of the group under way; never DEFAULT */
     uint32_t interval_ms;          /* the last one in force: what was answered under it is still to be synced */
 };
@@ -70,6 +72,7 @@ struct rd_store {
     atomic_int state;                  /* enum rd_store_state */
     pthread_mutex_t state_lock;        /* guards reason */
     char reason[160];
+    atomic_bool timed;                  /* by rd_store_tune, any thread */
     atomic_bool writes_barred;          /* these three by rd_store_tune, any thread */
     atomic_uint_fast64_t quota_bytes;   /* 0: none */
     atomic_uint_fast64_t quota_entries; /* 0: none */

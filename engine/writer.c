@@ -37,6 +37,10 @@ static void heed_tuning(struct rd_store *store)
     if (store->writer.durability == RD_DURABILITY_INTERVAL)
         store->writer.interval_ms = interval_ms;
 
+    bool timed = atomic_load_explicit(&store->timed, memory_order_relaxed);
+    store->writer.group_ns = timed ? rd_monotonic_ns() : 0;
+    store->writer.sync_ns = 0;
+
     struct rd_plan *plan = &store->writer.plan;
     uint64_t quota_bytes = atomic_load_explicit(&store->quota_bytes, memory_order_relaxed);
     uint64_t quota_entries = atomic_load_explicit(&store->quota_entries, memory_order_relaxed);
@@ -165,6 +169,8 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct rd_plan_step *step = &plan->steps[i];
         struct rd_op *op = step->op;
+        op->begun_ns = store->writer.group_ns;
+        op->sync_ns = store->writer.sync_ns;
         op->durability_applied = synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : durability_of(store, op);
         op->durability_interval_ms =
             op->durability_applied == RD_DURABILITY_INTERVAL ? store->writer.interval_ms : 0;
@@ -192,7 +198,8 @@ static int sync_now(struct rd_store *store, const struct rd_plan *plan)
     struct rd_writer *writer = &store->writer;
     uint64_t begun_ns = rd_monotonic_ns();
     int failed = rd_datafile_sync(&store->file);
-    rd_distribution_add(&store->counts.sync_ns, RD_DISTRIBUTION_NS, rd_monotonic_ns() - begun_ns);
+    store->writer.sync_ns = rd_monotonic_ns() - begun_ns;
+    rd_distribution_add(&store->counts.sync_ns, RD_DISTRIBUTION_NS, store->writer.sync_ns);
     if (failed != 0) {
         rd_counter_add(&store->counts.sync_failures, 1);
         return failed;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "protocol/http_ask.h"
 #include "protocol/http_chunked.h"
@@ -11,8 +12,9 @@
 #include "protocol/http_head.h"
 #include "protocol/json.h"
 
-#define DISCARD_LEN_MAX   (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
-#define HEAD_CAPACITY_MAX (4u << 10)  /* of the head buffer between requests */
+#define DISCARD_LEN_MAX    (64u << 10) /* bytes of a refused request's body that are read to keep the connection */
+#define REQUEST_ID_LEN_MAX 64u
+#define HEAD_CAPACITY_MAX  (4u << 10) /* of the head buffer between requests */
 
 /* What a body of no stated length stands for before its first chunk: enough to be asked for. */
 #define GATHERED_LEN (RD_LIMITS_FEW + 1)
@@ -114,6 +116,27 @@ static uint32_t flags_of(const struct rd_http_head *head)
     return flags;
 }
 
+static bool is_fit_id(struct rd_slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        uint8_t c = id.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return id.len != 0 && id.len <= REQUEST_ID_LEN_MAX;
+}
+
+/* Without memory the request has no id: that is no reason to refuse it. */
+static void take_id(struct rd_request *request, const struct rd_http_head *head)
+{
+    if (head == NULL || head->request_id.data == NULL)
+        return;
+    request->trace_wanted = true;
+    if (is_fit_id(head->request_id))
+        request->trace = strndup((const char *)head->request_id.data, head->request_id.len);
+}
+
 /* Hands out a request that only carries the problem. head is NULL where the message cannot be followed further. */
 static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *head,
                         const struct rd_http_problem *problem, struct rd_request **ret_request)
@@ -121,6 +144,7 @@ static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *h
     struct rd_request *request = rd_request_create(0);
     if (request == NULL)
         return give_up(decoder);
+    take_id(request, head);
     request->status = problem->status;
     snprintf(request->detail, sizeof request->detail, "%s", problem->message);
     request->message = request->detail;
@@ -270,6 +294,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     struct rd_request *request = decoder->request;
     decoder->by_hash = ask.route.by_hash;
     rd_http_ask_note(&ask, request);
+    take_id(request, head);
     request->codec_flags = flags_of(head);
     request->close_after = !head->keep_alive;
     if (request->body != NULL)

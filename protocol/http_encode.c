@@ -70,6 +70,8 @@ static void append_start(const struct rd_request *request, const char *line, str
     LITERAL(out, "HTTP/1.1 ");
     rd_buffer_append_string(out, line);
     LITERAL(out, "\r\n");
+    if (request->trace != NULL)
+        append_header(out, "X-Request-Id", request->trace);
     if (request->close_after || (request->codec_flags & RD_HTTP_FLAG_CLOSE) != 0)
         LITERAL(out, "Connection: close\r\n");
     else if ((request->codec_flags & RD_HTTP_FLAG_KEEP_1_0) != 0)

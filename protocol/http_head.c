@@ -288,6 +288,12 @@ static bool take_range(struct parse *parse, struct rd_slice value)
     return true;
 }
 
+static bool take_request_id(struct parse *parse, struct rd_slice value)
+{
+    parse->head->request_id = value;
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*take)(struct parse *parse, struct rd_slice value);
@@ -303,6 +309,7 @@ static const struct {
     {"if-none-match", take_if_none_match},
     {"if-range", take_if_range},
     {"range", take_range},
+    {"x-request-id", take_request_id},
 };
 
 static int on_header_value_complete(llhttp_t *parser)

@@ -83,7 +83,8 @@ struct rd_http_head {
     struct rd_slice if_none_match;
     struct rd_slice if_range;
     struct rd_slice range;
-    unsigned range_count; /* of Range headers */
+    unsigned range_count;       /* of Range headers */
+    struct rd_slice request_id; /* the last X-Request-Id */
 };
 
 /* False: *problem says why, and the connection must close because the body's length is not to be trusted. */

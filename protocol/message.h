@@ -250,6 +250,9 @@ struct rd_request {
                                * slices point into their memory, in the order sent */
     struct rd_request *next;
 
+    char *trace; /* owned; what the client calls it, to be repeated in the answer and in logs; NULL: nothing */
+    bool trace_wanted; /* it called it something that is not fit for that: a name is to be made up */
+
     uint32_t codec_flags; /* the codec's own notes for its encode */
     uint8_t *body;        /* owned; what the slices point into */
     size_t body_len;      /* bytes; what the request costs in memory, its parts included */

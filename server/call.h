@@ -58,9 +58,11 @@ struct rd_call {
     struct rd_hosted *hosted;    /* one use, while the call needs the store; NULL: none */
     enum rd_call_state state;
     enum rd_call_mode mode;
-    uint64_t begun_ns; /* rd_loop_clock_ns, when its last byte had come in */
-    bool scrapes;      /* counts among the process's scrapes */
-    size_t cost;       /* bytes of memory that the request stands for */
+    uint64_t begun_ns;     /* rd_loop_clock_ns, when its last byte had come in */
+    uint64_t submitted_ns; /* rd_loop_clock_ns, when its op was; 0: it was not */
+    uint64_t number;       /* of the connection's requests, from 1 */
+    bool scrapes;          /* counts among the process's scrapes */
+    size_t cost;           /* bytes of memory that the request stands for */
 
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */

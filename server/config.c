@@ -111,6 +111,11 @@ static bool set_port_file(struct rd_config *config, const char *text)
     return copy_text(text, config->port_file, sizeof config->port_file);
 }
 
+static bool set_log_format(struct rd_config *config, const char *text)
+{
+    return rd_log_format_parse(rd_slice_of_string(text), &config->log_format);
+}
+
 static bool set_log_level(struct rd_config *config, const char *text)
 {
     return rd_log_level_parse(rd_slice_of_string(text), &config->log_level);
@@ -198,6 +203,9 @@ static const struct option options[] = {
      NUMBER(compact_rate, 0, MIB)},
     {"compact-dead-percent", "N", "0", "compacts a store of which so much is dead; 0 is never", NULL, LIVE,
      NUMBER(compact_dead_percent, 0, 99)},
+    {"log-format", "text|json", "text", "of what goes to standard error", set_log_format, LIVE, {0}},
+    {"slow-log-ms", "MS", "0", "requests that take so long are logged; 0 is none", NULL, LIVE,
+     NUMBER(slow_log_ms, 0, DAY_MS)},
     {"log-level", LEVEL_FORM, "info", "how much goes to standard error", set_log_level, LIVE, {0}},
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])

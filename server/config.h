@@ -70,6 +70,8 @@ struct rd_config {
     bool insecure;                       /* everybody who reaches a socket beyond this machine, too */
     char port_file[RD_CONFIG_PATH_SIZE]; /* "": none */
     enum rd_log_level log_level;
+    enum rd_log_format log_format;
+    uint64_t slow_log_ms; /* 0: no request is too slow */
 
     struct rd_config_store *stores; /* owned; in the file's order */
     size_t store_count;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -45,7 +46,7 @@ void rd_conn_describe(const struct rd_conn *conn, struct rd_response_server *ret
 {
     ret_server->connection_id = conn->serial;
     ret_server->connection_s = (uv_now(&conn->loop->uv) - conn->opened_ms) / 1000;
-    address_text(conn, true, ret_server->peer, sizeof ret_server->peer);
+    snprintf(ret_server->peer, sizeof ret_server->peer, "%s", conn->peer);
     address_text(conn, false, ret_server->local, sizeof ret_server->local);
     const char *colon = strrchr(ret_server->local, ':');
     ret_server->port = colon != NULL ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0;
@@ -60,6 +61,44 @@ void rd_conn_take_back(struct rd_conn *conn)
 {
     if (conn->codec->refused != NULL)
         conn->codec->refused(conn->decoder);
+}
+
+void rd_conn_identify(const struct rd_conn *conn, struct rd_conn_identity *ret_identity)
+{
+    ret_identity->serial = conn->serial;
+    snprintf(ret_identity->peer, sizeof ret_identity->peer, "%s", conn->peer);
+}
+
+void rd_conn_request_id(const struct rd_conn *conn, const struct rd_call *call,
+                        char ret_id[RD_CONN_REQUEST_ID_SIZE])
+{
+    const struct rd_request *request = call->request;
+    if (request->trace != NULL)
+        snprintf(ret_id, RD_CONN_REQUEST_ID_SIZE, "%s", request->trace);
+    else
+        snprintf(ret_id, RD_CONN_REQUEST_ID_SIZE, "%llu-%llu", (unsigned long long)conn->serial,
+                 (unsigned long long)(conn->codec->answers_in_order ? call->number : request->id));
+}
+
+void rd_conn_make_trace(struct rd_conn *conn, struct rd_call *call)
+{
+    char id[RD_CONN_REQUEST_ID_SIZE];
+    rd_conn_request_id(conn, call, id);
+    call->request->trace = strdup(id);
+}
+
+void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char *format, ...)
+{
+    struct rd_conn_identity identity;
+    char message[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    rd_conn_identify(conn, &identity);
+    struct rd_log_field fields[] = {{.name = "connection", .number = identity.serial},
+                                    {.name = "peer", .text = identity.peer}};
+    rd_log_fields(level, fields, identity.peer[0] != '\0' ? 2 : 1, "%s", message);
 }
 
 struct rd_loop *rd_conn_loop(const struct rd_conn *conn)
@@ -251,13 +290,15 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
 
     int status = open_handle(conn, fd, is_unix);
     conn->uv.handle.data = conn;
+    if (status == 0)
+        address_text(conn, true, conn->peer, sizeof conn->peer);
     if (status != 0) {
-        rd_log(RD_LOG_ERROR, "connection refused: %s", uv_strerror(status));
+        rd_conn_log(conn, RD_LOG_ERROR, "connection refused: %s", uv_strerror(status));
         close(fd);
         rd_conn_close(conn);
     } else if ((codec != NULL && !rd_conn_choose_codec(conn, codec)) ||
                (loop->tls != NULL && !is_unix && !rd_conn_tls_begin(conn))) {
-        rd_log(RD_LOG_ERROR, "connection refused: no memory");
+        rd_conn_log(conn, RD_LOG_ERROR, "connection refused: no memory");
         rd_conn_close(conn);
     } else if (refused && codec != NULL && conn->tls == NULL) { /* else after the handshake */
         rd_conn_refuse(conn);
@@ -351,7 +392,7 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     else if (withholds)
         reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {
-        rd_log(RD_LOG_INFO, "connection closed: %s", reason);
+        rd_conn_log(conn, RD_LOG_INFO, "connection closed: %s", reason);
         rd_process_note(conn->loop->process, RD_ENDED_STALL);
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_LINGERING && sweep->now_ms - conn->linger_ms >= LINGER_MS) {

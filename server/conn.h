@@ -85,6 +85,19 @@ void rd_conn_run_barrier(struct rd_conn *conn, bool finished);
 /* Whether requests hold as much memory as they may, of all connections. */
 bool rd_conn_memory_is_full(const struct rd_conn *conn);
 
+/* Who a connection is, for the log. */
+struct rd_conn_identity {
+    uint64_t serial; /* that no other connection of the process has or had */
+    char peer[64];   /* HOST:PORT; "" where it has none */
+};
+void rd_conn_identify(const struct rd_conn *conn, struct rd_conn_identity *ret_identity);
+
+/* What tells the request from all others in the log: its X-Request-Id, or CONNECTION-NUMBER, where the number is
+ * the frame's id, or counts the connection's requests. */
+#define RD_CONN_REQUEST_ID_SIZE 65
+void rd_conn_request_id(const struct rd_conn *conn, const struct rd_call *call,
+                        char ret_id[RD_CONN_REQUEST_ID_SIZE]);
+
 bool rd_conn_is_closing(const struct rd_conn *conn);
 
 /* Whether the peer has closed its side, or is gone: for work that nobody may be waiting for any more. */

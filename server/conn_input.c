@@ -109,13 +109,17 @@ void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request)
     if (request == NULL) /* no memory; the codec says CLOSED next */
         return;
     refuse_if_full(conn, request);
+    conn->request_count++;
     bool close_after = request->close_after;
     struct rd_call *call = rd_call_create(conn, request);
     if (call == NULL) {
-        rd_log(RD_LOG_ERROR, "connection closed: no memory for a request");
+        rd_conn_log(conn, RD_LOG_ERROR, "connection closed: no memory for a request");
         rd_conn_close(conn);
         return;
     }
+    call->number = conn->request_count;
+    if (request->trace_wanted && request->trace == NULL)
+        rd_conn_make_trace(conn, call);
     call->prev = conn->calls_last;
     if (conn->calls_last != NULL)
         conn->calls_last->next = call;
@@ -190,7 +194,7 @@ static void on_read_end(struct rd_conn *conn, ssize_t status)
         return;
     }
     if (status != UV_EOF)
-        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror((int)status));
+        rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror((int)status));
     rd_conn_close(conn);
 }
 

@@ -112,7 +112,7 @@ static void give_up_request(struct rd_conn *conn, enum rd_refusal refusal, const
 {
     struct rd_request *request = rd_request_create(0);
     rd_process_note(conn->loop->process, refusal);
-    rd_log(RD_LOG_INFO, "connection ended: %s", message);
+    rd_conn_log(conn, RD_LOG_INFO, "connection ended: %s", message);
     if (request == NULL || conn->decoder == NULL) {
         rd_request_destroy(request);
         rd_conn_close(conn);
@@ -147,7 +147,7 @@ void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms)
         give_up_request(conn, RD_ENDED_RATE, "a request comes more slowly than this server waits for");
     } else if (is_idle(conn, now_ms)) {
         rd_process_note(conn->loop->process, RD_ENDED_IDLE);
-        rd_log(RD_LOG_DEBUG, "connection closed: it is idle");
+        rd_conn_log(conn, RD_LOG_DEBUG, "connection closed: it is idle");
         rd_conn_end_input(conn);
     }
 }

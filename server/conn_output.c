@@ -92,7 +92,11 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         conn->output_ms = uv_now(&conn->loop->uv);
     if (!encode_head(conn, call, &value_len))
         return false;
-    rd_metrics_count_answer(conn->loop, call, rd_loop_clock_ns(conn->loop));
+    uint64_t now_ns = rd_loop_clock_ns(conn->loop);
+    uint64_t slow_ns = conn->loop->tuning.slow_ns;
+    rd_metrics_count_answer(conn->loop, call, now_ns);
+    if (slow_ns != 0 && now_ns - call->begun_ns >= slow_ns)
+        rd_slow_log_note(&conn->loop->slow_log, call, now_ns);
     if (value_len > COPIED_VALUE_MAX) {
         assert(value_len == call->value.payload.len && call->hosted != NULL);
         rd_outbox_commit(&conn->out);
@@ -116,7 +120,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
 
 static void close_for_memory(struct rd_conn *conn)
 {
-    rd_log(RD_LOG_ERROR, "connection closed: no memory for an answer");
+    rd_conn_log(conn, RD_LOG_ERROR, "connection closed: no memory for an answer");
     rd_conn_close(conn);
 }
 
@@ -157,7 +161,7 @@ static void on_written(uv_write_t *write, int status)
     if (conn->state == RD_CONN_CLOSING)
         return;
     if (status != 0) {
-        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+        rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
         rd_conn_close(conn);
         return;
     }
@@ -173,9 +177,9 @@ bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IO
     enum rd_status status = rd_outbox_peek(&conn->out, ret_buffers, ret_count, ret_len);
     if (status == RD_OK)
         return true;
-    rd_log(RD_LOG_ERROR, "connection closed: %s",
-           status == RD_CORRUPT ? "the value being sent does not match its checksum"
-                                : "the file of what is being sent cannot be read");
+    rd_conn_log(conn, RD_LOG_ERROR, "connection closed: %s",
+                status == RD_CORRUPT ? "the value being sent does not match its checksum"
+                                     : "the file of what is being sent cannot be read");
     rd_conn_close(conn);
     return false;
 }
@@ -194,7 +198,7 @@ static void start_write(struct rd_conn *conn)
     conn->write.data = conn;
     int status = uv_write(&conn->write, &conn->uv.stream, buffers, count, on_written);
     if (status != 0) {
-        rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+        rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
         rd_conn_close(conn);
         return;
     }
@@ -220,7 +224,7 @@ void rd_conn_send_unsent(struct rd_conn *conn)
         }
         int sent = uv_try_write(&conn->uv.stream, buffers, count);
         if (sent < 0 && sent != UV_EAGAIN) {
-            rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(sent));
+            rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror(sent));
             rd_conn_close(conn);
             return;
         }

@@ -18,6 +18,7 @@
 #include "server/auth.h"
 #include "server/conn.h"
 #include "server/download.h"
+#include "server/log.h"
 #include "server/outbox.h"
 
 enum rd_conn_state { RD_CONN_OPEN, RD_CONN_ENDING, RD_CONN_LINGERING, RD_CONN_CLOSING };
@@ -33,6 +34,7 @@ struct rd_conn {
     struct rd_conn *prev, *next; /* of the loop's */
     uint64_t serial;             /* that no other connection of the process has or had */
     uint64_t opened_ms;          /* uv_now */
+    char peer[64]; /* HOST:PORT, for as long as the socket may no longer tell; "" where it has none */
     struct rd_conn *dirty_next;
     bool dirty; /* in the loop's list of connections to flush */
 
@@ -80,10 +82,13 @@ struct rd_conn {
     uint64_t rate_ms;   /* since when rate_bytes are counted; 0: no request is under way */
     uint64_t rate_bytes;
     bool requested; /* a request has come */
-    bool refused;   /* one too many: it is told so, and ends */
+    uint64_t request_count;
+    bool refused; /* one too many: it is told so, and ends */
 };
 
 /* ---- conn.c ---- */
+/* A line of the log that names the connection. */
+void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char *format, ...) RD_PRINTF(3, 4);
 void rd_conn_mark_dirty(struct rd_conn *conn);
 bool rd_conn_mid_request(const struct rd_conn *conn);
 bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
@@ -105,6 +110,9 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len);
 
 /* Takes the request as if it had just been decoded. */
 void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request);
+
+/* Gives the request an id in place of one that was not fit to be repeated. Without memory it has none. */
+void rd_conn_make_trace(struct rd_conn *conn, struct rd_call *call);
 
 /* ---- conn_limits.c ---- */
 /* The loop's, and that the process's memory is asked for. */

@@ -253,7 +253,7 @@ static uv_buf_t leaving_rest(const struct rd_conn_tls *tls)
 
 static void lose(struct rd_conn *conn, int status)
 {
-    rd_log(RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
+    rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror(status));
     rd_conn_close(conn);
 }
 

@@ -76,6 +76,7 @@ enum rd_status rd_handler_offer(struct rd_call *call, struct rd_hosted *hosted,
     call->op.sink = &loop->bridge.sink;
     call->on_complete = on_complete;
     enum rd_status status = rd_store_submit(hosted->store, &call->op);
+    call->submitted_ns = rd_loop_clock_ns(loop);
     if (status == RD_OK)
         rd_loop_mark_store(loop, hosted);
     else if (status == RD_OVERLOADED)

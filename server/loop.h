@@ -21,6 +21,7 @@
 #include "server/metrics.h"
 #include "server/pool.h"
 #include "server/process.h"
+#include "server/slow_log.h"
 #include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (64u << 10)
@@ -53,6 +54,7 @@ struct rd_loop_tuning {
     uint64_t header_ms;          /* so long may a request's head take, and the first request to begin */
     uint64_t rate_min;           /* bytes a second that a request has to arrive with, over ... */
     uint64_t rate_window_ms;     /* ... so long at a time */
+    uint64_t slow_ns;            /* a request that took so long is logged; 0: none is */
 };
 
 struct rd_loop {
@@ -95,6 +97,7 @@ struct rd_loop {
     uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
     long faults;             /* and how many there had been */
 
+    struct rd_slow_log slow_log;
     uint64_t clock_ns; /* what rd_loop_clock_ns answers in this turn; 0: not read yet */
     struct rd_loop_counts counts;
 

@@ -4,11 +4,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "server/check.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "server/systemd.h"
 
 static int print(struct rd_buffer *text)
 {
@@ -45,6 +47,8 @@ static int check(const struct rd_config *config)
 static int serve(struct rd_config *config, const struct rd_config_sources *sources)
 {
     rd_log_set_level(config->log_level);
+    rd_log_set_format(config->log_format);
+    rd_log_set_priorities(rd_systemd_is_journal(STDERR_FILENO));
     if (!rd_guard_install())
         rd_log(RD_LOG_WARN, "cannot handle SIGBUS: a store's file that others cut would end the daemon");
     return rd_server_run(config, sources);

@@ -25,6 +25,7 @@ struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config)
         .header_ms = config->header_ms,
         .rate_min = config->rate_min,
         .rate_window_ms = config->rate_window_ms,
+        .slow_ns = config->slow_log_ms * 1000000,
     };
     struct rd_limits *limits = &tuning.limits;
     limits->body_len_max = (uint32_t)config->frame_len_max;
@@ -61,6 +62,7 @@ static void apply_log(struct rd_reload *reload, const struct rd_config *fresh)
 {
     (void)reload;
     rd_log_set_level(fresh->log_level);
+    rd_log_set_format(fresh->log_format);
 }
 
 static void apply_loops(struct rd_reload *reload, const struct rd_config *fresh)

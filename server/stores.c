@@ -21,6 +21,7 @@ struct rd_stores {
     struct rd_settings defaults;        /* of stores that have none of their own */
     uint32_t queue_count_max;           /* of each store's writes at a time */
     uint64_t queue_bytes_max;           /* and bytes of these */
+    bool timed;                         /* slow requests are logged */
     struct rd_config_store *configured; /* owned; what the config file says of stores */
     size_t configured_count;
     pthread_cond_t changed;  /* a store is no longer CREATING */
@@ -254,11 +255,12 @@ static void tune(struct rd_stores *stores, struct rd_hosted *hosted)
                                      .queue_bytes_max = stores->queue_bytes_max,
                                      .quota_bytes = settings.quota_bytes,
                                      .quota_entries = settings.quota_entries,
-                                     .writes_barred = settings.read_only};
+                                     .writes_barred = settings.read_only,
+                                     .timed = stores->timed};
     rd_store_tune(hosted->store, &tuning);
     pthread_mutex_unlock(&stores->lock);
     if (settings.batch_marker_off == info.batch_marker)
-        rd_log(RD_LOG_WARN, "store %s: batch_marker needs the store to be reopened", hosted->name);
+        rd_log_store(RD_LOG_WARN, hosted->name, "batch_marker needs the store to be reopened");
 }
 
 static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
@@ -293,11 +295,11 @@ static void log_opened(struct rd_hosted *hosted)
     struct rd_store_info info;
     rd_store_info(hosted->store, &info);
     bool open = info.state == RD_STORE_OPEN;
-    rd_log(open ? RD_LOG_DEBUG : RD_LOG_WARN, "store %s: open, %llu entries%s%s", hosted->name,
-           (unsigned long long)info.entries, open ? "" : ", read-only: ", info.reason);
+    rd_log_store(open ? RD_LOG_DEBUG : RD_LOG_WARN, hosted->name, "open, %llu entries%s%s",
+                 (unsigned long long)info.entries, open ? "" : ", read-only: ", info.reason);
     if (info.tail < hosted->closed_tail)
-        rd_log(RD_LOG_WARN, "store %s: has %llu bytes and had %llu before it was reopened", hosted->name,
-               (unsigned long long)info.tail, (unsigned long long)hosted->closed_tail);
+        rd_log_store(RD_LOG_WARN, hosted->name, "has %llu bytes and had %llu before it was reopened",
+                     (unsigned long long)info.tail, (unsigned long long)hosted->closed_tail);
 }
 
 /* A file that is there (create: is to be made) begins to serve, or its store is FAILED. */
@@ -312,7 +314,7 @@ static enum rd_status open_listed(struct rd_stores *stores, struct rd_hosted *ho
         status = open_engine(stores, hosted, create, &error);
     if (status != RD_OK) {
         error.status = status;
-        rd_log(RD_LOG_ERROR, "store %s: cannot be opened: %s", hosted->name, error.message);
+        rd_log_store(RD_LOG_ERROR, hosted->name, "cannot be opened: %s", error.message);
         set_failed(stores, hosted, &error);
         return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
@@ -370,6 +372,7 @@ static enum rd_status adopt(struct rd_stores *stores, const struct rd_config *co
     stores->defaults = config->settings;
     stores->queue_count_max = (uint32_t)config->store_requests_max;
     stores->queue_bytes_max = config->store_bytes_max;
+    stores->timed = config->slow_log_ms != 0;
     pthread_mutex_unlock(&stores->lock);
     return RD_OK;
 }
@@ -559,7 +562,7 @@ static enum rd_status make_files(struct rd_stores *stores, struct rd_hosted *hos
         /* A file that somebody else put there meanwhile is not ours to remove. */
         bool ours = status != RD_UNAVAILABLE && status != RD_NOT_A_STORE;
         if (ours && rd_store_files_remove(stores->folder_fd, hosted->name, NULL) != RD_OK)
-            rd_log(RD_LOG_WARN, "store %s: what its failed creation left cannot be removed", hosted->name);
+            rd_log_store(RD_LOG_WARN, hosted->name, "what its failed creation left cannot be removed");
     }
     return status;
 }
@@ -579,7 +582,7 @@ enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, 
     status = make_files(stores, hosted, ret_error);
     if (status == RD_OK) {
         begin_service(stores, hosted);
-        rd_log(RD_LOG_INFO, "store %s: created", hosted->name);
+        rd_log_store(RD_LOG_INFO, hosted->name, "created");
     } else {
         list_remove(stores, hosted);
     }
@@ -688,11 +691,11 @@ enum rd_status rd_stores_drop_finish(struct rd_hosted *hosted, struct rd_stores 
     struct rd_error error = {.status = RD_OK};
     enum rd_status status = rd_store_files_remove(stores->folder_fd, hosted->name, &error);
     if (status != RD_OK) {
-        rd_log(RD_LOG_ERROR, "store %s: closed, but not dropped: %s", hosted->name, error.message);
+        rd_log_store(RD_LOG_ERROR, hosted->name, "closed, but not dropped: %s", error.message);
         set_failed(stores, hosted, &error);
         return rd_error_set(ret_error, status, 0, "%s", error.message); /* names the cause already */
     }
-    rd_log(RD_LOG_INFO, "store %s: dropped", hosted->name);
+    rd_log_store(RD_LOG_INFO, hosted->name, "dropped");
     list_remove(stores, hosted);
     return RD_OK;
 }
@@ -703,6 +706,6 @@ enum rd_status rd_stores_reopen_finish(struct rd_hosted *hosted, struct rd_store
     close_engine(hosted, UINT64_MAX);
     enum rd_status status = open_listed(stores, hosted, false, ret_error);
     if (status == RD_OK)
-        rd_log(RD_LOG_INFO, "store %s: reopened", hosted->name);
+        rd_log_store(RD_LOG_INFO, hosted->name, "reopened");
     return status;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -177,4 +178,14 @@ uint64_t rd_systemd_watchdog_ms(void)
         return 0;
     uint64_t half_ms = timeout_us / 2000;
     return half_ms == 0 ? 1 : half_ms;
+}
+
+bool rd_systemd_is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM"); /* DEVICE:INODE */
+    unsigned long long device;
+    unsigned long long inode;
+    struct stat now;
+    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &now) == 0 &&
+           now.st_dev == (dev_t)device && now.st_ino == (ino_t)inode;
 }

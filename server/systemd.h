@@ -45,6 +45,10 @@ unsigned rd_systemd_close_unclaimed(struct rd_systemd_sockets *sockets);
 /* state: lines such as "READY=1" and "STATUS=text". A manager that does not listen is no failure. */
 void rd_systemd_notify(const char *state);
 
+/* Whether what is written to that descriptor goes to the journal, which reads a line's priority from its
+ * beginning. */
+bool rd_systemd_is_journal(int fd);
+
 /* How often a sign of life is due, half of what the manager waits for; 0: none is asked for. */
 uint64_t rd_systemd_watchdog_ms(void);
 
