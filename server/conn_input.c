@@ -180,7 +180,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     struct rd_conn *conn = handle->data;
     size_t len = RD_LOOP_READ_BUFFER_LEN;
     uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
-    *buffer = uv_buf_init((char *)target, (unsigned)len);
+    /* libuv may read several times before the turn ends. */
+    size_t left = conn->turn_len < TURN_INPUT_LEN_MAX ? TURN_INPUT_LEN_MAX - conn->turn_len : TURN_INPUT_LEN_MAX;
+    *buffer = uv_buf_init((char *)target, (unsigned)(len < left ? len : left));
 }
 
 static void on_read_end(struct rd_conn *conn, ssize_t status)

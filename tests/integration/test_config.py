@@ -9,7 +9,7 @@ import pytest
 
 from harness import settings
 from harness.curl import Curl
-from harness.daemon import run_to_end, wait_until
+from harness.daemon import REPOSITORY, run_to_end, wait_until
 
 FREE = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
 
@@ -65,6 +65,13 @@ def test_check_config_says_what_would_be_used(folder, config):
     assert 'stores.a: {"durability":"none"}' in lines
     assert {line.split(":")[0] for line in lines} == set(settings.of_help()) | {"stores.a"}
     assert not os.path.exists(data_dir)
+
+
+def test_the_packaged_file_is_fit_for_use(folder):
+    path = os.path.join(REPOSITORY, "packaging", "rdrived.conf")
+    code, out, err = run_to_end("--check-config", "--config", path, "--data-dir", os.path.join(folder, "data"))
+    assert (code, err) == (0, "")
+    assert f"slow_log_ms: 1000 ({path}:7)" in out.splitlines()
 
 
 def test_check_config_opens_no_store(folder, launch):
