@@ -18,10 +18,10 @@
  * not live the last entry is a tombstone, before which the new file holds it no longer than it was alive.
  *
  * Both files are whole at any moment: the old one is not changed, the new one is synced before it has the name. A
- * crash between the rename and the new record leaves the new file beside the old one's companion. That does not fit
- * it, since it names an entry (never none: it was recorded after a sync), and so it is taken for what it is; or it
- * does, where nothing below that entry was left out, and then it is right. Nothing is added to the new file before
- * its own record is durable.
+ * crash between the rename and the new record leaves the new file beside the old one's companion. That does not
+ * fit it, since it names an entry (never none: it was recorded after a sync), and so it is taken for what it is;
+ * or it does, where nothing below that entry was left out, and then it is right. Nothing is added to the new file
+ * before its own record is durable.
  */
 #ifndef RD_ENGINE_COMPACT_H
 #define RD_ENGINE_COMPACT_H
