@@ -292,10 +292,10 @@ crash: ## the same at length: 50,000 crash states, every call, 20,000 flipped bi
 	@$(SUBMAKE) STATES=50000 STRIDE=1 FLIPS=20000 crash-short
 
 # The rigs that fit into a check, as root: loop devices. Figures are printed; RD_TEST_SEED repeats a run.
-SHORT_RIGS := $(addprefix tests/rigs/test_,kills.py transfer_kills.py linearizable.py power_cuts.py)
+SHORT_RIGS := $(addprefix tests/rigs/test_,kills.py transfer_kills.py compaction.py linearizable.py power_cuts.py)
 .PHONY: rigs-short rigs-built
 rigs-built: all $(RIG_PROGRAMS)
-rigs-short: ## 300 kills and 100 power cuts under load over the network, 200,000 operations judged for their order
+rigs-short: ## 360 kills and 100 power cuts under load over the network, 200,000 operations judged for their order
 	@scripts/deps.sh run test rigs
 	@$(SUBMAKE) rigs-built
 	@$(PYTEST) -s $(SHORT_RIGS)
@@ -303,6 +303,7 @@ rigs-short: ## 300 kills and 100 power cuts under load over the network, 200,000
 # As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and half an hour.
 .PHONY: rigs
 rigs: export RDRIVE_RIG_KILLS ?= 3000
+rigs: export RDRIVE_RIG_COMPACTION_KILLS ?= 600
 rigs: export RDRIVE_RIG_CUTS ?= 500
 rigs: export RDRIVE_RIG_OPERATIONS ?= 2000000
 rigs: export RDRIVE_RIG_LINEAR_KILLS ?= 100

@@ -68,9 +68,9 @@ struct failing_io {
     bool hidden;          /* the engine is told that it went well: a bug that the rig must find */
     bool failed;          /* it has */
     enum call failed_call;
+    bool failed_filling; /* a write of bytes 0xff alone (engine/extension.h) */
     enum file_kind failed_file;
     char failed_name[64];
-    bool failed_ahead; /* it was a file running ahead of its tail, which may fail */
     enum call seen[FAILING_CALLS_MAX];
     enum file_kind fds[FAILING_FDS_MAX];
     char fd_names[FAILING_FDS_MAX][64];

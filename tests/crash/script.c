@@ -48,7 +48,7 @@ static bool is_passed_over(const struct failing_io *failing)
 {
     enum call call = failing->failed_call;
     bool transfers = call == CALL_PREAD || call == CALL_PWRITEV || call == CALL_COPY_RANGE;
-    if (failing->failure == FAILURE_SHORT || failing->failed_ahead)
+    if (failing->failure == FAILURE_SHORT)
         return true;
     if (failing->failure == FAILURE_EINTR && (transfers || call == CALL_FTRUNCATE))
         return true;
@@ -75,8 +75,8 @@ static enum rd_status honest_status(const struct script *script)
 static bool breaks(const struct script *script, uint32_t number)
 {
     const struct failing_io *failing = script->failing;
-    if (allocations_failed() || failing->failed_file != FILE_STORE || is_passed_over(failing) ||
-        strcmp(failing->failed_name, names[number]) != 0)
+    if (allocations_failed() || failing->failed_file != FILE_STORE || failing->failed_filling ||
+        is_passed_over(failing) || strcmp(failing->failed_name, names[number]) != 0)
         return false;
     bool writes = failing->failed_call == CALL_PWRITEV || failing->failed_call == CALL_COPY_RANGE;
     return failing->failed_call == CALL_FDATASYNC || (writes && failing->failure != FAILURE_ENOSPC);
