@@ -301,17 +301,23 @@ static enum rd_status hold(struct rd_compaction *compaction)
     compaction->in_the_way = store->ahead.active;
     if (compaction->in_the_way)
         return RD_OK;
-    int failed = rd_writer_sync(store);
-    if (failed != 0)
-        return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
-    rd_store_record(store, false);
-    return RD_OK;
+    int failed = rd_meta_remove(store->io, store->file.path);
+    if (failed == 0)
+        return RD_OK;
+    return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot remove %s.meta", store->file.path);
 }
 
 static enum rd_status release(struct rd_compaction *compaction)
 {
     compaction->held = false;
     compaction->store->compaction_holds = false;
+    rd_store_record(compaction->store, false);
+    return RD_OK;
+}
+
+static enum rd_status record(struct rd_compaction *compaction)
+{
+    rd_store_record(compaction->store, false);
     return RD_OK;
 }
 
@@ -381,10 +387,8 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     compaction->result.entries = keys;
     take_over(compaction);
     compaction->result.generation = store->meta.generation;
-    if (failed == 0) {
-        rd_store_record(store, false); /* before anything is added that a crash may tear */
+    if (failed == 0)
         return RD_OK;
-    }
     /* Which of the two files a crash would leave is not known: nothing may be added to either. */
     rd_store_make_read_only(store,
                             "syncing the folder failed after compaction: %s; no write is taken until the "
@@ -495,6 +499,8 @@ static enum rd_status finish(struct rd_compaction *compaction)
     if (status == RD_OK)
         status = as_writer(compaction, exchange);
     close_old(compaction);
+    if (status == RD_OK)
+        status = as_writer(compaction, record);
     compaction->done = status == RD_OK;
     return status;
 }

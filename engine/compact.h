@@ -6,10 +6,11 @@
  *     copies what lives up to the tail, oldest first          appends, publishes
  *     copies what was added meanwhile; again, until
  *       little is left                                        ...
- *     errand ----------------------------------------->     lets no long value be placed, syncs, records how far
+ *     errand ----------------------------------------->     lets no long value be placed, takes the companion away
  *     copies what was added meanwhile
  *     errand ----------------------------------------->     copies the rest, syncs, renames, syncs the folder,
- *                                                           exchanges the view, records the new generation
+ *                                                           exchanges the view
+ *     errand ----------------------------------------->     records the new generation
  *
  * Which entries of the old file come into the new one, by a walk over [what was copied, the tail at that moment):
  * values that the index holds there at that time; from the second walk on also tombstones of keys that the new
@@ -17,11 +18,9 @@
  * values: a value that lives was alive when its walk began, as no entry comes alive again; and of a key that does
  * not live the last entry is a tombstone, before which the new file holds it no longer than it was alive.
  *
- * Both files are whole at any moment: the old one is not changed, the new one is synced before it has the name. A
- * crash between the rename and the new record leaves the new file beside the old one's companion. That does not
- * fit it, since it names an entry (never none: it was recorded after a sync), and so it is taken for what it is;
- * or it does, where nothing below that entry was left out, and then it is right. Nothing is added to the new file
- * before its own record is durable.
+ * The companion goes before the rename, since it must fit whichever file a crash leaves; a file without one opens
+ * too. Both files are whole at any moment: the old one is not written to, the new one is synced before it has the
+ * name.
  */
 #ifndef RD_ENGINE_COMPACT_H
 #define RD_ENGINE_COMPACT_H

@@ -117,6 +117,16 @@ int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta
     return failed;
 }
 
+int rd_meta_remove(const struct rd_io *io, const char *path)
+{
+    char meta_path[PATH_MAX];
+    if (!companion_path(path, ".meta", meta_path))
+        return ENAMETOOLONG;
+    if (io->unlink(io->self, meta_path) != 0 && errno != ENOENT)
+        return errno;
+    return rd_datafile_sync_folder(io, path);
+}
+
 uint64_t rd_meta_new_generation(void)
 {
     uint64_t generation;

@@ -38,6 +38,10 @@ bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_
  */
 int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta) RD_MUST_CHECK;
 
+/* Takes it away, for a file that it would not fit any more. Durable when it returns 0; otherwise an errno value.
+ */
+int rd_meta_remove(const struct rd_io *io, const char *path) RD_MUST_CHECK;
+
 /* A number for a new generation. */
 uint64_t rd_meta_new_generation(void);
 

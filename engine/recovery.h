@@ -44,7 +44,6 @@ struct rd_recovery {
     uint64_t damage_begin;
     uint64_t damage_end;
     uint64_t rest_end; /* of what follows the tail and is not 0xFF to the file's end; the tail: nothing does */
-    bool fits;         /* there is a companion, and it was recorded of this file */
 };
 
 /* What a companion recorded of the file. */

@@ -195,6 +195,8 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 
 void rd_store_record(struct rd_store *store, bool clean)
 {
+    if (store->compaction_holds)
+        return;
     uint64_t durable_tail = store->writer.synced_tail;
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
@@ -235,30 +237,12 @@ static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hin
     hint->known_count = store->checkpoint.entry_count;
 }
 
-static bool is_open(const struct rd_store *store)
-{
-    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
-}
-
-/* A companion that was recorded of another file may call durable what lies above this one's end: it is replaced
- * before anything is written there. */
-static int replace_companion(struct rd_store *store)
-{
-    int failed = rd_datafile_sync(&store->file);
-    if (failed != 0)
-        return failed;
-    rd_writer_note_synced(store);
-    rd_store_record(store, false);
-    return 0;
-}
-
 /* What was accepted is served from now on: it has to outlast the next power cut, and so has the absence of what
  * was not accepted. Damaged files are not written to. */
-static int make_durable(struct rd_store *store, bool clean, bool misled)
+static int make_durable(struct rd_store *store, bool clean)
 {
-    int failed = misled && is_open(store) ? replace_companion(store) : 0;
-    if (failed == 0 && !clean && is_open(store))
-        failed = rd_datafile_scrub(&store->file);
+    bool writable = atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
+    int failed = clean || !writable ? 0 : rd_datafile_scrub(&store->file);
     return failed != 0 ? failed : rd_datafile_sync(&store->file);
 }
 
@@ -306,24 +290,20 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     store->damaged = recovery.damaged;
     store->damage_begin = recovery.damage_begin;
     store->damage_end = recovery.damage_end;
-    if (has_hint && !recovery.fits) {
-        store->meta.generation = rd_meta_new_generation(); /* the companions were left beside another file */
-        rd_writer_view(store)->generation = store->meta.generation;
-    }
-    if (recovery.damaged || !recovery.fits)
-        store->checkpoint.tail = 0; /* what it holds of the damaged range, or another file, is not to be shown */
+    if (recovery.damaged)
+        store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown */
     expect_walk(store, store->checkpoint.tail == 0);
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
     if (check_readable(store, ret_error) != RD_OK)
         return RD_IO_ERROR;
-    bool misled = has_hint && !recovery.fits;
-    int failed = store->opened_read_only ? 0 : make_durable(store, has_hint && hint.clean, misled);
+    int failed = store->opened_read_only ? 0 : make_durable(store, has_hint && hint.clean);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
-    rd_writer_note_synced(store);
-    if (!store->opened_read_only && is_open(store))
+    store->writer.synced_tail = recovery.tail;
+    store->writer.synced_entries = store->entry_count;
+    if (!store->opened_read_only && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
         rd_store_record(store, false);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
     return RD_OK;

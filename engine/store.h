@@ -87,7 +87,7 @@ struct rd_store {
     uint64_t damage_end;         /* constant */
     struct rd_ahead ahead;
     atomic_bool compacting;          /* one at a time */
-    bool compaction_holds;           /* writer: no value is placed ahead (compact.h) */
+    bool compaction_holds;           /* writer: nothing is recorded, and no value placed ahead (compact.h) */
     struct rd_departures departures; /* writer */
     struct rd_extension extension;   /* writer; where nothing is placed ahead, what lies above the tail is it */
     struct rd_queue queue;
@@ -147,10 +147,6 @@ bool rd_store_faulted_for_writer(struct rd_store *store);
 
 /* Whether the file is not what it was: others cut it, or removed it. The store is read-only then. The writer. */
 bool rd_writer_file_is_lost(struct rd_store *store);
-
-/* Syncs what is published and not synced yet. Returns an errno value, after which the store is read-only. The
- * writer. */
-int rd_writer_sync(struct rd_store *store);
 
 /* All that is published has been synced. The writer. */
 void rd_writer_note_synced(struct rd_store *store);

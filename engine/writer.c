@@ -519,18 +519,13 @@ static void commit_all(struct rd_store *store, struct rd_op *first)
 
 /* ---- the thread --------------------------------------------------------------------------------------- */
 
-int rd_writer_sync(struct rd_store *store)
-{
-    int failed = store->writer.unsynced ? sync_now(store, NULL) : 0;
-    if (failed != 0)
-        fail_store(store, "fdatasync", failed);
-    return failed;
-}
-
 static void sync_late(struct rd_store *store)
 {
-    if (is_writable(store))
-        (void)rd_writer_sync(store);
+    if (!store->writer.unsynced || !is_writable(store))
+        return;
+    int failed = sync_now(store, NULL);
+    if (failed != 0)
+        fail_store(store, "fdatasync", failed);
 }
 
 static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
