@@ -60,6 +60,7 @@ struct rd_compaction {
 
     uint64_t passed; /* bytes that count for the step's limit */
     enum rd_status (*errand)(struct rd_compaction *compaction);
+    struct rd_meta meta; /* of the new file */
     struct rd_compacted result;
     struct rd_error error;
 };
@@ -292,7 +293,8 @@ static enum rd_status as_writer(struct rd_compaction *compaction,
 }
 
 /* A region ahead of the old file's tail would be none of the new one's: the next is refused, and the one that
- * there is must have been used first. */
+ * there is must have been used first. The companion is brought forward, so that what it says is nearly all of the
+ * old file, and surely not that the file is new and empty. */
 static enum rd_status hold(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
@@ -301,23 +303,17 @@ static enum rd_status hold(struct rd_compaction *compaction)
     compaction->in_the_way = store->ahead.active;
     if (compaction->in_the_way)
         return RD_OK;
-    int failed = rd_meta_remove(store->io, store->file.path);
-    if (failed == 0)
-        return RD_OK;
-    return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot remove %s.meta", store->file.path);
+    int failed = rd_writer_settle(store);
+    if (failed != 0)
+        return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
+    rd_store_record(store, false);
+    return RD_OK;
 }
 
 static enum rd_status release(struct rd_compaction *compaction)
 {
     compaction->held = false;
     compaction->store->compaction_holds = false;
-    rd_store_record(compaction->store, false);
-    return RD_OK;
-}
-
-static enum rd_status record(struct rd_compaction *compaction)
-{
-    rd_store_record(compaction->store, false);
     return RD_OK;
 }
 
@@ -330,7 +326,7 @@ static void take_over(struct rd_compaction *compaction)
     struct rd_view *view = successor->view;
     rd_epoch_deinit(&successor->epoch);
     view->index.epoch = &store->epoch;
-    view->generation = rd_meta_new_generation();
+    view->generation = compaction->meta.generation;
     atomic_store_explicit(&view->tail, successor->tail, memory_order_relaxed);
 
     uint64_t publication = atomic_load_explicit(&store->publications, memory_order_relaxed);
@@ -347,7 +343,7 @@ static void take_over(struct rd_compaction *compaction)
     compaction->old_fd = store->file.fd;
     store->file.fd = successor->file.fd;
     store->file.size = successor->file.size;
-    store->meta = (struct rd_meta){.generation = view->generation};
+    store->meta = compaction->meta;
     store->checkpoint = (struct rd_checkpoint){.tail = 0};
     rd_checkpoint_remove(store->io, store->file.path);
     successor->view = NULL;
@@ -357,6 +353,49 @@ static void take_over(struct rd_compaction *compaction)
     compaction->held = false;
 }
 
+/* What is to be said of the new file, which is flushed. */
+static void describe(struct rd_compaction *compaction)
+{
+    const struct rd_successor *successor = &compaction->successor;
+    const struct rd_mapping *mapping = atomic_load_explicit(&successor->view->mapping, memory_order_relaxed);
+    struct rd_record last = {.trailer_offset = 0};
+    if (successor->tail != 0)
+        (void)!rd_record_parse(mapping->base, successor->tail, &last);
+    compaction->meta = (struct rd_meta){.generation = rd_meta_new_generation(),
+                                        .durable_tail = successor->tail,
+                                        .entry_count = successor->entry_count,
+                                        .last_key = last.trailer.key_hash,
+                                        .last_crc = last.trailer.crc32};
+}
+
+/* The rest of the old file, and all of it on the disk; the old one too, since the new companion may come to lie
+ * beside it. */
+static enum rd_status complete(struct rd_compaction *compaction)
+{
+    struct rd_store *store = compaction->store;
+    struct rd_successor *successor = &compaction->successor;
+    compaction->as_writer = true;
+    enum rd_status status = walk_at_once(compaction);
+    compaction->mapping = NULL; /* not pinned */
+    compaction->as_writer = false;
+    if (status != RD_OK)
+        return status;
+    if (atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed) !=
+        atomic_load_explicit(&successor->view->index.count, memory_order_relaxed))
+        return fail_chain(compaction);
+    int failed = successor->unsynced_len != 0 ? rd_successor_sync(successor) : 0;
+    if (failed != 0)
+        return fail(compaction, failed, "cannot sync");
+    failed = rd_writer_settle(store);
+    if (failed != 0)
+        return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
+    describe(compaction);
+    if (rd_store_faulted_for_writer(store) ||
+        rd_mapping_faulted(atomic_load_explicit(&successor->view->mapping, memory_order_relaxed)))
+        return fail(compaction, EIO, "cannot read what goes to");
+    return RD_OK;
+}
+
 static enum rd_status exchange(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
@@ -364,29 +403,18 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     assert(!store->ahead.active);
     if (rd_writer_file_is_lost(store))
         return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", store->file.path);
-    compaction->as_writer = true;
-    enum rd_status status = walk_at_once(compaction);
-    compaction->mapping = NULL; /* not pinned */
-    compaction->as_writer = false;
+    enum rd_status status = complete(compaction);
     if (status != RD_OK)
         return status;
-    uint64_t keys = atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed);
-    if (keys != atomic_load_explicit(&successor->view->index.count, memory_order_relaxed))
-        return fail_chain(compaction);
-    int failed = successor->unsynced_len != 0 ? rd_successor_sync(successor) : 0;
-    if (failed != 0)
-        return fail(compaction, failed, "cannot sync");
-    if (rd_store_faulted_for_writer(store) ||
-        rd_mapping_faulted(atomic_load_explicit(&successor->view->mapping, memory_order_relaxed)))
-        return fail(compaction, EIO, "cannot read what goes to");
-    if (store->io->rename(store->io->self, successor->file.path, store->file.path) != 0)
-        return fail(compaction, errno, "cannot rename");
-    failed = rd_datafile_sync_folder(store->io, store->file.path);
+    bool renamed;
+    int failed = rd_meta_exchange(store->io, store->file.path, &compaction->meta, successor->file.path, &renamed);
+    if (!renamed)
+        return fail(compaction, failed, "cannot rename");
     compaction->result.tail_before = rd_writer_tail(store);
     compaction->result.tail = successor->tail;
-    compaction->result.entries = keys;
+    compaction->result.entries = atomic_load_explicit(&successor->view->index.count, memory_order_relaxed);
+    compaction->result.generation = compaction->meta.generation;
     take_over(compaction);
-    compaction->result.generation = store->meta.generation;
     if (failed == 0)
         return RD_OK;
     /* Which of the two files a crash would leave is not known: nothing may be added to either. */
@@ -499,8 +527,6 @@ static enum rd_status finish(struct rd_compaction *compaction)
     if (status == RD_OK)
         status = as_writer(compaction, exchange);
     close_old(compaction);
-    if (status == RD_OK)
-        status = as_writer(compaction, record);
     compaction->done = status == RD_OK;
     return status;
 }

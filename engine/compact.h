@@ -6,11 +6,9 @@
  *     copies what lives up to the tail, oldest first          appends, publishes
  *     copies what was added meanwhile; again, until
  *       little is left                                        ...
- *     errand ----------------------------------------->     lets no long value be placed, takes the companion away
- *     copies what was added meanwhile
- *     errand ----------------------------------------->     copies the rest, syncs, renames, syncs the folder,
- *                                                           exchanges the view
- *     errand ----------------------------------------->     records the new generation
+ *     errand ----------------------------------------->     lets no long value be placed, brings the companion
+ * forward copies what was added meanwhile errand ----------------------------------------->     copies the rest,
+ * syncs, renames file and companion, syncs the folder, exchanges the view
  *
  * Which entries of the old file come into the new one, by a walk over [what was copied, the tail at that moment):
  * values that the index holds there at that time; from the second walk on also tombstones of keys that the new
@@ -18,9 +16,9 @@
  * values: a value that lives was alive when its walk began, as no entry comes alive again; and of a key that does
  * not live the last entry is a tombstone, before which the new file holds it no longer than it was alive.
  *
- * The companion goes before the rename, since it must fit whichever file a crash leaves; a file without one opens
- * too. Both files are whole at any moment: the old one is not written to, the new one is synced before it has the
- * name.
+ * Both files are whole and on the disk when the names change, and nothing is appended meanwhile. So whichever file
+ * a crash leaves, beside whichever companion: one that fits is right, and one that does not is told by that
+ * (recovery.h, rules 1 and 7). It must not be one that says "empty as yet", which fits any file.
  */
 #ifndef RD_ENGINE_COMPACT_H
 #define RD_ENGINE_COMPACT_H

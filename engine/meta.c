@@ -83,16 +83,25 @@ bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_
     return got == (ssize_t)sizeof bytes && decode(bytes, ret_meta);
 }
 
-static int write_new(const struct rd_io *io, const char *new_path, const struct rd_meta *meta)
+/* Leaves it open, but where it cannot be opened. */
+static int open_new(const struct rd_io *io, const char *new_path, const struct rd_meta *meta, int *ret_fd)
 {
     uint8_t bytes[META_LEN];
     encode(meta, bytes);
     int fd = io->open(io->self, new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return errno;
+    *ret_fd = fd;
     struct rd_datafile file = {.io = io, .fd = fd};
-    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
-    int failed = rd_datafile_write(&file, 0, &part, 1);
+    return rd_datafile_write_slice(&file, 0, rd_slice(bytes, sizeof bytes));
+}
+
+static int write_new(const struct rd_io *io, const char *new_path, const struct rd_meta *meta)
+{
+    int fd = -1;
+    int failed = open_new(io, new_path, meta, &fd);
+    if (fd < 0)
+        return failed;
     if (failed == 0 && io->fsync(io->self, fd) != 0)
         failed = errno;
     io->close(io->self, fd);
@@ -115,6 +124,33 @@ int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta
         io->unlink(io->self, meta_path);
     }
     return failed;
+}
+
+/* The companion is synced behind its rename, so that one commit of a journal takes both names and its bytes. Where
+ * it cannot be written there is none, rather than the old one. */
+int rd_meta_exchange(const struct rd_io *io, const char *path, const struct rd_meta *meta, const char *new_file,
+                     bool *ret_renamed)
+{
+    char meta_path[PATH_MAX];
+    char new_path[PATH_MAX];
+    *ret_renamed = false;
+    if (!companion_path(path, ".meta", meta_path) || !companion_path(path, ".meta.new", new_path))
+        return ENAMETOOLONG;
+    int fd = -1;
+    int no_companion = open_new(io, new_path, meta, &fd);
+    int failed = io->rename(io->self, new_file, path) == 0 ? 0 : errno;
+    *ret_renamed = failed == 0;
+    if (failed == 0 && no_companion == 0 && io->rename(io->self, new_path, meta_path) != 0)
+        no_companion = errno;
+    if (failed == 0 && no_companion == 0 && io->fsync(io->self, fd) != 0)
+        no_companion = errno;
+    if (fd >= 0)
+        io->close(io->self, fd);
+    if (failed != 0 || no_companion != 0)
+        io->unlink(io->self, new_path);
+    if (failed == 0 && no_companion != 0)
+        io->unlink(io->self, meta_path);
+    return failed != 0 ? failed : rd_datafile_sync_folder(io, path);
 }
 
 int rd_meta_remove(const struct rd_io *io, const char *path)

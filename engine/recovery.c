@@ -291,8 +291,8 @@ static void keep_what_was_durable(struct rd_slice file, const struct rd_recovery
 enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recovery_hint *hint,
                                    struct rd_recovery *ret_recovery)
 {
-    struct rd_recovery recovery = {.tail = 0};
     bool fits = hint != NULL && hint_fits(file, hint);
+    struct rd_recovery recovery = {.tail = 0, .hint_fits = fits};
     uint64_t recorded = hint != NULL && hint_names_entry(file, hint) ? hint->durable_tail : 0;
     enum rd_status status =
         fits ? examine_above(file, hint, &recovery.tail) : examine_alone(file, recorded, &recovery);

@@ -43,6 +43,7 @@ struct rd_recovery {
     bool damaged;  /* entries in [damage_begin, damage_end) cannot be told apart */
     uint64_t damage_begin;
     uint64_t damage_end;
+    bool hint_fits;    /* the companion is the file's: it ends, or ended, where that says */
     uint64_t rest_end; /* of what follows the tail and is not 0xFF to the file's end; the tail: nothing does */
 };
 

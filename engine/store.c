@@ -195,8 +195,6 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 
 void rd_store_record(struct rd_store *store, bool clean)
 {
-    if (store->compaction_holds)
-        return;
     uint64_t durable_tail = store->writer.synced_tail;
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
@@ -239,10 +237,14 @@ static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hin
 
 /* What was accepted is served from now on: it has to outlast the next power cut, and so has the absence of what
  * was not accepted. Damaged files are not written to. */
-static int make_durable(struct rd_store *store, bool clean)
+static int make_durable(struct rd_store *store, bool clean, bool foreign_companion)
 {
     bool writable = atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
-    int failed = clean || !writable ? 0 : rd_datafile_scrub(&store->file);
+    int failed = 0;
+    if (writable && foreign_companion) /* before: it might name as lost what is written behind the end */
+        failed = rd_meta_remove(store->io, store->file.path);
+    if (failed == 0 && writable && !clean)
+        failed = rd_datafile_scrub(&store->file);
     return failed != 0 ? failed : rd_datafile_sync(&store->file);
 }
 
@@ -268,7 +270,6 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
                                          .clean = store->meta.clean};
     else
         store->meta.generation = rd_meta_new_generation();
-    rd_writer_view(store)->generation = store->meta.generation;
     if (has_hint)
         load_checkpoint(store, &hint);
     expect_walk(store, !has_hint || !hint.clean || hint.known_tail != hint.durable_tail);
@@ -290,15 +291,20 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     store->damaged = recovery.damaged;
     store->damage_begin = recovery.damage_begin;
     store->damage_end = recovery.damage_end;
-    if (recovery.damaged)
-        store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown */
+    if (recovery.damaged || !recovery.hint_fits)
+        store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown, or of another file */
+    if (!recovery.hint_fits)
+        store->meta.generation = rd_meta_new_generation();
+    rd_writer_view(store)->generation = store->meta.generation;
     expect_walk(store, store->checkpoint.tail == 0);
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
     if (check_readable(store, ret_error) != RD_OK)
         return RD_IO_ERROR;
-    int failed = store->opened_read_only ? 0 : make_durable(store, has_hint && hint.clean);
+    int failed = store->opened_read_only ? 0
+                                         : make_durable(store, has_hint && hint.clean && recovery.hint_fits,
+                                                        has_hint && !recovery.hint_fits);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     store->writer.synced_tail = recovery.tail;

@@ -87,7 +87,7 @@ struct rd_store {
     uint64_t damage_end;         /* constant */
     struct rd_ahead ahead;
     atomic_bool compacting;          /* one at a time */
-    bool compaction_holds;           /* writer: nothing is recorded, and no value placed ahead (compact.h) */
+    bool compaction_holds;           /* writer: no value is placed ahead (compact.h) */
     struct rd_departures departures; /* writer */
     struct rd_extension extension;   /* writer; where nothing is placed ahead, what lies above the tail is it */
     struct rd_queue queue;
@@ -150,6 +150,9 @@ bool rd_writer_file_is_lost(struct rd_store *store);
 
 /* All that is published has been synced. The writer. */
 void rd_writer_note_synced(struct rd_store *store);
+
+/* Syncs what is published, where it is not. 0 or an errno value, and the store is read-only then. The writer. */
+int rd_writer_settle(struct rd_store *store) RD_MUST_CHECK;
 
 /* Commits the operation on this thread where nothing else is waiting or under way. False: it must be queued. */
 bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op);

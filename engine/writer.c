@@ -519,13 +519,18 @@ static void commit_all(struct rd_store *store, struct rd_op *first)
 
 /* ---- the thread --------------------------------------------------------------------------------------- */
 
-static void sync_late(struct rd_store *store)
+int rd_writer_settle(struct rd_store *store)
 {
-    if (!store->writer.unsynced || !is_writable(store))
-        return;
-    int failed = sync_now(store, NULL);
+    int failed = store->writer.unsynced ? sync_now(store, NULL) : 0;
     if (failed != 0)
         fail_store(store, "fdatasync", failed);
+    return failed;
+}
+
+static void sync_late(struct rd_store *store)
+{
+    if (is_writable(store))
+        (void)!rd_writer_settle(store);
 }
 
 static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)

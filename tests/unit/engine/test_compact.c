@@ -644,7 +644,8 @@ static void fail_each(enum call call, int os_errno, enum rd_status expected)
         assert_false(has_successor(&place));
         struct rd_store_info info;
         rd_store_info(store, &info);
-        assert_true(info.state == RD_STORE_OPEN || (call == CALL_FSYNC && status == RD_IO_ERROR));
+        assert_true(info.state == RD_STORE_OPEN ||
+                    (status == RD_IO_ERROR && (call == CALL_FSYNC || call == CALL_FDATASYNC)));
         if (info.state == RD_STORE_OPEN) {
             for (unsigned i = 0; i < 20; i++)
                 change_something(store);
