@@ -6,9 +6,11 @@
  *     copies what lives up to the tail, oldest first          appends, publishes
  *     copies what was added meanwhile; again, until
  *       little is left                                        ...
- *     errand ----------------------------------------->     lets no long value be placed, brings the companion
- * forward copies what was added meanwhile errand ----------------------------------------->     copies the rest,
- * syncs, renames file and companion, syncs the folder, exchanges the view
+ *     errand ----------------------------------------->     lets no long value be placed, syncs, brings the
+ *                                                           companion forward
+ *     copies what was added meanwhile
+ *     errand ----------------------------------------->     copies the rest, syncs, renames file and companion,
+ *                                                           syncs the folder, exchanges the view
  *
  * Which entries of the old file come into the new one, by a walk over [what was copied, the tail at that moment):
  * values that the index holds there at that time; from the second walk on also tombstones of keys that the new
