@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stddef.h>
 
+#define DEINIT_TURNS_MAX (1u << 24) /* in which a map of 2^48 bytes is destroyed bit by bit */
+
 struct rd_epoch_place rd_epoch_places[RD_SEATS + RD_EPOCH_STANDING];
 alignas(64) atomic_uint_fast64_t rd_epoch_now = 1; /* alone on its line: every reader looks at it */
 
@@ -39,7 +41,8 @@ void rd_epoch_drain(struct rd_epoch *epoch)
 
 void rd_epoch_deinit(struct rd_epoch *epoch)
 {
-    rd_epoch_drain(epoch);
+    for (unsigned turn = 0; turn < DEINIT_TURNS_MAX && epoch->oldest != NULL; turn++)
+        rd_epoch_drain(epoch);
     assert(epoch->oldest == NULL);
 }
 

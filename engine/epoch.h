@@ -36,7 +36,8 @@
 
 #define RD_EPOCH_STANDING 32u /* readers without a seat that are inside at one moment; a further one yields */
 
-/* Embedded in what is retired. destroy: false where it must live on for another reason; it is asked again. */
+/* Embedded in what is retired. destroy: false where it must live on for another reason, or is destroyed bit by
+ * bit; it is asked again. */
 struct rd_retired {
     struct rd_retired *next; /* writer */
     uint64_t epoch;          /* writer */
@@ -60,7 +61,7 @@ extern atomic_uint_fast64_t rd_epoch_now; /* starts at 1 */
 
 void rd_epoch_init(struct rd_epoch *epoch);
 
-/* Destroys all that is retired. No reader may be inside, and nothing may refuse. */
+/* Destroys all that is retired. No reader may be inside, and nothing may refuse for ever. */
 void rd_epoch_deinit(struct rd_epoch *epoch);
 
 /* Destroys what is retired and does not refuse. No reader may be inside. */

@@ -11,6 +11,9 @@
 #define LEN_MIN (UINT64_C(1) << 30)
 #define GROWTH  4u
 
+/* Giving up the pages of a whole map takes 50 ms a GiB, which a write would wait for. */
+#define DROPPED_AT_ONCE ((size_t)32 << 20)
+
 enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, struct rd_mapping **ret_mapping,
                                  struct rd_error *ret_error)
 {
@@ -72,10 +75,26 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
     free(mapping);
 }
 
+/* Gives up some more of its pages. False: there are none left. */
+static bool drop_more(struct rd_mapping *mapping)
+{
+    size_t left = mapping->len - mapping->dropped;
+    if (left == 0)
+        return false;
+    union {
+        const void *readable;
+        void *address;
+    } from = {.readable = mapping->base + mapping->dropped};
+    size_t len = left < DROPPED_AT_ONCE ? left : DROPPED_AT_ONCE;
+    (void)madvise(from.address, len, MADV_DONTNEED); /* where it fails, destroying takes longer */
+    mapping->dropped += len;
+    return true;
+}
+
 static bool destroy_unpinned(struct rd_retired *retired)
 {
     struct rd_mapping *mapping = (struct rd_mapping *)((char *)retired - offsetof(struct rd_mapping, retired));
-    if (rd_mapping_is_pinned(mapping))
+    if (rd_mapping_is_pinned(mapping) || drop_more(mapping))
         return false;
     rd_mapping_destroy(mapping);
     return true;

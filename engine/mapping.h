@@ -50,6 +50,7 @@ struct rd_mapping {
     struct rd_guarded *guarded; /* owned */
     struct rd_residency residency;
     struct rd_retired retired;
+    size_t dropped; /* writer; once it is retired and not pinned: so many bytes have no pages any more */
     struct rd_pins pins[RD_SEATS + 1];
 };
 
@@ -63,7 +64,8 @@ void rd_mapping_destroy(struct rd_mapping *mapping);
 /* Whether values hold it. To be believed once nobody can come to it any more. */
 bool rd_mapping_is_pinned(const struct rd_mapping *mapping);
 
-/* Has it destroyed once no reader and no pin holds it. The writer; the store no longer leads to it. */
+/* Has it destroyed, bit by bit, once no reader and no pin holds it. The writer; the store no longer leads to it.
+ */
 void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch);
 
 /* Whether some page of it could not be read, so that zeros are there now. */
