@@ -355,6 +355,10 @@ bench-tools: $(BENCH_TOOLS) $(BUILD)/bin/bench-engine
 bench: $(BUILD)/bin/bench-engine ## figures of the storage engine, in a temporary folder below BUILD
 	@folder=$$(mktemp -d $(abspath $(BUILD))/bench.XXXXXX) && $< $$folder; status=$$?; rm -rf $$folder; exit $$status
 
+.PHONY: scale
+scale: bench-tools ## the engine at 1 M to 50 M keys: 8 GiB of disk and memory, some minutes
+	@RDRIVE_BUILD=$(abspath $(BUILD)) bench/scale
+
 .PHONY: compare
 compare: all bench-tools ## rdrive beside redis, memcached and nginx; installs them; half an hour
 	@RDRIVE_BUILD=$(abspath $(BUILD)) bench/compare --no-build
