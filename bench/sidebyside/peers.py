@@ -134,12 +134,12 @@ def rdrived_knows(flag):
 
 class Rdrive(Server):
     """durability: sync, interval:MS or none. Reads are verified, as they are unless somebody turns it off. prefix: a command
-    that is to run the daemon, such as a profiler's."""
+    that is to run the daemon, such as a profiler's. program: another build of it."""
 
-    def __init__(self, root, durability="sync", redis_face=False, prefix=()):
+    def __init__(self, root, durability="sync", redis_face=False, prefix=(), program=None):
         super().__init__(root)
         port_file = os.path.join(self.folder, "ports")
-        command = [*prefix, os.path.join(machine.BIN, "rdrived"), "--data-dir", os.path.join(self.folder, "data"), "--listen",
+        command = [*prefix, program or os.path.join(machine.BIN, "rdrived"), "--data-dir", os.path.join(self.folder, "data"), "--listen",
                    "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file", port_file, "--durability", durability,
                    "--log-level", "warn"]
         if redis_face:

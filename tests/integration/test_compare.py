@@ -177,3 +177,18 @@ def test_a_run_is_resumed(folder):
 
 def test_no_such_row():
     assert run_compare("--only", "no-such-row").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", (("--op", "get"), ("--op", "batch-put", "--depth", "1", "--clients", "4"),
+                                       ("--op", "put", "--face", "http", "--durability", "sync", "--value-size", "1000")))
+def test_a_pair(arguments):
+    """Two builds, here the same one twice: a line each, of as many rounds."""
+    program = os.path.join(BUILD, "bin", "rdrived")
+    other = os.path.join(BUILD, "bin", "..", "bin", "rdrived")
+    done = subprocess.run([os.path.join(REPOSITORY, "bench", "pairs"), program, other, "--rounds", "2", "--seconds", "0.1", *arguments],
+                          capture_output=True, text=True, timeout=DEADLINE_S * 3, env=clean_environment(RDRIVE_BUILD=BUILD))
+    assert done.returncode == 0, done
+    head, *lines = done.stdout.splitlines()
+    assert head.startswith(arguments[1] + " ") and "; 2 rounds of " in head
+    assert [line.split()[-1] for line in lines] == [program, other]
+    assert all(float(line.split("/s")[0].replace(",", "")) > 0 for line in lines)
