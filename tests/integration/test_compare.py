@@ -185,8 +185,8 @@ def test_a_pair(arguments):
     """Two builds, here the same one twice: a line each, of as many rounds."""
     program = os.path.join(BUILD, "bin", "rdrived")
     other = os.path.join(BUILD, "bin", "..", "bin", "rdrived")
-    done = subprocess.run([os.path.join(REPOSITORY, "bench", "pairs"), program, other, "--rounds", "2", "--seconds", "0.1", *arguments],
-                          capture_output=True, text=True, timeout=DEADLINE_S * 3, env=clean_environment(RDRIVE_BUILD=BUILD))
+    done = subprocess.run([os.path.join(REPOSITORY, "bench", "pairs"), program, other, "--rounds", "2", "--seconds", "0.1",
+                           *arguments], capture_output=True, text=True, timeout=DEADLINE_S * 3, env=clean_environment(RDRIVE_BUILD=BUILD))
     assert done.returncode == 0, done
     head, *lines = done.stdout.splitlines()
     assert head.startswith(arguments[1] + " ") and "; 2 rounds of " in head

@@ -62,6 +62,37 @@ def test_writes_of_one_connection_take_effect_in_the_order_sent(wire):
     assert wire.read(b"one key") == b"99"
 
 
+def test_reads_that_are_looked_at_together_keep_their_place(wire):
+    """More than are gathered at a time, of two stores in turn: those before a write see the old value, those behind it the new
+    one. Long values among them are sent while others are still to be looked at."""
+    count = 150
+    other = wire.store + "-2"
+    wire.create(other)
+    long_value = bytes(range(256)) * 2048
+    wire.write(b"key", b"old")
+    wire.write(b"long", long_value)
+
+    def read(i):
+        if i % 10 == 9:
+            return w.key_body(wire.store, b"long"), (w.OK, long_value)
+        if i % 3 == 2:
+            return w.key_body(other, b"key"), (w.KEY_NOT_FOUND, None)
+        return w.key_body(wire.store, b"key"), (w.OK, b"old")
+
+    burst = b"".join(frame(w.READ, i, read(i)[0]) for i in range(count))
+    burst += frame(w.WRITE, count, w.write_body(wire.store, b"key", b"new", w.NONE))
+    burst += b"".join(frame(w.READ, count + 1 + i, w.key_body(wire.store, b"key")) for i in range(count))
+    wire.send(burst)
+    answers = {}
+    for _ in range(2 * count + 1):
+        identifier, _, status, body = wire.answer()
+        assert identifier not in answers
+        answers[identifier] = (status, body[28:] if status == w.OK else None)
+    assert [answers[i] for i in range(count)] == [read(i)[1] for i in range(count)]
+    assert answers[count][0] == w.OK
+    assert {answers[count + 1 + i] for i in range(count)} == {(w.OK, b"new")}
+
+
 def test_more_requests_than_may_be_in_flight(wire):
     """The server stops reading instead of giving up, so the sender needs a thread of its own."""
     count = wire.limits["in_flight_max"] * 3
