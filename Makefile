@@ -102,7 +102,7 @@ $(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o $(call archive,server) $(call a
 $(BUILD)/bin/rdrive: $(call objects,clients/cli) $(call archive,clients/c) $(call archive,protocol) \
                      $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -lm -o $@
 
 # The load generator: of protocol the binary half, so neither llhttp nor jansson; of the C client TLS.
 $(BUILD)/bin/rdrive-bench: $(BUILD)/obj/clients/bench/main.o $(call archive,clients/bench) $(call archive,protocol) \
