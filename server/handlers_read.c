@@ -4,6 +4,8 @@
  */
 #include "server/handlers.h"
 
+#include <stdio.h>
+
 #include "protocol/guards.h"
 #include "server/conn.h"
 #include "server/dispatch.h"
@@ -91,8 +93,10 @@ static bool cut_range(struct rd_call *call)
     uint64_t len = call->value.payload.len;
     if (rd_terms_cut(&request->range, &call->value, &call->response) == RD_OK)
         return true;
-    rd_call_fail(call, RD_RANGE_NOT_SATISFIABLE, "the value has %llu bytes", (unsigned long long)len);
-    call->response.value_len = len;
+    call->response = (struct rd_response){.status = RD_RANGE_NOT_SATISFIABLE, .value_len = len};
+    snprintf(call->response.message, sizeof call->response.message, "the value has %llu bytes",
+             (unsigned long long)len);
+    rd_call_finish(call);
     return false;
 }
 
