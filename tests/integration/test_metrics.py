@@ -8,6 +8,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import tokens
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import REPOSITORY, wait_until
@@ -183,6 +184,17 @@ def test_readiness_of_one_store(daemon, store, curl):
     assert curl.request("GET", "/readyz?store=nobody").status == 404
     for bad in ("store=", "store=..%2Fx", "store=a&store=b", "stores=a"):
         assert curl.request("GET", f"/readyz?{bad}").status == 400, bad
+
+
+def test_readiness_of_one_store_is_told_to_those_who_may_see_it(launch, folder):
+    rows = [tokens.row("mine", ["default"], ["read"]), tokens.row("other", ["other*"], ["admin"])]
+    daemon = launch("--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows))
+    curl = Curl(daemon.http, "default")
+    for token, status in ((None, 403), ("other", 403), ("mine", 200)):
+        headers = [f"Authorization: Bearer {token}"] if token else []
+        assert curl.request("GET", "/readyz?store=default", headers=headers).status == status, token
+        assert curl.request("GET", "/readyz", headers=headers).status == 200
+        assert curl.request("GET", "/", headers=headers).status == 200
 
 
 def test_every_face_gives_the_same_text(daemon):

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The status page in a headless Chromium: what it shows of a daemon under load, that it asks nobody else, how it bears a
 daemon that goes away or wants a token. Screenshots go to BUILD/status-page*.png."""
-import http.server
 import os
 import shutil
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 
 import pytest
 
 from browser import Browser
+from harness import tokens
 from harness.curl import Curl
 from harness.daemon import BUILD, REPOSITORY, RDRIVED
 
@@ -102,55 +99,21 @@ def test_a_daemon_that_goes_and_comes_back(launch):
         again.stop()
 
 
-class Doorman(http.server.BaseHTTPRequestHandler):
-    """Passes on to a daemon what comes with the token, and the page to everybody."""
-    daemon = None
-    asked = []
-
-    def do_GET(self):
-        given = self.headers.get("Authorization")
-        self.asked.append((self.path, given))
-        if self.path != "/" and given != "Bearer open sesame":
-            self.send_response(401)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        try:
-            with urllib.request.urlopen(f"http://{self.daemon.http}{self.path}") as answer:
-                body, status, headers = answer.read(), answer.status, answer.headers
-        except urllib.error.HTTPError as error:
-            body, status, headers = error.read(), error.code, error.headers
-        self.send_response(status)
-        for name in ("Content-Type", "Content-Security-Policy"):
-            if headers[name]:
-                self.send_header(name, headers[name])
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def test_a_daemon_that_wants_a_token(launch):
-    Doorman.daemon, Doorman.asked = launch(), []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Doorman)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with Browser() as browser:
-            browser.open(f"http://127.0.0.1:{server.server_port}/")
-            browser.wait("!document.getElementById('ask').hidden")
-            assert browser.evaluate("document.getElementById('token').type") == "password"
-            assert browser.evaluate("document.getElementById('content').hidden")
-            give = "document.getElementById('token').value = '%s'; document.querySelector('#ask button').click()"
-            browser.evaluate(give % "wrong")
+def test_a_daemon_that_wants_a_token(launch, folder):
+    rows = [tokens.row("open-sesame", ["*"], ["read"]), tokens.row("a-little", ["default"], ["read"])]
+    daemon = launch("--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows))
+    with Browser() as browser:
+        browser.open(f"http://{daemon.http}/")  # the page itself holds nothing
+        browser.wait("!document.getElementById('ask').hidden")
+        assert browser.evaluate("document.getElementById('token').type") == "password"
+        assert browser.evaluate("document.getElementById('content').hidden")
+        give = "document.getElementById('token').value = '%s'; document.querySelector('#ask button').click()"
+        for token in ("wrong", "a-little"):
+            browser.evaluate(give % token)
             browser.wait("!document.getElementById('note').hidden && !document.getElementById('ask').hidden")
-            browser.evaluate(give % "open sesame")
-            browser.wait(f"{ROWS}.length === 1")
-            assert browser.evaluate("document.getElementById('ask').hidden && document.getElementById('note').hidden")
-            # Kept nowhere: not in the field, nor in what outlives the page.
-            assert browser.evaluate("document.getElementById('token').value + JSON.stringify(localStorage) + document.cookie") == "{}"
-            assert ("/metrics", "Bearer wrong") in Doorman.asked and ("/metrics", "Bearer open sesame") in Doorman.asked
-    finally:
-        server.shutdown()
-        server.server_close()
+        browser.evaluate(give % "open-sesame")
+        browser.wait(f"{ROWS}.length === 1")
+        assert browser.evaluate("document.getElementById('ask').hidden && document.getElementById('note').hidden")
+        # Kept nowhere: not in the field, nor in what outlives the page.
+        assert browser.evaluate("document.getElementById('token').value + JSON.stringify(localStorage) + document.cookie") == "{}"
+        assert_asks_only(browser, daemon)
