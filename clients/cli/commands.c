@@ -210,8 +210,8 @@ static int take_conditions(struct rd_run *run)
     return RD_EXIT_DONE;
 }
 
-/* What single options say of a new store. */
-static struct rd_slice settings_of(struct rd_run *run)
+/* What single options say of a new store. False: no memory. */
+static bool make_settings(struct rd_run *run)
 {
     struct rd_json_settings settings = {.durability = RD_MESSAGE_DURABILITY_DEFAULT,
                                         .batch_marker_off = run->options->no_batch_marker,
@@ -219,7 +219,13 @@ static struct rd_slice settings_of(struct rd_run *run)
                                         .quota_bytes = run->options->quota_bytes,
                                         .quota_entries = run->options->quota_entries};
     rd_json_settings_encode(&settings, &run->text);
-    return rd_buffer_slice(&run->text);
+    rd_buffer_append_u8(&run->text, '\0'); /* online it is a string */
+    if (run->text.failed) {
+        rd_error_set(&run->error, RD_NO_MEMORY, 0, "no memory for the settings");
+        return false;
+    }
+    run->request->settings = rd_slice_of_string((const char *)run->text.data);
+    return true;
 }
 
 static int make_request(struct rd_run *run)
@@ -230,8 +236,8 @@ static int make_request(struct rd_run *run)
     run->request->range = options->range;
     if (options->settings != NULL)
         run->request->settings = rd_slice_of_string(options->settings);
-    else if ((options->given & (MARKER | RD_OPTION_QUOTA)) != 0)
-        run->request->settings = settings_of(run);
+    else if ((options->given & (MARKER | RD_OPTION_QUOTA)) != 0 && !make_settings(run))
+        return rd_run_fail(run);
     if (options->target != NULL)
         run->request->target_store = rd_slice_of_string(options->target);
     int code = take_keys(run);
