@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import time
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_an_unfinished_upload_is_ended_after_a_while(launch):
         assert answer is None or answer.status in (408, 503)
     assert daemon.wait() == 0
     assert Curl(launch().http).get("half").status == 404
+
+
+def test_a_reader_that_takes_no_answer_does_not_hold_up_the_end(launch):
+    daemon = launch()
+    Curl(daemon.http).put("big", b"x" * (1 << 26))
+    with RawHttp(daemon.http_address) as reader:
+        reader.send(request("GET", "/v1/stores/default/keys/big"))
+        assert reader.socket.recv(100).startswith(b"HTTP/1.1 200 ")
+        begun = time.monotonic()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert 3 < time.monotonic() - begun < 6  # it had a while to take the rest; five seconds, and some for a busy machine
 
 
 def test_a_second_signal_ends_it_at_once(launch):
