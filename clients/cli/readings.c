@@ -163,6 +163,13 @@ static void take_store(const struct rd_sample *sample, struct rd_reading_store *
         (void)take_histogram(sample, "rdrive_store_sync_duration_seconds", &row->sync_seconds);
 }
 
+/* A key that is not there, and a condition that does not hold, are answers and not errors. */
+static bool is_answer(const char *code)
+{
+    return strcmp(code, "ok") == 0 || strcmp(code, "key_not_found") == 0 ||
+           strcmp(code, "precondition_failed") == 0;
+}
+
 static void take_operation(const struct rd_sample *sample, struct rd_reading_operation *row)
 {
     char code[32];
@@ -171,8 +178,8 @@ static void take_operation(const struct rd_sample *sample, struct rd_reading_ope
         return;
     }
     rd_sample_label(sample, "code", code, sizeof code);
-    if (strcmp(code, "ok") == 0)
-        row->ok += sample->value;
+    if (is_answer(code))
+        row->answered += sample->value;
     else
         row->failed += sample->value;
 }

@@ -26,8 +26,8 @@ struct rd_reading_histogram {
 struct rd_reading_operation {
     char store[RD_READINGS_NAME_SIZE];
     char operation[32];
-    double ok;
-    double failed; /* any other code */
+    double answered;
+    double failed; /* with an error's code, which "not found" is not */
     struct rd_reading_histogram seconds;
 };
 

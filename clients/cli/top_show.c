@@ -39,13 +39,13 @@ struct lines {
 static struct operation_line operation_line(const struct rd_top_view *view, const struct rd_reading_operation *now)
 {
     const struct rd_reading_operation *before = rd_readings_operation(view->before, now->store, now->operation);
-    double ok = rd_readings_growth(now->ok, before != NULL ? before->ok : 0);
+    double answered = rd_readings_growth(now->answered, before != NULL ? before->answered : 0);
     double failed = rd_readings_growth(now->failed, before != NULL ? before->failed : 0);
     struct rd_reading_histogram between =
         rd_readings_between(&now->seconds, before != NULL ? &before->seconds : NULL);
     return (struct operation_line){
         .now = now,
-        .rate = (ok + failed) / view->seconds,
+        .rate = (answered + failed) / view->seconds,
         .failed = failed / view->seconds,
         .p50_s = rd_readings_quantile(&between, 0.5),
         .p99_s = rd_readings_quantile(&between, 0.99),

@@ -34,8 +34,9 @@ static const char later[] =
     "process_start_time_seconds 1000\n"
     "rdrive_read_jobs{state=\"queued\"} 2\nrdrive_read_jobs{state=\"running\"} 3\n"
     "rdrive_requests_total{store=\"\",operation=\"ping\",code=\"ok\"} 4\n"
-    "rdrive_requests_total{store=\"a\",operation=\"read\",code=\"ok\"} 70\n"
-    "rdrive_requests_total{store=\"a\",operation=\"read\",code=\"key_not_found\"} 40\n"
+    "rdrive_requests_total{store=\"a\",operation=\"read\",code=\"ok\"} 60\n"
+    "rdrive_requests_total{store=\"a\",operation=\"read\",code=\"key_not_found\"} 10\n"
+    "rdrive_requests_total{store=\"a\",operation=\"read\",code=\"io_error\"} 40\n"
     "rdrive_request_duration_seconds_bucket{store=\"a\",operation=\"read\",le=\"0.5\"} 10\n"
     "rdrive_request_duration_seconds_bucket{store=\"a\",operation=\"read\",le=\"1\"} 110\n"
     "rdrive_request_duration_seconds_bucket{store=\"a\",operation=\"read\",le=\"+Inf\"} 110\n"
@@ -64,7 +65,7 @@ static void test_a_text_is_read(void **state)
     assert_true(store->entries == 6 && store->dead_bytes == 250 && store->sync_seconds.count == 8);
     const struct rd_reading_operation *operation = rd_readings_operation(&readings, "a", "read");
     assert_non_null(operation);
-    assert_true(operation->ok == 70 && operation->failed == 40);
+    assert_true(operation->answered == 70 && operation->failed == 40);
     assert_int_equal(operation->seconds.bucket_count, 3);
     assert_null(rd_readings_operation(&readings, "b", "read"));
     assert_null(rd_readings_store(&readings, "c"));
