@@ -5,8 +5,10 @@
  *
  *  1. The set in force is one reference in struct rd_auth. A loop keeps one of its own (rd_auth_view) and looks at
  * one atomic number before it believes it, so that no request takes a lock but the first after an exchange.
- *  2. Of a token that was shown its SHA-256 is kept, never the token. After an exchange it is looked for anew:
- * what was revoked ends on open connections too, at their next request.
+ *  2. What was shown is kept by its SHA-256. After an exchange that is looked for anew: what was revoked ends on
+ * open connections too, at their next request.
+ *  3. A connection that shows the same token with each request, as HTTP's do, is spared the hashing: a short token
+ *     is kept as it is, too, for as long as the connection lasts.
  *
  * rd_auth_* of struct rd_auth: any thread, but an exchange, which is one thread's at a time. Views and identities:
  * their loop's thread.
@@ -56,16 +58,21 @@ enum rd_status rd_auth_view_init(struct rd_auth_view *view, struct rd_auth *auth
 /* A zeroed one is fine. */
 void rd_auth_view_deinit(struct rd_auth_view *view);
 
+#define RD_AUTH_KEPT_LEN_MAX 96u
+
 /* Who somebody is; zeroed: nobody. */
 struct rd_identity {
     bool shown; /* a token was, whether or not it is known */
     uint8_t digest[RD_TOKENS_DIGEST_LEN];
-    const struct rd_token *token; /* of the view's set of that serial; NULL: not known */
+    uint8_t kept[RD_AUTH_KEPT_LEN_MAX]; /* the token itself */
+    size_t kept_len;                    /* bytes; 0: it is longer */
+    const struct rd_token *token;       /* of the view's set of that serial; NULL: not known */
     uint64_t serial;
 };
 
-/* What a token says, known or not. False: no memory for it. */
-bool rd_auth_identify(struct rd_auth_view *view, struct rd_slice token, struct rd_identity *ret_identity);
+/* Who shows this token, known or not; `before` is what the same connection has shown. False: no memory for it. */
+bool rd_auth_identify(struct rd_auth_view *view, struct rd_slice token, const struct rd_identity *before,
+                      struct rd_identity *ret_identity);
 
 /* The identity's token by the set that is in force now; NULL: it is not in there. */
 const struct rd_token *rd_auth_token(struct rd_auth_view *view, struct rd_identity *identity);

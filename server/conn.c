@@ -178,6 +178,7 @@ static void free_if_done(struct rd_conn *conn)
     if (conn->decoder != NULL)
         conn->codec->destroy(conn->decoder);
     rd_conn_tls_destroy(conn);
+    explicit_bzero(&conn->identity, sizeof conn->identity); /* a token may be in it */
     free(conn);
     rd_loop_conn_gone(loop);
 }

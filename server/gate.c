@@ -32,7 +32,8 @@ bool rd_gate_knows(struct rd_conn *conn, const struct rd_slice *token)
         return true;
     if (token == NULL)
         return rd_auth_token(view, rd_conn_identity(conn)) != NULL;
-    return token->len != 0 && rd_auth_identify(view, *token, &shown) && shown.token != NULL;
+    return token->len != 0 && rd_auth_identify(view, *token, rd_conn_identity(conn), &shown) &&
+           shown.token != NULL;
 }
 
 /* ---- refusals --------------------------------------------------------------------------------------------- */
@@ -83,7 +84,7 @@ static bool identify(struct rd_call *call)
         return true;
     bool shows = request->token_use == RD_MESSAGE_TOKEN_SHOWN || request->token.len != 0;
     if (shows && request->token_use != RD_MESSAGE_TOKEN_FORGOTTEN &&
-        !rd_auth_identify(view_of(call), request->token, &shown))
+        !rd_auth_identify(view_of(call), request->token, identity, &shown))
         return refuse(call, &(struct rd_error){.status = RD_NO_MEMORY, .message = "no memory for the token"});
     if (request->token_use == RD_MESSAGE_TOKEN_SHOWN && shown.token == NULL)
         return refuse(call,

@@ -208,7 +208,8 @@ static void test_an_exchange(void **state)
     struct rd_auth_view view;
     struct rd_auth_view other;
     struct rd_error error;
-    struct rd_identity alpha = {.shown = false};
+    const struct rd_identity nobody = {.shown = false};
+    struct rd_identity alpha = nobody;
     struct rd_identity beta;
     write_file("[" ROW(ALPHA, "[\"*\"]", "[\"read\"]") "]");
     assert_int_equal(rd_auth_create(path, &auth, &error), RD_OK);
@@ -216,8 +217,8 @@ static void test_an_exchange(void **state)
     assert_int_equal(rd_auth_view_init(&view, auth), RD_OK);
     assert_int_equal(rd_auth_view_init(&other, auth), RD_OK);
     assert_null(rd_auth_token(&view, &alpha)); /* nobody */
-    assert_true(rd_auth_identify(&view, rd_slice_of_string("alpha"), &alpha));
-    assert_true(rd_auth_identify(&view, rd_slice_of_string("beta"), &beta));
+    assert_true(rd_auth_identify(&view, rd_slice_of_string("alpha"), &nobody, &alpha));
+    assert_true(rd_auth_identify(&view, rd_slice_of_string("beta"), &alpha, &beta));
     assert_int_equal(allowed(&view, &alpha), RD_VERB_READ);
     assert_int_equal(allowed(&view, &beta), 0);
 
@@ -233,9 +234,9 @@ static void test_an_exchange(void **state)
     assert_int_equal(allowed(&view, &alpha), 0);
     assert_int_equal(allowed(&view, &beta), RD_VERB_WRITE);
     struct rd_identity again;
-    assert_true(rd_auth_identify(&other, rd_slice_of_string("beta"), &again));
+    assert_true(rd_auth_identify(&other, rd_slice_of_string("beta"), &nobody, &again));
     assert_int_equal(allowed(&other, &again), RD_VERB_WRITE);
-    assert_true(rd_auth_identify(&other, rd_slice_of_string("gamma"), &again));
+    assert_true(rd_auth_identify(&other, rd_slice_of_string("gamma"), &again, &again));
     assert_int_equal(allowed(&other, &again), 0);
 
     /* The other way around, with a view that has not looked meanwhile. */
@@ -248,6 +249,52 @@ static void test_an_exchange(void **state)
     assert_int_equal(allowed(&other, &again), RD_VERB_READ);
     rd_auth_view_deinit(&view);
     rd_auth_view_deinit(&other);
+    rd_auth_destroy(auth);
+}
+
+/* The token of the request before, one that is as long, longer or shorter, and such as are too long to be kept. */
+static void test_the_same_token_again(void **state)
+{
+    (void)state;
+    struct rd_auth *auth = NULL;
+    struct rd_auth_view view;
+    struct rd_error error;
+    struct rd_identity identity = {.shown = false};
+    char longest[RD_AUTH_KEPT_LEN_MAX + 2];
+    memset(longest, 'x', sizeof longest);
+    write_file("[" ROW(ALPHA, "[\"*\"]", "[\"read\"]") "," ROW(BETA, "[\"*\"]", "[\"write\"]") "]");
+    assert_int_equal(rd_auth_create(path, &auth, &error), RD_OK);
+    assert_int_equal(rd_auth_view_init(&view, auth), RD_OK);
+    const struct {
+        struct rd_slice token;
+        unsigned verbs;
+    } rows[] = {
+        {rd_slice_of_string("alpha"), RD_VERB_READ},
+        {rd_slice_of_string("alpha"), RD_VERB_READ},
+        {rd_slice_of_string("alphb"), 0},
+        {rd_slice_of_string("alphb"), 0},
+        {rd_slice_of_string("alpha"), RD_VERB_READ},
+        {rd_slice_of_string("alph"), 0},
+        {rd_slice_of_string("alphaa"), 0},
+        {rd_slice_of_string("beta"), RD_VERB_WRITE},
+        {rd_slice_of_string(""), 0},
+        {rd_slice_of_string("beta"), RD_VERB_WRITE},
+        {rd_slice(longest, sizeof longest), 0},
+        {rd_slice(longest, sizeof longest - 1), 0},
+        {rd_slice(longest, sizeof longest - 2), 0},
+        {rd_slice(longest, sizeof longest - 2), 0},
+        {rd_slice_of_string("beta"), RD_VERB_WRITE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_true(rd_auth_identify(&view, rows[i].token, &identity, &identity));
+        assert_int_equal(allowed(&view, &identity), rows[i].verbs);
+    }
+    /* Revoked meanwhile: that it is the same does not help. */
+    write_file("[" ROW(ALPHA, "[\"*\"]", "[\"read\"]") "]");
+    exchange(auth);
+    assert_true(rd_auth_identify(&view, rd_slice_of_string("beta"), &identity, &identity));
+    assert_int_equal(allowed(&view, &identity), 0);
+    rd_auth_view_deinit(&view);
     rd_auth_destroy(auth);
 }
 
@@ -275,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_as_many_as_there_may_be),
         cmocka_unit_test(test_mistakes_have_a_line),
         cmocka_unit_test(test_an_exchange),
+        cmocka_unit_test(test_the_same_token_again),
         cmocka_unit_test(test_without_a_file),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
