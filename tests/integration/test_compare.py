@@ -82,6 +82,15 @@ def test_a_part_of_the_rows_replaces_its_own():
     assert [(entry["key"], entry["sides"]["ours"]["median"]) for entry in merged] == [("a", 2), ("b", 2), ("c", 1)]
 
 
+def test_what_an_earlier_version_wrote_is_left_out(folder):
+    path = os.path.join(folder, "compare.json")
+    rows_there = [{"key": "old", "measured": {"others": 1}}, {"key": "new", "measured": MEASURED}]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(report.json_of(MACHINE, rows_there))
+    assert [row["key"] for row in report.load(path)] == ["new"]
+    assert report.load(os.path.join(folder, "none.json")) == []
+
+
 def everything():
     """A result for each row of the table, none measured twice alike."""
     results = []
