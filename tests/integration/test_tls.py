@@ -3,6 +3,7 @@
 
 test_tls_again.py runs tests of the protocols through it once more.
 """
+import contextlib
 import os
 import random
 import re
@@ -60,6 +61,12 @@ def module_daemon(certificate):
 def raw(address):
     """A connection below TLS."""
     return socket.create_connection(tuple(address), timeout=DEADLINE_S)
+
+
+def resident(daemon):
+    """Anonymous memory, bytes."""
+    with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("RssAnon:"))
 
 
 def assert_serves(daemon):
@@ -389,6 +396,22 @@ def test_a_handshake_byte_by_byte_does_not_last_for_ever(launch, certificate):
                 return True
         wait_until(gone, "the end")
         ended.set()
+
+
+def test_what_is_not_taken_costs_no_memory(launch, certificate):
+    """Requests that are more than the daemon holds at a time, and answers that nobody reads: 40 MiB of each are asked for."""
+    daemon = launch("--request-bytes-max", "4m", certificate=certificate,
+                    environment={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"})
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(daemon.binary_address)) for _ in range(41)]
+        wires[0].write(b"k", bytes(MIB))
+        before = resident(daemon)
+        for wire in wires[1:21]:
+            wire.send(w.frame(w.WRITE, 1, b"x" * (MIB - 1000), body_len=MIB))
+        for wire in wires[21:]:
+            wire.send(w.frame(w.READ, 1, w.key_body("default", b"k")) * 2)
+        wires[0].ping()
+        assert resident(daemon) - before < 16 * MIB
 
 
 # ---- another certificate --------------------------------------------------------------------------------------------
