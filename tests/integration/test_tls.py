@@ -399,7 +399,7 @@ def test_a_handshake_byte_by_byte_does_not_last_for_ever(launch, certificate):
 
 
 def test_what_is_not_taken_costs_no_memory(launch, certificate):
-    """Requests that are more than the daemon holds at a time, and answers that nobody reads: 40 MiB of each are asked for."""
+    """Requests that are more than the daemon holds at a time, and answers that nobody reads: 120 MiB in all."""
     daemon = launch("--request-bytes-max", "4m", certificate=certificate,
                     environment={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"})
     with contextlib.ExitStack() as stack:
@@ -409,9 +409,9 @@ def test_what_is_not_taken_costs_no_memory(launch, certificate):
         for wire in wires[1:21]:
             wire.send(w.frame(w.WRITE, 1, b"x" * (MIB - 1000), body_len=MIB))
         for wire in wires[21:]:
-            wire.send(w.frame(w.READ, 1, w.key_body("default", b"k")) * 2)
+            wire.send(w.frame(w.READ, 1, w.key_body("default", b"k")) * 5)
         wires[0].ping()
-        assert resident(daemon) - before < 16 * MIB
+        assert resident(daemon) - before < 32 * MIB  # some 5; a sanitizer takes four times as much
 
 
 # ---- another certificate --------------------------------------------------------------------------------------------
