@@ -374,6 +374,14 @@ def test_an_idle_connection(launch):
         busy.ping()
 
 
+def try_to_connect(daemon):
+    """A connection, or None where it is one too many."""
+    try:
+        return Wire(daemon.binary_address)
+    except (AssertionError, ConnectionError):
+        return None
+
+
 def test_a_reload_changes_limits(launch, folder):
     path = os.path.join(folder, "rdrived.conf")
 
@@ -392,7 +400,7 @@ def test_a_reload_changes_limits(launch, folder):
         assert sorted(old.answer()[2] for _ in range(2)) == [w.OK, w.OVERLOADED]
         with RawHttp(daemon.http_address) as http:
             assert http.answer().status == 503
-    wait_until(lambda: Curl(daemon.http).request("GET", "/healthz").status == 200, "the place to become free")
-    with Wire(daemon.binary_address) as new:
+    # The one place there is: who was there before may still be going.
+    with wait_until(lambda: try_to_connect(daemon), "the place to become free") as new:
         assert new.limits["key_len_max"] == 20
         assert [status_of(new.write, b"k" * length, b"v") for length in (20, 21)] == [w.OK, w.TOO_LARGE]
