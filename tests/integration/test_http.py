@@ -146,7 +146,6 @@ def test_json_has_to_say_that_it_is_json(curl):
 
 
 def test_paths_and_methods(curl):
-    assert curl.request("GET", "/").status == 404
     assert curl.request("GET", "/v1").status == 404
     assert curl.request("GET", "/v2/stores").status == 404
     answer = curl.request("POST", "keys/k", b"v")
