@@ -774,7 +774,7 @@ static void nobody_notices_but_by_the_offsets(void **state)
     (void)state;
     struct place place = place_create();
     struct beside beside = {.store = store_open(place.path)};
-    struct hand hands[THREADS] = {{NULL}};
+    struct hand hands[THREADS] = {{.beside = NULL}};
     pthread_t threads[THREADS + 1];
     for (unsigned i = 0; i < THREADS; i++) {
         hands[i].beside = &beside;

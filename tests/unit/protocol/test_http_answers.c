@@ -333,6 +333,18 @@ static void test_answers_about_stores(void **state)
     expect_answer(&request, &response, 0, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+static void test_answers_to_compact(void **state)
+{
+    (void)state;
+    struct rd_request request = {.opcode = RD_OPCODE_COMPACT};
+    struct rd_response response = {
+        .compaction = {
+            .tail_before = 900, .tail = 500, .entries = 7, .generation = UINT64_C(0xabcdef), .pause_us = 4200}};
+    expect_json(&request, &response, OK_JSON,
+                "{\"tail_before\":900,\"tail\":500,\"entries\":7,\"reclaimed_bytes\":400,\"pause_us\":4200,"
+                "\"generation\":\"0000000000abcdef\"}\n");
+}
+
 static void test_answers_to_verify(void **state)
 {
     (void)state;
@@ -463,12 +475,19 @@ static void test_answers_of_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_to_values),     cmocka_unit_test(test_answers_to_writes),
-        cmocka_unit_test(test_answers_to_reads),      cmocka_unit_test(test_answers_about_stores),
-        cmocka_unit_test(test_answers_to_verify),     cmocka_unit_test(test_answers_of_errors),
-        cmocka_unit_test(test_answers_to_ranges),     cmocka_unit_test(test_answers_that_nothing_changed),
-        cmocka_unit_test(test_answers_to_backup),     cmocka_unit_test(test_answers_to_moves),
-        cmocka_unit_test(test_answers_that_are_text), cmocka_unit_test(test_answers_to_streams),
+        cmocka_unit_test(test_answers_to_values),
+        cmocka_unit_test(test_answers_to_writes),
+        cmocka_unit_test(test_answers_to_reads),
+        cmocka_unit_test(test_answers_about_stores),
+        cmocka_unit_test(test_answers_to_compact),
+        cmocka_unit_test(test_answers_to_verify),
+        cmocka_unit_test(test_answers_of_errors),
+        cmocka_unit_test(test_answers_to_ranges),
+        cmocka_unit_test(test_answers_that_nothing_changed),
+        cmocka_unit_test(test_answers_to_backup),
+        cmocka_unit_test(test_answers_to_moves),
+        cmocka_unit_test(test_answers_that_are_text),
+        cmocka_unit_test(test_answers_to_streams),
     };
     return cmocka_run_group_tests_name("http_answers", tests, NULL, NULL);
 }
