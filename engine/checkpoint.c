@@ -213,6 +213,7 @@ static enum rd_status load(struct reader *reader, const uint8_t *file, uint64_t 
     enum rd_status status = rd_index_restore(index, epoch, body.seed, body.depth);
     if (status == RD_OK)
         status = read_parts(reader, &body, table, index, file, checkpoint->tail);
+    checkpoint->companion_len = reader->len;
     free(table);
     return status;
 }

@@ -44,7 +44,8 @@ struct rd_checkpoint {
     uint64_t entry_count; /* so many entries end at or below it, the engine's own included */
     uint64_t last_key;    /* of the entry that ends there */
     uint32_t last_crc;
-    uint64_t live_bytes; /* of the keys that live there: payloads and trailers */
+    uint64_t live_bytes;    /* of the keys that live there: payloads and trailers */
+    uint64_t companion_len; /* bytes of the companion that this was loaded from */
 };
 
 /* Reads the companion of the store at `path` into *index, which is zeroed or not initialised; `file` is the

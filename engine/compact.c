@@ -44,7 +44,8 @@ struct rd_compaction {
     bool held;                  /* the writer keeps to what compact.h says between first and second errand */
     bool in_the_way;            /* a long value lies ahead of the old file's tail */
     bool done;
-    int old_fd; /* owned; of the file whose place was taken; -1: not yet */
+    uint64_t begun_ns; /* monotonic clock */
+    int old_fd;        /* owned; of the file whose place was taken; -1: not yet */
 
     /* The walk: over entries that end in (begin, end]. */
     unsigned walks; /* that are over */
@@ -262,20 +263,13 @@ static uint64_t left_to_copy(const struct rd_compaction *compaction)
 
 /* ---- as the writer ------------------------------------------------------------------------------------- */
 
-static uint64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static enum rd_status run_errand(struct rd_store *store, void *context)
 {
     struct rd_compaction *compaction = context;
     (void)store;
-    uint64_t begun_us = now_us();
+    uint64_t begun_ns = rd_monotonic_ns();
     enum rd_status status = compaction->errand(compaction);
-    uint64_t pause_us = now_us() - begun_us;
+    uint64_t pause_us = (rd_monotonic_ns() - begun_ns) / 1000;
     if (pause_us > compaction->result.pause_us)
         compaction->result.pause_us = pause_us;
     return status;
@@ -487,6 +481,7 @@ enum rd_status rd_compaction_begin(struct rd_store *store, struct rd_compaction 
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to compact %s", store->file.path);
     }
     compaction->store = store;
+    compaction->begun_ns = rd_monotonic_ns();
     compaction->old_fd = -1;
     compaction->successor.file.fd = -1;
     enum rd_status status = prepare(compaction, ret_error);
@@ -592,6 +587,21 @@ void rd_compaction_result(const struct rd_compaction *compaction, struct rd_comp
     *ret_result = compaction->result;
 }
 
+static void count(const struct rd_compaction *compaction)
+{
+    struct rd_compaction_counts *counts = &compaction->store->compactions;
+    const struct rd_compacted *result = &compaction->result;
+    if (!compaction->done) {
+        rd_counter_add(&counts->failed, 1);
+        return;
+    }
+    rd_counter_add(&counts->done, 1);
+    if (result->tail < result->tail_before)
+        rd_counter_add(&counts->saved_bytes, result->tail_before - result->tail);
+    atomic_store_explicit(&counts->last_ns, rd_monotonic_ns() - compaction->begun_ns, memory_order_relaxed);
+    atomic_store_explicit(&counts->last_pause_us, result->pause_us, memory_order_relaxed);
+}
+
 void rd_compaction_end(struct rd_compaction *compaction)
 {
     if (compaction == NULL)
@@ -605,6 +615,7 @@ void rd_compaction_end(struct rd_compaction *compaction)
     rd_successor_end(&compaction->successor);
     free(compaction->marks.items);
     free(compaction->ends);
+    count(compaction);
     free(compaction);
     atomic_store(&store->compacting, false);
 }

@@ -214,6 +214,13 @@ struct rd_store_stats {
     uint64_t queue_bytes;                         /* payload bytes of those */
     uint64_t index_bytes;                         /* memory */
     uint64_t mapped_bytes;                        /* address space of the file's newest map */
+    uint64_t opening_ns;                          /* how long opening took, recovery included */
+    uint64_t checkpoint_bytes;         /* of the companion that opening took the index from; 0: it had none */
+    uint64_t compactions_done;         /* this and what follows: since the store was opened */
+    uint64_t compactions_failed;       /* or given up; rd_store_info tells whether one is under way */
+    uint64_t compaction_saved_bytes;   /* by which files have become shorter */
+    uint64_t last_compaction_ns;       /* from the beginning of the last one that was done to its end; 0: none */
+    uint64_t last_compaction_pause_us; /* its rd_compacted.pause_us */
 };
 
 void rd_store_stats(struct rd_store *store, struct rd_store_stats *ret_stats);

@@ -297,6 +297,7 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
         store->meta.generation = rd_meta_new_generation();
     rd_writer_view(store)->generation = store->meta.generation;
     expect_walk(store, store->checkpoint.tail == 0);
+    store->checkpoint_bytes = store->checkpoint.tail != 0 ? store->checkpoint.companion_len : 0;
     status = rd_store_load(store, recovery.tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
@@ -321,6 +322,7 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
     static const struct rd_store_options defaults;
     if (options == NULL)
         options = &defaults;
+    uint64_t begun_ns = rd_monotonic_ns();
     struct rd_store *store = aligned_alloc(_Alignof(struct rd_store), sizeof *store);
     if (store == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for a store");
@@ -339,6 +341,7 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
         status = recover(store, ret_error);
     if (status == RD_OK)
         expect_walk(store, false);
+    store->opening_ns = rd_monotonic_ns() - begun_ns; /* all but the writer's beginning, who may look at it */
     if (status == RD_OK && options->read_only && !store->damaged)
         rd_store_make_read_only(store, "opened read-only");
     else if (status == RD_OK && !options->read_only && rd_writer_start(store) != RD_OK)
@@ -531,6 +534,13 @@ void rd_store_stats(struct rd_store *store, struct rd_store_stats *ret_stats)
     struct rd_store_stats stats = {
         .sync_failures = rd_counter_get(&store->counts.sync_failures),
         .appended_bytes = rd_counter_get(&store->counts.appended_bytes),
+        .opening_ns = store->opening_ns,
+        .checkpoint_bytes = store->checkpoint_bytes,
+        .compactions_done = rd_counter_get(&store->compactions.done),
+        .compactions_failed = rd_counter_get(&store->compactions.failed),
+        .compaction_saved_bytes = rd_counter_get(&store->compactions.saved_bytes),
+        .last_compaction_ns = atomic_load_explicit(&store->compactions.last_ns, memory_order_relaxed),
+        .last_compaction_pause_us = atomic_load_explicit(&store->compactions.last_pause_us, memory_order_relaxed),
     };
     unsigned place = rd_epoch_enter();
     const struct rd_view *view = rd_reader_view(store);

@@ -56,6 +56,15 @@ struct rd_store_counts {
     struct rd_counter appended_bytes;
 };
 
+/* What compactions count, one after the other: whoever ends one writes. Any thread reads it. */
+struct rd_compaction_counts {
+    struct rd_counter done;
+    struct rd_counter failed;
+    struct rd_counter saved_bytes;
+    atomic_uint_fast64_t last_ns;
+    atomic_uint_fast64_t last_pause_us;
+};
+
 struct rd_store {
     const struct rd_io *io; /* borrows */
     struct rd_meta meta;    /* the companion as last written; the opener's, then the writer's, then the closer's */
@@ -67,6 +76,9 @@ struct rd_store {
     atomic_uint_fast64_t live_bytes; /* payloads and trailers of live entries */
     atomic_uint_fast64_t file_size;
     struct rd_store_counts counts;
+    struct rd_compaction_counts compactions;
+    uint64_t opening_ns;               /* constant */
+    uint64_t checkpoint_bytes;         /* constant; of the one that the index was loaded from; 0: none */
     atomic_uint_fast64_t publications; /* odd while one is under way: a look at several keys is then repeated */
     pthread_mutex_t publish_lock;      /* held while publishing; a look that was repeated too often takes it */
     atomic_int state;                  /* enum rd_store_state */

@@ -87,20 +87,98 @@ static const struct {
      offsetof(struct seen, stats.index_bytes)},
     {{"rdrive_store_mapped_bytes", RD_FAMILY_GAUGE, "Address space that the store's file is mapped to."},
      offsetof(struct seen, stats.mapped_bytes)},
+    {{"rdrive_store_opening_checkpoint_bytes", RD_FAMILY_GAUGE,
+      "Bytes of the companion that the last opening took the index from; 0: it was built from the file."},
+     offsetof(struct seen, stats.checkpoint_bytes)},
+    {{"rdrive_store_compaction_saved_bytes_total", RD_FAMILY_COUNTER,
+      "Bytes by which compactions have made the store's file shorter since it was opened."},
+     offsetof(struct seen, stats.compaction_saved_bytes)},
 };
+
+/* Likewise, but 0 stands for none, and is left out. */
+static const struct {
+    struct rd_family family;
+    size_t offset;   /* of an uint64_t in struct seen */
+    double per_unit; /* so many of them make one of the family's unit */
+} store_extras[] = {
+    {{"rdrive_store_quota_bytes", RD_FAMILY_GAUGE,
+      "What the store's tail may come to, where it has such a quota."},
+     offsetof(struct seen, info.quota_bytes),
+     1},
+    {{"rdrive_store_quota_entries", RD_FAMILY_GAUGE, "Keys that may have a value, where it has such a quota."},
+     offsetof(struct seen, info.quota_entries),
+     1},
+    {{"rdrive_store_opening_seconds", RD_FAMILY_GAUGE, "How long the store's last opening took."},
+     offsetof(struct seen, stats.opening_ns),
+     1e9},
+    {{"rdrive_store_last_compaction_seconds", RD_FAMILY_GAUGE, "How long the last compaction that was done took."},
+     offsetof(struct seen, stats.last_compaction_ns),
+     1e9},
+    {{"rdrive_store_last_compaction_pause_seconds", RD_FAMILY_GAUGE,
+      "The longest time for which it held writes up."},
+     offsetof(struct seen, stats.last_compaction_pause_us),
+     1e6},
+};
+
+static uint64_t number_of(const struct seen *seen, size_t offset)
+{
+    return *(const uint64_t *)(const void *)((const char *)seen + offset);
+}
 
 static void put_store_numbers(struct scrape *scrape)
 {
     for (size_t i = 0; i < sizeof store_numbers / sizeof store_numbers[0]; i++) {
-        rd_exposition_begin(scrape->out, &store_numbers[i].family);
+        const struct rd_family *family = &store_numbers[i].family;
+        rd_exposition_begin(scrape->out, family);
         for (size_t at = 0; at < scrape->store_count; at++) {
             const struct seen *seen = &scrape->stores[at];
             struct rd_labels labels = {{{"store", seen->hosted->name}}};
-            const uint64_t *number =
-                (const uint64_t *)(const void *)((const char *)seen + store_numbers[i].offset);
             if (seen->open)
-                rd_exposition_u64(scrape->out, &store_numbers[i].family, &labels, *number);
+                rd_exposition_u64(scrape->out, family, &labels, number_of(seen, store_numbers[i].offset));
         }
+    }
+}
+
+static void put_store_extras(struct scrape *scrape)
+{
+    for (size_t i = 0; i < sizeof store_extras / sizeof store_extras[0]; i++) {
+        const struct rd_family *family = &store_extras[i].family;
+        double per_unit = store_extras[i].per_unit;
+        rd_exposition_begin(scrape->out, family);
+        for (size_t at = 0; at < scrape->store_count; at++) {
+            const struct seen *seen = &scrape->stores[at];
+            struct rd_labels labels = {{{"store", seen->hosted->name}}};
+            uint64_t number = seen->open ? number_of(seen, store_extras[i].offset) : 0;
+            if (number != 0 && per_unit > 1)
+                rd_exposition_double(scrape->out, family, &labels, (double)number / per_unit);
+            else if (number != 0)
+                rd_exposition_u64(scrape->out, family, &labels, number);
+        }
+    }
+}
+
+static void put_compactions(struct scrape *scrape)
+{
+    static const struct rd_family under_way = {"rdrive_store_compacting", RD_FAMILY_GAUGE,
+                                               "1 while the store is being compacted."};
+    static const struct rd_family ended = {"rdrive_store_compactions_total", RD_FAMILY_COUNTER,
+                                           "Compactions that have ended since the store was opened, by result."};
+    rd_exposition_begin(scrape->out, &under_way);
+    for (size_t i = 0; i < scrape->store_count; i++) {
+        const struct seen *seen = &scrape->stores[i];
+        struct rd_labels labels = {{{"store", seen->hosted->name}}};
+        if (seen->open)
+            rd_exposition_u64(scrape->out, &under_way, &labels, seen->info.compacting);
+    }
+    rd_exposition_begin(scrape->out, &ended);
+    for (size_t i = 0; i < scrape->store_count; i++) {
+        const struct seen *seen = &scrape->stores[i];
+        struct rd_labels labels = {{{"store", seen->hosted->name}, {"result", "done"}}};
+        if (!seen->open)
+            continue;
+        rd_exposition_u64(scrape->out, &ended, &labels, seen->stats.compactions_done);
+        labels.pairs[1].value = "failed";
+        rd_exposition_u64(scrape->out, &ended, &labels, seen->stats.compactions_failed);
     }
 }
 
@@ -370,7 +448,9 @@ enum rd_status rd_scrape(const struct rd_loop *loop, struct rd_buffer *out)
     put_pool(&scrape);
     put_states(&scrape);
     put_store_numbers(&scrape);
+    put_store_extras(&scrape);
     put_live_bytes(&scrape);
+    put_compactions(&scrape);
     put_groups_and_syncs(&scrape);
     put_process(&scrape);
     for (size_t i = 0; i < scrape.store_count; i++)

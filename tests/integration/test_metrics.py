@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 import time
 
 import pytest
@@ -205,9 +206,73 @@ def test_every_face_gives_the_same_text(daemon):
     assert [family.name for family in Metrics(text).families] == families
 
 
-def test_the_document_tells_each_metric(daemon, curl):
+def test_a_compaction_is_told_while_it_goes_on_and_when_it_is_over(launch):
+    daemon = launch("--compact-rate", "1")
+    curl = Curl(daemon.http, "default")
+    for _ in range(2):
+        assert curl.request("PUT", "keys/k", os.urandom(4 << 20)).status in (200, 201)
+    metrics = scrape(daemon)
+    before = metrics.get("rdrive_store_tail_bytes", store="default")
+    assert (metrics.get("rdrive_store_compacting", store="default"), metrics.sum("rdrive_store_compactions_total")) == (0, 0)
+    assert "rdrive_store_last_compaction_seconds{" not in metrics.text
+    with rdrive.Client(daemon.binary) as client:
+        done = threading.Thread(target=client.store("default").compact)
+        done.start()
+        wait_until(lambda: scrape(daemon).get("rdrive_store_compacting", store="default") == 1, "a compaction under way")
+        assert scrape(daemon).sum("rdrive_store_compactions_total", store="default") == 0
+        done.join()
+    metrics = scrape(daemon)
+    assert_well_formed(metrics)
+    assert metrics.get("rdrive_store_compacting", store="default") == 0
+    assert metrics.get("rdrive_store_compactions_total", store="default", result="done") == 1
+    assert metrics.get("rdrive_store_compactions_total", store="default", result="failed") == 0
+    saved = metrics.get("rdrive_store_compaction_saved_bytes_total", store="default")
+    assert saved == before - metrics.get("rdrive_store_tail_bytes", store="default") >= 4 << 20
+    pause = metrics.get("rdrive_store_last_compaction_pause_seconds", store="default")
+    assert 0 < pause < metrics.get("rdrive_store_last_compaction_seconds", store="default") < 600
+
+
+def test_quotas_are_told_where_there_are_any(daemon):
+    curl = Curl(daemon.http, "metrics-quota")
+    assert curl.create({"quota_bytes": 1 << 40, "quota_entries": 7}).status == 201
+    try:
+        metrics = scrape(daemon)
+        assert metrics.get("rdrive_store_quota_bytes", store="metrics-quota") == 1 << 40
+        assert metrics.get("rdrive_store_quota_entries", store="metrics-quota") == 7
+        assert 'rdrive_store_quota_bytes{store="default"}' not in metrics.text
+    finally:
+        assert curl.drop().status == 200
+
+
+def test_an_opening_tells_its_time(launch):
+    daemon = launch()
+    assert Curl(daemon.http, "default").request("POST", "reopen").status == 200
+    metrics = scrape(daemon)
+    assert 0 < metrics.get("rdrive_store_opening_seconds", store="default") < 600
+    assert 'rdrive_store_opening_checkpoint_bytes{store="default"} 0\n' in metrics.text
+
+
+def test_refused_tokens_are_counted_by_code(launch, folder):
+    rows = [tokens.row("reader", ["default"], ["read"]), tokens.row("watcher", ["*"], ["read"])]
+    daemon = launch("--tokens", tokens.write(os.path.join(folder, "tokens.json"), rows))
+    curl = Curl(daemon.http, "default")
+    for token, method, status in ((None, "GET", 401), ("nobody", "GET", 401), ("reader", "PUT", 403)):
+        headers = [f"Authorization: Bearer {token}"] if token else []
+        assert curl.request(method, "keys/k", b"v" if method == "PUT" else None, headers=headers).status == status
+    answer = curl.request("GET", "/metrics", headers=["Authorization: Bearer watcher"])
+    assert answer.status == 200
+    metrics = Metrics(answer.body.decode())
+    assert metrics.sum("rdrive_requests_total", operation="read", code="unauthorized") == 2
+    assert metrics.sum("rdrive_requests_total", code="forbidden") == 1
+
+
+def test_the_document_tells_each_metric(launch):
     """Both ways, with type and labels."""
+    daemon = launch()
+    curl = Curl(daemon.http, "quota")
+    assert curl.create({"quota_bytes": 1 << 40, "quota_entries": 7}).status == 201
     assert curl.put("k", b"v").status == 201
+    assert curl.request("POST", "compact").status == 200
     metrics = scrape(daemon)
     with open(os.path.join(REPOSITORY, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
         rows = re.findall(r"^\| `((?:rdrive|process)_\w+)` \| (counter|gauge|histogram)(?: \*)? \|([^|]*)\|", file.read(), re.MULTILINE)

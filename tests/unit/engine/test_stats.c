@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a store counts of its writer: groups, syncs, bytes, and what waits.
+ * What a store counts of its writer: groups, syncs, bytes, and what waits; of compactions, and of its opening.
  */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "engine/store.h"
 #include "tests/unit/engine/faults.h"
 
@@ -113,6 +116,71 @@ static void a_sync_that_fails_is_counted_as_such(void **state)
     place_remove(&place);
 }
 
+/* Replaced values are what a compaction takes away; one that is given up, or finds no room, has failed. */
+static void compactions_are_counted_by_what_came_of_them(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    for (unsigned i = 0; i < COUNT; i++)
+        put_text(store, "a", "value");
+    struct rd_store_stats stats = stats_of(store);
+    assert_int_equal(stats.compactions_done + stats.compactions_failed + stats.last_compaction_ns, 0);
+
+    struct rd_compaction *compaction;
+    struct rd_store_info info;
+    assert_int_equal(rd_compaction_begin(store, &compaction, NULL), RD_OK);
+    rd_store_info(store, &info);
+    assert_true(info.compacting);
+    rd_compaction_end(compaction);
+    rd_store_info(store, &info);
+    assert_false(info.compacting);
+    stats = stats_of(store);
+    assert_int_equal(stats.compactions_done, 0);
+    assert_int_equal(stats.compactions_failed, 1);
+    assert_int_equal(stats.compaction_saved_bytes + stats.last_compaction_ns, 0);
+
+    struct rd_compacted result;
+    assert_int_equal(rd_store_compact(store, &result, NULL), RD_OK);
+    stats = stats_of(store);
+    assert_int_equal(stats.compactions_done, 1);
+    assert_int_equal(stats.compactions_failed, 1);
+    assert_true(result.tail < result.tail_before);
+    assert_int_equal(stats.compaction_saved_bytes, result.tail_before - result.tail);
+    assert_int_equal(stats.last_compaction_pause_us, result.pause_us);
+    assert_true(stats.last_compaction_ns >= 1000 * stats.last_compaction_pause_us);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+static void an_opening_tells_its_time_and_what_it_took_the_index_from(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_store_stats stats = stats_of(store);
+    assert_true(stats.opening_ns > 0 && stats.opening_ns < UINT64_C(3600000000000));
+    assert_int_equal(stats.checkpoint_bytes, 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        put_text(store, "a", "value");
+    store->checkpoint_entries = COUNT;
+    rd_store_close(store);
+    char companion[4096];
+    struct stat found;
+    snprintf(companion, sizeof companion, "%s.index", place.path);
+    assert_int_equal(stat(companion, &found), 0);
+    store = store_open(place.path);
+    stats = stats_of(store);
+    assert_int_equal(stats.checkpoint_bytes, found.st_size);
+    rd_store_close(store);
+    assert_int_equal(unlink(companion), 0);
+    store = store_open(place.path);
+    stats = stats_of(store);
+    assert_int_equal(stats.checkpoint_bytes, 0);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +188,8 @@ int main(void)
         cmocka_unit_test(what_appends_nothing_is_no_group),
         cmocka_unit_test(what_waits_shows_until_it_is_done),
         cmocka_unit_test(a_sync_that_fails_is_counted_as_such),
+        cmocka_unit_test(compactions_are_counted_by_what_came_of_them),
+        cmocka_unit_test(an_opening_tells_its_time_and_what_it_took_the_index_from),
     };
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
 }
