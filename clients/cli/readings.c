@@ -101,6 +101,7 @@ static const struct {
     {"rdrive_store_dead_bytes", offsetof(struct rd_reading_store, dead_bytes)},
     {"rdrive_store_index_bytes", offsetof(struct rd_reading_store, index_bytes)},
     {"rdrive_store_queue_operations", offsetof(struct rd_reading_store, queue_operations)},
+    {"rdrive_store_compacting", offsetof(struct rd_reading_store, compacting)},
     {"rdrive_store_appended_bytes_total", offsetof(struct rd_reading_store, appended_bytes)},
 };
 

@@ -41,6 +41,7 @@ struct rd_reading_store {
     double dead_bytes;
     double index_bytes;
     double queue_operations;
+    double compacting; /* 1: it is being compacted */
     double appended_bytes;
     struct rd_reading_histogram group_operations;
     struct rd_reading_histogram sync_seconds;

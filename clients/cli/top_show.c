@@ -26,7 +26,7 @@ struct store_line {
     double groups;       /* a second */
     double group_size;   /* operations, on average; negative: there was no group */
     double sync_p99_s;   /* negative: there was no sync */
-    double dead_percent; /* of the tail */
+    double dead_percent; /* of the tail, as compact_dead_percent means it; negative: the file is empty */
 };
 
 struct lines {
@@ -65,7 +65,7 @@ static struct store_line store_line(const struct rd_top_view *view, const struct
         .groups = groups.count / view->seconds,
         .group_size = groups.count > 0 ? groups.sum / groups.count : -1,
         .sync_p99_s = rd_readings_quantile(&syncs, 0.99),
-        .dead_percent = now->tail_bytes > 0 ? 100 * now->dead_bytes / now->tail_bytes : 0,
+        .dead_percent = now->tail_bytes > 0 ? 100 * now->dead_bytes / now->tail_bytes : -1,
     };
 }
 
@@ -150,6 +150,12 @@ static const char *count_cell(char cell[CELL_SIZE], double count)
     return cell;
 }
 
+static const char *percent_cell(char cell[CELL_SIZE], double percent)
+{
+    snprintf(cell, CELL_SIZE, percent < 0 ? "-" : "%.0f %%", percent);
+    return cell;
+}
+
 static const char *time_cell(char cell[CELL_SIZE], double seconds)
 {
     if (seconds < 0)
@@ -199,15 +205,22 @@ static void show_process(const struct rd_top_view *view, struct rd_buffer *out)
         bytes_cell(spooled, now->upload_bytes), now->read_jobs, now->work_jobs);
 }
 
+/* A store serves while it is compacted, so that this is part of no state that the server knows. */
+static const char *state_of(const struct rd_reading_store *store)
+{
+    return store->compacting > 0 ? "compacting" : store->state;
+}
+
 static void show_stores(const struct lines *lines, size_t count, struct rd_buffer *out)
 {
-    rd_buffer_printf(out, "%-20s %-9s %8s %10s %6s %10s %10s %7s %9s %8s %6s %9s\n", "STORE", "STATE", "KEYS",
+    rd_buffer_printf(out, "%-20s %-10s %8s %10s %6s %10s %10s %7s %9s %8s %6s %9s\n", "STORE", "STATE", "KEYS",
                      "LIVE", "DEAD", "FILE", "INDEX", "QUEUE", "WRITTEN/s", "GROUPS/s", "OPS/GR", "SYNC p99");
     for (size_t i = 0; i < count; i++) {
         const struct store_line *line = &lines->stores[i];
         const struct rd_reading_store *now = line->now;
         char keys[CELL_SIZE];
         char live[CELL_SIZE];
+        char dead[CELL_SIZE];
         char file[CELL_SIZE];
         char index[CELL_SIZE];
         char queue[CELL_SIZE];
@@ -217,9 +230,9 @@ static void show_stores(const struct lines *lines, size_t count, struct rd_buffe
         char sync[CELL_SIZE];
         if (line->group_size >= 0)
             count_cell(group_size, line->group_size);
-        rd_buffer_printf(out, "%-20.20s %-9s %8s %10s %4.0f %% %10s %10s %7s %9s %8s %6s %9s\n", now->name,
-                         now->state, count_cell(keys, now->entries), bytes_cell(live, now->live_bytes),
-                         line->dead_percent, bytes_cell(file, now->file_bytes),
+        rd_buffer_printf(out, "%-20.20s %-10s %8s %10s %6s %10s %10s %7s %9s %8s %6s %9s\n", now->name,
+                         state_of(now), count_cell(keys, now->entries), bytes_cell(live, now->live_bytes),
+                         percent_cell(dead, line->dead_percent), bytes_cell(file, now->file_bytes),
                          bytes_cell(index, now->index_bytes), count_cell(queue, now->queue_operations),
                          bytes_cell(written, line->bytes), count_cell(groups, line->groups), group_size,
                          time_cell(sync, line->sync_p99_s));
@@ -316,11 +329,13 @@ static void put_store(const struct store_line *line, struct rd_buffer *out)
     const struct rd_reading_store *now = line->now;
     put_text(out, "", "name", now->name);
     put_text(out, ",", "state", now->state);
+    rd_buffer_append_string(out, now->compacting > 0 ? ",\"compacting\":true" : ",\"compacting\":false");
     put_number(out, ",", "entries", now->entries);
     put_number(out, ",", "tail_bytes", now->tail_bytes);
     put_number(out, ",", "file_bytes", now->file_bytes);
     put_number(out, ",", "live_bytes", now->live_bytes);
     put_number(out, ",", "dead_bytes", now->dead_bytes);
+    put_number(out, ",", "dead_percent", line->dead_percent);
     put_number(out, ",", "index_bytes", now->index_bytes);
     put_number(out, ",", "queue_operations", now->queue_operations);
     put_number(out, ",", "requests_per_second", line->rate);

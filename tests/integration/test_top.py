@@ -17,7 +17,7 @@ import time
 import pytest
 
 from harness.cli import Cli
-from harness.daemon import DEADLINE_S, RDRIVE, REPOSITORY, clean_environment
+from harness.daemon import DEADLINE_S, RDRIVE, REPOSITORY, clean_environment, wait_until
 
 sys.path.insert(0, os.path.join(REPOSITORY, "clients", "python"))
 import rdrive  # noqa: E402 - found by the line above
@@ -115,6 +115,27 @@ def test_once_as_json(daemon, store, cli):
     assert row["groups_per_second"] > 0 and row["operations_per_group"] >= 1 and row["sync_p99_seconds"] > 0
     operation = next(each for each in seen["operations"] if each["store"] == store and each["operation"] == "write")
     assert operation["requests_per_second"] > 0 and 0 < operation["p50_seconds"] <= operation["p99_seconds"]
+
+
+def test_a_compaction_under_way_shows(launch):
+    daemon = launch("--compact-rate", "1")
+    tool = Cli(("--server", daemon.binary), "default")
+
+    def row():
+        seen = json.loads(tool.ok("--json", "top", "--once", "--interval", "0.1"))
+        return next(row for row in seen["stores"] if row["name"] == "default")
+
+    assert (row()["compacting"], row()["dead_percent"]) == (False, None)  # nothing is in it
+    with rdrive.Client(daemon.binary) as client:
+        for _ in range(2):
+            client.store("default").write("k", os.urandom(4 << 20))
+        assert 49 < row()["dead_percent"] < 51
+        done = threading.Thread(target=client.store("default").compact)
+        done.start()
+        wait_until(lambda: row()["compacting"], "a compaction under way")
+        assert re.search(r"^default +compacting +1 ", tool.ok("top", "--once", "--interval", "0.1").decode(), re.MULTILINE)
+        done.join()
+    assert not row()["compacting"] and row()["dead_percent"] < 1
 
 
 def test_a_stream_of_looks_ends_with_an_interrupt(daemon, store):

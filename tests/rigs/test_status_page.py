@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -74,6 +75,26 @@ def test_what_it_shows(busy):
             browser.screenshot(os.path.join(BUILD, "status-page-dark.png" if dark else "status-page.png"))
             assert_asks_only(browser, busy)
             assert browser.complaints == []
+
+
+def test_a_compaction_under_way(launch):
+    daemon = launch("--compact-rate", "1")
+    curl = Curl(daemon.http, "default")
+    assert Curl(daemon.http, "empty").create().status == 201
+    for _ in range(2):
+        assert curl.put("k", os.urandom(6 << 20)).status in (200, 201)
+    cells = f"{ROWS}.map(row => [1, 5].map(at => row.cells[at].textContent).join(' '))"
+    with Browser() as browser, rdrive.Client(daemon.binary) as client:
+        browser.open(f"http://{daemon.http}/")
+        browser.wait(f"{ROWS}.length === 2")
+        shown, empty = browser.evaluate(cells)
+        assert shown.startswith("open 50 %") and empty == "open \u2013", (shown, empty)
+        done = threading.Thread(target=client.store("default").compact)
+        done.start()
+        browser.wait(f"{cells}[0].startsWith('compacting 50 %')")
+        done.join()
+        browser.wait(f"{cells}[0].startsWith('open 0 %')")
+        assert browser.complaints == []
 
 
 def test_finding_a_store(busy):

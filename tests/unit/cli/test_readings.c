@@ -42,7 +42,9 @@ static const char later[] =
     "rdrive_request_duration_seconds_bucket{store=\"a\",operation=\"read\",le=\"+Inf\"} 110\n"
     "rdrive_request_duration_seconds_sum{store=\"a\",operation=\"read\"} 76\n"
     "rdrive_request_duration_seconds_count{store=\"a\",operation=\"read\"} 110\n" STORE("a", "6", "8")
-        STORE("b", "1", "0");
+        STORE("b", "1", "0") "rdrive_store_compacting{store=\"a\"} 0\nrdrive_store_compacting{store=\"b\"} 1\n"
+                             "rdrive_store_state{store=\"empty\",state=\"open\"} 1\n"
+                             "rdrive_store_tail_bytes{store=\"empty\"} 0\n";
 
 static struct rd_readings parse(const char *text)
 {
@@ -57,7 +59,7 @@ static void test_a_text_is_read(void **state)
     struct rd_readings readings = parse(later);
     assert_string_equal(readings.process.version, "1.2");
     assert_true(readings.process.read_jobs == 5);
-    assert_int_equal(readings.store_count, 2);
+    assert_int_equal(readings.store_count, 3);
     assert_int_equal(readings.operation_count, 2);
     const struct rd_reading_store *store = rd_readings_store(&readings, "a");
     assert_non_null(store);
@@ -137,14 +139,16 @@ static void test_the_table(void **state)
     struct rd_buffer out = shown(rd_top_show_table, 0);
     const char *text = (const char *)out.data;
     assert_non_null(strstr(text, "rdrived 1.2, up 2 h 00 min, cpu 50 %"));
-    assert_non_null(strstr(text, "a                    open             6        0 B   25 %"));
+    assert_non_null(strstr(text, "a                    open              6        0 B   25 %"));
+    assert_non_null(strstr(text, "b                    compacting        1        0 B   25 %"));
+    assert_non_null(strstr(text, "empty                open              0        0 B      -"));
     assert_non_null(
         strstr(text, "a                    read                   50         20    750 ms    995 ms\n"));
     assert_non_null(strstr(text, "(none)               ping                    2"));
     assert_null(strstr(text, "more"));
     rd_buffer_deinit(&out);
     out = shown(rd_top_show_table, 11);
-    assert_non_null(strstr((const char *)out.data, "and 1 more"));
+    assert_non_null(strstr((const char *)out.data, "and 2 more"));
     rd_buffer_deinit(&out);
 }
 
@@ -157,6 +161,10 @@ static void test_json(void **state)
     assert_non_null(strstr(text, "{\"store\":\"a\",\"operation\":\"read\",\"requests_per_second\":50,"
                                  "\"errors_per_second\":20,\"p50_seconds\":0.75,\"p99_seconds\":0.995}"));
     assert_non_null(strstr(text, "\"sync_p99_seconds\":null}],\"operations\""));
+    assert_non_null(strstr(text, "{\"name\":\"a\",\"state\":\"open\",\"compacting\":false,"));
+    assert_non_null(strstr(text, "{\"name\":\"b\",\"state\":\"open\",\"compacting\":true,"));
+    assert_non_null(strstr(text, "\"dead_bytes\":250,\"dead_percent\":25,"));
+    assert_non_null(strstr(text, "\"dead_bytes\":0,\"dead_percent\":null,"));
     rd_buffer_deinit(&out);
 }
 
