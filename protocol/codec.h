@@ -60,6 +60,9 @@ struct rd_codec {
      * taken back. NULL: requests change nothing there. */
     void (*refused)(struct rd_decoder *decoder);
 
+    /* Bytes that the decoder keeps beyond the request under way. NULL: none, ever. */
+    size_t (*held)(const struct rd_decoder *decoder);
+
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);
 

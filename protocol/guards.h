@@ -40,6 +40,12 @@ void rd_guards_unref(struct rd_guards *guards);
 /* Copies the key. False: no memory. */
 bool rd_guards_add(struct rd_guards *guards, struct rd_slice key);
 
+/* Bytes. */
+static inline size_t rd_guards_memory(const struct rd_guards *guards)
+{
+    return sizeof *guards + guards->capacity * sizeof *guards->list + guards->len;
+}
+
 static inline struct rd_slice rd_guards_store(const struct rd_guards *guards)
 {
     return rd_slice(guards->store, guards->store_len);

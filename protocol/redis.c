@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/guards.h"
 #include "protocol/redis_answer.h"
 #include "protocol/redis_command.h"
 #include "protocol/redis_multi.h"
@@ -373,6 +374,12 @@ static void refused(struct rd_decoder *decoder)
     memcpy(state->store, before->store, sizeof state->store);
 }
 
+static size_t held(const struct rd_decoder *decoder)
+{
+    const struct rd_guards *watched = decoder->state.watched;
+    return decoder->state.multi.len + (watched == NULL ? 0 : rd_guards_memory(watched));
+}
+
 static const struct rd_stream_part *part_of(const struct rd_decoder *decoder)
 {
     return &decoder->part;
@@ -418,6 +425,7 @@ const struct rd_codec rd_redis_codec = {
     .part = part_of,
     .encode_part = NULL, /* a value just follows its head */
     .refused = refused,
+    .held = held,
     .mid_request = mid_request,
     .in_head = in_head,
     .refuse_connection = refuse_connection,

@@ -69,6 +69,15 @@ void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...)
     rd_redis_ask_reply_buffer(ask, &answer);
 }
 
+bool rd_redis_ask_keep(struct rd_redis_ask *ask, size_t len)
+{
+    const struct rd_limits *limits = &ask->state->limits;
+    bool full = limits->admit != NULL && limits->admit(limits->admit_context, NULL, len) == RD_OVERLOADED;
+    if (full)
+        rd_redis_ask_refuse(ask, "ERR " RD_LIMITS_REFUSE);
+    return !full;
+}
+
 bool rd_redis_ask_key(struct rd_redis_ask *ask, size_t i, struct rd_message_key *ret_key)
 {
     struct rd_slice bytes = rd_redis_ask_arg(ask, i);

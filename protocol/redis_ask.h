@@ -81,6 +81,10 @@ void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...) RD_P
 /* False, so that it can be handed on. */
 bool rd_redis_ask_refuse_for_memory(struct rd_redis_ask *ask);
 
+/* Room for so many bytes that are kept when the command has been answered. Where it is the token that is wanting
+ * whoever serves the command says so. False: the command has been refused. */
+bool rd_redis_ask_keep(struct rd_redis_ask *ask, size_t len);
+
 /* A key that is not too long. False: the command has been refused. */
 bool rd_redis_ask_key(struct rd_redis_ask *ask, size_t i, struct rd_message_key *ret_key);
 

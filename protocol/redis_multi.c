@@ -55,6 +55,10 @@ void rd_redis_multi_queue(struct rd_redis_ask *ask)
         rd_redis_ask_refuse(ask, "ERR %s %s", ask->command->name, fault);
         return;
     }
+    if (!rd_redis_ask_keep(ask, memory_of(ask->request))) {
+        multi->broken = true;
+        return;
+    }
     struct rd_request *queued = ask->request;
     multi->change_count += changes;
     multi->look_count += looks;
@@ -304,6 +308,8 @@ void rd_redis_parse_watch(struct rd_redis_ask *ask)
     for (size_t i = 1; i < ask->arg_count; i++)
         if (!rd_redis_ask_key(ask, i, &key))
             return;
+    if (!rd_redis_ask_keep(ask, ask->request->body_len + (ask->arg_count - 1) * sizeof(struct rd_guard)))
+        return;
     if (state->watched == NULL)
         state->watched = rd_guards_create(ask->request->store);
     bool added = state->watched != NULL;

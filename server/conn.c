@@ -396,7 +396,8 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         rd_conn_log(conn, RD_LOG_INFO, "connection closed: %s", reason);
         rd_process_note(conn->loop->process, RD_ENDED_STALL);
         rd_conn_close(conn);
-    } else if (conn->state == RD_CONN_LINGERING && sweep->now_ms - conn->linger_ms >= LINGER_MS) {
+    } else if (conn->state == RD_CONN_LINGERING &&
+               (sweep->end_output || sweep->now_ms - conn->linger_ms >= LINGER_MS)) {
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_OPEN && sweep->end_uploads) {
         rd_conn_end_input(conn);

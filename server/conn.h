@@ -46,7 +46,7 @@ void rd_conn_drain(struct rd_conn *conn);
 struct rd_sweep {
     uint64_t now_ms;  /* uv_now */
     bool end_uploads; /* half-received requests */
-    bool end_output;  /* unsent answers */
+    bool end_output;  /* unsent answers, and lingering for who has not closed */
 };
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
 

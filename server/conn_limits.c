@@ -3,8 +3,9 @@
  * conn_limits.c - what a connection is held to beside its own pauses: its share of the daemon's memory, how long a
  * head, a request and a silence may take, and what it is told that came as one too many.
  *
- * A connection's share is what its requests stand for, what its decoder was admitted, and what its uploads have in
- * memory. It is looked at once a turn; what is large is asked for before there is room for it (rd_limits.admit).
+ * A connection's share is what its requests stand for, what its decoder was admitted and what it holds, what its
+ * uploads have in memory, and long answers that were not taken yet. It is looked at once a turn; what is large is
+ * asked for before there is room for it (rd_limits.admit), an answer before it is given away.
  */
 #include <uv.h>
 
@@ -13,6 +14,8 @@
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/upload.h"
+
+#define ANSWER_FREE_LEN (64u << 10) /* bytes of an answer, up to which it is always given */
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
@@ -45,9 +48,26 @@ bool rd_conn_memory_is_full(const struct rd_conn *conn)
     return rd_budget_is_full(&conn->loop->process->memory);
 }
 
+bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t len)
+{
+    struct rd_process *process = conn->loop->process;
+    const struct rd_operation *operation = rd_operation_find(opcode);
+    bool has_changed = operation != NULL && operation->class == RD_CLASS_WRITE;
+    if (len <= ANSWER_FREE_LEN || has_changed) /* what has taken effect is not refused any more */
+        return true;
+    if (!rd_budget_take(&process->memory, len)) {
+        rd_process_note(process, RD_REFUSED_MEMORY);
+        return false;
+    }
+    conn->charged += len;
+    return true;
+}
+
 void rd_conn_charge(struct rd_conn *conn)
 {
-    uint64_t now = conn->cost + conn->admitted;
+    uint64_t now = conn->cost + conn->admitted + rd_outbox_memory(&conn->out);
+    if (conn->decoder != NULL && conn->codec->held != NULL)
+        now += conn->codec->held(conn->decoder);
     for (const struct rd_call *call = conn->uploads; call != NULL; call = call->queue_next)
         now += rd_upload_memory(call);
     if (now == conn->charged)

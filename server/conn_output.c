@@ -56,13 +56,15 @@ static struct rd_call *take_ready(struct rd_conn *conn)
 /* False: not even an error could be encoded. */
 static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_value_len)
 {
-    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
-    *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
-    if (!bytes->failed)
-        return true;
-    rd_outbox_rollback(&conn->out);
     struct rd_response error = {.status = RD_TOO_LARGE,
                                 .message = "the answer would be too large; ask for less at a time"};
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
+    if (!bytes->failed && rd_conn_admit_answer(conn, call->request->opcode, bytes->len - conn->out.committed))
+        return true;
+    if (!bytes->failed)
+        error = (struct rd_response){.status = RD_OVERLOADED, .message = RD_LIMITS_REFUSE};
+    rd_outbox_rollback(&conn->out);
     bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
     *ret_value_len = 0;
     (void)conn->codec->encode(call->request, &error, bytes);

@@ -120,6 +120,9 @@ struct rd_limits rd_conn_limits(struct rd_conn *conn);
 /* Brings the process's account of the connection up to date; gives its share back. */
 void rd_conn_charge(struct rd_conn *conn);
 void rd_conn_discharge(struct rd_conn *conn);
+/* Whether an answer of so many bytes, values that leave from the map not counted, may lie here until it is taken.
+ */
+bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t len);
 /* So many bytes were read and decoded. */
 void rd_conn_note_arrival(struct rd_conn *conn, size_t len);
 /* Ends a request that takes too long, and a connection that has been idle for too long. */

@@ -51,6 +51,16 @@ static void batch_reset(struct rd_outbox_batch *batch)
     batch->values_sent = 0;
 }
 
+static size_t batch_memory(const struct rd_outbox_batch *batch)
+{
+    return batch->bytes.capacity > KEEP_LEN_MAX ? batch->bytes.capacity : 0;
+}
+
+size_t rd_outbox_memory(const struct rd_outbox *outbox)
+{
+    return batch_memory(&outbox->filling) + batch_memory(&outbox->sending);
+}
+
 void rd_outbox_init(struct rd_outbox *outbox)
 {
     *outbox = (struct rd_outbox){.unsent = 0};
@@ -79,10 +89,19 @@ void rd_outbox_commit(struct rd_outbox *outbox)
     outbox->committed = outbox->filling.bytes.len;
 }
 
+/* What was rolled back may have been long, and its memory is not to stay either. */
 void rd_outbox_rollback(struct rd_outbox *outbox)
 {
-    outbox->filling.bytes.len = outbox->committed;
-    outbox->filling.bytes.failed = false;
+    struct rd_buffer *bytes = &outbox->filling.bytes;
+    bytes->len = outbox->committed;
+    bytes->failed = false;
+    if (bytes->capacity - bytes->len <= KEEP_LEN_MAX)
+        return;
+    uint8_t *fitted = realloc(bytes->data, bytes->len + 1);
+    if (fitted == NULL)
+        return;
+    bytes->data = fitted;
+    bytes->capacity = bytes->len + 1;
 }
 
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
@@ -244,4 +263,6 @@ void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
         batch->values_sent++;
     }
     batch->bytes_sent += len;
+    if (batch_is_empty(batch) && batch->bytes.capacity > KEEP_LEN_MAX) /* the next answer may be long in coming */
+        batch_reset(batch);
 }

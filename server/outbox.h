@@ -62,6 +62,9 @@ void rd_outbox_rollback(struct rd_outbox *outbox);
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
                             enum rd_clearance clearance);
 
+/* Bytes of answers that it holds, values not counted; 0 where they are few. */
+size_t rd_outbox_memory(const struct rd_outbox *outbox);
+
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 

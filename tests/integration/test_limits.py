@@ -295,6 +295,67 @@ def test_memory_stays_within_it(launch):
         wire.socket.close()
 
 
+def ask_for_ten(connections):
+    """Batches whose values are copied into their answers: 10 MiB each."""
+    for wire in connections:
+        wire.send(frame(w.BATCH_READ, 1, w.store_bytes("default") + w.keys_body([b"k%d" % i for i in range(10)])))
+
+
+def write_ten(daemon):
+    curl = Curl(daemon.http)
+    for i in range(10):
+        assert curl.put(f"k{i}", b"%d" % i * (1 << 20)).status == 201
+
+
+def test_an_answer_that_was_taken_costs_no_memory(launch):
+    daemon = launch()
+    write_ten(daemon)
+    before = rss(daemon)
+    connections = [Wire(daemon.binary_address) for _ in range(10)]
+    for wire in connections:
+        ask_for_ten([wire])
+        assert len(wire.answer()[3]) > 10 << 20
+    assert rss(daemon) - before < 32 << 20
+    for wire in connections:
+        wire.ping()  # they were open all the while
+        wire.socket.close()
+
+
+def test_answers_that_nobody_takes_stay_within_it(launch):
+    daemon = launch("--request-bytes-max", "16m")
+    write_ten(daemon)
+    before = rss(daemon)
+    connections = [Wire(daemon.binary_address) for _ in range(10)]
+    ask_for_ten(connections)
+    with Wire(daemon.binary_address) as wire:
+        wire.ping()
+        assert rss(daemon) - before < 64 << 20
+        answers = [connection.answer() for connection in connections]
+        assert {answer[2] for answer in answers} == {w.OK, w.OVERLOADED}
+        assert wire.read(b"k1") == b"1" * (1 << 20)  # there is room again
+    for connection in connections:
+        connection.socket.close()
+
+
+def test_transactions_that_are_not_executed_stay_within_it(launch):
+    """What is queued has been answered, and is held for all that."""
+    daemon = launch("--request-bytes-max", "4m", "--redis", "127.0.0.1:0")
+    before = rss(daemon)
+    connections = [Resp(daemon.redis_address) for _ in range(20)]
+    refused = 0
+    for resp in connections:
+        assert resp.call("MULTI") == b"+OK\r\n"
+        for i in range(1000):
+            refused += resp.call("SET", f"k{i}", b"x" * 1000) != b"+QUEUED\r\n"
+    assert refused > 10000
+    assert rss(daemon) - before < 16 << 20
+    assert connections[-1].call("EXEC").startswith(b"-EXECABORT")
+    for resp in connections:
+        resp.socket.close()
+    curl = Curl(daemon.http)
+    wait_until(lambda: curl.put("after", b"x" * 100000).status == 201, "room again")
+
+
 def test_spool_space(launch):
     daemon = launch("--spool-bytes-max", "1m")
     curl = Curl(daemon.http)
