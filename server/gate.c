@@ -95,11 +95,14 @@ static bool identify(struct rd_call *call)
 
 /* ---- what it may do --------------------------------------------------------------------------------------- */
 
+/* One call is judged by one token from here on: looked for again it might have been revoked meanwhile, by another
+ * thread, and be NULL. */
+
 /* False: the call has been answered. */
-static bool allow(struct rd_call *call, struct rd_slice store, unsigned wanted)
+static bool allow(struct rd_call *call, const struct rd_token *token, struct rd_slice store, unsigned wanted)
 {
     struct rd_slice name = rd_terms_store_name(store);
-    unsigned missing = wanted & ~rd_token_verbs(token_of(call), name);
+    unsigned missing = wanted & ~rd_token_verbs(token, name);
     return missing == 0 || refuse_verb(call, (enum rd_verb)(missing & (0 - missing)), name);
 }
 
@@ -122,22 +125,23 @@ static unsigned verbs_in_source(const struct rd_request *request, const struct r
     return by_class[operation->class] | (returns_values(request) ? RD_VERB_READ : 0u);
 }
 
-static bool allow_in_stores(struct rd_call *call, const struct rd_operation *operation)
+static bool allow_in_stores(struct rd_call *call, const struct rd_token *token,
+                            const struct rd_operation *operation)
 {
     struct rd_request *request = call->request;
     bool moves = request->opcode == RD_OPCODE_COPY || request->opcode == RD_OPCODE_TRANSFER;
-    if (!allow(call, request->store, verbs_in_source(request, operation)) ||
-        (moves && !allow(call, request->target_store, RD_VERB_WRITE)))
+    if (!allow(call, token, request->store, verbs_in_source(request, operation)) ||
+        (moves && !allow(call, token, request->target_store, RD_VERB_WRITE)))
         return false;
     struct rd_slice written = rd_terms_store_name(moves ? request->target_store : request->store);
-    if ((rd_token_verbs(token_of(call), written) & RD_VERB_ADMIN) == 0)
+    if ((rd_token_verbs(token, written) & RD_VERB_ADMIN) == 0)
         request->creates_store = false;
     return true;
 }
 
-static bool allow_everywhere(struct rd_call *call)
+static bool allow_everywhere(struct rd_call *call, const struct rd_token *token)
 {
-    bool may = (rd_token_verbs_everywhere(token_of(call)) & RD_VERB_READ) != 0;
+    bool may = (rd_token_verbs_everywhere(token) & RD_VERB_READ) != 0;
     return may || refuse_verb(call, RD_VERB_READ, (struct rd_slice){.len = 0});
 }
 
@@ -157,15 +161,16 @@ bool rd_gate_admit(struct rd_call *call)
         return false;
     if (bound_to_none && !request->needs_token)
         return true;
-    if (token_of(call) == NULL)
+    const struct rd_token *token = token_of(call);
+    if (token == NULL)
         return refuse_unknown(call);
     switch (operation->class) {
     case RD_CLASS_OVERALL:
-        return allow_everywhere(call);
+        return allow_everywhere(call, token);
     case RD_CLASS_READ:
     case RD_CLASS_WRITE:
     case RD_CLASS_ADMIN:
-        return allow_in_stores(call, operation);
+        return allow_in_stores(call, token, operation);
     case RD_CLASS_CONNECTION:
     case RD_CLASS_LISTING:
         break;
