@@ -300,7 +300,7 @@ rigs-short: ## 360 kills and 100 power cuts under load over the network, 200,000
 	@$(SUBMAKE) rigs-built
 	@$(PYTEST) -s $(SHORT_RIGS)
 
-# As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and half an hour.
+# As root, with some 30 GiB of disk below RDRIVE_RIG_DIR (default: the temporary folder) and over an hour.
 .PHONY: rigs
 rigs: export RDRIVE_RIG_KILLS ?= 3000
 rigs: export RDRIVE_RIG_COMPACTION_KILLS ?= 600

@@ -19,7 +19,7 @@
 #define SWEEP_STOPPING_MS 100u
 #define CLOCK_EVERY       4u    /* connections that are flushed by one reading of the clock: some 20 us */
 #define STOP_UPLOADS_MS   4000u /* a stopping daemon waits this long for half-received requests */
-#define STOP_OUTPUT_MS    4500u /* and this long for clients to take their answers: it has five seconds in all */
+#define STOP_OUTPUT_MS    4000u /* and for clients to take their answers: the fifth second is for checkpoints */
 
 /* ---- the end of a turn ------------------------------------------------------------------------------------ */
 

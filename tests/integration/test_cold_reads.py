@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rule 6: a read of what is not in memory waits on a thread of the pool, and never on the loop.
+"""Rule 9: a read of what is not in memory waits on a thread of the pool, and never on the loop.
 
 The store is dropped from the page cache while the daemon is down. Then the thread of the loop, which is the main
 thread, must not have a single major fault while it answers; and the answers must be right.
