@@ -8,8 +8,8 @@
  *
  * A tag has the bits of the hash that come behind those that choose the segment, as they were in the first segment
  * of a window of depths: so a split finds in the slots where each key goes, and reads no trailer but those of
- * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, from some 65,000
- * keys on, 17 million and 4 billion, reads all trailers and has new tags.
+ * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, from some
+ * 65,000 keys on, 17 million and 4 billion, reads all trailers and has new tags.
  *
  * Readers take no lock; the writer alone changes slots.
  */
