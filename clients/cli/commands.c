@@ -236,7 +236,8 @@ static int make_request(struct rd_run *run)
     run->request->range = options->range;
     if (options->settings != NULL)
         run->request->settings = rd_slice_of_string(options->settings);
-    else if ((options->given & (MARKER | RD_OPTION_QUOTA)) != 0 && !make_settings(run))
+    else if (run->command->opcode == RD_OPCODE_CREATE && (options->given & (MARKER | RD_OPTION_QUOTA)) != 0 &&
+             !make_settings(run))
         return rd_run_fail(run);
     if (options->target != NULL)
         run->request->target_store = rd_slice_of_string(options->target);
