@@ -348,6 +348,14 @@ static struct {
     atomic_long live;
 } allocations = {.fail_at = SIZE_MAX};
 
+static _Thread_local bool
+    thread_is_rigs; /* all others are the engine's, whose memory may come and go at any time */
+
+static bool is_counted(void)
+{
+    return !thread_is_rigs || atomic_load(&allocations.armed);
+}
+
 static bool fails_now(void)
 {
     if (!atomic_load(&allocations.armed) ||
@@ -360,7 +368,7 @@ static bool fails_now(void)
 
 static void *count_live(void *memory)
 {
-    if (memory != NULL && atomic_load(&allocations.armed))
+    if (memory != NULL && is_counted())
         atomic_fetch_add(&allocations.live, 1);
     return memory;
 }
@@ -399,7 +407,7 @@ char *__wrap_strdup(const char *text)
 
 void __wrap_free(void *memory)
 {
-    if (memory != NULL && atomic_load(&allocations.armed))
+    if (memory != NULL && is_counted())
         atomic_fetch_sub(&allocations.live, 1);
     __real_free(memory);
 }
@@ -415,6 +423,7 @@ void allocations_begin(size_t fail_at)
     atomic_store(&allocations.count, 0);
     atomic_store(&allocations.fail_at, fail_at);
     atomic_store(&allocations.live, 0);
+    thread_is_rigs = true;
 }
 
 void allocations_arm(void)
