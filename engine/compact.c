@@ -242,6 +242,8 @@ static enum rd_status walk_on(struct rd_compaction *compaction, uint64_t passed_
         else
             *ret_over = true;
     }
+    if (rd_mapping_faulted(compaction->mapping)) /* the next walk may look at another map */
+        return fail(compaction, EIO, "cannot read what goes to");
     if (status != RD_OK || !*ret_over)
         return status;
     int failed = rd_successor_flush(&compaction->successor);
@@ -289,7 +291,8 @@ static enum rd_status as_writer(struct rd_compaction *compaction,
 
 /* A region ahead of the old file's tail would be none of the new one's: the next is refused, and the one that
  * there is must have been used first. The companion is brought forward, so that what it says is nearly all of the
- * old file, and surely not that the file is new and empty. */
+ * old file, and surely not that the file is new and empty. The checkpoint goes, and its going is synced with that:
+ * beside the old companion it might pass for one of the new file. */
 static enum rd_status hold(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
@@ -301,7 +304,14 @@ static enum rd_status hold(struct rd_compaction *compaction)
     int failed = rd_writer_settle(store);
     if (failed != 0)
         return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
+    rd_checkpoint_remove(store->io, store->file.path);
+    store->checkpoint = (struct rd_checkpoint){.tail = 0};
     rd_store_record(store, false);
+    bool recorded = store->meta.durable_tail == store->writer.synced_tail;
+    failed = recorded ? 0 : rd_meta_remove(store->io, store->file.path);
+    if (failed != 0)
+        return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot replace the companion of %s",
+                            store->file.path);
     return RD_OK;
 }
 
@@ -339,8 +349,6 @@ static void take_over(struct rd_compaction *compaction)
     store->file.fd = successor->file.fd;
     store->file.size = successor->file.size;
     store->meta = compaction->meta;
-    store->checkpoint = (struct rd_checkpoint){.tail = 0};
-    rd_checkpoint_remove(store->io, store->file.path);
     successor->view = NULL;
     rd_datafile_forget(&successor->file);
     rd_view_retire(old, &store->epoch, &store->departures);
@@ -348,7 +356,8 @@ static void take_over(struct rd_compaction *compaction)
     compaction->held = false;
 }
 
-/* What is to be said of the new file, which is flushed. */
+/* What is to be said of the new file, which is flushed. Of an empty one that nothing was added to it: that is true
+ * until the first append, which has it said anew beforehand, and tells it from the old file. */
 static void describe(struct rd_compaction *compaction)
 {
     const struct rd_successor *successor = &compaction->successor;
@@ -360,7 +369,8 @@ static void describe(struct rd_compaction *compaction)
                                         .durable_tail = successor->tail,
                                         .entry_count = successor->entry_count,
                                         .last_key = last.trailer.key_hash,
-                                        .last_crc = last.trailer.crc32};
+                                        .last_crc = last.trailer.crc32,
+                                        .clean = successor->tail == 0};
 }
 
 /* The rest of the old file, and all of it on the disk; the old one too, since the new companion may come to lie
@@ -567,8 +577,6 @@ enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t byt
         status = check_space(compaction, FREE_LEN_MIN / 2);
         if (status == RD_OK)
             status = walk_on(compaction, bytes_max == 0 ? 1 : bytes_max, &over);
-        if (status == RD_OK && compaction->mapping != NULL && rd_mapping_faulted(compaction->mapping))
-            status = fail(compaction, EIO, "cannot read what goes to");
         if (status == RD_OK && over)
             status = go_on(compaction);
     }

@@ -6,8 +6,8 @@
  *     copies what lives up to the tail, oldest first          appends, publishes
  *     copies what was added meanwhile; again, until
  *       little is left                                        ...
- *     errand ----------------------------------------->     lets no long value be placed, syncs, brings the
- *                                                           companion forward
+ *     errand ----------------------------------------->     lets no long value be placed, syncs, removes the
+ *                                                           checkpoint, brings the companion forward
  *     copies what was added meanwhile
  *     errand ----------------------------------------->     copies the rest, syncs, renames file and companion,
  *                                                           syncs the folder, exchanges the view
@@ -20,7 +20,8 @@
  *
  * Both files are whole and on the disk when the names change, and nothing is appended meanwhile. So whichever file
  * a crash leaves, beside whichever companion: one that fits is right, and one that does not is told by that
- * (recovery.h, rules 1 and 7). It must not be one that says "empty as yet", which fits any file.
+ * (recovery.h, rules 1 and 7). It must not be one that says "empty as yet", which fits any file. A checkpoint,
+ * which the old companion might vouch for beside the new file, is gone by then.
  */
 #ifndef RD_ENGINE_COMPACT_H
 #define RD_ENGINE_COMPACT_H
