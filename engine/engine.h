@@ -331,8 +331,8 @@ struct rd_compacted {
 };
 
 /* RD_OVERLOADED: one is under way on this store. RD_NO_SPACE: the disk has no room for what lives, and some more.
- * RD_UNAVAILABLE, RD_IO_ERROR: the store is read-only. To be ended before the store is closed. An empty file is
- * left as it is. */
+ * RD_UNAVAILABLE, RD_IO_ERROR: the store is read-only. RD_IO_ERROR also: it was opened by a symbolic link, or its
+ * name leads to another file by now. To be ended before the store is closed. An empty file is left as it is. */
 enum rd_status rd_compaction_begin(struct rd_store *store, struct rd_compaction **ret_compaction,
                                    struct rd_error *ret_error) RD_MUST_CHECK;
 

@@ -33,6 +33,26 @@ void rd_successor_remove_leftover(const struct rd_io *io, const char *path)
 
 /* ---- beginning and ending ------------------------------------------------------------------------------ */
 
+/* Whether the path itself, and no link that it is, leads to that file: the new one would take the link's place,
+ * and the store would be two. */
+static enum rd_status check_name(const struct rd_io *io, const char *path, const struct stat *store_file,
+                                 struct rd_error *ret_error)
+{
+    struct stat found;
+    int fd = io->open(io->self, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0 && errno == ELOOP)
+        return rd_error_set(ret_error, RD_IO_ERROR, ELOOP, "%s is to be compacted by the name of its file", path);
+    if (fd < 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot open %s", path);
+    int failed = io->fstat(io->self, fd, &found) == 0 ? 0 : errno;
+    io->close(io->self, fd);
+    if (failed != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot examine %s", path);
+    if (found.st_dev != store_file->st_dev || found.st_ino != store_file->st_ino)
+        return rd_error_set(ret_error, RD_IO_ERROR, 0, "others have put another file in the place of %s", path);
+    return RD_OK;
+}
+
 /* Locked before it has the store's name, so that there is no moment at which that name leads to a file that
  * somebody else could take. */
 static enum rd_status make_file(struct rd_successor *successor, const struct rd_io *io, const char *path,
@@ -44,11 +64,14 @@ static enum rd_status make_file(struct rd_successor *successor, const struct rd_
         return rd_error_set(ret_error, RD_IO_ERROR, ENAMETOOLONG, "cannot compact %s", path);
     if (io->fstat(io->self, store_fd, &found) != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot examine %s", path);
+    enum rd_status status = check_name(io, path, &found, ret_error);
+    if (status != RD_OK)
+        return status;
     rd_successor_remove_leftover(io, path);
     int fd = io->open(io->self, new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, found.st_mode & 0777);
     if (fd < 0) {
         int failed = errno;
-        enum rd_status status = failed == ENOSPC || failed == EDQUOT ? RD_NO_SPACE : RD_IO_ERROR;
+        status = failed == ENOSPC || failed == EDQUOT ? RD_NO_SPACE : RD_IO_ERROR;
         return rd_error_set(ret_error, status, failed, "cannot make %s", new_path);
     }
     successor->file = (struct rd_datafile){.io = io, .path = strdup(new_path), .fd = fd};

@@ -188,6 +188,44 @@ static void a_companion_that_stays_bars_the_exchange(void **state)
     place_remove(&place);
 }
 
+/* ---- the name ---- */
+
+/* In the place of a link, or of another file, the new file would not be this store. */
+static void only_the_stores_own_name_is_given_to_the_new_file(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    char link_path[PATH_MAX];
+    char moved_path[PATH_MAX];
+    path_of(&place, ".link", link_path);
+    path_of(&place, ".moved", moved_path);
+    rd_store_close(store_open(place.path));
+    assert_int_equal(symlink(place.path, link_path), 0);
+    struct rd_store *store = store_open(link_path);
+    put_text(store, "key", "value");
+    struct rd_error error = {.status = RD_OK};
+    assert_int_equal(rd_store_compact(store, NULL, &error), RD_IO_ERROR);
+    assert_int_equal(error.os_errno, ELOOP);
+    put_text(store, "more", "value");
+    rd_store_close(store);
+
+    store = store_open(place.path);
+    expect_text(store, "more", "value");
+    assert_int_equal(rename(place.path, moved_path), 0);
+    assert_int_equal(rd_store_compact(store, NULL, &error), RD_IO_ERROR);
+    int fd = open(place.path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(rd_store_compact(store, NULL, &error), RD_IO_ERROR);
+    assert_non_null(strstr(error.message, "another file"));
+    put_text(store, "again", "value");
+    assert_int_equal(rename(moved_path, place.path), 0);
+    assert_int_equal(rd_store_compact(store, NULL, &error), RD_OK);
+    expect_text(store, "again", "value");
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 /* ---- a page that cannot be read ---- */
 
 #define PAGE_LEN 4096u
@@ -266,6 +304,7 @@ int main(void)
         cmocka_unit_test(an_empty_new_file_is_filled_again),
         cmocka_unit_test(the_old_checkpoint_is_gone_before),
         cmocka_unit_test(a_companion_that_stays_bars_the_exchange),
+        cmocka_unit_test(only_the_stores_own_name_is_given_to_the_new_file),
         cmocka_unit_test(what_an_earlier_map_could_not_read_is_not_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
