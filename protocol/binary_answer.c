@@ -372,10 +372,7 @@ static size_t encode_backup(const struct rd_request *request, const struct rd_re
 static size_t encode_text(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
-    uint8_t *to = begin(request, response->text.len, 0, out);
-    if (to != NULL)
-        rd_wire_put_bytes(to, response->text);
-    return 0;
+    return begin(request, 0, response->value.len, out) == NULL ? 0 : response->value.len;
 }
 
 static size_t encode_compact(const struct rd_request *request, const struct rd_response *response,

@@ -293,7 +293,7 @@ static void take_backup(struct parser *parser)
 
 static void take_text(struct parser *parser)
 {
-    parser->response->text = rd_wire_take_bytes(&parser->cursor, parser->cursor.left.len);
+    parser->response->value = rd_wire_take_bytes(&parser->cursor, parser->cursor.left.len);
 }
 
 static void take_compact(struct parser *parser)

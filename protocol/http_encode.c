@@ -344,8 +344,8 @@ static void append_page_policy(struct rd_buffer *out)
     append_header(out, "Referrer-Policy", "no-referrer");
 }
 
-static void encode_text(const struct rd_request *request, const struct rd_response *response,
-                        struct rd_buffer *out)
+static size_t encode_text(const struct rd_request *request, const struct rd_response *response,
+                          struct rd_buffer *out)
 {
     bool page = request->opcode == RD_OPCODE_PAGE;
     append_start(request, lines[RD_OK].line, out);
@@ -356,9 +356,9 @@ static void encode_text(const struct rd_request *request, const struct rd_respon
     if (page)
         append_page_policy(out);
     LITERAL(out, "Content-Length: ");
-    rd_text_u64_encode(response->text.len, out);
+    rd_text_u64_encode(response->value.len, out);
     LITERAL(out, "\r\n\r\n");
-    rd_buffer_append_slice(out, response->text);
+    return response->value.len;
 }
 
 size_t rd_http_encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out)
@@ -378,9 +378,8 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
         return encode_backup(request, response, out);
     bool text = request->opcode == RD_OPCODE_METRICS || request->opcode == RD_OPCODE_PAGE;
     if (text && response->status == RD_OK)
-        encode_text(request, response, out);
-    else
-        encode_json(request, response, out);
+        return encode_text(request, response, out);
+    encode_json(request, response, out);
     return 0;
 }
 

@@ -427,7 +427,8 @@ struct rd_response {
     enum rd_message_durability durability; /* writes: what was in force */
     uint32_t durability_interval_ms;
 
-    struct rd_slice value;          /* read: the payload; not copied by encode, see codec.h */
+    struct rd_slice value;          /* read: the payload; metrics, page: the text, UTF-8; not copied by encode,
+                                       see codec.h */
     struct rd_response_item *items; /* batch_read, iterate; transaction: one for each look */
     size_t item_count;
     bool more;                          /* iterate: further entries lie below the last of items */
@@ -437,7 +438,6 @@ struct rd_response {
     struct rd_response_verification verification; /* verify */
     struct rd_response_compaction compaction;     /* compact */
     const struct rd_response_server *server;      /* server */
-    struct rd_slice text;                         /* metrics, page: UTF-8 */
     struct rd_limits limits;                      /* hello: what the connection is held to */
     bool open;                                    /* auth: this server asks nobody for a token */
 };

@@ -13,7 +13,7 @@
 #define UNSENT_LEN_HIGH     (1u << 20)   /* stops reading and encoding */
 #define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
 #define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
-#define COPIED_VALUE_MAX    4096u        /* longer values leave from the map */
+#define COPIED_VALUE_MAX    4096u        /* longer values leave from the map, longer texts from where they lie */
 #define PROMPT_VALUE_MIN    (64u << 10)  /* and these without waiting for what else the turn brings */
 
 /* ---- output ----------------------------------------------------------------------------------------------- */
@@ -87,6 +87,22 @@ static enum rd_clearance clearance_of(const struct rd_call *call)
     return call->value.payload.len > RD_CALL_LOOK_MAX ? RD_CLEARED_IN_MEMORY : RD_CLEARED;
 }
 
+/* False: no memory. */
+static bool append_uncopied(struct rd_conn *conn, struct rd_call *call)
+{
+    if (call->hosted == NULL) { /* a text, in memory of the call's or constant */
+        bool appended = rd_outbox_append_text(&conn->out, call->response.value, call->memory);
+        if (appended)
+            call->memory = NULL;
+        return appended;
+    }
+    assert(call->response.value.len == call->value.payload.len);
+    bool appended = rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call));
+    if (appended)
+        call->hosted = NULL;
+    return appended;
+}
+
 static bool encode(struct rd_conn *conn, struct rd_call *call)
 {
     size_t value_len;
@@ -100,12 +116,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
     if (slow_ns != 0 && now_ns - call->begun_ns >= slow_ns)
         rd_slow_log_note(&conn->loop->slow_log, call, now_ns);
     if (value_len > COPIED_VALUE_MAX) {
-        assert(value_len == call->value.payload.len && call->hosted != NULL);
         rd_outbox_commit(&conn->out);
-        if (!rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call)))
-            return false;
-        call->hosted = NULL;
-        return close_value(conn);
+        return append_uncopied(conn, call) && close_value(conn);
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
     bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode);

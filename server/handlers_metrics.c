@@ -59,7 +59,7 @@ static void scrape(struct rd_call *call)
     rd_buffer_init(&text, TEXT_LEN_MAX);
     call->error.status = rd_scrape(rd_conn_loop(call->conn), &text);
     call->memory = text.data;
-    call->response.text = rd_buffer_slice(&text);
+    call->response.value = rd_buffer_slice(&text); /* leaves from there, a piece at a time (outbox.h) */
 }
 
 static void complete_metrics(struct rd_call *call)
@@ -82,6 +82,6 @@ void rd_run_metrics(struct rd_call *call)
 
 void rd_run_page(struct rd_call *call)
 {
-    call->response.text = rd_slice(rd_status_page, rd_status_page_len);
+    call->response.value = rd_slice(rd_status_page, rd_status_page_len);
     rd_call_finish(call);
 }

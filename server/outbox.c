@@ -13,7 +13,8 @@
 struct rd_outbox_value {
     size_t place;             /* bytes of the batch that go before it */
     struct rd_value value;    /* owned */
-    struct rd_hosted *hosted; /* one use */
+    struct rd_hosted *hosted; /* one use; NULL: it is a text */
+    void *memory;             /* owned; a text's */
     size_t sent;              /* of value.payload.len */
     enum rd_clearance clearance;
     size_t cleared;   /* bytes that may be sent */
@@ -21,12 +22,18 @@ struct rd_outbox_value {
     uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
 };
 
+static void value_deinit(struct rd_outbox_value *value)
+{
+    rd_value_release(&value->value);
+    if (value->hosted != NULL)
+        rd_hosted_unuse(value->hosted);
+    free(value->memory);
+}
+
 static void batch_deinit(struct rd_outbox_batch *batch)
 {
-    for (size_t i = batch->values_sent; i < batch->value_count; i++) {
-        rd_value_release(&batch->values[i].value);
-        rd_hosted_unuse(batch->values[i].hosted);
-    }
+    for (size_t i = batch->values_sent; i < batch->value_count; i++)
+        value_deinit(&batch->values[i]);
     free(batch->values);
     rd_buffer_deinit(&batch->bytes);
     *batch = (struct rd_outbox_batch){.value_count = 0};
@@ -104,8 +111,8 @@ void rd_outbox_rollback(struct rd_outbox *outbox)
     bytes->capacity = bytes->len + 1;
 }
 
-bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
-                            enum rd_clearance clearance)
+/* value: but for its place. False: no memory. */
+static bool append(struct rd_outbox *outbox, const struct rd_outbox_value *value)
 {
     struct rd_outbox_batch *batch = &outbox->filling;
     if (batch->value_count == batch->value_capacity) {
@@ -116,22 +123,42 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
         batch->values = values;
         batch->value_capacity = capacity;
     }
-    batch->values[batch->value_count++] = (struct rd_outbox_value){
-        .place = batch->bytes.len,
+    batch->values[batch->value_count] = *value;
+    batch->values[batch->value_count++].place = batch->bytes.len;
+    outbox->unsent += value->value.payload.len;
+    return true;
+}
+
+bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
+                            enum rd_clearance clearance)
+{
+    struct rd_outbox_value appended = {
         .value = *value,
         .hosted = hosted,
         .clearance = clearance,
         .cleared = clearance == RD_CLEARED ? value->payload.len : 0,
     };
-    outbox->unsent += value->payload.len;
+    if (!append(outbox, &appended))
+        return false;
     *value = (struct rd_value){.pin = NULL};
     return true;
+}
+
+bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory)
+{
+    return append(outbox, &(struct rd_outbox_value){
+                              .value.payload = text,
+                              .memory = memory,
+                              .clearance = RD_CLEARED_IN_MEMORY,
+                              .fetched = UINT64_MAX, /* it is no file's */
+                          });
 }
 
 static bool batch_is_overdue(const struct rd_outbox_batch *batch, uint64_t now_ms, uint64_t grace_ms)
 {
     for (size_t i = batch->values_sent; i < batch->value_count; i++)
-        if (rd_hosted_is_overdue(batch->values[i].hosted, now_ms, grace_ms, false))
+        if (batch->values[i].hosted != NULL &&
+            rd_hosted_is_overdue(batch->values[i].hosted, now_ms, grace_ms, false))
             return true;
     return false;
 }
@@ -258,8 +285,7 @@ void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
             return;
         }
         len -= left;
-        rd_value_release(&value->value);
-        rd_hosted_unuse(value->hosted);
+        value_deinit(value);
         batch->values_sent++;
     }
     batch->bytes_sent += len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * outbox.h - what one connection still has to send: encoded bytes, and between them values that are sent from the
- * store's map without a copy and stay pinned until their last byte has left.
+ * store's map without a copy and stay pinned until their last byte has left; likewise long texts from where they
+ * were put together.
  *
  * Two batches: answers are encoded into `filling` while `sending` belongs to the socket, and the two change places
  * when the latter is empty. So the bytes under a write never move, and everything that was answered during one
@@ -61,6 +62,11 @@ void rd_outbox_rollback(struct rd_outbox *outbox);
  * false: no memory. */
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
                             enum rd_clearance clearance);
+
+/* The same for a text that lies in `memory`, which is freed when the last byte has left, or is constant (memory
+ * NULL). It leaves slice by slice like a value, so that nobody waits for all of it. Takes memory where it returns
+ * true. */
+bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory);
 
 /* Bytes of answers that it holds, values not counted; 0 where they are few. */
 size_t rd_outbox_memory(const struct rd_outbox *outbox);

@@ -200,7 +200,7 @@ void rd_convert_to_value(const struct rd_response *response, uint8_t *memory, st
 
 void rd_convert_to_text(const struct rd_response *response, uint8_t *memory, struct rdrive_value *ret_text)
 {
-    *ret_text = (struct rdrive_value){.data = response->text.data, .len = response->text.len, .memory = memory};
+    *ret_text = (struct rdrive_value){.data = response->value.data, .len = response->value.len, .memory = memory};
 }
 
 bool rd_convert_to_values(const struct rd_response *response, uint8_t *memory, struct rdrive_values *ret_values)

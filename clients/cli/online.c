@@ -287,7 +287,7 @@ static enum rdrive_status do_metrics(struct online *online, const struct rd_requ
     (void)request;
     enum rdrive_status status = rdrive_metrics(online->client, &online->text);
     if (status == RDRIVE_OK)
-        response->text = rd_slice(online->text.data, online->text.len);
+        response->value = rd_slice(online->text.data, online->text.len);
     return status;
 }
 

@@ -178,7 +178,7 @@ void rd_print_stores(const struct rd_response *response, bool json)
 static void encode_metrics(const struct rd_response *response, struct rd_buffer *out)
 {
     rd_buffer_append_string(out, "{\"metrics\":");
-    rd_json_append_string(response->text, out);
+    rd_json_append_string(response->value, out);
     rd_buffer_append_string(out, "}\n");
 }
 
@@ -187,7 +187,7 @@ void rd_print_metrics(const struct rd_response *response, bool json)
     if (json)
         print_json(response, encode_metrics);
     else
-        fwrite(response->text.data, 1, response->text.len, stdout); /* it has lines of its own */
+        fwrite(response->value.data, 1, response->value.len, stdout); /* it has lines of its own */
 }
 
 void rd_print_batch_written(const struct rd_response *response, bool json)

@@ -39,7 +39,7 @@ static enum rd_status read_metrics(struct top *top)
     enum rd_status status =
         top->backend->calls->execute(top->backend, top->run->request, &response, &top->run->error);
     if (status == RD_OK)
-        status = rd_readings_parse(response.text, &readings);
+        status = rd_readings_parse(response.value, &readings);
     top->away = status != RD_OK;
     if (status != RD_OK)
         return status;

@@ -158,6 +158,8 @@ static void fill(const struct rd_request *request, struct fuzz_answer *answer)
     response->limits = RD_LIMITS_DEFAULT;
     if (request->opcode == RD_OPCODE_READ || request->opcode == RD_OPCODE_READ_STREAM)
         fill_value(request, answer);
+    else if (request->opcode == RD_OPCODE_METRICS || request->opcode == RD_OPCODE_PAGE)
+        response->value = next_text(answer);
     else if (request->opcode == RD_OPCODE_BACKUP)
         fill_backup(request, answer);
     else if (request->opcode == RD_OPCODE_BATCH_READ)

@@ -77,7 +77,8 @@ static void answer(const struct rd_request *request, bool fail, struct context *
     size_t before = context->answers.len;
     size_t follow_len = rd_binary_codec.encode(request, &made.response, &context->answers);
     FUZZ_CHECK(context->answers.len >= before + RD_WIRE_HEADER_LEN);
-    bool value_follows = request->opcode == RD_OPCODE_READ && made.response.status == RD_OK;
+    bool has_value = request->opcode == RD_OPCODE_READ || request->opcode == RD_OPCODE_METRICS;
+    bool value_follows = has_value && made.response.status == RD_OK;
     FUZZ_CHECK(follow_len == (value_follows ? made.response.value.len : 0));
     rd_buffer_append(&context->answers, made.response.value.data, follow_len);
     uint8_t opcode = (uint8_t)(request->opcode == RD_OPCODE_NONE ? request->codec_flags : request->opcode);

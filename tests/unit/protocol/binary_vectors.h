@@ -145,7 +145,7 @@ static const struct answer answers[] = {
                  .stream_window = 1u << 20,
                  .chunk_len_max = 256u << 10}}},
     {"ping", {.status = RD_OK}},
-    {"metrics", {.text = {.data = (const uint8_t *)METRICS, .len = sizeof METRICS - 1}}},
+    {"metrics", {.value = {.data = (const uint8_t *)METRICS, .len = sizeof METRICS - 1}}},
     {"ping with bytes", {.status = RD_OK}},
     {"auth", {.status = RD_OK}},
     {"auth with a token that is not known", {.status = RD_UNAUTHORIZED, .message = "the token is not known here"}},

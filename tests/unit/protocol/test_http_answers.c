@@ -159,20 +159,20 @@ static void test_answers_to_moves(void **state)
 
 static void test_answers_that_are_text(void **state)
 {
-    (void)state;
+    (void)state; /* which follows the head from where it lies */
     struct rd_request request = {.opcode = RD_OPCODE_METRICS};
-    struct rd_response response = {.text = rd_slice_of_string("up 1\n")};
-    expect_answer(&request, &response, 0,
+    struct rd_response response = {.value = rd_slice_of_string("up 1\n")};
+    expect_answer(&request, &response, 5,
                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-                  "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 5\r\n\r\nup 1\n");
+                  "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 5\r\n\r\n");
     request.opcode = RD_OPCODE_PAGE;
-    expect_answer(&request, &response, 0,
+    expect_answer(&request, &response, 5,
                   "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
                   "X-Content-Type-Options: nosniff\r\nCache-Control: no-cache\r\n"
                   "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
                   "script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
                   "form-action 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
-                  "Content-Length: 5\r\n\r\nup 1\n");
+                  "Content-Length: 5\r\n\r\n");
     response = (struct rd_response){.status = RD_OVERLOADED, .message = "later"};
     expect_json(&request, &response,
                 "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",

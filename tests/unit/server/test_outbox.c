@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A long text in an outbox: it leaves from where it lies, a piece at a time, between what was encoded around it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "server/outbox.h"
+
+#define TEXT_LEN  ((size_t)(5u << 20) + 123)
+#define PIECE_MAX ((size_t)(1u << 20)) /* that is let go at a time */
+
+static void encode(struct rd_outbox *outbox, const char *bytes)
+{
+    rd_buffer_append_string(rd_outbox_begin(outbox, 64), bytes);
+    rd_outbox_commit(outbox);
+}
+
+static uint8_t *make_text(void)
+{
+    uint8_t *text = malloc(TEXT_LEN);
+    assert_non_null(text);
+    for (size_t i = 0; i < TEXT_LEN; i++)
+        text[i] = (uint8_t)(i * 2654435761u >> 13);
+    return text;
+}
+
+/* What a socket took of `buffers`: at most len_max bytes. */
+static size_t take(const uv_buf_t *buffers, unsigned count, size_t len_max, uint8_t *to)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < count && len < len_max; i++) {
+        size_t some = buffers[i].len < len_max - len ? buffers[i].len : len_max - len;
+        memcpy(to + len, buffers[i].base, some);
+        len += some;
+    }
+    return len;
+}
+
+static void a_text_leaves_from_where_it_lies_a_piece_at_a_time(void **state)
+{
+    (void)state;
+    struct rd_outbox outbox;
+    rd_outbox_init(&outbox);
+    uint8_t *text = make_text();
+    uint8_t *expected = malloc(TEXT_LEN + 8);
+    uint8_t *got = malloc(TEXT_LEN + 8);
+    assert_true(expected != NULL && got != NULL);
+    memcpy(expected, "head", 4);
+    memcpy(expected + 4, text, TEXT_LEN);
+    memcpy(expected + 4 + TEXT_LEN, "next", 4);
+    encode(&outbox, "head");
+    assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text));
+    encode(&outbox, "next");
+    assert_int_equal(outbox.unsent, TEXT_LEN + 8);
+    assert_true(outbox.filling.bytes.capacity < 4096); /* it was not copied */
+
+    size_t len = 0;
+    while (outbox.unsent != 0) {
+        uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+        unsigned count;
+        size_t peeked;
+        assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+        assert_in_range(peeked, 1, PIECE_MAX + 8);
+        size_t text_sent = len == 0 ? 0 : len - 4;
+        for (unsigned i = 0; i < count; i++)
+            if (buffers[i].len > 4)
+                assert_ptr_equal(buffers[i].base, text + text_sent);
+        size_t sent = take(buffers, count, 300001, got + len);
+        rd_outbox_sent(&outbox, sent);
+        len += sent;
+    }
+    assert_int_equal(len, TEXT_LEN + 8);
+    assert_memory_equal(got, expected, TEXT_LEN + 8);
+    free(expected);
+    free(got);
+    rd_outbox_deinit(&outbox);
+}
+
+/* Its memory is freed then: AddressSanitizer tells where it is not, or is twice. */
+static void a_connection_that_ends_leaves_nothing_of_it(void **state)
+{
+    (void)state;
+    struct rd_outbox outbox;
+    rd_outbox_init(&outbox);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t *text = make_text();
+        encode(&outbox, "head");
+        assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text));
+    }
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+    rd_outbox_sent(&outbox, peeked);
+    assert_false(rd_outbox_is_overdue(&outbox, UINT64_MAX, 0)); /* no store waits for it */
+    assert_int_equal(rd_outbox_faults(&outbox), 0);
+    rd_outbox_deinit(&outbox);
+    assert_int_equal(outbox.unsent, 0);
+}
+
+static void a_constant_text_is_nobodys(void **state)
+{
+    (void)state;
+    static const char page[] = "<!doctype html>";
+    struct rd_outbox outbox;
+    rd_outbox_init(&outbox);
+    assert_true(rd_outbox_append_text(&outbox, rd_slice_of_string(page), NULL));
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(count, 1);
+    assert_ptr_equal(buffers[0].base, page);
+    rd_outbox_sent(&outbox, peeked);
+    assert_int_equal(outbox.unsent, 0);
+    rd_outbox_deinit(&outbox);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_leaves_from_where_it_lies_a_piece_at_a_time),
+        cmocka_unit_test(a_connection_that_ends_leaves_nothing_of_it),
+        cmocka_unit_test(a_constant_text_is_nobodys),
+    };
+    return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
+}
