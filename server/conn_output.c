@@ -97,7 +97,8 @@ static bool append_uncopied(struct rd_conn *conn, struct rd_call *call)
         return appended;
     }
     assert(call->response.value.len == call->value.payload.len);
-    bool appended = rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call));
+    bool appended = rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call),
+                                           rd_metrics_leaving(conn->loop, call));
     if (appended)
         call->hosted = NULL;
     return appended;
@@ -121,7 +122,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
     bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode);
-    if (in_parts && call->response.status == RD_OK && !rd_download_begin(&conn->downloads, call))
+    if (in_parts && call->response.status == RD_OK &&
+        !rd_download_begin(&conn->downloads, call, rd_metrics_leaving(conn->loop, call)))
         return false;
     if (conn->state != RD_CONN_OPEN)
         rd_conn_end_credit(conn);

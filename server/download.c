@@ -10,8 +10,9 @@
 struct rd_download {
     struct rd_download *next;
     uint64_t id;
-    struct rd_value value;    /* owned; what is left to be sent is its payload from `sent` on */
-    struct rd_hosted *hosted; /* one use */
+    struct rd_value value;      /* owned; what is left to be sent is its payload from `sent` on */
+    struct rd_hosted *hosted;   /* one use */
+    struct rd_counter *leaving; /* borrows; one of it is this one; or NULL */
     uint64_t sent;
     uint64_t credit;
     uint32_t crc32; /* of what was sent */
@@ -29,6 +30,8 @@ static void destroy(struct rd_download *download)
 {
     rd_value_release(&download->value);
     rd_hosted_unuse(download->hosted);
+    if (download->leaving != NULL)
+        rd_counter_sub(download->leaving, 1);
     free(download);
 }
 
@@ -53,7 +56,7 @@ static void append(struct rd_downloads *downloads, struct rd_download *download)
     downloads->last = download;
 }
 
-bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
+bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call, struct rd_counter *leaving)
 {
     struct rd_download *download = calloc(1, sizeof *download);
     if (download == NULL)
@@ -64,6 +67,9 @@ bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call)
     download->credit = call->request->stream_credit;
     download->whole = call->request->opcode == RD_OPCODE_READ_STREAM && !call->response.partial;
     download->cancelled = call->stream_cancelled;
+    download->leaving = leaving;
+    if (leaving != NULL)
+        rd_counter_add(leaving, 1);
     call->value = (struct rd_value){.pin = NULL};
     call->hosted = NULL;
     append(downloads, download);
@@ -179,7 +185,7 @@ static bool send_chunk(struct rd_download *download, const struct rd_codec *code
     struct rd_value pinned = rd_value_share(&download->value);
     pinned.payload = chunk;
     rd_hosted_use_again(download->hosted);
-    if (rd_outbox_append_value(out, &pinned, download->hosted, RD_CLEARED)) {
+    if (rd_outbox_append_value(out, &pinned, download->hosted, RD_CLEARED, NULL)) {
         download->sent += chunk.len;
         download->credit -= chunk.len;
         return true;

@@ -22,8 +22,9 @@ struct rd_downloads {
     unsigned count;
 };
 
-/* Takes the value and the use of its store from a read_stream call whose answer was encoded. False: no memory. */
-bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call);
+/* Takes the value and the use of its store from a read_stream or backup call whose answer was encoded. leaving:
+ * borrows; one more as long as the download lasts; may be NULL. False: no memory. */
+bool rd_download_begin(struct rd_downloads *downloads, struct rd_call *call, struct rd_counter *leaving);
 
 /* A credit or abort of the peer. False: there is no download of that id. */
 bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_stream_part *part);

@@ -95,6 +95,11 @@ void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, u
     rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, now_ns - call->begun_ns);
 }
 
+struct rd_counter *rd_metrics_leaving(struct rd_loop *loop, const struct rd_call *call)
+{
+    return call->request->opcode == RD_OPCODE_BACKUP ? &loop->counts.backups : NULL;
+}
+
 void rd_usage_deinit(struct rd_usage *usage)
 {
     for (size_t i = 0; i < RD_USAGE_ROWS; i++)

@@ -45,11 +45,15 @@ struct rd_loop_counts {
     struct rd_counter accepted;     /* connections */
     struct rd_counter uploads;      /* under way */
     struct rd_counter upload_bytes; /* that these have brought so far */
+    struct rd_counter backups;      /* that are being sent */
     struct rd_counter jobs;         /* of libuv's pool, queued or running, but for scrapes */
 };
 
 /* The opcode that a row stands for. */
 enum rd_opcode rd_usage_opcode(size_t row);
+
+/* What goes up and down with how many values like the call's are being sent; NULL: these are not counted. */
+struct rd_counter *rd_metrics_leaving(struct rd_loop *loop, const struct rd_call *call);
 
 /* The call's answer is about to leave. now_ns: rd_loop_clock_ns. The loop's thread. */
 void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, uint64_t now_ns);

@@ -11,11 +11,12 @@
 #define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
-    size_t place;             /* bytes of the batch that go before it */
-    struct rd_value value;    /* owned */
-    struct rd_hosted *hosted; /* one use; NULL: it is a text */
-    void *memory;             /* owned; a text's */
-    size_t sent;              /* of value.payload.len */
+    size_t place;               /* bytes of the batch that go before it */
+    struct rd_value value;      /* owned */
+    struct rd_hosted *hosted;   /* one use; NULL: it is a text */
+    void *memory;               /* owned; a text's */
+    struct rd_counter *leaving; /* borrows; one of it is this one; or NULL */
+    size_t sent;                /* of value.payload.len */
     enum rd_clearance clearance;
     size_t cleared;   /* bytes that may be sent */
     uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
@@ -27,6 +28,8 @@ static void value_deinit(struct rd_outbox_value *value)
     rd_value_release(&value->value);
     if (value->hosted != NULL)
         rd_hosted_unuse(value->hosted);
+    if (value->leaving != NULL)
+        rd_counter_sub(value->leaving, 1);
     free(value->memory);
 }
 
@@ -130,16 +133,19 @@ static bool append(struct rd_outbox *outbox, const struct rd_outbox_value *value
 }
 
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
-                            enum rd_clearance clearance)
+                            enum rd_clearance clearance, struct rd_counter *leaving)
 {
     struct rd_outbox_value appended = {
         .value = *value,
         .hosted = hosted,
+        .leaving = leaving,
         .clearance = clearance,
         .cleared = clearance == RD_CLEARED ? value->payload.len : 0,
     };
     if (!append(outbox, &appended))
         return false;
+    if (leaving != NULL)
+        rd_counter_add(leaving, 1);
     *value = (struct rd_value){.pin = NULL};
     return true;
 }

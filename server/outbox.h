@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "base/counter.h"
 #include "engine/engine.h"
 
 #define RD_OUTBOX_IOV_MAX 64
@@ -59,9 +60,9 @@ void rd_outbox_commit(struct rd_outbox *outbox);
 void rd_outbox_rollback(struct rd_outbox *outbox);
 
 /* Puts the value behind what was committed so far. Takes *value and one use of `hosted` where it returns true;
- * false: no memory. */
+ * false: no memory. leaving: borrows; one more as long as the value is in here; may be NULL. */
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
-                            enum rd_clearance clearance);
+                            enum rd_clearance clearance, struct rd_counter *leaving);
 
 /* The same for a text that lies in `memory`, which is freed when the last byte has left, or is constant (memory
  * NULL). It leaves slice by slice like a value, so that nobody waits for all of it. Takes memory where it returns

@@ -331,6 +331,8 @@ static const struct {
      offsetof(struct rd_loop_counts, uploads)},
     {{"rdrive_upload_bytes", RD_FAMILY_GAUGE, "Bytes that these have brought so far, spooled or about to be."},
      offsetof(struct rd_loop_counts, upload_bytes)},
+    {{"rdrive_backups", RD_FAMILY_GAUGE, "Backups that are being sent."},
+     offsetof(struct rd_loop_counts, backups)},
     {{"rdrive_work_jobs", RD_FAMILY_GAUGE,
       "Long work (spooling, opening, verifying, moving) that waits for a thread or runs on one."},
      offsetof(struct rd_loop_counts, jobs)},

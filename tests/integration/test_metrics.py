@@ -13,6 +13,7 @@ from harness import tokens
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import REPOSITORY, wait_until
+from harness.rawhttp import RawHttp, request
 from harness.resp import Resp
 
 sys.path.insert(0, os.path.join(REPOSITORY, "clients", "python"))
@@ -206,6 +207,22 @@ def test_every_face_gives_the_same_text(daemon):
     assert [family.name for family in Metrics(text).families] == families
 
 
+def test_backups_under_way_are_counted_on_both_faces(launch):
+    daemon = launch()
+    assert Curl(daemon.http, "default").put("k", os.urandom(32 << 20)).status == 201
+    with rdrive.Client(daemon.binary) as client, RawHttp(daemon.http_address) as http:
+        stream = client.store("default").backup(window=1 << 20)
+        wait_until(lambda: scrape(daemon).get("rdrive_backups") == 1, "a backup over the binary protocol")
+        http.send(request("GET", "/v1/stores/default/backup"))  # whose answer nobody reads
+        wait_until(lambda: scrape(daemon).get("rdrive_backups") == 2, "another over HTTP")
+        stream.close()
+        wait_until(lambda: scrape(daemon).get("rdrive_backups") == 1, "the end of the first")
+    wait_until(lambda: scrape(daemon).get("rdrive_backups") == 0, "the end of both")
+    taken = Curl(daemon.http, "default").request("GET", "backup")
+    assert taken.status == 200 and len(taken.body) > 32 << 20
+    wait_until(lambda: scrape(daemon).get("rdrive_backups") == 0, "a backup that came to its end")
+
+
 def test_a_compaction_is_told_while_it_goes_on_and_when_it_is_over(launch):
     daemon = launch("--compact-rate", "1")
     curl = Curl(daemon.http, "default")
@@ -299,6 +316,13 @@ def test_many_stores(launch):
         text = client.metrics()
         print(f"{len(text)} bytes in {time.monotonic() - began:.3f} s")
     metrics = Metrics(text)
+    assert len(text) > 1 << 20  # so that it leaves in pieces
+    with RawHttp(daemon.http_address) as http:  # each whole, in its place
+        http.send(3 * request("GET", "/metrics") + request("GET", "/healthz"))
+        again = [http.answer() for _ in range(4)]
+    assert [answer.status for answer in again] == [200] * 4 and len(again[3].body) < 100
+    for answer in again[:3]:
+        assert Metrics(answer.body.decode()).sum("rdrive_requests_total", operation="write") == STORES
     assert metrics.sum("rdrive_requests_total", operation="write") == STORES
     assert metrics.sum("rdrive_store_group_operations_sum") == STORES
     assert metrics.get("rdrive_stores") == STORES + 1

@@ -23,7 +23,7 @@ from harness.certificates import KEY, Authority, Certificate, openssl
 from harness.cli import Cli
 from harness.connect import TlsSocket, trusting
 from harness.curl import Curl
-from harness.daemon import DEADLINE_S, Daemon, clean_environment, run_to_end, wait_until
+from harness.daemon import DEADLINE_S, REPOSITORY, Daemon, clean_environment, run_to_end, wait_until
 from harness.installed import Installed
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire
@@ -156,6 +156,20 @@ def s_client(address, *options, send=b"", ca=None):
         command += ["-CAfile", ca, "-verify_return_error"]
     done = subprocess.run(command, input=send, capture_output=True, timeout=DEADLINE_S, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def test_long_texts_leave_whole(daemon, curl):
+    """They are sealed from where they lie, and what follows on the connection is not mixed up with them."""
+    with open(os.path.join(REPOSITORY, "server", "status.html"), "rb") as file:
+        page = file.read()
+    assert curl.request("GET", "/").body == page
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("GET", "/") + request("GET", "/metrics") + request("GET", "/") + LAST)
+        answers = [http.answer() for _ in range(4)]
+        assert http.closed()
+    assert [answer.status for answer in answers] == [200] * 4
+    assert answers[0].body == answers[2].body == page
+    assert answers[1].body.startswith(b"# HELP ") and answers[1].body.endswith(b"\n") and len(answers[1].body) > 4096
 
 
 @pytest.mark.parametrize("port", ["http", "binary", "redis"])
