@@ -60,7 +60,9 @@ static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_
                                 .message = "the answer would be too large; ask for less at a time"};
     struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
     *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
-    if (!bytes->failed && rd_conn_admit_answer(conn, call->request->opcode, bytes->len - conn->out.committed))
+    size_t text_len = call->hosted == NULL && call->memory != NULL ? *ret_value_len : 0;
+    if (!bytes->failed &&
+        rd_conn_admit_answer(conn, call->request->opcode, bytes->len - conn->out.committed + text_len))
         return true;
     if (!bytes->failed)
         error = (struct rd_response){.status = RD_OVERLOADED, .message = RD_LIMITS_REFUSE};
@@ -87,15 +89,23 @@ static enum rd_clearance clearance_of(const struct rd_call *call)
     return call->value.payload.len > RD_CALL_LOOK_MAX ? RD_CLEARED_IN_MEMORY : RD_CLEARED;
 }
 
+/* A scrape counts as one until it is sent, as long as its memory is held. False: no memory. */
+static bool append_text(struct rd_conn *conn, struct rd_call *call)
+{
+    assert(call->value.payload.data == NULL);
+    atomic_uint *held = call->scrapes ? &conn->loop->process->scrapes : NULL;
+    if (!rd_outbox_append_text(&conn->out, call->response.value, call->memory, held))
+        return false;
+    call->memory = NULL;
+    call->scrapes = false;
+    return true;
+}
+
 /* False: no memory. */
 static bool append_uncopied(struct rd_conn *conn, struct rd_call *call)
 {
-    if (call->hosted == NULL) { /* a text, in memory of the call's or constant */
-        bool appended = rd_outbox_append_text(&conn->out, call->response.value, call->memory);
-        if (appended)
-            call->memory = NULL;
-        return appended;
-    }
+    if (call->hosted == NULL) /* in memory of the call's or constant */
+        return append_text(conn, call);
     assert(call->response.value.len == call->value.payload.len);
     bool appended = rd_outbox_append_value(&conn->out, &call->value, call->hosted, clearance_of(call),
                                            rd_metrics_leaving(conn->loop, call));

@@ -16,12 +16,19 @@ struct rd_outbox_value {
     struct rd_hosted *hosted;   /* one use; NULL: it is a text */
     void *memory;               /* owned; a text's */
     struct rd_counter *leaving; /* borrows; one of it is this one; or NULL */
+    atomic_uint *held;          /* borrows; of a text, one of it is this one; or NULL */
     size_t sent;                /* of value.payload.len */
     enum rd_clearance clearance;
     size_t cleared;   /* bytes that may be sent */
     uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
     uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
 };
+
+/* That it holds in memory. */
+static size_t text_len(const struct rd_outbox_value *value)
+{
+    return value->memory != NULL ? value->value.payload.len : 0;
+}
 
 static void value_deinit(struct rd_outbox_value *value)
 {
@@ -31,6 +38,8 @@ static void value_deinit(struct rd_outbox_value *value)
     if (value->leaving != NULL)
         rd_counter_sub(value->leaving, 1);
     free(value->memory);
+    if (value->held != NULL)
+        atomic_fetch_sub(value->held, 1);
 }
 
 static void batch_deinit(struct rd_outbox_batch *batch)
@@ -68,7 +77,7 @@ static size_t batch_memory(const struct rd_outbox_batch *batch)
 
 size_t rd_outbox_memory(const struct rd_outbox *outbox)
 {
-    return batch_memory(&outbox->filling) + batch_memory(&outbox->sending);
+    return batch_memory(&outbox->filling) + batch_memory(&outbox->sending) + outbox->text_len;
 }
 
 void rd_outbox_init(struct rd_outbox *outbox)
@@ -83,6 +92,7 @@ void rd_outbox_deinit(struct rd_outbox *outbox)
     batch_deinit(&outbox->filling);
     batch_deinit(&outbox->sending);
     outbox->unsent = 0;
+    outbox->text_len = 0;
 }
 
 struct rd_buffer *rd_outbox_begin(struct rd_outbox *outbox, size_t len_max)
@@ -129,6 +139,7 @@ static bool append(struct rd_outbox *outbox, const struct rd_outbox_value *value
     batch->values[batch->value_count] = *value;
     batch->values[batch->value_count++].place = batch->bytes.len;
     outbox->unsent += value->value.payload.len;
+    outbox->text_len += text_len(value);
     return true;
 }
 
@@ -150,11 +161,12 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
     return true;
 }
 
-bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory)
+bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory, atomic_uint *held)
 {
     return append(outbox, &(struct rd_outbox_value){
                               .value.payload = text,
                               .memory = memory,
+                              .held = held,
                               .clearance = RD_CLEARED_IN_MEMORY,
                               .fetched = UINT64_MAX, /* it is no file's */
                           });
@@ -291,6 +303,7 @@ void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
             return;
         }
         len -= left;
+        outbox->text_len -= text_len(value);
         value_deinit(value);
         batch->values_sent++;
     }

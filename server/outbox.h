@@ -16,6 +16,7 @@
 #ifndef RD_SERVER_OUTBOX_H
 #define RD_SERVER_OUTBOX_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/buffer.h"
@@ -48,6 +49,7 @@ struct rd_outbox {
     struct rd_outbox_batch sending;
     size_t committed; /* bytes of filling that are whole answers */
     size_t unsent;    /* bytes in both, values included */
+    size_t text_len;  /* bytes of texts in both, sent or not, that have memory of their own */
 };
 
 void rd_outbox_init(struct rd_outbox *outbox);
@@ -66,10 +68,10 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
 
 /* The same for a text that lies in `memory`, which is freed when the last byte has left, or is constant (memory
  * NULL). It leaves slice by slice like a value, so that nobody waits for all of it. Takes memory where it returns
- * true. */
-bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory);
+ * true. held: borrows; one less when the text is gone; may be NULL. */
+bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory, atomic_uint *held);
 
-/* Bytes of answers that it holds, values not counted; 0 where they are few. */
+/* Bytes of answers that it holds, texts included, values not counted; 0 where they are few. */
 size_t rd_outbox_memory(const struct rd_outbox *outbox);
 
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */

@@ -57,7 +57,8 @@ static void a_text_leaves_from_where_it_lies_a_piece_at_a_time(void **state)
     memcpy(expected + 4, text, TEXT_LEN);
     memcpy(expected + 4 + TEXT_LEN, "next", 4);
     encode(&outbox, "head");
-    assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text));
+    atomic_uint held = 7;
+    assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text, &held));
     encode(&outbox, "next");
     assert_int_equal(outbox.unsent, TEXT_LEN + 8);
     assert_true(outbox.filling.bytes.capacity < 4096); /* it was not copied */
@@ -76,6 +77,9 @@ static void a_text_leaves_from_where_it_lies_a_piece_at_a_time(void **state)
         size_t sent = take(buffers, count, 300001, got + len);
         rd_outbox_sent(&outbox, sent);
         len += sent;
+        bool whole = len >= 4 + TEXT_LEN;
+        assert_int_equal(held, whole ? 6 : 7);
+        assert_int_equal(rd_outbox_memory(&outbox), whole ? 0 : TEXT_LEN);
     }
     assert_int_equal(len, TEXT_LEN + 8);
     assert_memory_equal(got, expected, TEXT_LEN + 8);
@@ -90,10 +94,11 @@ static void a_connection_that_ends_leaves_nothing_of_it(void **state)
     (void)state;
     struct rd_outbox outbox;
     rd_outbox_init(&outbox);
+    atomic_uint held = 3;
     for (unsigned i = 0; i < 3; i++) {
         uint8_t *text = make_text();
         encode(&outbox, "head");
-        assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text));
+        assert_true(rd_outbox_append_text(&outbox, rd_slice(text, TEXT_LEN), text, &held));
     }
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
@@ -102,7 +107,10 @@ static void a_connection_that_ends_leaves_nothing_of_it(void **state)
     rd_outbox_sent(&outbox, peeked);
     assert_false(rd_outbox_is_overdue(&outbox, UINT64_MAX, 0)); /* no store waits for it */
     assert_int_equal(rd_outbox_faults(&outbox), 0);
+    assert_int_equal(held, 3);
+    assert_int_equal(rd_outbox_memory(&outbox), 3 * TEXT_LEN);
     rd_outbox_deinit(&outbox);
+    assert_int_equal(held, 0);
     assert_int_equal(outbox.unsent, 0);
 }
 
@@ -112,7 +120,8 @@ static void a_constant_text_is_nobodys(void **state)
     static const char page[] = "<!doctype html>";
     struct rd_outbox outbox;
     rd_outbox_init(&outbox);
-    assert_true(rd_outbox_append_text(&outbox, rd_slice_of_string(page), NULL));
+    assert_true(rd_outbox_append_text(&outbox, rd_slice_of_string(page), NULL, NULL));
+    assert_int_equal(rd_outbox_memory(&outbox), 0);
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
     size_t peeked;
