@@ -55,7 +55,8 @@ bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t le
     bool has_changed = operation != NULL && operation->class == RD_CLASS_WRITE;
     if (len <= ANSWER_FREE_LEN || has_changed) /* what has taken effect is not refused any more */
         return true;
-    if (!rd_budget_take(&process->memory, len)) {
+    /* A quarter stays for requests: they are not to be refused because somebody takes no answers. */
+    if (!rd_budget_take_leaving(&process->memory, len, atomic_load(&process->memory.max) / 4)) {
         rd_process_note(process, RD_REFUSED_MEMORY);
         return false;
     }

@@ -70,9 +70,10 @@ static void batch_reset(struct rd_outbox_batch *batch)
     batch->values_sent = 0;
 }
 
+/* What a long one has allocated ahead was never touched, and is no memory yet. */
 static size_t batch_memory(const struct rd_outbox_batch *batch)
 {
-    return batch->bytes.capacity > KEEP_LEN_MAX ? batch->bytes.capacity : 0;
+    return batch->bytes.len > KEEP_LEN_MAX ? batch->bytes.len : 0;
 }
 
 size_t rd_outbox_memory(const struct rd_outbox *outbox)

@@ -20,14 +20,20 @@ struct rd_budget {
     atomic_uint_fast64_t max; /* a reload changes it; what is in use above it goes as it would have gone */
 };
 
-/* False: it would be more than there may be, and nothing was taken. */
-static inline bool rd_budget_take(struct rd_budget *budget, uint64_t len)
+/* False: less than `rest` would be left, and nothing was taken. */
+static inline bool rd_budget_take_leaving(struct rd_budget *budget, uint64_t len, uint64_t rest)
 {
     uint64_t used = atomic_fetch_add_explicit(&budget->used, len, memory_order_relaxed) + len;
-    if (used <= atomic_load_explicit(&budget->max, memory_order_relaxed))
+    if (used + rest <= atomic_load_explicit(&budget->max, memory_order_relaxed))
         return true;
     atomic_fetch_sub_explicit(&budget->used, len, memory_order_relaxed);
     return false;
+}
+
+/* False: it would be more than there may be, and nothing was taken. */
+static inline bool rd_budget_take(struct rd_budget *budget, uint64_t len)
+{
+    return rd_budget_take_leaving(budget, len, 0);
 }
 
 static inline void rd_budget_give(struct rd_budget *budget, uint64_t len)
