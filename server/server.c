@@ -370,12 +370,30 @@ static enum rd_status start_serving(struct server *server, struct rd_error *ret_
     return status;
 }
 
+static void on_late_signal(int number)
+{
+    (void)number;
+    _exit(1);
+}
+
+/* The loop that watched them has ended, and with it libuv's handlers: without others a reload that comes now would
+ * end the process, while other loops still answer or stores are being closed. */
+static void watch_late_signals(void)
+{
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, on_late_signal);
+    signal(SIGINT, on_late_signal);
+}
+
 /* Also after a start that failed: the loops that are initialised are told to stop and run to their end. */
 static void run_loops(struct server *server)
 {
-    for (unsigned i = 0; i < server->loops_ready; i++)
+    for (unsigned i = 0; i < server->loops_ready; i++) {
         if (i == 0 || i > server->threads_started)
             rd_loop_run(&server->loops[i]);
+        if (i == 0)
+            watch_late_signals();
+    }
     for (unsigned i = 1; i <= server->threads_started; i++)
         uv_thread_join(&server->threads[i]);
 }

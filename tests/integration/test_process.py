@@ -121,6 +121,44 @@ def test_a_second_signal_ends_it_at_once(launch):
         assert daemon.wait() == 1
 
 
+def half_an_upload_on_the_second_loop(daemon):
+    """The Unix socket gives its connections to the loops in turn."""
+    with RawHttp(daemon.unix_path) as first:
+        first.send(request("GET", "/healthz"))
+        assert first.answer().status == 200
+        connection = RawHttp(daemon.unix_path)
+        connection.send(request("PUT", "/v1/stores/default/keys/half", headers=["Content-Length: 100", "Expect: 100-continue"]))
+        assert connection.socket.recv(100).startswith(b"HTTP/1.1 100 ")
+    return connection
+
+
+def no_longer_reloads(daemon):
+    """The first loop, which catches signals, has ended; then the one that asks to reload is ignored."""
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
+        ignored = next(int(line.split()[1], 16) for line in file if line.startswith("SigIgn:"))
+    return ignored >> signal.SIGHUP - 1 & 1 == 1
+
+
+def test_a_reload_that_comes_late_does_not_end_it(launch):
+    daemon = launch("--loops", "2", unix=True)
+    with half_an_upload_on_the_second_loop(daemon) as connection:
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: no_longer_reloads(daemon), "the first loop to end")
+        daemon.process.send_signal(signal.SIGHUP)
+        connection.send(b"y" * 100)
+        assert connection.answer().status == 201
+    assert daemon.wait() == 0
+
+
+def test_a_second_signal_that_comes_late_ends_it_at_once(launch):
+    daemon = launch("--loops", "2", unix=True)
+    with half_an_upload_on_the_second_loop(daemon):
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: no_longer_reloads(daemon), "the first loop to end")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.wait() == 1
+
+
 def test_a_client_that_goes_away_is_no_failure(launch):
     daemon = launch()
     value = b"x" * (1 << 22)
