@@ -14,13 +14,13 @@
  * At most one region at a time. Who does what:
  *
  *   rd_store_place (the caller's thread)        the writer
- *     RESERVE operation --------------------->    rd_ahead_reserve: FREE -> COPYING
+ *     RESERVE operation --------------------->  rd_ahead_reserve: FREE -> COPYING
  *     copies, syncs on a descriptor of its own
- *     rd_ahead_stop_copying ----------------->    READY
- *     the value's operation ----------------->    rd_ahead_is_ready, then the commit: rd_ahead_release -> FREE
- *                                                 short writes have come close, or an append failed:
- * rd_ahead_evict waits for the copying to stop and cuts the file -> FREE rd_placement_destroy, not committed ---->
- * rd_ahead_evict at its next turn
+ *     rd_ahead_stop_copying ----------------->  READY
+ *     the value's operation ----------------->  rd_ahead_is_ready, then the commit: rd_ahead_release -> FREE
+ *                                               short writes have come close, or an append failed: rd_ahead_evict
+ *                                               waits for the copying to stop and cuts the file -> FREE
+ *     rd_placement_destroy, not committed -->  rd_ahead_evict at its next turn
  *
  * An operation whose region was taken back is appended like any other: it only holds others up for longer.
  */
@@ -79,8 +79,7 @@ bool rd_ahead_is_abandoned(struct rd_ahead *ahead);
 /* It has become part of the store. */
 void rd_ahead_release(struct rd_ahead *ahead);
 
-/* Takes it back: waits for the copying to stop (a slice at most) and cuts the file to tail. 0 or an errno value.
- */
+/* Takes it back: waits for the copying to stop (a slice at most), cuts the file to tail. 0 or an errno value. */
 int rd_ahead_evict(struct rd_ahead *ahead, struct rd_datafile *file, uint64_t tail) RD_MUST_CHECK;
 
 /* ---- the placing thread ---- */

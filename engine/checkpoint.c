@@ -141,8 +141,7 @@ static bool fill_slots(void *context, void *slots, size_t len)
     return read_on(context, slots, len);
 }
 
-/* The entry that ends at the checkpoint's tail is the one that did so then, and no more was recorded than it says.
- */
+/* The entry that ends at the checkpoint's tail did so then, and no more was recorded than it says. */
 static bool fits(const struct rd_checkpoint *checkpoint, const struct rd_checkpoint *wanted, const uint8_t *file,
                  uint64_t file_len)
 {

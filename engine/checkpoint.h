@@ -61,8 +61,7 @@ enum rd_status rd_checkpoint_load(const struct rd_io *io, const char *path, cons
 int rd_checkpoint_write(const struct rd_io *io, const char *path, const struct rd_checkpoint *checkpoint,
                         const struct rd_index *index, uint64_t deadline_ms) RD_MUST_CHECK;
 
-/* Takes it away where there is one, for a file that it would not fit any more. Not durable: its generation tells.
- */
+/* Takes it away where there is one, since it is not going to fit. Not durable by itself. */
 void rd_checkpoint_remove(const struct rd_io *io, const char *path);
 
 #endif

@@ -34,8 +34,7 @@ static bool is_live(const struct rd_view *view, const struct rd_record *record)
 }
 
 /* An entry is real where it is live. A dead one is where its checksum matches and one of the next below is live:
- * leading on proves nothing by itself, since a trailer read at the wrong byte, or a run of zeros, may do that too.
- */
+ * leading on proves nothing by itself: a trailer read at the wrong byte, or a run of zeros, may do that too. */
 static bool is_real_end(const struct rd_cursor *cursor, const uint8_t *file, uint64_t end)
 {
     struct rd_record first;

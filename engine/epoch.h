@@ -18,8 +18,9 @@
  *   visible, and is e or less:      X is kept.
  *   visible, and is more than e:    its load of the clock saw what the writer had done before retiring: it cannot
  *                                   find X.
- *   not visible:                    it follows pointers behind the barrier, and cannot find X either; or the
- * reader has left, and its leaving (release) was seen (acquire): it is done with X.
+ *   not visible:                    it follows pointers behind the barrier, and cannot find X either;
+ *                                   or the reader has left, and its leaving (release) was seen (acquire): it is
+ *                                   done with X.
  */
 #ifndef RD_ENGINE_EPOCH_H
 #define RD_ENGINE_EPOCH_H

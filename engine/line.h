@@ -4,8 +4,10 @@
  * all at once.
  *
  *    63   61 60        49 48          47                    0
- *   | start | more hash | displaced |  trailer's offset     |    all 0: empty; offset and tag 0, displaced:
- * deleted
+ *   | start | more hash | displaced |  trailer's offset     |
+ *
+ *   all 0: empty
+ *   offset and tag 0, displaced: deleted
  *
  * `start` and `more hash` are the tag, never 0, which tells keys apart before their trailers are looked at;
  * `start` is the number of the slot in the line that the key is put into first, where that is free.

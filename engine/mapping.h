@@ -64,8 +64,7 @@ void rd_mapping_destroy(struct rd_mapping *mapping);
 /* Whether values hold it. To be believed once nobody can come to it any more. */
 bool rd_mapping_is_pinned(const struct rd_mapping *mapping);
 
-/* Has it destroyed, bit by bit, once no reader and no pin holds it. The writer; the store no longer leads to it.
- */
+/* Has it destroyed, bit by bit, once no reader and no pin holds it. The writer; the store leads to it no more. */
 void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch);
 
 /* Whether some page of it could not be read, so that zeros are there now. */

@@ -4,10 +4,11 @@
  * was known to be on the disk, and whether it was closed in order. Replaced by rename, checksummed; one that is
  * missing or does not match its checksum is as good as none, and costs a longer look at the file.
  *
- *   0        8         12      16           24             32         40         44            52          60 64
- *   | magic  | version | flags | generation | durable_tail | last_key | last_crc | entry_count | first_end | crc32
- * | | 8      | u32 = 2 | u32   | u64        | u64          | u64      | u32      | u64         | u64       | u32 |
- *                                                                                   crc32: of the 60 bytes before
+ *    0  magic, 8 bytes          32  last_key, u64
+ *    8  version, u32 = 2        40  last_crc, u32
+ *   12  flags, u32              44  entry_count, u64
+ *   16  generation, u64         52  first_end, u64
+ *   24  durable_tail, u64       60  crc32 of the 60 bytes before, u32
  *
  * last_key and last_crc repeat the trailer of the entry that ends at durable_tail, so that a companion that was
  * left beside another file is told from its own.
@@ -34,8 +35,7 @@ struct rd_meta {
 /* The companion of the store at `path`. False: there is none that can be believed. */
 bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_meta);
 
-/* Durable when it returns 0; otherwise an errno value, and the old companion, which may be wrong now, is removed.
- */
+/* Durable when it returns 0; otherwise an errno value, and the old companion, perhaps wrong now, is removed. */
 int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta) RD_MUST_CHECK;
 
 /* Renames new_file to path, and the companion that belongs to it to its place: both are there when it returns 0.

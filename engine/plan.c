@@ -589,8 +589,7 @@ static bool adds_value(const struct rd_plan *plan, uint32_t first)
     return false;
 }
 
-/* What the operation whose entries begin at `first` meets; plan->live is brought forward where it meets nothing.
- */
+/* What the operation whose entries begin at `first` meets; plan->live goes forward where it meets nothing. */
 static enum rd_bar check_quotas(struct rd_plan *plan, uint32_t first)
 {
     if (plan->entry_count == first)

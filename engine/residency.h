@@ -9,9 +9,9 @@
  * as long as pages are found to be gone the kernel is asked each time. Once that has ended, what was remembered is
  * forgotten.
  *
- *                 rd_residency_doubt                      rd_residency_settle, quiet for some time
- *   BELIEVING -------------------------> DOUBTING -------------------------------------> BELIEVING, knowing
- * nothing
+ *               rd_residency_doubt              rd_residency_settle, quiet for some time
+ *   BELIEVING ----------------------> DOUBTING ------------------------------------------> BELIEVING,
+ *                                                                                          knowing nothing
  *
  * That state is the process's, as memory is. Any thread; nothing here waits.
  */

@@ -121,8 +121,7 @@ static inline uint32_t rd_line_behind(struct rd_located in, uint32_t line)
     return (line + RD_LINE_SLOTS) & in.slot_mask;
 }
 
-/* What the first slot with this tag holds; 0: there is none. It may hold something else by the time it is loaded.
- */
+/* What the first slot with this tag holds; 0: there is none. It may hold something else when it is loaded. */
 RD_ALWAYS_INLINE uint64_t rd_segment_seek(struct rd_located in, uint32_t home, uint64_t tag)
 {
     for (uint32_t line = rd_line_of(home);; line = rd_line_behind(in, line)) {

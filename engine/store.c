@@ -255,29 +255,34 @@ static void expect_walk(const struct rd_store *store, bool walk)
     rd_residency_expect(mapping->base, mapping->len, !walk);
 }
 
-static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
+/* What a companion says of the file, where there is one; a new generation otherwise. */
+static bool read_hint(struct rd_store *store, struct rd_recovery_hint *ret_hint)
 {
-    const uint8_t *file = rd_writer_mapping(store)->base;
-    struct rd_recovery recovery;
-    struct rd_recovery_hint hint;
-    bool has_hint = rd_meta_read(store->io, store->file.path, &store->meta);
-    if (has_hint)
-        hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail,
-                                         .entry_count = store->meta.entry_count,
-                                         .first_end = store->meta.first_end,
-                                         .last_key = store->meta.last_key,
-                                         .last_crc = store->meta.last_crc,
-                                         .clean = store->meta.clean};
-    else
+    if (!rd_meta_read(store->io, store->file.path, &store->meta)) {
         store->meta.generation = rd_meta_new_generation();
-    if (has_hint)
-        load_checkpoint(store, &hint);
-    expect_walk(store, !has_hint || !hint.clean || hint.known_tail != hint.durable_tail);
+        return false;
+    }
+    *ret_hint = (struct rd_recovery_hint){.durable_tail = store->meta.durable_tail,
+                                          .entry_count = store->meta.entry_count,
+                                          .first_end = store->meta.first_end,
+                                          .last_key = store->meta.last_key,
+                                          .last_crc = store->meta.last_crc,
+                                          .clean = store->meta.clean};
+    load_checkpoint(store, ret_hint);
+    return true;
+}
+
+/* Finds out what of the file is a store. hint: NULL where there is none. */
+static enum rd_status examine(struct rd_store *store, const struct rd_recovery_hint *hint,
+                              struct rd_recovery *ret_recovery, struct rd_error *ret_error)
+{
+    bool clean = hint != NULL && hint->clean;
+    expect_walk(store, !clean || hint->known_tail != hint->durable_tail);
     /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
-    if (!has_hint || !hint.clean)
+    if (!clean)
         (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail);
-    enum rd_status status =
-        rd_recovery_examine(rd_slice(file, store->file.size), has_hint ? &hint : NULL, &recovery);
+    struct rd_slice file = rd_slice(rd_writer_mapping(store)->base, store->file.size);
+    enum rd_status status = rd_recovery_examine(file, hint, ret_recovery);
     if (check_readable(store, ret_error) != RD_OK)
         return RD_IO_ERROR;
     if (status == RD_NOT_A_STORE)
@@ -285,27 +290,42 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
                             "%s is not a store: no entry in it is whole; it was left as it is", store->file.path);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "no memory to recover %s", store->file.path);
-    status = repair(store, &recovery, ret_error);
-    if (status != RD_OK)
-        return status;
-    store->damaged = recovery.damaged;
-    store->damage_begin = recovery.damage_begin;
-    store->damage_end = recovery.damage_end;
-    if (recovery.damaged || !recovery.hint_fits)
+    return RD_OK;
+}
+
+/* What was accepted: its damage, its generation, its entries. */
+static enum rd_status adopt(struct rd_store *store, const struct rd_recovery *recovery, struct rd_error *ret_error)
+{
+    store->damaged = recovery->damaged;
+    store->damage_begin = recovery->damage_begin;
+    store->damage_end = recovery->damage_end;
+    if (recovery->damaged || !recovery->hint_fits)
         store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown, or of another file */
-    if (!recovery.hint_fits)
+    if (!recovery->hint_fits)
         store->meta.generation = rd_meta_new_generation();
     rd_writer_view(store)->generation = store->meta.generation;
     expect_walk(store, store->checkpoint.tail == 0);
     store->checkpoint_bytes = store->checkpoint.tail != 0 ? store->checkpoint.companion_len : 0;
-    status = rd_store_load(store, recovery.tail);
+    enum rd_status status = rd_store_load(store, recovery->tail);
     if (status != RD_OK)
         return rd_error_set(ret_error, status, 0, "cannot load the entries of %s", store->file.path);
-    if (check_readable(store, ret_error) != RD_OK)
-        return RD_IO_ERROR;
-    int failed = store->opened_read_only ? 0
-                                         : make_durable(store, has_hint && hint.clean && recovery.hint_fits,
-                                                        has_hint && !recovery.hint_fits);
+    return check_readable(store, ret_error);
+}
+
+static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error)
+{
+    struct rd_recovery recovery;
+    struct rd_recovery_hint hint;
+    bool has_hint = read_hint(store, &hint);
+    enum rd_status status = examine(store, has_hint ? &hint : NULL, &recovery, ret_error);
+    if (status == RD_OK)
+        status = repair(store, &recovery, ret_error);
+    if (status == RD_OK)
+        status = adopt(store, &recovery, ret_error);
+    if (status != RD_OK)
+        return status;
+    bool clean = has_hint && hint.clean && recovery.hint_fits;
+    int failed = store->opened_read_only ? 0 : make_durable(store, clean, has_hint && !recovery.hint_fits);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     store->writer.synced_tail = recovery.tail;

@@ -203,8 +203,7 @@ static inline uint64_t rd_store_entry_bytes(const uint8_t *file, uint64_t traile
     return record.payload_len + RD_TRAILER_LEN;
 }
 
-/* Where the chain goes on below the entry that starts at prev_tail: over a damaged range, if that is where it is.
- */
+/* Where the chain goes on below the entry that starts at prev_tail: over a damaged range, where it is there. */
 static inline uint64_t rd_store_chain_next(const struct rd_store *store, uint64_t prev_tail)
 {
     return store->damaged && prev_tail == store->damage_end ? store->damage_begin : prev_tail;

@@ -75,8 +75,7 @@ static void complete(struct rd_store *store, struct rd_op *first)
 }
 
 /* What failed a condition, or found no key, did so by what lies before it in the group: where that is not going to
- * land, nobody knows what the operation would have met. Nor where the file cannot be read, and zeros were judged.
- */
+ * land, nobody knows what the operation would have met. Nor where the file cannot be read: zeros were judged. */
 static void fail_all(struct rd_store *store, struct rd_plan *plan, enum rd_status status, int os_errno)
 {
     bool in_doubt = rd_store_faulted_for_writer(store);
@@ -341,8 +340,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     status = rd_plan_reserve(plan, rd_writer_index(store), file);
     if (status != RD_OK)
         return status;
-    /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is no longer there.
-     */
+    /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is gone. */
     if (group_wants_sync(store, plan) ? rd_writer_file_is_lost(store) : rd_store_faulted_for_writer(store)) {
         *ret_errno = EIO;
         return RD_IO_ERROR;
