@@ -413,9 +413,11 @@ static bool do_group(struct script *script)
     for (size_t i = 1; i < GROUP_COUNT; i++)
         request_make(&requests[i], &script->random, &script->values, &script->model, number, store);
     answers_init(&answers, script);
+    for (size_t i = 0; i < GROUP_COUNT; i++)
+        taken[i] =
+            begin_request(script, &requests[i]); /* a long value is put somewhere first, which takes writes */
     hold_close(&script->failing->writes);
     for (size_t i = 0; i < GROUP_COUNT; i++) {
-        taken[i] = begin_request(script, &requests[i]);
         allocations_arm();
         count += taken[i] ? submit(&answers, store, &requests[i]) : 0;
         if (i == 0) {
