@@ -297,6 +297,146 @@ static void what_an_earlier_map_could_not_read_is_not_copied(void **state)
     place_remove(&place);
 }
 
+/* ---- beside long values ---- */
+
+#define HANDS         3u
+#define HAND_KEYS     8u
+#define STREAM_LEN    60000u
+#define COMPACTIONS   (SLOW ? 12u : 60u)
+#define STREAMS_MIN   (SLOW ? 50u : 300u)
+#define EXTENDED_FROM 2u /* synced groups: that early the file runs ahead of its tail */
+
+struct beside {
+    struct rd_store *store;
+    atomic_bool over;
+    atomic_uint wrong;
+    atomic_uint streams;
+};
+
+struct hand {
+    struct beside *beside;
+    uint64_t first_key;
+    uint64_t random;
+    uint64_t lens[HAND_KEYS]; /* of what was written last; 0: the key does not live */
+};
+
+struct source {
+    uint8_t byte;
+    uint64_t left;
+};
+
+static int64_t read_source(void *context, uint8_t *to, size_t len)
+{
+    struct source *source = context;
+    size_t more = len < source->left ? len : (size_t)source->left;
+    memset(to, source->byte, more);
+    source->left -= more;
+    return (int64_t)more;
+}
+
+/* Each key's values are of a byte of its own, which tells them from all others. */
+static uint8_t byte_of(const struct hand *hand, unsigned which)
+{
+    return (uint8_t)(hand->first_key + which + 1);
+}
+
+static void change_one(struct hand *hand, unsigned which, uint64_t number)
+{
+    struct rd_key key = rd_key_of_hash(hand->first_key + which);
+    struct rd_store *store = hand->beside->store;
+    uint8_t bytes[100];
+    enum rd_status status;
+    if (number % 4 == 0) {
+        status = rd_store_delete(store, key, NULL);
+        hand->lens[which] = 0;
+    } else if (number % 4 == 1) {
+        hand->lens[which] = 2 + number % 90;
+        memset(bytes, byte_of(hand, which), sizeof bytes);
+        status = rd_store_write(store, key, rd_slice(bytes, hand->lens[which]), NULL);
+    } else {
+        hand->lens[which] = 300000 + number % STREAM_LEN; /* longer than what stays in memory */
+        struct source source = {.byte = byte_of(hand, which), .left = hand->lens[which]};
+        status = rd_store_write_stream(store, key, read_source, &source, NULL);
+        atomic_fetch_add(&hand->beside->streams, 1);
+    }
+    if (status != RD_OK)
+        atomic_fetch_add(&hand->beside->wrong, 1);
+}
+
+static void check_one(struct hand *hand, unsigned which)
+{
+    struct rd_value value;
+    enum rd_status status = rd_store_read(hand->beside->store, rd_key_of_hash(hand->first_key + which), &value);
+    bool right = status == (hand->lens[which] == 0 ? RD_KEY_NOT_FOUND : RD_OK);
+    if (status == RD_OK) {
+        right = right && value.payload.len == hand->lens[which] &&
+                value.payload.data[value.payload.len / 2] == byte_of(hand, which);
+        rd_value_release(&value);
+    }
+    if (!right)
+        atomic_fetch_add(&hand->beside->wrong, 1);
+}
+
+static void *change_and_check(void *context)
+{
+    struct hand *hand = context;
+    while (!atomic_load(&hand->beside->over)) {
+        hand->random = hand->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        change_one(hand, (unsigned)(hand->random >> 40) % HAND_KEYS, hand->random >> 33);
+        check_one(hand, (unsigned)(hand->random >> 50) % HAND_KEYS);
+    }
+    return NULL;
+}
+
+static void check_hands(struct beside *beside, struct hand *hands)
+{
+    for (unsigned i = 0; i < HANDS; i++)
+        for (unsigned which = 0; which < HAND_KEYS; which++)
+            check_one(&hands[i], which);
+    assert_int_equal(atomic_load(&beside->wrong), 0);
+}
+
+/* Values are placed ahead, given up and committed, the file runs ahead of its tail, and the names change again and
+ * again. */
+static void long_values_are_whole_beside_compactions(void **state)
+{
+    (void)state;
+    random_begin();
+    struct place place = place_create();
+    struct beside beside = {
+        .store = store_open_with(place.path, (struct rd_store_options){.create = true,
+                                                                       .durability = RD_DURABILITY_INTERVAL,
+                                                                       .durability_interval_ms = 5})};
+    beside.store->ahead.placed_len_min = 300000;
+    beside.store->ahead.gap_len_min = 4096;
+    beside.store->ahead.slice_len = 65536;
+    beside.store->extension.groups_min = EXTENDED_FROM;
+    struct hand hands[HANDS] = {{.beside = NULL}};
+    pthread_t threads[HANDS];
+    for (unsigned i = 0; i < HANDS; i++) {
+        hands[i] = (struct hand){.beside = &beside, .first_key = (i + 1) * 16, .random = random_next()};
+        assert_int_equal(pthread_create(&threads[i], NULL, change_and_check, &hands[i]), 0);
+    }
+    unsigned done = 0;
+    while (done < COMPACTIONS || atomic_load(&beside.streams) < STREAMS_MIN) {
+        struct rd_compacted result;
+        assert_int_equal(rd_store_compact(beside.store, &result, NULL), RD_OK);
+        done += result.tail_before != 0;
+    }
+    atomic_store(&beside.over, true);
+    for (unsigned i = 0; i < HANDS; i++)
+        pthread_join(threads[i], NULL);
+    print_message("    %u compactions, %u streams\n", done, atomic_load(&beside.streams));
+    check_hands(&beside, hands);
+    assert_int_equal(rd_store_compact(beside.store, NULL, NULL), RD_OK);
+    check_hands(&beside, hands);
+    rd_store_close(beside.store);
+    beside.store = store_open(place.path);
+    check_hands(&beside, hands);
+    rd_store_close(beside.store);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_companion_that_stays_bars_the_exchange),
         cmocka_unit_test(only_the_stores_own_name_is_given_to_the_new_file),
         cmocka_unit_test(what_an_earlier_map_could_not_read_is_not_copied),
+        cmocka_unit_test(long_values_are_whole_beside_compactions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
