@@ -80,6 +80,11 @@ static enum rd_status fail_chain(struct rd_compaction *compaction)
                         compaction->store->file.path);
 }
 
+static enum rd_status fail_lost(struct rd_compaction *compaction)
+{
+    return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", compaction->store->file.path);
+}
+
 static enum rd_status fail_memory(struct rd_compaction *compaction)
 {
     return rd_error_set(&compaction->error, RD_NO_MEMORY, 0, "no memory to compact %s",
@@ -296,6 +301,8 @@ static enum rd_status as_writer(struct rd_compaction *compaction,
 static enum rd_status hold(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
+    if (rd_writer_file_is_lost(store)) /* then what was recorded before is to stay */
+        return fail_lost(compaction);
     compaction->held = true;
     store->compaction_holds = true;
     compaction->in_the_way = store->ahead.active;
@@ -407,7 +414,7 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     struct rd_successor *successor = &compaction->successor;
     assert(!store->ahead.active);
     if (rd_writer_file_is_lost(store))
-        return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", store->file.path);
+        return fail_lost(compaction);
     enum rd_status status = complete(compaction);
     if (status != RD_OK)
         return status;

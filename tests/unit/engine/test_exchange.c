@@ -188,6 +188,45 @@ static void a_companion_that_stays_bars_the_exchange(void **state)
     place_remove(&place);
 }
 
+static const char *cut_path; /* NULL: nothing is to be cut */
+static uint64_t cut_to;
+
+static int cut_and_sync(void *self, int fd)
+{
+    (void)self;
+    (void)fd;
+    if (cut_path != NULL)
+        assert_int_equal(truncate(cut_path, (off_t)cut_to), 0);
+    cut_path = NULL;
+    return 0;
+}
+
+/* Others cut the file when nearly all of it is copied: the companion is what will tell that something is missing.
+ */
+static void a_file_that_others_cut_keeps_its_companion(void **state)
+{
+    (void)state;
+    assert_true(rd_guard_install());
+    struct place place = place_create();
+    char meta_path[PATH_MAX];
+    path_of(&place, ".meta", meta_path);
+    struct faults *faults = faults_create();
+    faults->io.fdatasync = cut_and_sync;
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
+    cut_to = put_text(store, "kept", "value").tail;
+    put_text(store, "lost", "value");
+    rd_store_close(store);
+    store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0); /* which records all of it */
+    put_text(store, "more", "value");
+    cut_path = place.path;
+    assert_int_equal(rd_store_compact(store, NULL, NULL), RD_IO_ERROR);
+    assert_null(cut_path);
+    assert_true(file_exists(meta_path));
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
 /* ---- the name ---- */
 
 /* In the place of a link, or of another file, the new file would not be this store. */
@@ -444,6 +483,7 @@ int main(void)
         cmocka_unit_test(an_empty_new_file_is_filled_again),
         cmocka_unit_test(the_old_checkpoint_is_gone_before),
         cmocka_unit_test(a_companion_that_stays_bars_the_exchange),
+        cmocka_unit_test(a_file_that_others_cut_keeps_its_companion),
         cmocka_unit_test(only_the_stores_own_name_is_given_to_the_new_file),
         cmocka_unit_test(what_an_earlier_map_could_not_read_is_not_copied),
         cmocka_unit_test(long_values_are_whole_beside_compactions),
