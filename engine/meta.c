@@ -128,7 +128,7 @@ int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta
 
 /* The companion is synced behind its rename, so that one commit of a journal takes both names and its bytes. Where
  * it cannot be written there is none, rather than the old one. */
-int rd_meta_exchange(const struct rd_io *io, const char *path, const struct rd_meta *meta, const char *new_file,
+int rd_meta_exchange(const struct rd_io *io, const char *path, struct rd_meta *meta, const char *new_file,
                      bool *ret_renamed)
 {
     char meta_path[PATH_MAX];
@@ -148,8 +148,10 @@ int rd_meta_exchange(const struct rd_io *io, const char *path, const struct rd_m
         io->close(io->self, fd);
     if (failed != 0 || no_companion != 0)
         io->unlink(io->self, new_path);
-    if (failed == 0 && no_companion != 0)
+    if (failed == 0 && no_companion != 0) {
         io->unlink(io->self, meta_path);
+        meta->durable_tail = 0;
+    }
     return failed != 0 ? failed : rd_datafile_sync_folder(io, path);
 }
 

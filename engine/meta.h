@@ -39,9 +39,10 @@ bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_
 int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta) RD_MUST_CHECK;
 
 /* Renames new_file to path, and the companion that belongs to it to its place: both are there when it returns 0.
- * An errno value otherwise: *ret_renamed tells whether path leads to the new file all the same, durably or not. A
+ * An errno value otherwise: *ret_renamed tells whether path leads to the new file all the same, durably or not.
+ * Where the companion cannot be written there is none, and meta->durable_tail becomes 0: nothing is recorded. A
  * crash leaves any of the two files beside any of the two companions, or one that is none. */
-int rd_meta_exchange(const struct rd_io *io, const char *path, const struct rd_meta *meta, const char *new_file,
+int rd_meta_exchange(const struct rd_io *io, const char *path, struct rd_meta *meta, const char *new_file,
                      bool *ret_renamed) RD_MUST_CHECK;
 
 /* Takes it away where it is another file's. Durable when it returns 0; otherwise an errno value. */

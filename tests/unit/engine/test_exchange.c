@@ -188,6 +188,45 @@ static void a_companion_that_stays_bars_the_exchange(void **state)
     place_remove(&place);
 }
 
+static int rename_no_companion(void *self, const char *from, const char *to)
+{
+    (void)self;
+    if (strstr(from, ".meta") == NULL)
+        return rename(from, to);
+    errno = EIO;
+    return -1;
+}
+
+/* The store does without until it has written as much as calls for one, the new file's own bytes included. */
+static void a_companion_that_was_not_written_is_made_up_for(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    char meta_path[PATH_MAX];
+    path_of(&place, ".meta", meta_path);
+    struct faults *faults = faults_create();
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_SYNC, 0);
+    static const uint8_t bytes[10000] = {1};
+    put(store, key_named("key"), bytes, sizeof bytes);
+    put_text(store, "dead", "value");
+    assert_int_equal(rd_store_delete(store, key_named("dead"), NULL), RD_OK);
+    store->writer.record_every_len = sizeof bytes;
+    faults->io.rename = rename_no_companion;
+    assert_int_equal(rd_store_compact(store, NULL, NULL), RD_OK);
+    assert_false(file_exists(meta_path));
+    faults->io.rename = rd_io_system.rename;
+    put_text(store, "more", "value");
+    put_text(store, "still more", "value"); /* what follows the first one's answer is over, too */
+    assert_true(file_exists(meta_path));
+    rd_store_close(store);
+    store = store_open(place.path);
+    expect_bytes(store, key_named("key"), bytes, sizeof bytes);
+    expect_text(store, "more", "value");
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
 static const char *cut_path; /* NULL: nothing is to be cut */
 static uint64_t cut_to;
 
@@ -483,6 +522,7 @@ int main(void)
         cmocka_unit_test(an_empty_new_file_is_filled_again),
         cmocka_unit_test(the_old_checkpoint_is_gone_before),
         cmocka_unit_test(a_companion_that_stays_bars_the_exchange),
+        cmocka_unit_test(a_companion_that_was_not_written_is_made_up_for),
         cmocka_unit_test(a_file_that_others_cut_keeps_its_companion),
         cmocka_unit_test(only_the_stores_own_name_is_given_to_the_new_file),
         cmocka_unit_test(what_an_earlier_map_could_not_read_is_not_copied),
