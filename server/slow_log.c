@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "server/call.h"
 #include "server/conn.h"
 #include "server/log.h"
@@ -80,7 +81,8 @@ void rd_slow_log_note(struct rd_slow_log *log, const struct rd_call *call, uint6
     struct rd_slice name = rd_terms_store_name(call->request->store);
     rd_conn_identify(call->conn, &identity);
     rd_conn_request_id(call->conn, call, request_id);
-    snprintf(store, sizeof store, "%.*s", name.len < sizeof store ? (int)name.len : 64, (const char *)name.data);
+    bool is_legal = name.len < sizeof store && rd_text_is_store_name(name); /* another might look like fields */
+    snprintf(store, sizeof store, "%.*s", is_legal ? (int)name.len : 1, is_legal ? (const char *)name.data : "?");
     add_text(&fields, "operation", operation->name);
     if (operation->class != RD_CLASS_CONNECTION)
         add_text(&fields, "store", store);

@@ -129,6 +129,18 @@ def test_slow_requests_are_logged(launch):
     assert "secret" not in daemon.log()
 
 
+def test_a_store_that_cannot_be_forges_no_field(launch):
+    daemon = launch("--slow-log-ms", "1")
+    Curl(daemon.http).put("k", b"v")
+    with RawHttp(daemon.http_address) as http:
+        # The second answer waits for the first, which waits for some syncs.
+        http.send(request("POST", "/v1/stores/default/compact", b"") + request("GET", "/v1/stores/a%20status=ok%20peer=you/keys/k"))
+        assert [http.answer().status, http.answer().status] == [200, 400]
+    wait_until(lambda: "operation=read" in daemon.log(), "the line")
+    line = next(line for line in daemon.log().splitlines() if "operation=read" in line)
+    assert " store=? status=invalid_argument " in line and "you" not in line
+
+
 def test_the_slow_log_is_bounded(launch):
     daemon = launch("--log-format", "json", "--slow-log-ms", "1", "--durability", "sync")
     value = b"v" * 500000
