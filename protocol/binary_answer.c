@@ -89,8 +89,7 @@ static void encode_hello(const struct rd_response *response, struct rd_buffer *o
     rd_buffer_commit(out, RD_WIRE_HELLO_LEN + body_len);
 }
 
-/* ---- one function for each body: returns how many bytes of response->value follow -----------------------------
- */
+/* ---- one function for each body: returns how many bytes of response->value follow ----------------------- */
 
 static size_t encode_nothing(const struct rd_request *request, const struct rd_response *response,
                              struct rd_buffer *out)

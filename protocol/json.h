@@ -42,8 +42,7 @@ enum rd_status rd_json_parse_rename(struct rd_slice text, const struct rd_limits
 enum rd_status rd_json_parse_copy(struct rd_slice text, const struct rd_limits *limits,
                                   struct rd_request *request) RD_MUST_CHECK;
 
-/* ---- encoding --------------------------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------------------- */
 
 void rd_json_encode_written(const struct rd_response *response, struct rd_buffer *out);
 void rd_json_encode_copied(const struct rd_response *response, struct rd_buffer *out);

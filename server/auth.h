@@ -3,10 +3,10 @@
  * auth.h - whose requests these are: tokens as they are shown, held against the set in force, which can be
  * exchanged while the daemon runs.
  *
- *  1. The set in force is one reference in struct rd_auth. A loop keeps one of its own (rd_auth_view) and looks at
- * one atomic number before it believes it, so that no request takes a lock but the first after an exchange.
+ *  1. The set in force is one reference in struct rd_auth. A loop keeps one of its own (rd_auth_view) and looks
+ *     at one atomic number before it believes it, so that no request takes a lock but the first after an exchange.
  *  2. What was shown is kept by its SHA-256. After an exchange that is looked for anew: what was revoked ends on
- * open connections too, at their next request.
+ *     open connections too, at their next request.
  *  3. A connection that shows the same token with each request, as HTTP's do, is spared the hashing: a short token
  *     is kept as it is, too, for as long as the connection lasts.
  *

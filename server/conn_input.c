@@ -13,7 +13,6 @@
 #include "server/upload.h"
 
 #define TURN_INPUT_LEN_MAX (256u << 10) /* taken from one connection in one turn of the loop */
-#define UNSENT_LEN_HIGH    (1u << 20)   /* stops reading and encoding */
 #define UNSENT_LEN_LOW     (512u << 10) /* reading goes on */
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
@@ -55,7 +54,7 @@ static bool is_full(const struct rd_conn *conn)
     if (conn->barrier != NULL || upload_is_full(conn))
         return true;
     return conn->call_count >= conn->loop->tuning.limits.in_flight_max ||
-           conn->cost >= conn->loop->tuning.connection_bytes_max || conn->out.unsent >= UNSENT_LEN_HIGH;
+           conn->cost >= conn->loop->tuning.connection_bytes_max || conn->out.unsent >= RD_CONN_UNSENT_LEN_HIGH;
 }
 
 static bool has_room(const struct rd_conn *conn)

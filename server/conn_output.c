@@ -9,10 +9,8 @@
 #include "server/log.h"
 #include "server/loop.h"
 
-#define TURN_OUTPUT_LEN_MAX (1u << 20)   /* likewise sent without waiting for the next turn */
-#define UNSENT_LEN_HIGH     (1u << 20)   /* stops reading and encoding */
+#define TURN_OUTPUT_LEN_MAX (1u << 20)   /* sent without waiting for the next turn */
 #define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
-#define ANSWER_LEN_MAX      (128u << 20) /* encoded bytes of one answer */
 #define COPIED_VALUE_MAX    4096u        /* longer values leave from the map, longer texts from where they lie */
 #define PROMPT_VALUE_MIN    (64u << 10)  /* and these without waiting for what else the turn brings */
 
@@ -58,7 +56,7 @@ static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_
 {
     struct rd_response error = {.status = RD_TOO_LARGE,
                                 .message = "the answer would be too large; ask for less at a time"};
-    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
     size_t text_len = call->hosted == NULL && call->memory != NULL ? *ret_value_len : 0;
     if (!bytes->failed &&
@@ -67,7 +65,7 @@ static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_
     if (!bytes->failed)
         error = (struct rd_response){.status = RD_OVERLOADED, .message = RD_LIMITS_REFUSE};
     rd_outbox_rollback(&conn->out);
-    bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     *ret_value_len = 0;
     (void)conn->codec->encode(call->request, &error, bytes);
     return !bytes->failed;
@@ -168,7 +166,7 @@ void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
     conn->prompt = false;
-    while (conn->out.unsent < UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
+    while (conn->out.unsent < RD_CONN_UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
         bool good = encode(conn, call);
         rd_conn_remove_call(conn, call);
         if (!good) {

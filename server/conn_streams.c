@@ -11,9 +11,8 @@
 #include "server/stores.h"
 #include "server/upload.h"
 
-#define ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
-#define WITHDRAWAL_MS  10000u       /* streams of a store that is to be closed have so long to end */
-#define STREAM_PART    4u           /* of the requests in flight so many may be uploads, and as many downloads */
+#define WITHDRAWAL_MS 10000u /* streams of a store that is to be closed have so long to end */
+#define STREAM_PART   4u     /* of the requests in flight so many may be uploads, and as many downloads */
 
 /* ---- uploads and barriers --------------------------------------------------------------------------------- */
 
@@ -63,7 +62,7 @@ void rd_conn_upload_credit(struct rd_conn *conn, const struct rd_call *call, uin
     struct rd_stream_part part = {.kind = RD_STREAM_CREDIT, .id = call->request->id, .credit = len};
     if (conn->out.unsent == 0)
         conn->output_ms = uv_now(&conn->loop->uv);
-    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, ANSWER_LEN_MAX);
+    struct rd_buffer *bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     conn->codec->encode_part(&part, bytes);
     if (bytes->failed)
         rd_outbox_rollback(&conn->out); /* the peer waits, and its deadline ends it */
