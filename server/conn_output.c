@@ -51,7 +51,8 @@ static struct rd_call *take_ready(struct rd_conn *conn)
     return call;
 }
 
-/* False: not even an error could be encoded. */
+/* An answer that cannot be given becomes an error, in call->response too. False: not even that could be encoded.
+ */
 static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_value_len)
 {
     struct rd_response error = {.status = RD_TOO_LARGE,
@@ -67,7 +68,8 @@ static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_
     rd_outbox_rollback(&conn->out);
     bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     *ret_value_len = 0;
-    (void)conn->codec->encode(call->request, &error, bytes);
+    call->response = error;
+    (void)conn->codec->encode(call->request, &call->response, bytes);
     return !bytes->failed;
 }
 

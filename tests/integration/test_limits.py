@@ -333,6 +333,8 @@ def test_answers_that_nobody_takes_stay_within_it(launch):
         wire.write(b"k1", b"x" * 100000)  # what others do not take holds up nobody
         answers = [connection.answer() for connection in connections]
         assert {answer[2] for answer in answers} == {w.OK, w.OVERLOADED}
+        counted = b'rdrive_requests_total{store="default",operation="batch_read",code="overloaded"} %d\n'
+        assert counted % sum(answer[2] == w.OVERLOADED for answer in answers) in Curl(daemon.http).request("GET", "/metrics").body
         assert wire.batch_read([b"k2"] * 10) == [b"2" * (1 << 20)] * 10  # there is room again
     for connection in connections:
         connection.socket.close()
