@@ -296,8 +296,8 @@ static enum rd_status as_writer(struct rd_compaction *compaction,
 
 /* A region ahead of the old file's tail would be none of the new one's: the next is refused, and the one that
  * there is must have been used first. The companion is brought forward, so that what it says is nearly all of the
- * old file, and surely not that the file is new and empty. The checkpoint goes, and its going is synced with that:
- * beside the old companion it might pass for one of the new file. */
+ * old file, and surely not that the file is new and empty. That the checkpoint is gone is synced with it: beside
+ * the old companion that might pass for one of the new file. */
 static enum rd_status hold(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
@@ -305,14 +305,13 @@ static enum rd_status hold(struct rd_compaction *compaction)
         return fail_lost(compaction);
     compaction->held = true;
     store->compaction_holds = true;
+    store->checkpoint = (struct rd_checkpoint){.tail = 0};
     compaction->in_the_way = store->ahead.active;
     if (compaction->in_the_way)
         return RD_OK;
     int failed = rd_writer_settle(store);
     if (failed != 0)
         return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
-    rd_checkpoint_remove(store->io, store->file.path);
-    store->checkpoint = (struct rd_checkpoint){.tail = 0};
     rd_store_record(store, false);
     bool recorded = store->meta.durable_tail == store->writer.synced_tail;
     failed = recorded ? 0 : rd_meta_remove(store->io, store->file.path);
@@ -539,6 +538,7 @@ static void sync_beforehand(struct rd_compaction *compaction)
 
 static enum rd_status finish(struct rd_compaction *compaction)
 {
+    rd_checkpoint_remove(compaction->store->io, compaction->store->file.path); /* here, since it may be long */
     sync_beforehand(compaction);
     enum rd_status status = as_writer(compaction, hold);
     if (status != RD_OK)

@@ -6,8 +6,9 @@
  *     copies what lives up to the tail, oldest first          appends, publishes
  *     copies what was added meanwhile; again, until
  *       little is left                                        ...
- *     errand ----------------------------------------->     lets no long value be placed, syncs, removes the
- *                                                           checkpoint, brings the companion forward
+ *     removes the checkpoint
+ *     errand ----------------------------------------->     lets no long value be placed, syncs, brings the
+ *                                                           companion forward
  *     copies what was added meanwhile
  *     errand ----------------------------------------->     copies the rest, syncs, renames file and companion,
  *                                                           syncs the folder, exchanges the view
