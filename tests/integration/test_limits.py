@@ -10,7 +10,7 @@ import pytest
 
 from harness import wire as w
 from harness.curl import Curl
-from harness.daemon import wait_until
+from harness.daemon import memory_factor, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
 from harness.wire import Wire, WireError, frame
@@ -216,7 +216,7 @@ def test_a_connection_that_does_not_read_is_not_read(launch):
         with pytest.raises(TimeoutError):
             for _ in range(2000):
                 wire.socket.sendall(one)
-        assert rss(daemon) - before < 4 << 20
+        assert rss(daemon) - before < memory_factor() * (4 << 20)
     with Wire(daemon.binary_address) as other:
         other.ping()
 
@@ -290,7 +290,7 @@ def test_memory_stays_within_it(launch):
         except TimeoutError:
             pass  # it waits for the rest
     assert overloaded >= 35
-    assert rss(daemon) - before < 8 << 20
+    assert rss(daemon) - before < memory_factor() * (8 << 20)
     for wire in connections:
         wire.socket.close()
 
@@ -315,7 +315,7 @@ def test_an_answer_that_was_taken_costs_no_memory(launch):
     for wire in connections:
         ask_for_ten([wire])
         assert len(wire.answer()[3]) > 10 << 20
-    assert rss(daemon) - before < 32 << 20
+    assert rss(daemon) - before < memory_factor() * (32 << 20)
     for wire in connections:
         wire.ping()  # they were open all the while
         wire.socket.close()
@@ -329,7 +329,7 @@ def test_answers_that_nobody_takes_stay_within_it(launch):
     ask_for_ten(connections)
     with Wire(daemon.binary_address) as wire:
         wire.ping()
-        assert rss(daemon) - before < 64 << 20
+        assert rss(daemon) - before < memory_factor() * (64 << 20)
         wire.write(b"k1", b"x" * 100000)  # what others do not take holds up nobody
         answers = [connection.answer() for connection in connections]
         assert {answer[2] for answer in answers} == {w.OK, w.OVERLOADED}
@@ -351,7 +351,7 @@ def test_transactions_that_are_not_executed_stay_within_it(launch):
         for i in range(1000):
             refused += resp.call("SET", f"k{i}", b"x" * 1000) != b"+QUEUED\r\n"
     assert refused > 10000
-    assert rss(daemon) - before < 16 << 20
+    assert rss(daemon) - before < memory_factor() * (16 << 20)
     assert connections[-1].call("EXEC").startswith(b"-EXECABORT")
     for resp in connections:
         resp.socket.close()

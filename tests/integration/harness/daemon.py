@@ -20,6 +20,14 @@ SANITIZER_MARKS = (b"ERROR: AddressSanitizer", b"ERROR: LeakSanitizer", b"WARNIN
                    b"runtime error:", b"FATAL: ThreadSanitizer")
 
 
+def memory_factor():
+    """How much more memory a build takes by itself: a sanitizer keeps shadows of it, and for a while what was given
+    back."""
+    with open(RDRIVED, "rb") as file:
+        program = file.read()
+    return 8 if b"__tsan_init" in program or b"__asan_init" in program else 1
+
+
 def wait_until(condition, what, deadline_s=DEADLINE_S):
     """Polls for an event of another process, and returns what condition returned."""
     end = time.monotonic() + deadline_s
