@@ -221,6 +221,8 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
         if (conn->pending.failed)
             rd_conn_close(conn);
     }
+    if (conn->state == RD_CONN_OPEN)
+        rd_conn_note_arrival(conn, len); /* what TLS adds is no part of a request */
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
@@ -239,8 +241,6 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
         rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
     else if (conn->state == RD_CONN_OPEN)
         rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
-    if (conn->state == RD_CONN_OPEN)
-        rd_conn_note_arrival(conn, (size_t)len);
     if (conn->turn_len >= TURN_INPUT_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);
