@@ -66,6 +66,7 @@ def make_root(path):
     package = make_package()
     run("cp", "-a", make_base(), path)
     shutil.copy("/etc/resolv.conf", os.path.join(path, "etc"))
+    chroot(path, "apt-get", "-q", "update")  # the base may be old, or have been made without lists
     chroot(path, "apt-get", "-q", "install", "-y", "--no-install-recommends", *IN_THE_MACHINE)
     shutil.copy(package, os.path.join(path, "root", "rdrive.deb"))
     chroot(path, "apt-get", "-q", "install", "-y", "--no-install-recommends", "/root/rdrive.deb")
