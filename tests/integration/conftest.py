@@ -10,7 +10,7 @@ import pytest
 from harness.bench import RDRIVE_BENCH
 from harness.cli import Cli
 from harness.curl import Curl
-from harness.daemon import RDRIVE, RDRIVED, Daemon
+from harness.daemon import RDRIVE, RDRIVED, Daemon, launcher
 from harness.resp import Resp
 from harness.wire import Wire
 
@@ -42,21 +42,9 @@ def care():
 
 @pytest.fixture
 def launch(folder):
-    """Starts daemons on the test's folder; the ones still running at the end have to stop cleanly."""
-    daemons = []
-
-    def start(*flags, **options):
-        daemon = Daemon(folder, *flags, **options)
-        daemons.append(daemon)
-        return daemon
-
-    try:
+    """Starts daemons on the test's folder."""
+    with launcher(folder) as start:
         yield start
-        for daemon in daemons:
-            daemon.stop()
-    finally:
-        for daemon in daemons:
-            daemon.kill()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from harness.certificates import Authority
-from harness.daemon import Daemon
+from harness.daemon import Daemon, launcher
 
 # The functions are collected here with the fixtures below.
 from test_limits import (test_a_head_that_does_not_come, test_a_reload_changes_limits,  # noqa: F401
@@ -44,19 +44,6 @@ def module_daemon(certificate):
 
 @pytest.fixture
 def launch(folder, certificate):
-    """Starts daemons on the test's folder; the ones still running at the end have to stop cleanly."""
-    daemons = []
-
-    def start(*flags, environment=None, **options):
-        daemon = Daemon(folder, *flags, certificate=certificate, environment={**memory_environment(), **(environment or {})},
-                        **options)
-        daemons.append(daemon)
-        return daemon
-
-    try:
+    """Starts daemons on the test's folder, which speak TLS."""
+    with launcher(folder, certificate=certificate, environment=memory_environment()) as start:
         yield start
-        for daemon in daemons:
-            daemon.stop()
-    finally:
-        for daemon in daemons:
-            daemon.kill()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """rdrived as a child process: free ports, a data folder, logs kept, sanitizer reports never passed over."""
+import contextlib
 import json
 import os
 import signal
@@ -157,3 +158,22 @@ class Daemon:
         if self.process.returncode is None:
             self.process.kill()
             self.process.wait(timeout=DEADLINE_S)
+
+
+@contextlib.contextmanager
+def launcher(folder, **defaults):
+    """A function that starts daemons on the folder; the ones still running at the end have to stop cleanly."""
+    daemons = []
+
+    def start(*flags, **options):
+        daemon = Daemon(folder, *flags, **{**defaults, **options})
+        daemons.append(daemon)
+        return daemon
+
+    try:
+        yield start
+        for daemon in daemons:
+            daemon.stop()
+    finally:
+        for daemon in daemons:
+            daemon.kill()
