@@ -25,7 +25,8 @@ LIBRARIES = {
     "llhttp.h": "protocol/http.*",
     "jansson.h": "protocol/json.*|server/(config_file|log|tokens)\\.c|tests/.*",
     "xxhash.h": "engine/.*|bench/.*|tests/.*",
-    "libdeflate.h": "engine/.*|tests/.*",
+    "libdeflate.h": "engine/.*|bench/.*|tests/.*",
+    "isa-l/.*": "engine/digest\\.c",
     "openssl/.*": "server/(tls|auth|tokens)\\.c|clients/c/tls\\.c",
     "cmocka.h": "tests/.*",
 }

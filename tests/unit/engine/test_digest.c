@@ -34,6 +34,33 @@ static void crc32_vectors(void **state)
     assert_int_equal(rd_crc32(0, rd_slice(zeros, 2)), 0x41d912ff);
 }
 
+/* As RFC 1952 defines it, bit by bit. */
+static uint32_t crc32_by_definition(const uint8_t *bytes, size_t len)
+{
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
+    }
+    return ~crc;
+}
+
+/* Other code takes it from some lengths on, and other code yet on other processors. */
+static void crc32_is_what_it_is_defined_to_be(void **state)
+{
+    (void)state;
+    random_begin();
+    static uint8_t bytes[70000];
+    random_fill(bytes, sizeof bytes);
+    for (size_t len = 0; len <= 1100; len++) {
+        size_t from = len % 67;
+        assert_int_equal(rd_crc32(0, rd_slice(bytes + from, len)), crc32_by_definition(bytes + from, len));
+    }
+    for (size_t len = sizeof bytes - 300; len <= sizeof bytes; len++)
+        assert_int_equal(rd_crc32(0, rd_slice(bytes, len)), crc32_by_definition(bytes, len));
+}
+
 static void crc32_in_parts_is_crc32_of_the_whole(void **state)
 {
     (void)state;
@@ -85,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xxh3_vectors),
         cmocka_unit_test(crc32_vectors),
+        cmocka_unit_test(crc32_is_what_it_is_defined_to_be),
         cmocka_unit_test(crc32_of_few_is_crc32),
         cmocka_unit_test(crc32_in_parts_is_crc32_of_the_whole),
         cmocka_unit_test(an_empty_key_is_not_a_missing_one),
