@@ -135,6 +135,31 @@ void rd_conn_mark_dirty(struct rd_conn *conn)
     conn->loop->dirty_conns = conn;
 }
 
+/* Kept until its turn comes: it may be closed before. */
+void rd_conn_get_in_line(struct rd_conn *conn)
+{
+    struct rd_loop *loop = conn->loop;
+    if (conn->dirty)
+        return; /* it is flushed in this turn, and then comes here again */
+    conn->dirty = true;
+    conn->dirty_next = NULL;
+    if (loop->line == NULL)
+        loop->line = conn;
+    else
+        loop->line_last->dirty_next = conn;
+    loop->line_last = conn;
+    rd_conn_keep(conn);
+    rd_loop_go_on(loop);
+}
+
+void rd_conn_take_from_line(struct rd_conn **line)
+{
+    struct rd_conn *conn = rd_conn_take_dirty(line);
+    conn->first_in_line = true;
+    rd_conn_mark_dirty(conn);
+    rd_conn_let_go(conn);
+}
+
 bool rd_conn_is_closing(const struct rd_conn *conn)
 {
     return conn->state == RD_CONN_CLOSING;
@@ -356,6 +381,7 @@ void rd_conn_flush(struct rd_conn *conn)
         return;
     rd_conn_encode_ready(conn);
     rd_conn_send_unsent(conn);
+    conn->first_in_line = false;
     rd_conn_resume(conn);
     settle(conn);
     rd_conn_charge(conn);

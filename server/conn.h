@@ -50,6 +50,10 @@ struct rd_sweep {
 };
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
 
+/* It is the turn of the first one of those that have much to send: has it flushed, unless it was closed meanwhile.
+ */
+void rd_conn_take_from_line(struct rd_conn **line);
+
 /* The end of a turn: encodes what is ready, sends, goes on reading. */
 void rd_conn_flush(struct rd_conn *conn);
 

@@ -12,8 +12,7 @@
 #include "server/loop.h"
 #include "server/upload.h"
 
-#define TURN_INPUT_LEN_MAX (256u << 10) /* taken from one connection in one turn of the loop */
-#define UNSENT_LEN_LOW     (512u << 10) /* reading goes on */
+#define UNSENT_LEN_LOW (512u << 10) /* reading goes on */
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
 bool rd_conn_expects_input(const struct rd_conn *conn)
@@ -169,7 +168,7 @@ uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len)
         target = conn->loop->read_buffer;
         len = RD_LOOP_READ_BUFFER_LEN;
     }
-    *ret_len = len < TURN_INPUT_LEN_MAX ? len : TURN_INPUT_LEN_MAX;
+    *ret_len = len < RD_CONN_TURN_LEN_MAX ? len : RD_CONN_TURN_LEN_MAX;
     return target;
 }
 
@@ -180,7 +179,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     size_t len = RD_LOOP_READ_BUFFER_LEN;
     uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
     /* libuv may read several times before the turn ends. */
-    size_t left = conn->turn_len < TURN_INPUT_LEN_MAX ? TURN_INPUT_LEN_MAX - conn->turn_len : TURN_INPUT_LEN_MAX;
+    size_t left =
+        conn->turn_len < RD_CONN_TURN_LEN_MAX ? RD_CONN_TURN_LEN_MAX - conn->turn_len : RD_CONN_TURN_LEN_MAX;
     *buffer = uv_buf_init((char *)target, (unsigned)(len < left ? len : left));
 }
 
@@ -241,7 +241,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
         rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
     else if (conn->state == RD_CONN_OPEN)
         rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
-    if (conn->turn_len >= TURN_INPUT_LEN_MAX)
+    if (conn->turn_len >= RD_CONN_TURN_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);
 }

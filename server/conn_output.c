@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * conn_output.c - what goes out: finished calls are encoded, and everything of a turn leaves in one call.
+ * conn_output.c - what goes out: finished calls are encoded, and everything of a turn leaves in one call, up to a
+ * connection's share of a turn. Those that have more than that get in line, and one of them sends its share in
+ * each turn: so what others wait for is one share, however many take long values.
  */
 #include <assert.h>
 #include <uv.h>
@@ -9,10 +11,9 @@
 #include "server/log.h"
 #include "server/loop.h"
 
-#define TURN_OUTPUT_LEN_MAX (1u << 20)   /* sent without waiting for the next turn */
-#define DOWNLOADS_LEN_LOW   (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
-#define COPIED_VALUE_MAX    4096u        /* longer values leave from the map, longer texts from where they lie */
-#define PROMPT_VALUE_MIN    (64u << 10)  /* and these without waiting for what else the turn brings */
+#define DOWNLOADS_LEN_LOW (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
+#define COPIED_VALUE_MAX  4096u        /* longer values leave from the map, longer texts from where they lie */
+#define PROMPT_VALUE_MIN  (64u << 10)  /* and these without waiting for what else the turn brings */
 
 /* ---- output ----------------------------------------------------------------------------------------------- */
 
@@ -180,6 +181,26 @@ void rd_conn_encode_ready(struct rd_conn *conn)
         close_for_memory(conn);
 }
 
+bool rd_conn_must_wait(const struct rd_conn *conn)
+{
+    bool others_wait = conn->loop->line != NULL && !conn->first_in_line;
+    return rd_conn_turn_room(conn) == 0 || (others_wait && conn->out.unsent >= PROMPT_VALUE_MIN);
+}
+
+size_t rd_conn_turn_room(const struct rd_conn *conn)
+{
+    return conn->sent_turn == conn->loop->turn ? RD_CONN_TURN_LEN_MAX - conn->sent_len : RD_CONN_TURN_LEN_MAX;
+}
+
+void rd_conn_note_sent(struct rd_conn *conn, size_t len)
+{
+    size_t before = RD_CONN_TURN_LEN_MAX - rd_conn_turn_room(conn);
+    conn->sent_turn = conn->loop->turn;
+    conn->sent_len = before + len;
+    conn->output_ms = uv_now(&conn->loop->uv);
+    rd_counter_add(&conn->loop->counts.sent_bytes, len);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct rd_conn *conn = write->data;
@@ -192,15 +213,14 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     rd_outbox_sent(&conn->out, conn->write_len);
-    rd_counter_add(&conn->loop->counts.sent_bytes, conn->write_len);
-    conn->output_ms = uv_now(&conn->loop->uv);
+    rd_conn_note_sent(conn, conn->write_len);
     rd_conn_mark_dirty(conn);
 }
 
-bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count,
-                         size_t *ret_len)
+bool rd_conn_peek_unsent(struct rd_conn *conn, size_t len_max, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX],
+                         unsigned *ret_count, size_t *ret_len)
 {
-    enum rd_status status = rd_outbox_peek(&conn->out, ret_buffers, ret_count, ret_len);
+    enum rd_status status = rd_outbox_peek(&conn->out, len_max, ret_buffers, ret_count, ret_len);
     if (status == RD_OK)
         return true;
     rd_conn_log(conn, RD_LOG_ERROR, "connection closed: %s",
@@ -210,17 +230,14 @@ bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IO
     return false;
 }
 
-/* Hands over to libuv, which waits for the socket; one such write at a time. */
+/* Hands what did not leave at once over to libuv, which waits for the socket; one such write at a time. In the
+ * turn in which it can, it sends all of it, so that it is a share of that turn at most. */
 static void start_write(struct rd_conn *conn)
 {
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
-    if (conn->out.unsent == 0 || !rd_conn_peek_unsent(conn, buffers, &count, &conn->write_len))
+    if (!rd_conn_peek_unsent(conn, rd_conn_turn_room(conn), buffers, &count, &conn->write_len))
         return;
-    if (conn->write_len == 0) {
-        rd_conn_fetch_unsent(conn);
-        return;
-    }
     conn->write.data = conn;
     int status = uv_write(&conn->write, &conn->uv.stream, buffers, count, on_written);
     if (status != 0) {
@@ -237,12 +254,15 @@ void rd_conn_send_unsent(struct rd_conn *conn)
         rd_conn_tls_send(conn);
         return;
     }
-    size_t turn_len = 0;
     while (conn->state != RD_CONN_CLOSING && !conn->writing && !conn->fetching && conn->out.unsent != 0) {
         uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
         unsigned count;
         size_t len;
-        if (!rd_conn_peek_unsent(conn, buffers, &count, &len))
+        if (rd_conn_must_wait(conn)) {
+            rd_conn_get_in_line(conn);
+            return;
+        }
+        if (!rd_conn_peek_unsent(conn, rd_conn_turn_room(conn), buffers, &count, &len))
             return;
         if (len == 0) {
             rd_conn_fetch_unsent(conn);
@@ -256,14 +276,11 @@ void rd_conn_send_unsent(struct rd_conn *conn)
         }
         if (sent > 0) {
             rd_outbox_sent(&conn->out, (size_t)sent);
-            rd_counter_add(&conn->loop->counts.sent_bytes, (uint64_t)sent);
-            conn->output_ms = uv_now(&conn->loop->uv);
-            turn_len += (size_t)sent;
+            rd_conn_note_sent(conn, (size_t)sent);
         }
-        bool all_sent = sent >= 0 && (size_t)sent == len;
-        if (all_sent)
+        if (sent >= 0 && (size_t)sent == len)
             rd_conn_encode_ready(conn); /* before any wait: with nothing unsent no event would bring us back */
-        if (conn->state != RD_CONN_CLOSING && (!all_sent || turn_len >= TURN_OUTPUT_LEN_MAX))
+        else
             start_write(conn);
     }
 }

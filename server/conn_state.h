@@ -21,6 +21,7 @@
 #include "server/log.h"
 #include "server/outbox.h"
 
+#define RD_CONN_TURN_LEN_MAX    (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
 #define RD_CONN_UNSENT_LEN_HIGH (1u << 20)   /* bytes; stops reading and encoding */
 #define RD_CONN_ANSWER_LEN_MAX  (128u << 20) /* encoded bytes of one answer */
 
@@ -39,7 +40,7 @@ struct rd_conn {
     uint64_t opened_ms;          /* uv_now */
     char peer[64]; /* HOST:PORT, for as long as the socket may no longer tell; "" where it has none */
     struct rd_conn *dirty_next;
-    bool dirty; /* in the loop's list of connections to flush */
+    bool dirty; /* in the loop's list of connections to flush, or in its line */
 
     enum rd_conn_state state;
     bool paused;     /* OPEN: a high-water mark was passed and no low one since */
@@ -75,6 +76,9 @@ struct rd_conn {
     struct rd_downloads downloads;
 
     struct rd_outbox out;
+    uint64_t sent_turn; /* the loop's turn in which `sent_len` bytes were sent */
+    size_t sent_len;
+    bool first_in_line; /* it need not get in line once more */
     uv_write_t write;
     size_t write_len; /* bytes of it */
     uv_shutdown_t shutdown;
@@ -93,6 +97,9 @@ struct rd_conn {
 /* A line of the log that names the connection. */
 void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char *format, ...) RD_PRINTF(3, 4);
 void rd_conn_mark_dirty(struct rd_conn *conn);
+/* The same for a turn to come, in which it is the only one of those in line. Turns do not wait for events
+ * meanwhile. */
+void rd_conn_get_in_line(struct rd_conn *conn);
 bool rd_conn_mid_request(const struct rd_conn *conn);
 bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
 void rd_conn_remove_call(struct rd_conn *conn, struct rd_call *call);
@@ -136,6 +143,10 @@ void rd_conn_refuse(struct rd_conn *conn);
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
 void rd_conn_send_unsent(struct rd_conn *conn);
+/* Whether it has to get in line before it sends; bytes that may still be sent in this turn; that some were. */
+bool rd_conn_must_wait(const struct rd_conn *conn);
+size_t rd_conn_turn_room(const struct rd_conn *conn);
+void rd_conn_note_sent(struct rd_conn *conn, size_t len);
 
 /* ---- conn_fetch.c ---- */
 /* Fetches the next slice of what is to be sent. */
@@ -143,9 +154,9 @@ void rd_conn_fetch_unsent(struct rd_conn *conn);
 /* Fetches the next chunk of a download that waits for it. */
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download);
 
-/* What is next to be sent; false: closes the connection, as that must not leave. */
-bool rd_conn_peek_unsent(struct rd_conn *conn, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX], unsigned *ret_count,
-                         size_t *ret_len);
+/* What is next to be sent, len_max bytes of it at most; false: closes the connection, as that must not leave. */
+bool rd_conn_peek_unsent(struct rd_conn *conn, size_t len_max, uv_buf_t ret_buffers[RD_OUTBOX_IOV_MAX],
+                         unsigned *ret_count, size_t *ret_len);
 
 /* ---- conn_tls.c: for connections that have `tls` ---- */
 /* False: no memory. */

@@ -19,9 +19,8 @@
 #include "server/loop.h"
 #include "server/tls.h"
 
-#define SEAL_LEN_MAX        (7u * RD_TLS_RECORD_LEN_MAX) /* plain bytes sealed before the socket is asked */
-#define TURN_OUTPUT_LEN_MAX (256u << 10)                 /* plain bytes sent without waiting for the next turn */
-#define KEEP_LEN_MAX        (16u << 10)                  /* an empty buffer above this gives its memory back */
+#define SEAL_LEN_MAX (7u * RD_TLS_RECORD_LEN_MAX) /* plain bytes sealed before the socket is asked */
+#define KEEP_LEN_MAX (16u << 10)                  /* an empty buffer above this gives its memory back */
 
 struct rd_conn_tls {
     struct rd_tls_session *session; /* owned */
@@ -168,7 +167,7 @@ static bool seal_pieces(struct rd_conn *conn, const uv_buf_t *pieces, unsigned c
     size_t len = 0;
     for (unsigned i = 0; i < count; i++) {
         struct rd_slice piece = rd_slice(pieces[i].base, pieces[i].len);
-        while (piece.len != 0 && len < SEAL_LEN_MAX) {
+        while (piece.len != 0) {
             bool in_place = gathered == 0 && (piece.len >= RD_TLS_RECORD_LEN_MAX || i + 1 == count);
             struct rd_slice part = rd_slice_take(&piece, RD_TLS_RECORD_LEN_MAX - gathered);
             len += part.len;
@@ -194,7 +193,7 @@ static bool seal_unsent(struct rd_conn *conn)
     uv_buf_t pieces[RD_OUTBOX_IOV_MAX];
     unsigned count;
     size_t len;
-    if (!rd_conn_peek_unsent(conn, pieces, &count, &len))
+    if (!rd_conn_peek_unsent(conn, SEAL_LEN_MAX, pieces, &count, &len))
         return false;
     if (len == 0) {
         rd_conn_fetch_unsent(conn);
@@ -231,9 +230,8 @@ static bool next_records(struct rd_conn *conn)
 static bool note_sent(struct rd_conn *conn, size_t len)
 {
     struct rd_conn_tls *tls = conn->tls;
-    conn->output_ms = uv_now(&conn->loop->uv);
+    rd_conn_note_sent(conn, len);
     tls->leaving_sent += len;
-    rd_counter_add(&conn->loop->counts.sent_bytes, len);
     if (tls->leaving_sent < tls->leaving.len)
         return false;
     if (tls->leaving.capacity > KEEP_LEN_MAX)
@@ -245,10 +243,13 @@ static bool note_sent(struct rd_conn *conn, size_t len)
     return true;
 }
 
-static uv_buf_t leaving_rest(const struct rd_conn_tls *tls)
+/* What may leave in this turn of the records that are made. */
+static uv_buf_t leaving_share(const struct rd_conn *conn)
 {
-    return uv_buf_init((char *)tls->leaving.data + tls->leaving_sent,
-                       (unsigned)(tls->leaving.len - tls->leaving_sent));
+    const struct rd_conn_tls *tls = conn->tls;
+    size_t rest = tls->leaving.len - tls->leaving_sent;
+    size_t room = rd_conn_turn_room(conn);
+    return uv_buf_init((char *)tls->leaving.data + tls->leaving_sent, (unsigned)(rest < room ? rest : room));
 }
 
 static void lose(struct rd_conn *conn, int status)
@@ -267,15 +268,16 @@ static void on_written(uv_write_t *write, int status)
         lose(conn, status);
         return;
     }
-    (void)note_sent(conn, leaving_rest(conn->tls).len);
+    (void)note_sent(conn, conn->write_len);
     rd_conn_mark_dirty(conn);
 }
 
 static void start_write(struct rd_conn *conn)
 {
-    uv_buf_t rest = leaving_rest(conn->tls);
+    uv_buf_t share = leaving_share(conn);
     conn->write.data = conn;
-    int status = uv_write(&conn->write, &conn->uv.stream, &rest, 1, on_written);
+    conn->write_len = share.len;
+    int status = uv_write(&conn->write, &conn->uv.stream, &share, 1, on_written);
     if (status != 0)
         lose(conn, status);
     else
@@ -284,18 +286,21 @@ static void start_write(struct rd_conn *conn)
 
 void rd_conn_tls_send(struct rd_conn *conn)
 {
-    size_t turn_len = 0;
-    while (conn->state != RD_CONN_CLOSING && !conn->writing && next_records(conn)) {
-        uv_buf_t rest = leaving_rest(conn->tls);
-        int sent = turn_len < TURN_OUTPUT_LEN_MAX ? uv_try_write(&conn->uv.stream, &rest, 1) : UV_EAGAIN;
+    struct rd_conn_tls *tls = conn->tls;
+    while (conn->state != RD_CONN_CLOSING && !conn->writing && (tls->leaving.len != 0 || next_records(conn))) {
+        if (rd_conn_must_wait(conn)) {
+            rd_conn_get_in_line(conn);
+            return;
+        }
+        uv_buf_t share = leaving_share(conn);
+        int sent = uv_try_write(&conn->uv.stream, &share, 1);
         if (sent < 0 && sent != UV_EAGAIN) {
             lose(conn, sent);
             return;
         }
-        turn_len += conn->tls->sealed_len;
         if (note_sent(conn, sent > 0 ? (size_t)sent : 0))
             rd_conn_encode_ready(conn); /* before any wait: with nothing unsent no event would bring us back */
-        else
+        else if (sent < 0 || (size_t)sent != share.len)
             start_write(conn);
     }
 }

@@ -64,6 +64,7 @@ static void close_handles(struct rd_loop *loop)
     rd_pool_port_close(&loop->port);
     uv_close((uv_handle_t *)&loop->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&loop->check, on_handle_closed);
+    uv_close((uv_handle_t *)&loop->going_on, on_handle_closed);
     uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
     uv_close((uv_handle_t *)&loop->alive, on_handle_closed);
     for (int i = 0; loop->on_signal != NULL && i < RD_LOOP_SIGNALS; i++)
@@ -96,9 +97,31 @@ static void end_turn(struct rd_loop *loop)
         close_handles(loop);
 }
 
+/* The next thing is to wait for events. */
 static void on_prepare(uv_prepare_t *prepare)
 {
-    end_turn(prepare->data);
+    struct rd_loop *loop = prepare->data;
+    end_turn(loop);
+    loop->turn++;
+}
+
+static void on_going_on(uv_idle_t *going_on)
+{
+    (void)going_on;
+}
+
+void rd_loop_go_on(struct rd_loop *loop)
+{
+    uv_idle_start(&loop->going_on, on_going_on);
+}
+
+static void take_from_line(struct rd_loop *loop)
+{
+    if (loop->line == NULL)
+        return;
+    rd_conn_take_from_line(&loop->line);
+    if (loop->line == NULL)
+        uv_idle_stop(&loop->going_on);
 }
 
 /* A loop that had to wait for a page believed what no longer holds: memory is short. Looked at once a millisecond,
@@ -118,6 +141,7 @@ static void watch_faults(struct rd_loop *loop)
 static void on_check(uv_check_t *check)
 {
     struct rd_loop *loop = check->data;
+    take_from_line(loop);
     end_turn(loop);
     watch_faults(loop);
 }
@@ -256,6 +280,7 @@ static int start_handles(struct rd_loop *loop)
     int status = 0;
     status |= uv_prepare_init(&loop->uv, &loop->prepare);
     status |= uv_check_init(&loop->uv, &loop->check);
+    status |= uv_idle_init(&loop->uv, &loop->going_on);
     status |= uv_timer_init(&loop->uv, &loop->sweep);
     status |= uv_timer_init(&loop->uv, &loop->alive);
     status |= uv_async_init(&loop->uv, &loop->control, on_control);

@@ -72,6 +72,8 @@ struct rd_loop {
     struct rd_bridge bridge;
     uv_prepare_t prepare;                 /* ends a turn: callbacks may also run between check and poll */
     uv_check_t check;                     /* ends a turn */
+    uv_idle_t going_on;                   /* active: the next turn does not wait for anything */
+    uint64_t turn;                        /* number of waits for events, so of turns */
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
     uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
@@ -86,6 +88,8 @@ struct rd_loop {
     unsigned conn_count;             /* until they are freed */
     struct rd_gather gather;         /* reads that have yet to look */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
+    struct rd_conn *line;            /* those that have much to send: one in each turn */
+    struct rd_conn *line_last;       /* unless line is NULL */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;
     size_t dirty_store_capacity;
@@ -142,6 +146,9 @@ void rd_loop_hand_over(struct rd_loop *loop, struct rd_accepted *accepted);
 
 /* The store was given operations in this turn. */
 void rd_loop_mark_store(struct rd_loop *loop, struct rd_hosted *hosted);
+
+/* The next turn begins at once. */
+void rd_loop_go_on(struct rd_loop *loop);
 
 /* A connection is freed. */
 void rd_loop_conn_gone(struct rd_loop *loop);

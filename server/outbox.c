@@ -231,18 +231,21 @@ void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end)
 struct peek {
     uv_buf_t *buffers; /* borrows; RD_OUTBOX_IOV_MAX of them */
     unsigned count;
-    size_t len; /* bytes in all */
+    size_t len;     /* bytes in all */
+    size_t len_max; /* what is beyond them is left out */
 };
 
 static void peek_add(struct peek *peek, const uint8_t *data, size_t len)
 {
+    if (len > peek->len_max - peek->len)
+        len = peek->len_max - peek->len;
     if (len == 0)
         return;
     peek->buffers[peek->count++] = (uv_buf_t){.base = (char *)(uintptr_t)data, .len = len};
     peek->len += len;
 }
 
-enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
+enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len)
 {
     if (batch_is_empty(&outbox->sending)) {
@@ -253,7 +256,7 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, u
         outbox->committed = 0;
     }
     struct rd_outbox_batch *batch = &outbox->sending;
-    struct peek peek = {.buffers = ret_buffers};
+    struct peek peek = {.buffers = ret_buffers, .len_max = len_max};
     size_t at = batch->bytes_sent;
     bool held = false; /* a value is not cleared to its end: nothing behind it may go */
     for (size_t i = batch->values_sent; i < batch->value_count && !held && peek.count + 2 < RD_OUTBOX_IOV_MAX;

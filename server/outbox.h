@@ -77,10 +77,11 @@ size_t rd_outbox_memory(const struct rd_outbox *outbox);
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 
-/* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next. Verifies at most one slice. RD_CORRUPT: a
- * value fails, RD_IO_ERROR: its file cannot be read; no more may be sent. *ret_len 0, though something is unsent:
- * the next slice has to be fetched first. May be called again without anything having been sent. */
-enum rd_status rd_outbox_peek(struct rd_outbox *outbox, uv_buf_t *ret_buffers, unsigned *ret_count,
+/* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next, len_max (not 0) bytes of it at most.
+ * Verifies at most one slice. RD_CORRUPT: a value fails, RD_IO_ERROR: its file cannot be read; no more may be
+ * sent. *ret_len 0, though something is unsent: the next slice has to be fetched first. May be called again
+ * without anything having been sent. */
+enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len) RD_MUST_CHECK;
 
 /* Sum of rd_value_faults over the values that the last peek told of: for who reads them itself, where the kernel

@@ -16,6 +16,7 @@ from test_cold_reads import *  # noqa: F401,F403
 from test_lost_file import *  # noqa: F401,F403
 from test_pipeline import *  # noqa: F401,F403
 from test_streams import *  # noqa: F401,F403
+from test_turns import *  # noqa: F401,F403
 
 
 def memory_environment():

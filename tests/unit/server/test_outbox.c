@@ -68,7 +68,7 @@ static void a_text_leaves_from_where_it_lies_a_piece_at_a_time(void **state)
         uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
         unsigned count;
         size_t peeked;
-        assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+        assert_int_equal(rd_outbox_peek(&outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
         assert_in_range(peeked, 1, PIECE_MAX + 8);
         size_t text_sent = len == 0 ? 0 : len - 4;
         for (unsigned i = 0; i < count; i++)
@@ -103,7 +103,7 @@ static void a_connection_that_ends_leaves_nothing_of_it(void **state)
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
     size_t peeked;
-    assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(rd_outbox_peek(&outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
     rd_outbox_sent(&outbox, peeked);
     assert_false(rd_outbox_is_overdue(&outbox, UINT64_MAX, 0)); /* no store waits for it */
     assert_int_equal(rd_outbox_faults(&outbox), 0);
@@ -125,7 +125,7 @@ static void a_constant_text_is_nobodys(void **state)
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
     size_t peeked;
-    assert_int_equal(rd_outbox_peek(&outbox, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(rd_outbox_peek(&outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
     assert_int_equal(count, 1);
     assert_ptr_equal(buffers[0].base, page);
     rd_outbox_sent(&outbox, peeked);

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""The system calls of a daemon's first loop, by strace."""
+import collections
+import contextlib
+import os
+import re
+import subprocess
+
+from .daemon import wait_until
+
+LINE = re.compile(r"(?:\d+ +)?(\w+)\((\d+).*\) += (-?\d+)")
+WAITS = ("epoll_wait", "epoll_pwait")
+READS = ("read", "readv", "recvfrom", "recvmsg")
+WRITES = ("write", "writev", "sendto", "sendmsg")
+
+
+@contextlib.contextmanager
+def recorded(daemon, names=WAITS + READS + WRITES):
+    """Yields a list, which has a (name, descriptor, result) of each call that was made inside when the block has ended."""
+    calls = []
+    trace = os.path.join(daemon.folder, "trace")
+    log = os.path.join(daemon.folder, "strace.log")
+    with open(log, "wb") as output:
+        strace = subprocess.Popen(["strace", "-o", trace, "-s", "0", "-e", "trace=" + ",".join(names),
+                                   "-p", str(daemon.process.pid)], stdout=output, stderr=output)
+    try:
+        wait_until(lambda: b"attached" in open(log, "rb").read(), "strace to attach")
+        yield calls
+    finally:
+        strace.terminate()
+        strace.wait()
+    with open(trace, encoding="ascii") as file:
+        for line in file:
+            found = LINE.match(line)
+            if found:
+                calls.append((found[1], int(found[2]), int(found[3])))
+
+
+def turns(calls):
+    """What was read from each descriptor, and written to it, between two waits for events: two lists of counters."""
+    read, written = [collections.Counter()], [collections.Counter()]
+    for name, descriptor, result in calls:
+        if name in WAITS:
+            read.append(collections.Counter())
+            written.append(collections.Counter())
+        elif result > 0:
+            (read if name in READS else written)[-1][descriptor] += result
+    return read, written

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
+events, however much there is. So nobody waits for more than that of each other connection."""
+import contextlib
+import threading
+
+import pytest
+
+from harness.curl import Curl
+from harness.resp import Resp, encode
+from harness.syscalls import recorded, turns
+from harness.wire import Wire
+
+SHARE = 256 << 10
+LENGTH = 4 << 20
+VALUE = bytes(range(256)) * (LENGTH // 256)
+SMALL_COUNT = 33000
+
+
+def largest(counters):
+    """The largest share of any connection, and the bytes in all."""
+    counts = [count for counter in counters for count in counter.values()]
+    return max(counts), sum(counts)
+
+
+@contextlib.contextmanager
+def beside(work):
+    """Runs it on a thread; the block's end waits for it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
+
+
+def redis(daemon):
+    return Resp(daemon.redis_address)
+
+
+def get_by_http(daemon):
+    assert Curl(daemon.http).get("long").body == VALUE
+
+
+def get_by_wire(daemon):
+    with Wire(daemon.binary_address) as wire:
+        assert wire.read(b"long") == VALUE
+
+
+def get_as_stream(daemon):
+    with Wire(daemon.binary_address) as wire:
+        assert wire.read_all(b"long")[1] == VALUE
+
+
+def get_by_redis(daemon):
+    with redis(daemon) as resp:
+        assert resp.call("GET", "long") == b"$%d\r\n" % LENGTH + VALUE + b"\r\n"
+
+
+def get_many_by_redis(daemon):
+    """Of values that are copied into the answer, not sent from the map."""
+    with redis(daemon) as resp:
+        resp.call("SET", "short", b"x" * 1000)
+        with beside(lambda: resp.send(encode("GET", "short") * 5000)):
+            for _ in range(5000):
+                resp.answer()
+
+
+@pytest.mark.parametrize("get", [get_by_http, get_by_wire, get_as_stream, get_by_redis, get_many_by_redis])
+def test_what_is_sent(launch, get):
+    daemon = launch("--redis", "127.0.0.1:0")
+    Curl(daemon.http).put("long", VALUE)
+    with recorded(daemon) as calls:
+        get(daemon)
+    most, total = largest(turns(calls)[1])
+    assert total >= LENGTH
+    assert most <= SHARE
+
+
+def test_the_share_is_used(launch):
+    """To its last byte, where the socket takes that much."""
+    daemon = launch()
+    curl = Curl(daemon.http)
+    curl.put("long", VALUE)
+    with recorded(daemon) as calls:
+        for _ in range(5):
+            get_by_http(daemon)
+    assert largest(turns(calls)[1])[0] == SHARE
+
+
+def put_by_http(daemon):
+    assert Curl(daemon.http).put("long", VALUE).status == 201
+
+
+def put_by_wire(daemon):
+    with Wire(daemon.binary_address) as wire:
+        wire.write(b"long", VALUE)
+
+
+def put_by_redis(daemon):
+    with redis(daemon) as resp:
+        assert resp.call("SET", "long", VALUE) == b"+OK\r\n"
+
+
+def put_many_by_redis(daemon):
+    with redis(daemon) as resp:
+        requests = encode("SET", "short", b"x" * 100) * SMALL_COUNT
+        assert len(requests) >= LENGTH
+        with beside(lambda: resp.send(requests)):
+            for _ in range(SMALL_COUNT):
+                assert resp.answer() == b"+OK\r\n"
+
+
+@pytest.mark.parametrize("put", [put_by_http, put_by_wire, put_by_redis, put_many_by_redis])
+def test_what_is_read(launch, put):
+    daemon = launch("--redis", "127.0.0.1:0", "--durability", "none")
+    with recorded(daemon) as calls:
+        put(daemon)
+    most, total = largest(turns(calls)[0])
+    assert total >= LENGTH
+    assert most <= SHARE
