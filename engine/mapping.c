@@ -87,6 +87,7 @@ static bool drop_more(struct rd_mapping *mapping)
     } from = {.readable = mapping->base + mapping->dropped};
     size_t len = left < DROPPED_AT_ONCE ? left : DROPPED_AT_ONCE;
     (void)madvise(from.address, len, MADV_DONTNEED); /* where it fails, destroying takes longer */
+    rd_residency_drop(&mapping->residency, mapping->dropped, len);
     mapping->dropped += len;
     return true;
 }

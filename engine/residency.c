@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "engine/guard.h"
 
 #define PAGE_SHIFT      12u
 #define PAGES_PER_CHUNK (RD_RESIDENCY_CHUNK_LEN / RD_RESIDENCY_PAGE_LEN)
 #define ASKED_MAX       256u /* pages that one call asks for */
 #define QUIET_MS        10000u
-#define DESCENT_LEN     (UINT64_C(4) << 20) /* asked for at a time, when half of what was before is left */
+#define COUNTED_MAX     (UINT64_C(64) << 10) /* bytes of a read whose use counts */
+#define DESCENT_LEN     (UINT64_C(4) << 20)  /* asked for at a time, when half of what was before is left */
 
 static_assert(RD_RESIDENCY_PAGE_LEN == 1u << PAGE_SHIFT, "a page's number is its offset, shifted");
 
@@ -46,13 +48,27 @@ void rd_residency_settle(uint64_t now_ms)
 bool rd_residency_init(struct rd_residency *residency, const uint8_t *base, size_t len)
 {
     size_t chunk_count = (size_t)((len + RD_RESIDENCY_CHUNK_LEN - 1) / RD_RESIDENCY_CHUNK_LEN);
-    *residency = (struct rd_residency){.base = base, .chunk_count = chunk_count};
+    *residency = (struct rd_residency){.base = base, .chunk_count = chunk_count, .len = len};
     residency->chunks = calloc(chunk_count, sizeof *residency->chunks);
     return residency->chunks != NULL;
 }
 
+/* The second map is given back. */
+static void uncount(struct rd_residency *residency)
+{
+    union {
+        const void *readable;
+        void *address;
+    } counted = {.readable = atomic_load_explicit(&residency->counted, memory_order_acquire)};
+    if (counted.address == NULL)
+        return;
+    rd_guard_remove(atomic_load_explicit(&residency->counted_guard, memory_order_relaxed));
+    (void)munmap(counted.address, residency->len);
+}
+
 void rd_residency_deinit(struct rd_residency *residency)
 {
+    uncount(residency);
     for (size_t i = 0; i < residency->chunk_count; i++)
         free((void *)atomic_load_explicit(&residency->chunks[i], memory_order_acquire));
     free((void *)residency->chunks);
@@ -158,6 +174,38 @@ static bool ask_some(struct rd_residency *residency, uint64_t page, uint64_t cou
     return all;
 }
 
+/* Of no length before, so that it is a copy: of the same pages, and without the file's descriptor. */
+static void make_counted(struct rd_residency *residency)
+{
+    union {
+        const void *readable;
+        void *address;
+    } from = {.readable = residency->base};
+    if (atomic_exchange_explicit(&residency->counted_tried, true, memory_order_relaxed))
+        return;
+    uint8_t *counted = mremap(from.address, 0, residency->len, MREMAP_MAYMOVE);
+    if (counted == MAP_FAILED)
+        return;
+    struct rd_guarded *guard = rd_guard_add(counted, residency->len);
+    if (guard == NULL || madvise(counted, residency->len, MADV_NORMAL) != 0) {
+        rd_guard_remove(guard);
+        (void)munmap(counted, residency->len);
+        return;
+    }
+    atomic_store_explicit(&residency->counted_guard, guard, memory_order_relaxed);
+    atomic_store_explicit(&residency->counted, counted, memory_order_release);
+}
+
+/* These pages are there and about to be read. */
+static void count_use(struct rd_residency *residency, uint64_t first, uint64_t last)
+{
+    if (atomic_load_explicit(&residency->counted, memory_order_acquire) == NULL)
+        make_counted(residency);
+    const volatile uint8_t *counted = atomic_load_explicit(&residency->counted, memory_order_acquire);
+    for (uint64_t page = first; page <= last && counted != NULL; page++)
+        (void)counted[page << PAGE_SHIFT];
+}
+
 static bool ask(struct rd_residency *residency, uint64_t first, uint64_t last, bool remember)
 {
     for (uint64_t page = first; page <= last; page += ASKED_MAX) {
@@ -176,8 +224,12 @@ bool rd_residency_holds(struct rd_residency *residency, uint64_t offset, uint64_
         return true;
     uint64_t first = offset >> PAGE_SHIFT;
     uint64_t last = (offset + len - 1) >> PAGE_SHIFT;
-    if (atomic_load_explicit(&doubting, memory_order_relaxed))
-        return ask(residency, first, last, false);
+    if (atomic_load_explicit(&doubting, memory_order_relaxed)) {
+        bool held = ask(residency, first, last, false);
+        if (held && len <= COUNTED_MAX)
+            count_use(residency, first, last);
+        return held;
+    }
     uint64_t now = atomic_load_explicit(&doubts, memory_order_relaxed);
     if (atomic_load_explicit(&residency->doubts, memory_order_relaxed) != now)
         forget(residency, now);
@@ -190,6 +242,16 @@ void rd_residency_want(struct rd_residency *residency, uint64_t offset, uint64_t
 {
     if (!rd_residency_holds(residency, offset, len))
         rd_residency_advise(residency->base + offset, len);
+}
+
+void rd_residency_drop(struct rd_residency *residency, uint64_t offset, uint64_t len)
+{
+    union {
+        const void *readable;
+        void *address;
+    } from = {.readable = atomic_load_explicit(&residency->counted, memory_order_acquire)};
+    if (from.address != NULL) /* where it fails, giving back the map takes longer */
+        (void)madvise((uint8_t *)from.address + offset, len, MADV_DONTNEED);
 }
 
 void rd_residency_descend(struct rd_residency *residency, struct rd_descent *descent, uint64_t end)

@@ -14,6 +14,12 @@
  *                                                                                          knowing nothing
  *
  * That state is the process's, as memory is. Any thread; nothing here waits.
+ *
+ * A map that is advised as scattered has a price: since Linux 6.3 the kernel does not count the use of pages
+ * through it, and where memory is short it gives up those that are read all the time as readily as those that were
+ * read once. So while there is doubt, pages that are there and about to be read are touched through a second map
+ * of the same file as well, whose use counts. Only for short reads: those of long values would push out what
+ * others need.
  */
 #ifndef RD_ENGINE_RESIDENCY_H
 #define RD_ENGINE_RESIDENCY_H
@@ -22,6 +28,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct rd_guarded;
 
 #define RD_RESIDENCY_PAGE_LEN  4096u /* no page is smaller */
 #define RD_RESIDENCY_CHUNK_LEN (UINT64_C(64) << 20)
@@ -36,7 +44,12 @@ struct rd_residency {
     const uint8_t *base;
     _Atomic(struct rd_residency_chunk *) *chunks; /* owned, as those that it leads to are; made when asked for */
     size_t chunk_count;
+    size_t len;                  /* bytes mapped */
     atomic_uint_fast64_t doubts; /* how often the process had doubted when the bits were last wiped */
+
+    atomic_bool counted_tried;                  /* whoever has set it makes the second map */
+    _Atomic(const uint8_t *) counted;           /* owned; the second map; NULL: there is none, or none yet */
+    _Atomic(struct rd_guarded *) counted_guard; /* of that */
 };
 
 /* False: no memory. */
@@ -53,6 +66,9 @@ bool rd_residency_holds(struct rd_residency *residency, uint64_t offset, uint64_
  * small value costs one read, and no thread has to begin others' reads. Whoever reads much in a row then asks for
  * it beforehand. */
 void rd_residency_expect(const uint8_t *base, uint64_t len, bool scattered);
+
+/* Gives up the pages of a range that is not read any more, as far as they are the second map's. */
+void rd_residency_drop(struct rd_residency *residency, uint64_t offset, uint64_t len);
 
 /* Has the kernel begin to read these bytes of a map, or of any memory. */
 void rd_residency_advise(const uint8_t *bytes, uint64_t len);

@@ -169,6 +169,53 @@ static void a_scattered_map_reads_no_more_than_is_touched(void **state)
     subject_remove(&subject);
 }
 
+/* Of the file's maps whose use the kernel counts (not "rr"): how many bytes were used of them. */
+static uint64_t counted_bytes(const char *path)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    assert_non_null(smaps);
+    char line[5000];
+    bool ours = false;
+    unsigned long long referenced_kb = 0;
+    uint64_t bytes = 0;
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        if (strchr(line, '-') != NULL && strstr(line, "r--s") != NULL)
+            ours = strstr(line, path) != NULL;
+        if (sscanf(line, "Referenced: %llu kB", &referenced_kb) == 1)
+            continue;
+        if (strncmp(line, "VmFlags:", 8) == 0 && ours) {
+            bytes += strstr(line, " rr ") == NULL ? (uint64_t)referenced_kb << 10 : 0;
+            ours = false;
+        }
+    }
+    fclose(smaps);
+    return bytes;
+}
+
+/* Or the kernel would give up what is read all the time as soon as what is read once. */
+static void while_memory_is_short_the_use_of_short_reads_counts(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    load(&subject, 0, 8 << 20);
+    assert_true(holds(&subject, 100 * PAGE, 3 * PAGE));
+    assert_int_equal(counted_bytes(subject.path), 0);
+
+    rd_residency_doubt(1000);
+    assert_true(holds(&subject, 0, 8 << 20)); /* a long one */
+    assert_false(holds(&subject, 16 << 20, PAGE));
+    assert_int_equal(counted_bytes(subject.path), 0);
+    assert_true(holds(&subject, 100 * PAGE, 3 * PAGE));
+    uint64_t counted = counted_bytes(subject.path);
+    assert_true(counted >= 3 * PAGE && counted <= 64 * PAGE); /* the kernel maps neighbours that are there, too */
+    rd_residency_drop(&subject.residency, 0, FILE_LEN);
+    assert_int_equal(counted_bytes(subject.path), 0);
+
+    rd_residency_settle(2000);
+    rd_residency_settle(20000); /* so that the next test begins without doubt */
+    subject_remove(&subject);
+}
+
 static void a_descent_is_ahead_of_its_reader(void **state)
 {
     (void)state;
@@ -195,6 +242,7 @@ int main(void)
         cmocka_unit_test(what_was_there_is_remembered_until_it_is_doubted),
         cmocka_unit_test(what_is_wanted_comes),
         cmocka_unit_test(a_scattered_map_reads_no_more_than_is_touched),
+        cmocka_unit_test(while_memory_is_short_the_use_of_short_reads_counts),
         cmocka_unit_test(a_descent_is_ahead_of_its_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
