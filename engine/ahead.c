@@ -9,6 +9,7 @@
 #include "engine/record.h"
 #include "engine/spool.h"
 #include "engine/store.h"
+#include "engine/writeback.h"
 
 #define PLACED_LEN_MIN (UINT64_C(16) << 20)
 #define GAP_LEN_MIN    (UINT64_C(4) << 20)
@@ -147,6 +148,9 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
         return EIO;
     int failed = 0;
     uint64_t slice_len = store->ahead.slice_len;
+    struct rd_writeback writeback;
+    rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, placement->begin, rd_writeback_bound(store->memory_bytes),
+                      payload.len > store->memory_bytes / 2);
     for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
         uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
         uint64_t offset = placement->begin + done;
@@ -154,11 +158,14 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
             failed = ECANCELED;
         } else if (spool != NULL) {
             failed = rd_datafile_copy_from(&file, spool->fd, done, len, offset);
+            if (failed == 0)
+                rd_spool_forget(spool, done, len);
         } else {
             rd_residency_advise(payload.data + done, len); /* it may come from a store, and not be in memory */
             failed = rd_datafile_write_slice(&file, offset, rd_slice(payload.data + done, len));
         }
-        rd_datafile_start_writeback(&file, offset, len);
+        if (failed == 0)
+            failed = rd_writeback_pace(&writeback, &file, offset + len);
     }
     if (failed == 0)
         failed = rd_datafile_sync(&file);

@@ -255,6 +255,19 @@ void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint
     (void)file->io->start_writeback(file->io->self, file->fd, (off_t)offset, (off_t)len);
 }
 
+int rd_datafile_await_writeback(struct rd_datafile *file, uint64_t offset, uint64_t len)
+{
+    if (file->io->await_writeback(file->io->self, file->fd, (off_t)offset, (off_t)len) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EINVAL || errno == EINTR ? 0 : errno;
+}
+
+void rd_datafile_drop_cache(struct rd_datafile *file, uint64_t offset, uint64_t len)
+{
+    /* A hint as well. */
+    (void)file->io->drop_cache(file->io->self, file->fd, (off_t)offset, (off_t)len);
+}
+
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size)
 {
     struct stat now;

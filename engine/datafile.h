@@ -49,6 +49,13 @@ int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_o
 /* Asks the kernel to begin writing a range out, so that a later sync has less to wait for. */
 void rd_datafile_start_writeback(struct rd_datafile *file, uint64_t offset, uint64_t len);
 
+/* Has a range written out and waits for that, which makes it durable only where the file's blocks were before. 0,
+ * also where the file system cannot, or an errno value: the disk has refused something of the file. */
+int rd_datafile_await_writeback(struct rd_datafile *file, uint64_t offset, uint64_t len) RD_MUST_CHECK;
+
+/* Lets memory forget a range that is written out. */
+void rd_datafile_drop_cache(struct rd_datafile *file, uint64_t offset, uint64_t len);
+
 /* An unlinked file, read and written, in the store's folder. The descriptor, or -1 with errno. */
 int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;
 

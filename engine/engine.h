@@ -69,7 +69,9 @@ struct rd_store_options {
                                  a crash in the middle of one may leave its first entries */
     uint32_t queue_count_max; /* operations waiting or under way; 0 means 65,536 */
     uint64_t queue_bytes_max; /* payload bytes of those; 0 means 256 MiB */
-    const struct rd_io *io;   /* borrows; NULL means the system's own calls (engine/io.h) */
+    uint64_t memory_bytes; /* what the process may use: of a long value that is being written a sixteenth of it, or
+                              8 MiB, may be in memory alone; 0 means the machine's */
+    const struct rd_io *io; /* borrows; NULL means the system's own calls (engine/io.h) */
 };
 
 /* Opens, recovers and locks. Blocks: reads what recovery needs. On failure nothing is left open and *ret_error,
@@ -252,6 +254,10 @@ bool rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_
  * payload goes. Waits for the disk. Who reads a long payload in a row does so piece by piece, or it is read page
  * by page: the kernel does not read ahead by itself. */
 void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, uint64_t ahead_len);
+
+/* Has memory forget these bytes of the payload, as far as the disk has them: of a value that memory cannot hold,
+ * and that is read in a row, what was read would only push out what others need. */
+void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len);
 
 /* A thread has waited for the disk where it did not expect to (its count of major faults has grown): memory is
  * short, and nothing is remembered for a while. now_ms: of any clock, always the same one. */

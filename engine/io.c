@@ -63,10 +63,17 @@ static int io_start_writeback(void *self, int fd, off_t offset, off_t len)
     return sync_file_range(fd, offset, len, SYNC_FILE_RANGE_WRITE);
 }
 
-static int io_drop_cache(void *self, int fd, off_t offset)
+static int io_await_writeback(void *self, int fd, off_t offset, off_t len)
 {
     (void)self;
-    int failed = posix_fadvise(fd, offset, 0, POSIX_FADV_DONTNEED);
+    return sync_file_range(fd, offset, len,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+static int io_drop_cache(void *self, int fd, off_t offset, off_t len)
+{
+    (void)self;
+    int failed = posix_fadvise(fd, offset, len, POSIX_FADV_DONTNEED);
     errno = failed;
     return failed == 0 ? 0 : -1;
 }
@@ -134,6 +141,7 @@ const struct rd_io rd_io_system = {
     .pwritev = io_pwritev,
     .ftruncate = io_ftruncate,
     .start_writeback = io_start_writeback,
+    .await_writeback = io_await_writeback,
     .drop_cache = io_drop_cache,
     .copy_range = io_copy_range,
     .free_len = io_free_len,

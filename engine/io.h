@@ -23,8 +23,9 @@ struct rd_io {
     ssize_t (*pwritev)(void *self, int fd, const struct iovec *parts, int part_count, off_t offset);
     int (*ftruncate)(void *self, int fd, off_t len);
     int (*start_writeback)(void *self, int fd, off_t offset,
-                           off_t len);                   /* sync_file_range: write out, do not wait */
-    int (*drop_cache)(void *self, int fd, off_t offset); /* posix_fadvise DONTNEED, from offset on */
+                           off_t len); /* sync_file_range: write out, do not wait */
+    int (*await_writeback)(void *self, int fd, off_t offset, off_t len); /* sync_file_range: write out, and wait */
+    int (*drop_cache)(void *self, int fd, off_t offset, off_t len); /* posix_fadvise DONTNEED; 0: to the end */
     ssize_t (*copy_range)(void *self, int from_fd, off_t from_offset, int to_fd, off_t to_offset,
                           size_t len);                      /* copy_file_range */
     int (*free_len)(void *self, int fd, uint64_t *ret_len); /* bytes that its file system has left for us */

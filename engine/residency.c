@@ -244,6 +244,19 @@ void rd_residency_want(struct rd_residency *residency, uint64_t offset, uint64_t
         rd_residency_advise(residency->base + offset, len);
 }
 
+void rd_residency_forget(const uint8_t *bytes, uint64_t len)
+{
+    size_t page_len = system_page_len();
+    uint64_t before = -(uintptr_t)bytes % page_len;
+    if (len < before + page_len)
+        return;
+    union {
+        const void *readable;
+        void *address;
+    } from = {.readable = bytes + before};
+    (void)madvise(from.address, (size_t)((len - before) / page_len * page_len), MADV_PAGEOUT); /* a hint */
+}
+
 void rd_residency_drop(struct rd_residency *residency, uint64_t offset, uint64_t len)
 {
     union {

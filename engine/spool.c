@@ -17,6 +17,7 @@ enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spo
     spool->store = store;
     spool->fd = -1;
     rd_buffer_init(&spool->memory, MEMORY_LEN_MAX);
+    rd_writeback_init(&spool->writeback, RD_WRITEBACK_LATE, 0, rd_writeback_bound(store->memory_bytes), true);
     *ret_spool = spool;
     return RD_OK;
 }
@@ -29,6 +30,13 @@ void rd_spool_destroy(struct rd_spool *spool)
         spool->store->io->close(spool->store->io->self, spool->fd);
     rd_buffer_deinit(&spool->memory);
     free(spool);
+}
+
+void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len)
+{
+    struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
+    if (offset + len <= spool->writeback.clean)
+        rd_datafile_drop_cache(&file, offset, len);
 }
 
 bool rd_spool_stays_in_memory(const struct rd_spool *spool, uint64_t len)
@@ -44,7 +52,8 @@ uint64_t rd_spool_len(const struct rd_spool *spool)
 static int write_out(struct rd_spool *spool, struct rd_slice bytes, uint64_t offset)
 {
     struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
-    return rd_datafile_write_slice(&file, offset, bytes);
+    int failed = rd_datafile_write_slice(&file, offset, bytes);
+    return failed != 0 ? failed : rd_writeback_pace(&spool->writeback, &file, offset + bytes.len);
 }
 
 /* From memory to a file: the bytes so far go first. */

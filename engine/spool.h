@@ -12,17 +12,23 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "engine/writeback.h"
 
 struct rd_store;
 
 struct rd_spool {
-    struct rd_store *store;  /* borrows */
-    struct rd_buffer memory; /* all bytes, as long as fd is -1 */
-    int fd;                  /* the unlinked file with all bytes, or -1 */
+    struct rd_store *store;        /* borrows */
+    struct rd_buffer memory;       /* all bytes, as long as fd is -1 */
+    int fd;                        /* the unlinked file with all bytes, or -1 */
+    struct rd_writeback writeback; /* of that file */
     uint64_t len;
     uint32_t crc32;
     bool one_zero_byte; /* the bytes so far are exactly one zero */
     bool failed;
 };
+
+/* A range of its file was read for the last time, as far as one knows. What the disk does not have stays in
+ * memory: it need never have it. */
+void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/record.h"
 #include "engine/recovery.h"
@@ -116,6 +117,13 @@ enum rd_bar rd_store_bars(struct rd_store *store, uint64_t payload_len)
     return fits ? RD_BAR_NONE : RD_BAR_BYTES;
 }
 
+static uint64_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_len = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_len > 0 ? (uint64_t)pages * (uint64_t)page_len : 0;
+}
+
 static enum rd_status init(struct rd_store *store, const struct rd_store_options *options,
                            struct rd_error *ret_error)
 {
@@ -126,6 +134,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->batch_marker = !options->batch_marker_off;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
     store->opened_read_only = options->read_only;
+    store->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : machine_memory();
     struct rd_view *view = rd_view_create();
     if (view == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for a store");
@@ -280,7 +289,7 @@ static enum rd_status examine(struct rd_store *store, const struct rd_recovery_h
     expect_walk(store, !clean || hint->known_tail != hint->durable_tail);
     /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
     if (!clean)
-        (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail);
+        (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail, 0);
     struct rd_slice file = rd_slice(rd_writer_mapping(store)->base, store->file.size);
     enum rd_status status = rd_recovery_examine(file, hint, ret_recovery);
     if (check_readable(store, ret_error) != RD_OK)

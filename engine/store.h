@@ -90,6 +90,7 @@ struct rd_store {
     atomic_uint_fast64_t quota_entries; /* 0: none */
     atomic_uint_fast64_t
         durability;              /* any thread; a word: the mode (never DEFAULT) above 32 bits of interval_ms */
+    uint64_t memory_bytes;       /* constant; what the process may use */
     bool verify_reads;           /* constant */
     bool batch_marker;           /* constant */
     bool opened_read_only;       /* constant: asked for, not damaged or failed */

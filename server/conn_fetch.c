@@ -2,6 +2,7 @@
  *
  * conn_fetch.c - values that have to be brought into memory before they are sent: a thread of the pool reads some
  * of them and has the disk go on with what comes next, so that it is there, or nearly so, when that is asked for.
+ * Of a value that memory cannot hold it has what was sent forgotten, which would push out what others read.
  */
 #include <stdlib.h>
 
@@ -9,8 +10,10 @@
 #include "server/loop.h"
 #include "server/stores.h"
 
-#define FETCH_LEN ((uint64_t)1 << 20)
-#define AHEAD_LEN ((uint64_t)4 << 20)
+#define FETCH_LEN    ((uint64_t)1 << 20)
+#define AHEAD_LEN    ((uint64_t)4 << 20)
+#define UNSENT_LEN   FETCH_LEN /* before what is fetched, it may not have left yet */
+#define MEMORY_SHARE 2u        /* a value above this share of memory is forgotten */
 
 struct fetch {
     struct rd_job job;
@@ -35,11 +38,22 @@ static void tell(struct rd_conn *conn, const struct rd_download *download, uint6
     rd_conn_mark_dirty(conn);
 }
 
+/* All that earlier fetches have brought: this one was not needed before what the last one had asked for was sent.
+ */
+static void forget_sent(const struct fetch *fetch)
+{
+    uint64_t end = fetch->first > UNSENT_LEN ? fetch->first - UNSENT_LEN : 0;
+    uint64_t first = end > FETCH_LEN + AHEAD_LEN ? end - FETCH_LEN - AHEAD_LEN : 0;
+    rd_value_forget(&fetch->value, first, end - first);
+}
+
 /* On a thread of the pool. */
 static void work(struct rd_job *job)
 {
     struct fetch *fetch = (struct fetch *)(void *)job;
     rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, AHEAD_LEN);
+    if (fetch->value.payload.len > fetch->conn->loop->process->memory_bytes / MEMORY_SHARE)
+        forget_sent(fetch);
 }
 
 static void done(struct rd_job *job)

@@ -74,6 +74,7 @@ const char *rd_refusal_name(enum rd_refusal refusal);
 struct rd_process {
     atomic_uint_fast64_t connection_serial; /* of the connection that was opened last */
     atomic_uint_fast64_t saved_s;           /* since 1970: the last sync that was asked for; at first the start */
+    uint64_t memory_bytes;                  /* that the process may use; never changes */
     uint64_t started_s;                     /* since 1970; never changes */
     struct rd_budget memory;                /* of requests, from their first byte to their answer's encoding */
     struct rd_budget spools;                /* of uploads that are beside their stores */

@@ -19,6 +19,7 @@
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/memory.h"
 #include "server/pool.h"
 #include "server/port_file.h"
 #include "server/reload.h"
@@ -423,6 +424,7 @@ static void close_all(struct server *server)
 int rd_server_run(struct rd_config *config, const struct rd_config_sources *sources)
 {
     struct server server = {.config = config, .process.started_s = (uint64_t)time(NULL)};
+    server.process.memory_bytes = rd_memory_limit();
     atomic_init(&server.process.saved_s, server.process.started_s);
     rd_reload_budgets(&server.process, config);
     struct rd_error error = {.status = RD_OK};

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "server/log.h"
+#include "server/memory.h"
 #include "server/metrics.h"
 #include "server/store_files.h"
 
@@ -276,6 +277,7 @@ static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *ho
         .durability_interval_ms = settings.durability_interval_ms,
         .create = create,
         .batch_marker_off = settings.batch_marker_off,
+        .memory_bytes = rd_memory_limit(),
     };
     return rd_store_open(path, &options, &hosted->store, ret_error);
 }

@@ -21,6 +21,7 @@ const char *const call_names[CALL_COUNT] = {
     [CALL_PWRITEV] = "pwritev",
     [CALL_FTRUNCATE] = "ftruncate",
     [CALL_START_WRITEBACK] = "sync_file_range",
+    [CALL_AWAIT_WRITEBACK] = "sync_file_range, waiting",
     [CALL_DROP_CACHE] = "posix_fadvise",
     [CALL_FREE_LEN] = "fstatvfs",
     [CALL_COPY_RANGE] = "copy_file_range",
@@ -196,9 +197,17 @@ static int failing_start_writeback(void *self, int fd, off_t offset, off_t len)
                : rd_io_system.start_writeback(NULL, fd, offset, len);
 }
 
-static int failing_drop_cache(void *self, int fd, off_t offset)
+static int failing_await_writeback(void *self, int fd, off_t offset, off_t len)
 {
-    return next(self, CALL_DROP_CACHE, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.drop_cache(NULL, fd, offset);
+    return next(self, CALL_AWAIT_WRITEBACK, fd, NULL) != FAILURE_NONE
+               ? -1
+               : rd_io_system.await_writeback(NULL, fd, offset, len);
+}
+
+static int failing_drop_cache(void *self, int fd, off_t offset, off_t len)
+{
+    return next(self, CALL_DROP_CACHE, fd, NULL) != FAILURE_NONE ? -1
+                                                                 : rd_io_system.drop_cache(NULL, fd, offset, len);
 }
 
 static int failing_free_len(void *self, int fd, uint64_t *ret_len)
@@ -302,6 +311,7 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .pwritev = failing_pwritev,
                                  .ftruncate = failing_ftruncate,
                                  .start_writeback = failing_start_writeback,
+                                 .await_writeback = failing_await_writeback,
                                  .drop_cache = failing_drop_cache,
                                  .copy_range = failing_copy_range,
                                  .free_len = failing_free_len,

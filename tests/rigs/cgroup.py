@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A memory limit for a process, through cgroup v1 or v2; needs root."""
+import contextlib
 import os
 
 V1 = "/sys/fs/cgroup/memory"
@@ -7,11 +8,15 @@ V2 = "/sys/fs/cgroup"
 
 
 class MemoryLimit:
-    """with MemoryLimit(pid, limit_bytes) as limit: ... limit.peak_bytes()"""
+    """with MemoryLimit(pid, limit_bytes) as limit: ... limit.peak_bytes()
+
+    Without a pid: for what is started inside `with limit.around_children()`, and so knows its limit from the start.
+    """
 
     def __init__(self, pid, limit_bytes):
         self.v1 = os.path.isdir(V1)
-        self.path = os.path.join(V1 if self.v1 else V2, f"rdrive-rig-{pid}")
+        self.top = V1 if self.v1 else V2
+        self.path = os.path.join(self.top, f"rdrive-rig-{pid or os.getpid()}")
         self.pid = pid
         self.limit_bytes = limit_bytes
 
@@ -22,8 +27,22 @@ class MemoryLimit:
     def __enter__(self):
         os.mkdir(self.path)
         self._write("memory.limit_in_bytes" if self.v1 else "memory.max", self.limit_bytes)
-        self._write("cgroup.procs", self.pid)
+        if self.pid is not None:
+            self._write("cgroup.procs", self.pid)
         return self
+
+    @contextlib.contextmanager
+    def around_children(self):
+        """Has this process in the group meanwhile."""
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+        home = next(path for _, names, path in groups if ("memory" in names.split(",") if self.v1 else names == ""))
+        self._write("cgroup.procs", os.getpid())
+        try:
+            yield
+        finally:
+            with open(os.path.join(self.top, home.lstrip("/"), "cgroup.procs"), "w", encoding="ascii") as file:
+                file.write(str(os.getpid()))
 
     def _number(self, name):
         with open(os.path.join(self.path, name), encoding="ascii") as file:

@@ -216,6 +216,29 @@ static void while_memory_is_short_the_use_of_short_reads_counts(void **state)
     subject_remove(&subject);
 }
 
+/* Of a page that is in the range in part, somebody else may have the rest. */
+static void what_is_forgotten_goes_to_the_page(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    load(&subject, 0, 8 << 20);
+    const volatile uint8_t *bytes = subject.base;
+    for (uint64_t page = 0; page < 2048; page++)
+        (void)bytes[page * PAGE];
+    rd_residency_doubt(1000); /* the kernel is asked each time */
+    rd_residency_forget(subject.base + 100 * PAGE + 1, 900 * PAGE);
+    assert_true(holds(&subject, 100 * PAGE, PAGE));
+    assert_true(holds(&subject, 1000 * PAGE, PAGE));
+    for (uint64_t page = 101; page < 1000; page++)
+        assert_false(holds(&subject, page * PAGE, PAGE));
+    rd_residency_forget(subject.base + 50 * PAGE, PAGE - 1);
+    rd_residency_forget(subject.base + 50 * PAGE, 0);
+    assert_true(holds(&subject, 0, 101 * PAGE));
+    rd_residency_settle(2000);
+    rd_residency_settle(20000); /* so that the next test begins without doubt */
+    subject_remove(&subject);
+}
+
 static void a_descent_is_ahead_of_its_reader(void **state)
 {
     (void)state;
@@ -243,6 +266,7 @@ int main(void)
         cmocka_unit_test(what_is_wanted_comes),
         cmocka_unit_test(a_scattered_map_reads_no_more_than_is_touched),
         cmocka_unit_test(while_memory_is_short_the_use_of_short_reads_counts),
+        cmocka_unit_test(what_is_forgotten_goes_to_the_page),
         cmocka_unit_test(a_descent_is_ahead_of_its_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
