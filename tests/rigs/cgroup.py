@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A memory limit for a process, through cgroup v1 or v2; needs root."""
 import contextlib
+import itertools
 import os
 
+SERIAL = itertools.count()
 V1 = "/sys/fs/cgroup/memory"
 V2 = "/sys/fs/cgroup"
 
@@ -16,7 +18,7 @@ class MemoryLimit:
     def __init__(self, pid, limit_bytes):
         self.v1 = os.path.isdir(V1)
         self.top = V1 if self.v1 else V2
-        self.path = os.path.join(self.top, f"rdrive-rig-{pid or os.getpid()}")
+        self.path = os.path.join(self.top, f"rdrive-rig-{pid or f'{os.getpid()}-{next(SERIAL)}'}")
         self.pid = pid
         self.limit_bytes = limit_bytes
 
@@ -50,6 +52,13 @@ class MemoryLimit:
 
     def peak_bytes(self):
         return self._number("memory.max_usage_in_bytes" if self.v1 else "memory.peak")
+
+    def refusals(self):
+        """How often an allocation met the limit, and had to have something given up first."""
+        if self.v1:
+            return self._number("memory.failcnt")
+        with open(os.path.join(self.path, "memory.events"), encoding="ascii") as file:
+            return int(dict(line.split() for line in file)["max"])
 
     def anonymous_bytes(self):
         """What the process itself takes, without the page cache."""

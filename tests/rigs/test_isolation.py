@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """49 fast clients, and beside them one that could hold them up: their p99 stays within 1.5 times what it is alone.
 
+Where the machine does not give that, since another process that does the same work (outside.py) takes more from the
+fast clients, it stays within 1.5 times what it is beside that process. Both are printed.
+
 As root (cgroups), with some 15 GiB of disk. The daemon may use 256 MiB of memory, and its store is larger. The fast
 clients read 100-byte values at a fixed rate, and the others move so many bytes a second, so that what is measured is how
 long the fast ones wait and not how much of two processors is left for them; latency counts from when each request is
-due. Alone and beside take turns; medians count.
+due. Alone, beside the other process and beside the daemon's own work take turns; medians count. At no time may the
+daemon have met its limit of memory: what it does not need it has to give back before.
 
 RDRIVE_RIG_ROUNDS (3), RDRIVE_RIG_SECONDS (5) of each measurement, RDRIVE_RIG_RATE (5000) requests a second,
 RDRIVE_RIG_LIMIT (250M) bytes a second.
@@ -14,6 +18,7 @@ import os
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -107,6 +112,35 @@ def slow_reader(daemon):
     assert taken and all(taken)
 
 
+@contextlib.contextmanager
+def outside(file, folder):
+    """The address of the other process, which has a limit of its own."""
+    program = os.path.join(os.path.dirname(__file__), "outside.py")
+    with MemoryLimit(None, MEMORY) as limit:
+        with limit.around_children():
+            process = subprocess.Popen([sys.executable, program, file, folder, str(LONG)], stdout=subprocess.PIPE)
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+@contextlib.contextmanager
+def outside_work(scene, *arguments):
+    with outside(scene.upload, scene.folder) as url, over_and_over("outside", *arguments, url):
+        yield
+
+
+class Scene:
+    def __init__(self, folder, daemon, upload, limit):
+        self.folder = folder
+        self.daemon = daemon
+        self.upload = upload
+        self.limit = limit
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """A daemon in its limits, on a store of which nothing but the small values is in memory."""
@@ -127,10 +161,11 @@ def scene(tmp_path_factory):
         daemon.stop()
         evict(daemon.store_path("default"))
         evict(upload)
-        daemon = Daemon(folder)
-        with MemoryLimit(daemon.process.pid, MEMORY):
+        with MemoryLimit(None, MEMORY) as limit:
+            with limit.around_children():
+                daemon = Daemon(folder)
             Bench(("--server", daemon.binary)).json(*FAST, "--requests", 20 * KEYS)
-            yield daemon, upload
+            yield Scene(folder, daemon, upload, limit)
             daemon.stop()
     finally:
         daemon.kill()
@@ -143,37 +178,47 @@ def measure(daemon, seconds):
     return report["latency_us"]
 
 
-def judge(daemon, what, beside, seconds=SECONDS):
+def describe(name, latency):
+    return f"{name} p50 {latency['p50']:.0f} p99 {latency['p99']:.0f} worst {latency['max']:.0f} us"
+
+
+def judge(scene, what, beside, floor=None, seconds=SECONDS):
     """Measures in turns, prints, and holds the fixed rate to the factor."""
-    results = {"alone": [], "beside": []}
+    daemon = scene.daemon
+    works = {"alone": contextlib.nullcontext, "outside": floor, "beside": beside}
+    results = {name: [] for name, work in works.items() if work is not None}
     faults = major_faults(daemon.process.pid, daemon.process.pid)
+    refusals = scene.limit.refusals()
     for _ in range(ROUNDS):
-        results["alone"].append(measure(daemon, seconds))
-        with beside():
-            results["beside"].append(measure(daemon, seconds))
+        for name, reports in results.items():
+            with works[name]():
+                reports.append(measure(daemon, seconds))
+            os.sync()  # nobody is measured beside what another has left to the disk
+    faults = major_faults(daemon.process.pid, daemon.process.pid) - faults
+    refusals = scene.limit.refusals() - refusals
     median = {name: {key: statistics.median(report[key] for report in reports) for key in ("p50", "p99", "max")}
               for name, reports in results.items()}
+    base = max(latency["p99"] for name, latency in median.items() if name != "beside")
     ratio = median["beside"]["p99"] / median["alone"]["p99"]
-    print(f"\n  {what:34} alone p50 {median['alone']['p50']:.0f} p99 {median['alone']['p99']:.0f} worst "
-          f"{median['alone']['max']:.0f} us | beside p50 {median['beside']['p50']:.0f} p99 {median['beside']['p99']:.0f} "
-          f"worst {median['beside']['max']:.0f} us | p99 {ratio:.2f} x | the loop waited for "
-          f"{major_faults(daemon.process.pid, daemon.process.pid) - faults} pages", flush=True)
-    assert ratio <= FACTOR
+    print(f"\n  {what}: {' | '.join(describe(*item) for item in median.items())} | p99 {ratio:.2f} x alone"
+          + (f", {median['beside']['p99'] / median['outside']['p99']:.2f} x outside" if floor else "")
+          + f" | the loop waited for {faults} pages, the limit was met {refusals} times", flush=True)
+    assert refusals == 0
+    assert median["beside"]["p99"] <= FACTOR * base
 
 
 def test_a_reader_of_1_kib_a_second(scene):
-    daemon, _ = scene
-    judge(daemon, "1 KiB/s of a 1 GiB value", lambda: slow_reader(daemon))
+    judge(scene, "1 KiB/s of a 1 GiB value", lambda: slow_reader(scene.daemon))
 
 
 def test_a_cold_read(scene):
-    daemon, _ = scene
-    url = f"http://{daemon.http}/v1/stores/default/keys/long"
-    judge(daemon, "a cold 1 GiB value, over and over", lambda: over_and_over("reading", "-o", "/dev/null", url))
+    url = f"http://{scene.daemon.http}/v1/stores/default/keys/long"
+    judge(scene, "a cold 1 GiB value, over and over", lambda: over_and_over("reading", "-o", "/dev/null", url),
+          lambda: outside_work(scene, "-o", "/dev/null"))
 
 
 def test_an_upload(scene):
-    daemon, upload = scene
-    url = f"http://{daemon.http}/v1/stores/other/keys/long"
+    url = f"http://{scene.daemon.http}/v1/stores/other/keys/long"
     # Long enough for its end, too: the value is put into the store, and the file system takes the spool's blocks back.
-    judge(daemon, "a 4 GiB upload, over and over", lambda: over_and_over("uploading", "-T", upload, url), 5 * SECONDS)
+    judge(scene, "a 4 GiB upload, over and over", lambda: over_and_over("uploading", "-T", scene.upload, url),
+          lambda: outside_work(scene, "-T", scene.upload), 5 * SECONDS)
