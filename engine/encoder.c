@@ -12,6 +12,7 @@
 #include "engine/record.h"
 #include "engine/residency.h"
 #include "engine/spool.h"
+#include "engine/writeback.h"
 
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
@@ -19,10 +20,11 @@
 #define VECTOR_COPY_LEN_MIN 64u  /* below it a call costs more than it saves */
 #define VECTOR_COPY_LEN_MAX 127u /* above it memcpy is as fast or faster */
 
-enum rd_status rd_encoder_init(struct rd_encoder *encoder)
+enum rd_status rd_encoder_init(struct rd_encoder *encoder, uint64_t unwritten_max)
 {
     rd_crc32_prepare();
-    *encoder = (struct rd_encoder){.buffer = malloc(RD_ENCODER_BUFFER_LEN), .copy = rd_simd_copy_best()};
+    *encoder = (struct rd_encoder){
+        .buffer = malloc(RD_ENCODER_BUFFER_LEN), .unwritten_max = unwritten_max, .copy = rd_simd_copy_best()};
     return encoder->buffer == NULL ? RD_NO_MEMORY : RD_OK;
 }
 
@@ -88,6 +90,8 @@ static void put_part(struct rd_encoder *encoder, struct rd_slice payload)
 static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
 {
     int failed = flush(encoder, file);
+    struct rd_writeback writeback;
+    rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, encoder->offset, encoder->unwritten_max, false);
     for (uint64_t done = 0; failed == 0 && done < entry->payload.len; done += SLICE_LEN) {
         uint64_t left = entry->payload.len - done;
         uint64_t len = left < SLICE_LEN ? left : SLICE_LEN;
@@ -100,7 +104,8 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
             put_part(encoder, rd_slice(entry->payload.data + done, len));
             failed = flush(encoder, file);
         }
-        rd_datafile_start_writeback(file, encoder->offset - len, len);
+        if (failed == 0)
+            failed = rd_writeback_pace(&writeback, file, encoder->offset);
     }
     return failed;
 }

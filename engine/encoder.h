@@ -27,11 +27,12 @@ struct rd_encoder {
     size_t run_begin;  /* where the bytes begin that are not in a part yet */
     struct iovec parts[RD_ENCODER_PARTS_MAX];
     int part_count;
-    uint64_t offset; /* where in the file the next call writes */
+    uint64_t offset;        /* where in the file the next call writes */
+    uint64_t unwritten_max; /* bytes of a long payload (writeback.h); constant */
     rd_simd_copy_fn *copy;
 };
 
-enum rd_status rd_encoder_init(struct rd_encoder *encoder) RD_MUST_CHECK;
+enum rd_status rd_encoder_init(struct rd_encoder *encoder, uint64_t unwritten_max) RD_MUST_CHECK;
 void rd_encoder_deinit(struct rd_encoder *encoder);
 
 /* Writes the plan's entries at `tail`, filling in their crc32. 0 or an errno value; on failure some bytes may be

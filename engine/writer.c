@@ -18,6 +18,7 @@
 
 #include "engine/record.h"
 #include "engine/store.h"
+#include "engine/writeback.h"
 
 #define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
 #define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
@@ -605,7 +606,7 @@ enum rd_status rd_writer_start(struct rd_store *store)
     writer->record_every_len = RECORD_EVERY_LEN;
     enum rd_status status = rd_plan_init(&writer->plan, store->batch_marker);
     if (status == RD_OK)
-        status = rd_encoder_init(&writer->encoder);
+        status = rd_encoder_init(&writer->encoder, rd_writeback_bound(store->memory_bytes));
     if (status == RD_OK && pthread_create(&writer->thread, NULL, run, store) != 0)
         status = RD_NO_MEMORY;
     writer->started = status == RD_OK;

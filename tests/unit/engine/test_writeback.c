@@ -259,6 +259,36 @@ static void what_memory_cannot_hold_is_forgotten_once_placed(void **state)
     check_placing(64 * MIB, true);
 }
 
+/* The region ahead of the tail is another value's, so this one is appended by the writer. */
+static void appending_waits_for_the_disk(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct accountant *accountant = accountant_create();
+    struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
+    struct rd_spool *spools[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rd_spool_create(store, &spools[i]), RD_OK);
+        assert_int_equal(fill(spools[i], LONG_LEN), RD_OK);
+    }
+    struct rd_placement *placement = rd_spool_place(spools[0]);
+    assert_non_null(placement);
+    assert_null(rd_spool_place(spools[1]));
+    struct rd_entry entry = {.key = rd_key_of_hash(8)};
+    struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spools[1]};
+    assert_int_equal(rd_store_execute(store, &op), RD_OK);
+    const struct account *account = account_of(accountant, store->file.fd);
+    assert_int_equal(account->end - account->begin, LONG_LEN);
+    assert_true(account->unwritten_most >= SLICE && account->unwritten_most <= BOUND + SLICE);
+    expect_long(store, rd_key_of_hash(8));
+    rd_placement_destroy(placement);
+    rd_spool_destroy(spools[0]);
+    rd_spool_destroy(spools[1]);
+    rd_store_close(store);
+    free(accountant);
+    place_remove(&place);
+}
+
 /* Its kernel may not tell of the lost page again, so the sync would find nothing wrong. */
 static void a_disk_that_refuses_ends_the_spool(void **state)
 {
@@ -305,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_spool_below_the_bound_is_not_the_disks),
         cmocka_unit_test(placing_waits_for_the_disk),
         cmocka_unit_test(what_memory_cannot_hold_is_forgotten_once_placed),
+        cmocka_unit_test(appending_waits_for_the_disk),
         cmocka_unit_test(a_disk_that_refuses_ends_the_spool),
         cmocka_unit_test(a_disk_that_refuses_ends_the_placing),
     };
