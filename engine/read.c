@@ -176,7 +176,8 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
 void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len)
 {
     if (value->pin != NULL)
-        rd_residency_forget(value->payload.data + first, clip(value, first, len));
+        rd_residency_forget(&value->pin->residency, offset_in(value->pin, value->payload.data + first),
+                            clip(value, first, len));
 }
 
 static enum rd_status read_verified(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)

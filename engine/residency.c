@@ -244,17 +244,29 @@ void rd_residency_want(struct rd_residency *residency, uint64_t offset, uint64_t
         rd_residency_advise(residency->base + offset, len);
 }
 
-void rd_residency_forget(const uint8_t *bytes, uint64_t len)
+static void unnote(struct rd_residency *residency, uint64_t page)
 {
-    size_t page_len = system_page_len();
-    uint64_t before = -(uintptr_t)bytes % page_len;
-    if (len < before + page_len)
+    struct rd_residency_chunk *chunk =
+        atomic_load_explicit(&residency->chunks[page / PAGES_PER_CHUNK], memory_order_acquire);
+    if (chunk != NULL)
+        atomic_fetch_and_explicit(&chunk->words[page % PAGES_PER_CHUNK / 64], ~(UINT64_C(1) << page % 64),
+                                  memory_order_relaxed);
+}
+
+void rd_residency_forget(struct rd_residency *residency, uint64_t offset, uint64_t len)
+{
+    uint64_t page_len = system_page_len();
+    uint64_t first = (offset + page_len - 1) / page_len * page_len;
+    uint64_t end = (offset + len) / page_len * page_len;
+    if (end <= first)
         return;
     union {
         const void *readable;
         void *address;
-    } from = {.readable = bytes + before};
-    (void)madvise(from.address, (size_t)((len - before) / page_len * page_len), MADV_PAGEOUT); /* a hint */
+    } from = {.readable = residency->base + first};
+    (void)madvise(from.address, (size_t)(end - first), MADV_PAGEOUT); /* a hint */
+    for (uint64_t page = first >> PAGE_SHIFT; page < end >> PAGE_SHIFT; page++)
+        unnote(residency, page);
 }
 
 void rd_residency_drop(struct rd_residency *residency, uint64_t offset, uint64_t len)

@@ -76,8 +76,9 @@ void rd_residency_advise(const uint8_t *bytes, uint64_t len);
 /* The same, where they are not all in memory. */
 void rd_residency_want(struct rd_residency *residency, uint64_t offset, uint64_t len);
 
-/* Has the kernel give up the pages that lie within these bytes of a map. */
-void rd_residency_forget(const uint8_t *bytes, uint64_t len);
+/* Has the kernel give up the pages that lie within these bytes of the map; that they were there is forgotten, too.
+ */
+void rd_residency_forget(struct rd_residency *residency, uint64_t offset, uint64_t len);
 
 /* For walks from a map's end to its beginning: asks for what lies below `end` well before it is read. Zero it
  * first. */
