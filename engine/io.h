@@ -16,7 +16,7 @@ struct rd_io {
     void *self; /* handed to each call; a test's own state */
     int (*open)(void *self, const char *path, int flags, mode_t mode);
     int (*close)(void *self, int fd);
-    int (*fstat)(void *self, int fd, struct stat *ret_stat);
+    int (*fstat)(void *self, int fd, struct stat *ret_stat); /* without st_rdev and the times (io.c) */
     int (*stat)(void *self, const char *path, struct stat *ret_stat);
     int (*flock)(void *self, int fd, int operation);
     ssize_t (*pread)(void *self, int fd, void *to, size_t len, off_t offset);
