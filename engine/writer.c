@@ -21,8 +21,10 @@
 #include "engine/writeback.h"
 
 #define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
-#define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
 #define GROUP_ENTRIES_MAX 65536u
+#define SHORT_BYTES_MAX   (UINT64_C(64) << 10) /* of a group that is not synced */
+#define SHORT_ENTRIES_MAX 128u
+#define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
 #define COLLECT_EVERY_MS  100u /* memory that readers hold is looked at so often where nothing is written */
 
 static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
@@ -226,6 +228,12 @@ static bool sync_is_overdue(const struct rd_store *store)
     return writer->answered_unsynced && rd_monotonic_ms() - writer->answered_since_ms >= writer->interval_ms;
 }
 
+/* Whether the operation has its group synced, if it writes at all. */
+static bool asks_for_sync(const struct rd_store *store, const struct rd_op *op)
+{
+    return op->kind == RD_OP_SYNC || durability_of(store, op) == RD_DURABILITY_SYNC;
+}
+
 static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
 {
     if (sync_is_overdue(store))
@@ -424,6 +432,14 @@ static struct rd_op *commit_errand(struct rd_store *store, struct rd_op *op)
     return rest;
 }
 
+/* A sync is shared by as many as there are. Groups without one are short, so that who waits for the first of them,
+ * and for their bytes in the cache, need not wait for the last: loop and writer work side by side. */
+static bool is_full(const struct rd_plan *plan, uint64_t tail, bool synced)
+{
+    return plan->tail - tail >= (synced ? GROUP_BYTES_MAX : SHORT_BYTES_MAX) ||
+           plan->entry_count >= (synced ? GROUP_ENTRIES_MAX : SHORT_ENTRIES_MAX);
+}
+
 /* Plans the operations from first on, until the group is full. Returns the first that is left out. */
 static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
 {
@@ -431,9 +447,11 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t tail = rd_writer_tail(store);
     rd_plan_begin(plan, rd_writer_index(store), tail);
+    bool synced = sync_is_overdue(store);
     struct rd_op *op = first;
     while (op != NULL && op->kind < RD_OP_RESERVE && plan->step_count < op_count_max &&
-           plan->tail - tail < GROUP_BYTES_MAX && plan->entry_count < GROUP_ENTRIES_MAX) {
+           !is_full(plan, tail, synced)) {
+        synced = synced || asks_for_sync(store, op);
         bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
         rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
         op = op->next;
