@@ -11,7 +11,7 @@ void rd_store_backup(struct rd_store *store, struct rd_backup *ret_backup)
     pthread_mutex_lock(&store->publish_lock); /* generation, tail and mapping are of one publication */
     const struct rd_view *view = rd_reader_view(store);
     uint64_t tail = atomic_load_explicit(&view->tail, memory_order_acquire);
-    uint64_t synced_tail = atomic_load_explicit(&store->writer.synced_tail, memory_order_acquire);
+    uint64_t synced_tail = atomic_load_explicit(&store->syncer.synced_tail, memory_order_acquire);
     struct rd_mapping *mapping = rd_view_mapping(view);
     uint64_t generation = view->generation;
     rd_mapping_pin(mapping, place, 1);

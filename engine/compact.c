@@ -313,7 +313,7 @@ static enum rd_status hold(struct rd_compaction *compaction)
     if (failed != 0)
         return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     rd_store_record(store, false);
-    bool recorded = store->meta.durable_tail == store->writer.synced_tail;
+    bool recorded = store->meta.durable_tail == store->syncer.synced_tail;
     failed = recorded ? 0 : rd_meta_remove(store->io, store->file.path);
     if (failed != 0)
         return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot replace the companion of %s",
@@ -347,7 +347,7 @@ static void take_over(struct rd_compaction *compaction)
     atomic_store_explicit(&store->live_bytes, successor->live_bytes, memory_order_relaxed);
     atomic_store_explicit(&store->file_size, successor->file.size, memory_order_relaxed);
     store->entry_count = successor->entry_count;
-    rd_writer_note_synced(store);
+    rd_syncer_note_synced(store);
     atomic_store_explicit(&store->publications, publication + 2, memory_order_seq_cst);
     pthread_mutex_unlock(&store->publish_lock);
 

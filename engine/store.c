@@ -143,6 +143,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     pthread_mutex_init(&store->writer.role, NULL);
     rd_ahead_init(&store->ahead);
     rd_extension_init(&store->extension);
+    rd_syncer_init(&store->syncer);
     pthread_mutex_init(&store->publish_lock, NULL);
     pthread_mutex_init(&store->state_lock, NULL);
     enum rd_status status = rd_queue_init(
@@ -204,7 +205,7 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
 
 void rd_store_record(struct rd_store *store, bool clean)
 {
-    uint64_t durable_tail = store->writer.synced_tail;
+    uint64_t durable_tail = store->syncer.synced_tail;
     struct stat now;
     if (store->io->fstat(store->io->self, store->file.fd, &now) != 0 || (uint64_t)now.st_size < durable_tail)
         return; /* cut by others: what was recorded before still holds, as far as anything does */
@@ -213,7 +214,7 @@ void rd_store_record(struct rd_store *store, bool clean)
     if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
         return; /* changed by others; the old record will not fit either */
     store->meta.durable_tail = durable_tail;
-    store->meta.entry_count = store->writer.synced_entries;
+    store->meta.entry_count = store->syncer.synced_entries;
     store->meta.last_key = last.trailer.key_hash;
     store->meta.last_crc = last.trailer.crc32;
     store->meta.clean = clean;
@@ -337,8 +338,8 @@ static enum rd_status recover(struct rd_store *store, struct rd_error *ret_error
     int failed = store->opened_read_only ? 0 : make_durable(store, clean, has_hint && !recovery.hint_fits);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
-    store->writer.synced_tail = recovery.tail;
-    store->writer.synced_entries = store->entry_count;
+    store->syncer.synced_tail = recovery.tail;
+    store->syncer.synced_entries = store->entry_count;
     if (!store->opened_read_only && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN)
         rd_store_record(store, false);
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
@@ -419,7 +420,7 @@ void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
     bool was_writable = store->writer.started;
     rd_writer_stop(store);
     uint64_t tail = rd_store_file_size(store);
-    bool synced = !store->writer.unsynced && store->file.size == tail && store->writer.synced_tail == tail;
+    bool synced = !store->syncer.unsynced && store->file.size == tail && store->syncer.synced_tail == tail;
     if (was_writable && synced && atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN) {
         rd_store_record(store, true);
         bool recorded = store->meta.durable_tail == tail;

@@ -26,6 +26,7 @@
 #include "engine/plan.h"
 #include "engine/queue.h"
 #include "engine/record.h"
+#include "engine/syncer.h"
 #include "engine/view.h"
 
 /* What only the writer touches: the writer thread, or a blocking caller that found nothing queued and commits its
@@ -36,16 +37,8 @@ struct rd_writer {
     bool started;
     struct rd_plan plan;
     struct rd_encoder encoder;
-    atomic_uint_fast64_t synced_tail; /* every byte below it has been synced; any thread may look */
-    uint64_t synced_entries;          /* so many entries end at or below it */
-    bool unsynced;                    /* bytes of published entries may not be on the disk yet */
-    bool answered_unsynced;           /* of these, some were answered under RD_DURABILITY_INTERVAL */
-    uint64_t answered_since_ms;       /* since when; monotonic clock */
-    uint64_t record_every_len;     /* bytes between two records of the synced tail; constant, smaller in tests */
-    uint64_t group_ns;             /* when the group under way was taken up; 0: it is not timed */
-    uint64_t sync_ns;              /* of its fdatasync; 0: none */
-    enum rd_durability durability; /* of the group under way; never DEFAULT */
-    uint32_t interval_ms;          /* the last one in force: what was answered under it is still to be synced */
+    uint64_t record_every_len; /* bytes between two records of the synced tail; constant, smaller in tests */
+    uint64_t group_ns;         /* when the group under way was taken up; 0: it is not timed */
 };
 
 /* What the writer counts; any thread reads it. */
@@ -104,6 +97,7 @@ struct rd_store {
     struct rd_departures departures; /* writer */
     struct rd_extension extension;   /* writer; where nothing is placed ahead, what lies above the tail is it */
     struct rd_queue queue;
+    struct rd_syncer syncer; /* writer; its synced_tail is looked at by any thread */
     struct rd_writer writer;
 };
 
@@ -160,9 +154,6 @@ bool rd_store_faulted_for_writer(struct rd_store *store);
 
 /* Whether the file is not what it was: others cut it, or removed it. The store is read-only then. The writer. */
 bool rd_writer_file_is_lost(struct rd_store *store);
-
-/* All that is published has been synced. The writer. */
-void rd_writer_note_synced(struct rd_store *store);
 
 /* Syncs what is published, where it is not. 0 or an errno value, and the store is read-only then. The writer. */
 int rd_writer_settle(struct rd_store *store) RD_MUST_CHECK;

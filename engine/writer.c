@@ -27,22 +27,12 @@
 #define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
 #define COLLECT_EVERY_MS  100u /* memory that readers hold is looked at so often where nothing is written */
 
-static enum rd_durability durability_of(const struct rd_store *store, const struct rd_op *op)
-{
-    return op->durability == RD_DURABILITY_DEFAULT ? store->writer.durability : op->durability;
-}
-
 /* What a group is held to does not change under it. */
 static void heed_tuning(struct rd_store *store)
 {
-    uint32_t interval_ms;
-    store->writer.durability = rd_store_durability(store, &interval_ms);
-    if (store->writer.durability == RD_DURABILITY_INTERVAL)
-        store->writer.interval_ms = interval_ms;
-
+    rd_syncer_heed_tuning(store);
     bool timed = atomic_load_explicit(&store->timed, memory_order_relaxed);
     store->writer.group_ns = timed ? rd_monotonic_ns() : 0;
-    store->writer.sync_ns = 0;
 
     struct rd_plan *plan = &store->writer.plan;
     uint64_t quota_bytes = atomic_load_explicit(&store->quota_bytes, memory_order_relaxed);
@@ -172,10 +162,11 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
         const struct rd_plan_step *step = &plan->steps[i];
         struct rd_op *op = step->op;
         op->begun_ns = store->writer.group_ns;
-        op->sync_ns = store->writer.sync_ns;
-        op->durability_applied = synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : durability_of(store, op);
+        op->sync_ns = store->syncer.group_ns;
+        op->durability_applied =
+            synced == RD_DURABILITY_SYNC ? RD_DURABILITY_SYNC : rd_syncer_durability_of(store, op);
         op->durability_interval_ms =
-            op->durability_applied == RD_DURABILITY_INTERVAL ? store->writer.interval_ms : 0;
+            op->durability_applied == RD_DURABILITY_INTERVAL ? store->syncer.interval_ms : 0;
         fill_looks(store, op);
         if (op->status != RD_OK || step->count == 0)
             continue;
@@ -189,71 +180,6 @@ static void fill_results(struct rd_store *store, struct rd_plan *plan, enum rd_d
             continue;
         op->offset = last->payload_offset;
         op->crc32 = last->crc32;
-    }
-}
-
-/* ---- durability --------------------------------------------------------------------------------------- */
-
-/* plan: what was appended and is not published yet, or NULL. */
-static int sync_now(struct rd_store *store, const struct rd_plan *plan)
-{
-    struct rd_writer *writer = &store->writer;
-    uint64_t begun_ns = rd_monotonic_ns();
-    int failed = rd_datafile_sync(&store->file);
-    store->writer.sync_ns = rd_monotonic_ns() - begun_ns;
-    rd_distribution_add(&store->counts.sync_ns, RD_DISTRIBUTION_NS, store->writer.sync_ns);
-    if (failed != 0) {
-        rd_counter_add(&store->counts.sync_failures, 1);
-        return failed;
-    }
-    writer->unsynced = false;
-    writer->answered_unsynced = false;
-    writer->synced_tail = plan != NULL ? plan->tail : rd_writer_tail(store);
-    writer->synced_entries = store->entry_count + (plan != NULL ? plan->entry_count : 0);
-    return 0;
-}
-
-void rd_writer_note_synced(struct rd_store *store)
-{
-    struct rd_writer *writer = &store->writer;
-    writer->unsynced = false;
-    writer->answered_unsynced = false;
-    writer->synced_tail = rd_writer_tail(store);
-    writer->synced_entries = store->entry_count;
-}
-
-static bool sync_is_overdue(const struct rd_store *store)
-{
-    const struct rd_writer *writer = &store->writer;
-    return writer->answered_unsynced && rd_monotonic_ms() - writer->answered_since_ms >= writer->interval_ms;
-}
-
-/* Whether the operation has its group synced, if it writes at all. */
-static bool asks_for_sync(const struct rd_store *store, const struct rd_op *op)
-{
-    return op->kind == RD_OP_SYNC || durability_of(store, op) == RD_DURABILITY_SYNC;
-}
-
-static bool group_wants_sync(const struct rd_store *store, const struct rd_plan *plan)
-{
-    if (sync_is_overdue(store))
-        return true;
-    for (uint32_t i = 0; i < plan->step_count; i++)
-        if (plan->steps[i].op->kind == RD_OP_SYNC ||
-            (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_SYNC))
-            return true;
-    return false;
-}
-
-static void note_unsynced(struct rd_store *store, const struct rd_plan *plan)
-{
-    struct rd_writer *writer = &store->writer;
-    writer->unsynced = true;
-    for (uint32_t i = 0; i < plan->step_count && !writer->answered_unsynced; i++) {
-        if (plan->steps[i].count != 0 && durability_of(store, plan->steps[i].op) == RD_DURABILITY_INTERVAL) {
-            writer->answered_unsynced = true;
-            writer->answered_since_ms = rd_monotonic_ms();
-        }
     }
 }
 
@@ -288,6 +214,16 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
     rd_store_make_read_only(store, "%s failed: %s%s%s; no write is taken until the store is reopened", what,
                             strerror(os_errno),
                             cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
+}
+
+int rd_writer_settle(struct rd_store *store)
+{
+    int failed = rd_syncer_end(store);
+    if (failed == 0 && store->syncer.unsynced)
+        failed = rd_syncer_sync(store, NULL);
+    if (failed != 0)
+        fail_store(store, "fdatasync", failed);
+    return failed;
 }
 
 /* Once in a store's life: what a crash leaves of its first value may look like a store of its own, if that is what
@@ -350,7 +286,8 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     if (status != RD_OK)
         return status;
     /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is gone. */
-    if (group_wants_sync(store, plan) ? rd_writer_file_is_lost(store) : rd_store_faulted_for_writer(store)) {
+    if (rd_syncer_group_wants_sync(store, plan) ? rd_writer_file_is_lost(store)
+                                                : rd_store_faulted_for_writer(store)) {
         *ret_errno = EIO;
         return RD_IO_ERROR;
     }
@@ -364,12 +301,12 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         fail_store(store, "writing", *ret_errno);
         return RD_IO_ERROR;
     }
-    if (!group_wants_sync(store, plan)) {
-        note_unsynced(store, plan);
+    if (!rd_syncer_group_wants_sync(store, plan)) {
+        rd_syncer_note_unsynced(store, plan);
         return RD_OK;
     }
     extend(store, plan);
-    *ret_errno = sync_now(store, plan);
+    *ret_errno = rd_syncer_sync(store, plan);
     if (*ret_errno != 0) {
         fail_store(store, "fdatasync", *ret_errno);
         return RD_IO_ERROR;
@@ -381,13 +318,8 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
 /* A group that appends nothing is answered too, and not while an answered write waits too long for its sync. */
 static enum rd_status sync_if_wanted(struct rd_store *store, const struct rd_plan *plan, int *ret_errno)
 {
-    if (!store->writer.unsynced || !group_wants_sync(store, plan))
-        return RD_OK;
-    *ret_errno = sync_now(store, NULL);
-    if (*ret_errno == 0)
-        return RD_OK;
-    fail_store(store, "fdatasync", *ret_errno);
-    return RD_IO_ERROR;
+    *ret_errno = rd_syncer_group_wants_sync(store, plan) ? rd_writer_settle(store) : 0;
+    return *ret_errno == 0 ? RD_OK : RD_IO_ERROR;
 }
 
 /* What lies ahead is given up; its value will be appended like any other. */
@@ -447,11 +379,11 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t tail = rd_writer_tail(store);
     rd_plan_begin(plan, rd_writer_index(store), tail);
-    bool synced = sync_is_overdue(store);
+    bool synced = rd_syncer_is_overdue(store);
     struct rd_op *op = first;
     while (op != NULL && op->kind < RD_OP_RESERVE && plan->step_count < op_count_max &&
            !is_full(plan, tail, synced)) {
-        synced = synced || asks_for_sync(store, op);
+        synced = synced || rd_syncer_is_asked(store, op);
         bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
         rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
         op = op->next;
@@ -477,9 +409,18 @@ static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
 /* So that a look after a crash need not go back further. Nobody waits for it: the group has been answered. */
 static void record_progress(struct rd_store *store)
 {
-    if (store->writer.synced_tail - store->meta.durable_tail >= store->writer.record_every_len &&
+    if (store->syncer.synced_tail - store->meta.durable_tail >= store->writer.record_every_len &&
         is_writable(store))
         rd_store_record(store, false);
+}
+
+/* Where a sync beside the writer has failed, nothing more is answered but with that: its errno value, or 0. */
+static int catch_up(struct rd_store *store)
+{
+    int failed = rd_syncer_catch_up(store);
+    if (failed != 0 && is_writable(store))
+        fail_store(store, "fdatasync", failed);
+    return failed;
 }
 
 /* Takes as many operations as one group holds; returns what is left. */
@@ -488,6 +429,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
 {
     *ret_status = RD_OK;
     heed_tuning(store);
+    int os_errno = catch_up(store);
     if (rd_ahead_is_abandoned(&store->ahead))
         evict(store);
     if (first->kind == RD_OP_RESERVE)
@@ -497,7 +439,6 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     struct rd_plan *plan = &store->writer.plan;
     struct rd_op *rest = plan_group(store, first, op_count_max);
     enum rd_durability synced = RD_DURABILITY_DEFAULT;
-    int os_errno = 0;
     enum rd_status status = RD_OK;
     if (!is_writable(store) || (plan->entry_count == 0 && rd_store_faulted_for_writer(store)))
         status = RD_IO_ERROR;
@@ -519,6 +460,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     plan->steps[plan->step_count - 1].op->next = NULL;
     complete(store, first);
     record_progress(store);
+    if (is_writable(store))
+        rd_syncer_begin(store);
     return rest;
 }
 
@@ -536,18 +479,12 @@ static void commit_all(struct rd_store *store, struct rd_op *first)
 
 /* ---- the thread --------------------------------------------------------------------------------------- */
 
-int rd_writer_settle(struct rd_store *store)
-{
-    int failed = store->writer.unsynced ? sync_now(store, NULL) : 0;
-    if (failed != 0)
-        fail_store(store, "fdatasync", failed);
-    return failed;
-}
-
+/* Nothing else is to be done. */
 static void sync_late(struct rd_store *store)
 {
     if (is_writable(store))
         (void)!rd_writer_settle(store);
+    store->syncer.debt.owed = false; /* a store that is read-only will not be synced any more */
 }
 
 static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
@@ -558,10 +495,10 @@ static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
 /* When the thread must look again though nothing is queued; 0: never. */
 static uint64_t next_deadline_ms(const struct rd_store *store)
 {
-    const struct rd_writer *writer = &store->writer;
+    const struct rd_syncer *syncer = &store->syncer;
     uint64_t deadline_ms = 0;
-    if (writer->answered_unsynced)
-        deadline_ms = earlier(deadline_ms, writer->answered_since_ms + writer->interval_ms);
+    if (syncer->debt.owed)
+        deadline_ms = earlier(deadline_ms, syncer->debt.since_ms + syncer->interval_ms);
     if (rd_epoch_has_retired(&store->epoch))
         deadline_ms = earlier(deadline_ms, rd_monotonic_ms() + COLLECT_EVERY_MS);
     if (is_extended(store))
@@ -584,10 +521,8 @@ static void *run(void *context)
         if (first != NULL) {
             commit_all(store, first);
         } else {
-            if (closing || sync_is_overdue(store)) {
+            if (closing || rd_syncer_is_overdue(store))
                 sync_late(store);
-                writer->answered_unsynced = false;
-            }
             if (is_extended(store) && rd_monotonic_ms() >= rd_extension_pause_ms(&store->extension))
                 (void)give_up_extension(store);
             rd_epoch_collect(&store->epoch);
@@ -595,6 +530,7 @@ static void *run(void *context)
         if (first == NULL && closing)
             break;
     }
+    (void)!rd_syncer_end(store); /* of a store that is read-only */
     evict(store);
     (void)give_up_extension(store);
     pthread_mutex_unlock(&writer->role);
