@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/crash/workload.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ void workload_make_small(struct rd_store *store)
     store->ahead.gap_len_min = GAP_LEN_MIN;
     store->ahead.slice_len = SLICE_LEN;
     store->writer.record_every_len = RECORD_EVERY;
+    store->syncer.beside_len_min = 1;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
 }
 
@@ -77,10 +79,14 @@ static void close_store(struct workload *workload, uint32_t number)
     history_settle(&workload->history, number, recorder_note(&workload->recorder));
 }
 
-/* The writer answers before it has put everything away; the next thing that is done must come behind that. */
+/* The writer answers before it has put everything away, and may have begun a sync beside it; the next thing that
+ * is done must come behind that. */
 static void wait_until_idle(struct rd_store *store)
 {
+    const struct rd_sync_beside *beside = &store->syncer.beside;
     pthread_mutex_lock(&store->writer.role);
+    while (beside->running && !atomic_load_explicit(&beside->done, memory_order_acquire))
+        sched_yield();
     pthread_mutex_unlock(&store->writer.role);
 }
 
@@ -423,9 +429,13 @@ static void do_compact(struct workload *workload)
     workload->compacted++;
 }
 
+/* What is due for a sync by then has it before a group is held up: beside the writer, or with the write where the
+ * whole interval has passed. */
 static void do_wait(struct workload *workload)
 {
     atomic_fetch_add(&clock_ms, INTERVAL_MS / 2 + random_below(&workload->random, INTERVAL_MS));
+    for (uint32_t i = 0; i < STORE_COUNT; i++)
+        write_alone(workload, i, value_len(&workload->random, 0));
 }
 
 struct action {
