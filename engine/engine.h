@@ -209,7 +209,7 @@ uint64_t rd_store_file_size(struct rd_store *store); /* the tail, in bytes */
  * one: nobody is held up for them. */
 struct rd_store_stats {
     struct rd_distribution_copy group_operations; /* RD_DISTRIBUTION_COUNT: operations of each group appended */
-    struct rd_distribution_copy sync_ns;          /* RD_DISTRIBUTION_NS: of each fdatasync of the writer */
+    struct rd_distribution_copy sync_ns;          /* RD_DISTRIBUTION_NS: of each fdatasync */
     uint64_t sync_failures;                       /* of these */
     uint64_t appended_bytes;                      /* by groups: payloads, trailers, padding */
     uint64_t queue_operations;                    /* submitted and not completed */
@@ -486,7 +486,7 @@ struct rd_op {
     int os_errno;      /* with RD_IO_ERROR and RD_NO_SPACE */
     enum rd_bar bar;   /* with RD_FORBIDDEN and RD_NO_SPACE: whether it was a quota */
     uint64_t begun_ns; /* where the store is timed: when the writer took it up, on the monotonic clock; else 0 */
-    uint64_t sync_ns;  /* likewise: how long its group's fdatasync took; 0: there was none */
+    uint64_t sync_ns;  /* likewise: how long its group waited for syncs; 0: it did not */
     uint64_t offset;   /* of the last payload written; of deletes: 0 */
     uint64_t tail;     /* the store's end once this operation is done */
     uint32_t crc32;    /* of the last payload written */
