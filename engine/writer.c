@@ -24,6 +24,7 @@
 #define GROUP_ENTRIES_MAX 65536u
 #define SHORT_BYTES_MAX   (UINT64_C(64) << 10) /* of a group that is not synced */
 #define SHORT_ENTRIES_MAX 128u
+#define BLOCK_OPS         16u /* whose memory is fetched at once */
 #define RECORD_EVERY_LEN  (UINT64_C(64) << 20)
 #define COLLECT_EVERY_MS  100u /* memory that readers hold is looked at so often where nothing is written */
 
@@ -372,6 +373,21 @@ static bool is_full(const struct rd_plan *plan, uint64_t tail, bool synced)
            plan->entry_count >= (synced ? GROUP_ENTRIES_MAX : SHORT_ENTRIES_MAX);
 }
 
+/* What judging the next operations will touch in the index and the map is fetched for all of them at once. */
+static void approach_block(const struct rd_store *store, const struct rd_op *op)
+{
+    struct rd_index_spot spots[BLOCK_OPS];
+    unsigned count = 0;
+    for (unsigned i = 0; i < BLOCK_OPS && op != NULL && op->kind < RD_OP_RESERVE; i++, op = op->next)
+        if (op->entry_count != 0)
+            rd_index_approach(rd_writer_index(store), op->entries[0].key.hash, &spots[count++]);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t trailer_offset = rd_index_guess_at(&spots[i]);
+        if (trailer_offset != 0)
+            __builtin_prefetch(rd_writer_mapping(store)->base + trailer_offset);
+    }
+}
+
 /* Plans the operations from first on, until the group is full. Returns the first that is left out. */
 static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
 {
@@ -383,6 +399,8 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
     struct rd_op *op = first;
     while (op != NULL && op->kind < RD_OP_RESERVE && plan->step_count < op_count_max &&
            !is_full(plan, tail, synced)) {
+        if (plan->step_count % BLOCK_OPS == 0)
+            approach_block(store, op);
         synced = synced || rd_syncer_is_asked(store, op);
         bool ready = !plan->placed && rd_ahead_is_ready(&store->ahead, op->placement);
         rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
