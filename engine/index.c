@@ -104,7 +104,7 @@ static struct rd_segment *segment_allocate(struct rd_index *index, uint64_t slot
     if (segment == NULL)
         return NULL;
     segment->slot_mask = (uint32_t)(slot_count - 1);
-    segment->depth = depth;
+    segment->depth = (uint8_t)depth;
     segment->used_max = choose_used_max(index, slot_count);
     return segment;
 }
@@ -170,6 +170,8 @@ static void index_reset(struct rd_index *index, struct rd_epoch *epoch, uint64_t
     index->random = seed;
     index->slab = (struct rd_slab){.free = NULL};
     index->round = 1;
+    index->warm_file = NULL;
+    index->warm_map = 0;
 }
 
 enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uint64_t expected_count)
@@ -355,6 +357,20 @@ static enum rd_status split(struct rd_index *index, const uint8_t *file, uint64_
     return RD_OK;
 }
 
+/* Before a split that reads all trailers. False: it is warm. Room for one key more, whatever the limit was: so a
+ * segment of an image that is beyond it already is warmed bit by bit, too. */
+static bool warm(struct rd_index *index, const uint8_t *file, struct rd_segment *segment)
+{
+    if (index->warm_file != file)
+        index->warm_map++;
+    index->warm_file = file;
+    uint32_t used_max = segment->used + segment->promised + 1;
+    if (used_max >= segment->slot_mask / 8 * 7 || !rd_segment_warm(segment, file, index->warm_map))
+        return false;
+    segment->used_max = used_max;
+    return true;
+}
+
 static enum rd_status grow(struct rd_index *index, const uint8_t *file, uint64_t mixed, struct rd_segment *segment)
 {
     uint64_t slot_count = (uint64_t)segment->slot_mask + 1;
@@ -362,6 +378,8 @@ static enum rd_status grow(struct rd_index *index, const uint8_t *file, uint64_t
         return rebuild(index, file, mixed, segment, slot_count);
     if (slot_count < RD_SEGMENT_SLOTS_USUAL || segment->depth >= RD_SEGMENT_DEPTH_MAX)
         return rebuild(index, file, mixed, segment, slot_count * 2);
+    if (rd_segment_leaves_window(segment->depth) && warm(index, file, segment))
+        return RD_OK;
     return split(index, file, mixed, segment);
 }
 
@@ -382,8 +400,9 @@ enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uin
         enum rd_status status = grow(index, file, mixed, segment);
         if (status != RD_OK)
             return status;
-        *ret_lost = *ret_lost || promised > FEW_PROMISED;
-        segment = segment_of(index, mixed);
+        struct rd_segment *grown = segment_of(index, mixed);
+        *ret_lost = *ret_lost || (grown != segment && promised > FEW_PROMISED);
+        segment = grown;
     }
     return RD_OK;
 }

@@ -43,8 +43,10 @@ struct rd_index {
     uint64_t seed;                                  /* constant */
     uint64_t random;                                /* writer: by which segments grow at different times */
     uint64_t round;                                 /* writer: numbers the passes of reservations */
-    atomic_uint_fast64_t count;                     /* live keys; written by the writer */
-    atomic_uint_fast64_t bytes;                     /* memory of segments and directory; written by the writer */
+    const uint8_t *warm_file;                       /* writer: borrows; the map that warm_map numbers */
+    uint8_t warm_map;           /* writer: numbers the maps; a segment knows which it is warm in */
+    atomic_uint_fast64_t count; /* live keys; written by the writer */
+    atomic_uint_fast64_t bytes; /* memory of segments and directory; written by the writer */
 };
 
 /* expected_count: keys to make room for at once; 0 is fine. */

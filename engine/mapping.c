@@ -11,8 +11,8 @@
 #define LEN_MIN (UINT64_C(1) << 30)
 #define GROWTH  4u
 
-/* Giving up the pages of a whole map takes 50 ms a GiB, which a write would wait for. */
-#define DROPPED_AT_ONCE ((size_t)32 << 20)
+/* Giving up the pages of a whole map takes 30 to 50 ms a GiB, which a write would wait for. */
+#define DROPPED_AT_ONCE ((size_t)8 << 20)
 
 enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, struct rd_mapping **ret_mapping,
                                  struct rd_error *ret_error)

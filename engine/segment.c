@@ -14,7 +14,11 @@
 
 #define DISPLACED_BIT 48u
 #define AHEAD         16u /* trailers asked for before they are read */
+#define WARMED_SLOTS  32u /* at a time: some two dozen pages, each of which may have to be mapped, or to be read  \
+                           */
 
+static_assert(RD_SEGMENT_SLOTS_USUAL <= UINT16_MAX && RD_SEGMENT_SLOTS_MIN % WARMED_SLOTS == 0,
+              "of the usual size all slots can be warmed");
 static_assert(RD_SLOT_DISPLACED == UINT64_C(1) << DISPLACED_BIT, "one bit");
 
 /* ---- moving ------------------------------------------------------------------------------------------- */
@@ -179,6 +183,22 @@ static void move_by_trailers(const struct rd_segment *from, struct by_trailer *k
     }
     for (unsigned i = 0; i < AHEAD; i++)
         push_by_trailer(keys, 0);
+}
+
+bool rd_segment_warm(struct rd_segment *segment, const uint8_t *file, uint8_t map)
+{
+    if (segment->warmed_map != map)
+        segment->warmed = 0;
+    segment->warmed_map = map;
+    if (segment->warmed > segment->slot_mask)
+        return false;
+    for (uint32_t i = segment->warmed; i < segment->warmed + WARMED_SLOTS; i++) {
+        uint64_t offset = rd_slot_offset(atomic_load_explicit(&segment->slots[i], memory_order_relaxed));
+        if (offset != 0)
+            (void)*(const volatile uint8_t *)(file + offset);
+    }
+    segment->warmed = (uint16_t)(segment->warmed + WARMED_SLOTS);
+    return true;
 }
 
 static void clear(struct rd_segment *segment)

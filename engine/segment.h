@@ -9,7 +9,10 @@
  * A tag has the bits of the hash that come behind those that choose the segment, as they were in the first segment
  * of a window of depths: so a split finds in the slots where each key goes, and reads no trailer but those of
  * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, from some
- * 65,000 keys on, 17 million and 4 billion, reads all trailers and has new tags.
+ * 65,000 keys on, 17 million and 4 billion, reads all trailers and has new tags. These lie all over the file, on
+ * pages that perhaps nobody has looked at through the map yet, and that may not be in memory: so before such a
+ * split the segment is warmed, a few trailers with each key that would have made it split, and grows a little
+ * beyond its limit meanwhile.
  *
  * Readers take no lock; the writer alone changes slots.
  */
@@ -37,8 +40,10 @@ struct rd_segment {
     struct rd_retired retired;
     atomic_uint_fast64_t *slots; /* constant; on a boundary of RD_SEGMENT_ALIGN */
     uint32_t slot_mask;          /* constant: slots - 1 */
-    uint32_t depth;              /* constant: how many top bits all of its keys share */
-    uint32_t used_max;           /* constant: then it grows */
+    uint8_t depth;               /* constant: how many top bits all of its keys share */
+    uint8_t warmed_map;          /* writer: the number of the map that warmed is of */
+    uint16_t warmed;             /* writer: of slots below it the trailers' pages were touched */
+    uint32_t used_max;           /* writer: then it grows */
     uint32_t used;               /* writer: slots that are not empty */
     uint32_t deleted;            /* writer: of these, slots that name nothing */
     uint32_t promised;           /* writer: puts promised in round */
@@ -74,6 +79,12 @@ struct rd_located {
 static inline uint32_t rd_segment_window(uint32_t depth)
 {
     return depth < 6 ? 0 : (depth + 2) / 8 * 8 - 2;
+}
+
+/* Whether a split at this depth reads all trailers. */
+static inline bool rd_segment_leaves_window(uint32_t depth)
+{
+    return rd_segment_window(depth) != rd_segment_window(depth + 1);
 }
 
 static inline uintptr_t rd_segment_word(const struct rd_segment *segment)
@@ -173,6 +184,9 @@ RD_ALWAYS_INLINE void rd_segment_add(struct rd_located in, uint32_t home, uint64
     assert(segment->used <= segment->slot_mask); /* an empty one must be left */
     atomic_store_explicit(slot, tag | offset, memory_order_release);
 }
+
+/* Touches the trailers of the next few slots, in the map with that number. False: all were touched before. */
+bool rd_segment_warm(struct rd_segment *segment, const uint8_t *file, uint8_t map);
 
 /* Moves all keys to segments that no reader sees yet, whose slots hold anything and whose used is 0: to lower or
  * upper, by the bit below its depth; upper may be NULL. */

@@ -9,12 +9,14 @@
  *
  * What belongs to a block and is looked at without it lies at its side: the sides of many blocks share a page.
  *
- * A chunk gets its large page when all of its blocks are in use, so that a small index takes no more than it
- * needs; where the index is large, or is going to be, at once. A block that is given back is the next one taken,
- * since it is in the cache. Chunks are kept until the end.
+ * A chunk gets its large page once all of its blocks are in use, so that a small index takes no more than it
+ * needs; where the index is large, as soon as there is one; where it is going to be large at once, at once. To
+ * clear such a page takes 0.4 ms, and ten times that where the machine under a virtual one has to find the memory
+ * first, so it is made ready ahead by a thread (spare.h); until there is one, small pages do. A block that is
+ * given back is the next one taken, since it is in the cache. Chunks are kept until the end.
  *
- * A chunk that is in use gets it by being copied to one and replaced by it as a whole, which takes some half a
- * millisecond. Readers look at it meanwhile; the writer alone changes it, and does not. (MADV_COLLAPSE does the
+ * A chunk that is in use gets its page by being copied to one and replaced by it as a whole, which takes some half
+ * a millisecond. Readers look at it meanwhile; the writer alone changes it, and does not. (MADV_COLLAPSE does the
  * same, but waits for every processor to get to some other work: 300 ms were seen on a busy machine.)
  *
  * The writer's alone.
@@ -26,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/spare.h"
+
 #define RD_SLAB_CHUNK_LEN ((size_t)2 << 20)
 #define RD_SLAB_BLOCK_LEN ((size_t)32 << 10)
 #define RD_SLAB_SIDE_LEN  ((size_t)64)
@@ -36,12 +40,15 @@ struct rd_slab_chunk;
 struct rd_slab {
     struct rd_slab_block *free;   /* given back; the last one first */
     struct rd_slab_chunk *newest; /* owned, as are those it links to */
-    uint64_t bytes;               /* memory that it has from the system */
-    uint32_t taken;               /* blocks of the newest chunk that were ever in use */
-    bool large;                   /* new chunks have a large page from the beginning */
+    struct rd_spare spare;        /* owned; of the length of a chunk */
+    uint64_t bytes;               /* memory that it has from the system, the spare's included */
+    uint64_t expected_chunks;     /* still to come, all at once */
+    uint32_t chunk_count;
+    uint32_t small_count; /* of these, with small pages */
+    uint32_t taken;       /* blocks of the newest chunk that were ever in use */
 };
 
-/* So many blocks are going to be taken. */
+/* So many blocks are going to be taken at once. */
 void rd_slab_expect(struct rd_slab *slab, uint64_t block_count);
 
 /* On a boundary of its length; holds anything, as does its side. NULL: no memory. */

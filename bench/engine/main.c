@@ -51,6 +51,9 @@ static struct row rows[] = {
     {.key = "growth_p9999", .name = "  a put, p99.99", .unit = "ms", .scale = 1},
     {.key = "growth_max", .name = "  the longest put", .unit = "ms", .scale = 1},
     {.key = "growth_own_max", .name = "  the longest, processor time alone", .unit = "ms", .scale = 1},
+    {.key = "growth_over_1", .name = "  of these, longer than 1 ms", .unit = "puts", .scale = 1},
+    {.key = "growth_over_2", .name = "  of these, longer than 2 ms", .unit = "puts", .scale = 1},
+    {.key = "growth_over_5", .name = "  of these, longer than 5 ms", .unit = "puts", .scale = 1},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
