@@ -6,20 +6,15 @@
 #include <sys/mman.h>
 
 #define BLOCKS_PER_CHUNK ((uint32_t)(RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN) - 1)
-#define LARGE_CHUNKS     6u /* so many, and another one's unused part is little beside them */
+#define LARGE_CHUNKS     6u                     /* so many, and another one's unused part is little beside them */
+#define ASKED_AT         (BLOCKS_PER_CHUNK / 4) /* blocks of the newest chunk in use: the next one is made ready */
 #define SMALL_PAGE_LEN   ((size_t)4 << 10)
-
-/* Of many chunks the next one's page is asked for when so many blocks of the newest are in use. What would lie
- * idle is much beside a few: each of these is full before a page is asked for, and as long as there are fewer none
- * is. */
-#define ASKED_AT   (BLOCKS_PER_CHUNK / 2)
-#define FEW_CHUNKS 4u
 
 /* At a chunk's begin, in the place of the side of the block that is not there. */
 struct rd_slab_chunk {
     struct rd_slab *slab;
     struct rd_slab_chunk *older;
-    bool large; /* has a large page */
+    bool large; /* has a large page, where the kernel had one */
 };
 
 struct rd_slab_block {
@@ -65,17 +60,12 @@ static bool is_large(const struct rd_slab *slab)
     return slab->chunk_count >= LARGE_CHUNKS;
 }
 
-/* What a chunk takes that has small pages, with so many blocks that were ever in use. */
-static uint64_t small_bytes(uint32_t taken)
-{
-    return RD_SLAB_SIDE_LEN * (BLOCKS_PER_CHUNK + 1) + taken * RD_SLAB_BLOCK_LEN;
-}
+/* ---- chunks ahead of their need ------------------------------------------------------------------------ */
 
-/* ---- large pages ahead of their need ------------------------------------------------------------------- */
-
-static void ask_for_spare(struct rd_slab *slab)
+static void look_ahead(struct rd_slab *slab)
 {
-    if (rd_spare_prepare(&slab->spare, make_large_chunk))
+    bool soon = is_large(slab) && slab->taken >= ASKED_AT;
+    if (soon && rd_spare_prepare(&slab->spare, make_large_chunk))
         slab->bytes += RD_SLAB_CHUNK_LEN;
 }
 
@@ -88,62 +78,21 @@ static void *take_spare(struct rd_slab *slab)
     return rd_spare_take(&slab->spare);
 }
 
-/* One that has small pages and is worth a large one: full, or of many. */
-static struct rd_slab_chunk *find_worthy(const struct rd_slab *slab)
-{
-    struct rd_slab_chunk *chunk = slab->small_count != 0 ? slab->newest : NULL;
-    while (chunk != NULL &&
-           (chunk->large || (chunk == slab->newest && slab->taken < BLOCKS_PER_CHUNK && !is_large(slab))))
-        chunk = chunk->older;
-    return chunk;
-}
-
-/* Readers look at the chunk meanwhile. Where the copy cannot take its place it stays as it is: mremap refuses
- * before it takes the old pages away. */
-static void give_large_page(struct rd_slab *slab, struct rd_slab_chunk *chunk)
-{
-    void *copy = take_spare(slab);
-    if (copy == NULL)
-        return;
-    memcpy(copy, chunk, RD_SLAB_CHUNK_LEN);
-    ((struct rd_slab_chunk *)copy)->large = true;
-    if (mremap(copy, RD_SLAB_CHUNK_LEN, RD_SLAB_CHUNK_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, chunk) == MAP_FAILED) {
-        munmap(copy, RD_SLAB_CHUNK_LEN);
-        return;
-    }
-    slab->small_count--;
-    slab->bytes += RD_SLAB_CHUNK_LEN - small_bytes(chunk == slab->newest ? slab->taken : BLOCKS_PER_CHUNK);
-}
-
-/* After a block was taken that was never in use. */
-static void look_ahead(struct rd_slab *slab)
-{
-    struct rd_slab_chunk *worthy = find_worthy(slab);
-    if (worthy != NULL && rd_spare_is_ready(&slab->spare)) {
-        give_large_page(slab, worthy);
-        worthy = find_worthy(slab);
-    }
-    bool soon = is_large(slab) && slab->taken >= ASKED_AT;
-    if (slab->chunk_count >= FEW_CHUNKS && (worthy != NULL || soon))
-        ask_for_spare(slab);
-}
-
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
 static bool add_chunk(struct rd_slab *slab)
 {
     bool expected = slab->expected_chunks != 0;
     slab->expected_chunks -= expected;
-    void *memory = is_large(slab) && !expected ? take_spare(slab) : NULL;
-    bool large = memory != NULL || expected;
+    void *memory = expected ? map_large_chunk() : take_spare(slab);
+    bool large = memory != NULL;
     if (memory == NULL)
-        memory = expected ? map_large_chunk() : map_chunk();
+        memory = map_chunk();
     if (memory == NULL)
         return false;
     struct rd_slab_chunk *chunk = memory;
     *chunk = (struct rd_slab_chunk){.slab = slab, .older = slab->newest, .large = large};
-    slab->bytes += large ? RD_SLAB_CHUNK_LEN : small_bytes(0);
-    slab->small_count += !large;
+    slab->bytes += large ? RD_SLAB_CHUNK_LEN : RD_SLAB_SIDE_LEN * (BLOCKS_PER_CHUNK + 1);
     slab->chunk_count++;
     slab->newest = chunk;
     slab->taken = 0;

@@ -9,15 +9,15 @@
  *
  * What belongs to a block and is looked at without it lies at its side: the sides of many blocks share a page.
  *
- * A chunk gets its large page once all of its blocks are in use, so that a small index takes no more than it
- * needs; where the index is large, as soon as there is one; where it is going to be large at once, at once. To
- * clear such a page takes 0.4 ms, and ten times that where the machine under a virtual one has to find the memory
- * first, so it is made ready ahead by a thread (spare.h); until there is one, small pages do. A block that is
- * given back is the next one taken, since it is in the cache. Chunks are kept until the end.
+ * A chunk has its large page from the beginning or not at all: where the index is going to be large at once, and
+ * where it has grown so large that one chunk more is little beside it. To clear such a page takes 0.4 ms, and ten
+ * times that where the machine under a virtual one has to find the memory first: so the next chunk is made ready
+ * ahead by a thread (spare.h); where that has not finished, small pages do. A block that is given back is the next
+ * one taken, since it is in the cache. Chunks are kept until the end.
  *
- * A chunk that is in use gets its page by being copied to one and replaced by it as a whole, which takes some half
- * a millisecond. Readers look at it meanwhile; the writer alone changes it, and does not. (MADV_COLLAPSE does the
- * same, but waits for every processor to get to some other work: 300 ms were seen on a busy machine.)
+ * (A chunk in use could be copied to a large page and replaced by it as a whole, by mremap. But that waits until
+ * every other processor has forgotten the old pages, and of a virtual machine that is not running one for its
+ * turn: puts of 7 and 10 ms were seen; with MADV_COLLAPSE, which waits for more, of 300 ms.)
  *
  * The writer's alone.
  */
@@ -44,8 +44,7 @@ struct rd_slab {
     uint64_t bytes;               /* memory that it has from the system, the spare's included */
     uint64_t expected_chunks;     /* still to come, all at once */
     uint32_t chunk_count;
-    uint32_t small_count; /* of these, with small pages */
-    uint32_t taken;       /* blocks of the newest chunk that were ever in use */
+    uint32_t taken; /* blocks of the newest chunk that were ever in use */
 };
 
 /* So many blocks are going to be taken at once. */

@@ -50,24 +50,29 @@ static void blocks_and_their_sides_do_not_overlap(void **state)
     rd_slab_deinit(&slab);
 }
 
-/* Those that were taken long ago keep what is in them when their chunk gets its large page. */
-static void large_pages_come_later_and_change_nothing(void **state)
+static void a_chunk_of_many_is_made_ready_before_it_is_needed(void **state)
 {
     (void)state;
+    enum { CHUNK_BLOCKS = RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN - 1, FIRST = 6 * CHUNK_BLOCKS };
     struct rd_slab slab = {.free = NULL};
-    void *blocks[BLOCKS];
-    uint32_t small_most = 0;
-    for (size_t i = 0; i < BLOCKS; i++) {
-        blocks[i] = rd_slab_take(&slab);
-        mark(blocks[i], i + 1);
-        small_most = slab.small_count > small_most ? slab.small_count : small_most;
-        while (slab.spare.under_way && !rd_spare_is_ready(&slab.spare))
-            sched_yield();
+    for (size_t i = 1; i <= FIRST; i++) {
+        mark(rd_slab_take(&slab), i);
+        assert_true(i > FIRST - CHUNK_BLOCKS || !slab.spare.under_way); /* much beside so few */
     }
-    assert_int_equal(small_most, 4); /* then they catch up */
-    assert_int_equal(slab.small_count, 0);
-    for (size_t i = 0; i < BLOCKS; i++)
-        assert_true(has_mark(blocks[i], i + 1));
+    for (size_t chunks = 1; chunks <= 3; chunks++) {
+        assert_true(slab.spare.under_way);
+        while (!rd_spare_is_ready(&slab.spare))
+            sched_yield();
+        uint64_t bytes = slab.bytes;
+        void *block = rd_slab_take(&slab);
+        assert_false(slab.spare.under_way);
+        assert_int_equal((uintptr_t)block % RD_SLAB_CHUNK_LEN, RD_SLAB_BLOCK_LEN);
+        assert_int_equal(slab.bytes, bytes); /* it was counted before */
+        mark(block, chunks);
+        for (size_t i = 1; i < CHUNK_BLOCKS; i++)
+            mark(rd_slab_take(&slab), i);
+        assert_true(has_mark(block, chunks));
+    }
     rd_slab_deinit(&slab);
 }
 
@@ -96,8 +101,8 @@ static void it_counts_little_more_than_its_blocks(void **state)
     for (size_t i = 1; i <= BLOCKS; i++) {
         assert_non_null(rd_slab_take(&slab));
         assert_true(slab.bytes >= i * RD_SLAB_BLOCK_LEN);
-        size_t more = i <= 5 * 63 ? i * RD_SLAB_BLOCK_LEN / 32 + RD_SLAB_BLOCK_LEN : 2 * RD_SLAB_CHUNK_LEN;
-        size_t spare = i <= 3 * 63 ? 0 : RD_SLAB_CHUNK_LEN; /* a large page, ahead of its need */
+        size_t more = i <= 6 * 63 ? i * RD_SLAB_BLOCK_LEN / 32 + RD_SLAB_BLOCK_LEN : 2 * RD_SLAB_CHUNK_LEN;
+        size_t spare = i <= 5 * 63 ? 0 : RD_SLAB_CHUNK_LEN; /* a large page, ahead of its need */
         assert_true(slab.bytes <= i * RD_SLAB_BLOCK_LEN + more + spare);
     }
     rd_slab_deinit(&slab);
@@ -109,7 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_and_their_sides_do_not_overlap),
-        cmocka_unit_test(large_pages_come_later_and_change_nothing),
+        cmocka_unit_test(a_chunk_of_many_is_made_ready_before_it_is_needed),
         cmocka_unit_test(one_that_was_given_back_is_the_next_one_taken),
         cmocka_unit_test(it_counts_little_more_than_its_blocks),
     };
