@@ -264,9 +264,9 @@ check: ## all of it: test, asan, tsan, lint, and the rigs as far as they fit: cr
 	@.ci/run
 
 .PHONY: container
-container: all ## build the image with podman, run it, stop it under load (as root)
+container: all ## build the image with podman, run it, stop it under load, and compose.yaml with its Prometheus (as root)
 	@scripts/deps.sh run test
-	@$(PYTEST) -s tests/rigs/test_container.py
+	@$(PYTEST) -s tests/rigs/test_container.py tests/rigs/test_compose.py
 
 .PHONY: service
 service: all ## install the Debian package in a booted systemd and try it there (as root)

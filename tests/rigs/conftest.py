@@ -9,7 +9,16 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "integration"))
 
+import images  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def podman():
+    """podman(WORD, ...) runs one of its commands; the project's image is built."""
+    with images.configured():
+        images.build()
+        yield images.podman
 
 
 @pytest.fixture

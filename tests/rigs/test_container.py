@@ -4,53 +4,15 @@ capabilities and with little memory, reached from outside, stopped under load, s
 import http.client
 import json
 import os
-import socket
-import subprocess
 import tempfile
 import threading
 import time
 
 import pytest
 
-import bookworm
 from harness import tokens
-from harness.daemon import REPOSITORY, wait_until
-
-IMAGE = "localhost/rdrive-rig"
-BASE_IMAGE = "docker.io/library/debian:bookworm-slim"
-CONFIGURATION = """[containers]
-default_ulimits=["nofile=20000:20000","nproc=32768:32768"]
-[engine]
-runtime="runc"
-cgroup_manager="cgroupfs"
-events_logger="file"
-"""
-
-
-@pytest.fixture(scope="module")
-def podman():
-    bookworm.install(["podman", "buildah", "runc"])
-    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.write(CONFIGURATION)
-        file.flush()
-        environment = {**os.environ, "CONTAINERS_CONF": file.name}
-
-        def run(*command):
-            return bookworm.run("podman", *command, env=environment).strip()
-
-        if subprocess.run(["podman", "image", "exists", BASE_IMAGE], env=environment).returncode != 0:
-            base = bookworm.make_base()
-            with tempfile.NamedTemporaryFile(suffix=".tar") as tar:
-                bookworm.run("tar", "-C", base, "--numeric-owner", "-cf", tar.name, ".")
-                run("import", tar.name, BASE_IMAGE)
-        run("build", "--network", "host", "--format", "docker", "-f", "docker/Dockerfile", "-t", IMAGE, REPOSITORY)
-        yield run
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from harness.daemon import wait_until
+from images import IMAGE, free_port
 
 
 @pytest.fixture(scope="module")
