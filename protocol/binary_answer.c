@@ -288,7 +288,8 @@ static struct rd_slice cut(struct rd_slice text, size_t len_max)
 static size_t store_row_len(const struct rd_response_store *store)
 {
     return RD_WIRE_STORE_ROW_LEN + cut(store->name, STORE_NAME_LEN_MAX).len +
-           cut(store->reason, STORE_REASON_LEN_MAX).len + RD_WIRE_STORE_ROW_MORE_LEN + RD_WIRE_STORE_ROW_QUOTA_LEN;
+           cut(store->reason, STORE_REASON_LEN_MAX).len + RD_WIRE_STORE_ROW_MORE_LEN +
+           RD_WIRE_STORE_ROW_QUOTA_LEN + RD_WIRE_STORE_ROW_NOW_LEN;
 }
 
 static uint8_t *put_store_row(uint8_t *to, const struct rd_response_store *store)
@@ -311,7 +312,8 @@ static uint8_t *put_store_row(uint8_t *to, const struct rd_response_store *store
     to = rd_wire_put_u8(to, store->batch_marker);
     to = rd_wire_put_u64(to, store->quota_bytes);
     to = rd_wire_put_u64(to, store->quota_entries);
-    return rd_wire_put_u8(to, store->writes_barred);
+    to = rd_wire_put_u8(to, store->writes_barred);
+    return rd_wire_put_u8(to, store->compacting);
 }
 
 static size_t encode_stores(const struct rd_request *request, const struct rd_response *response,

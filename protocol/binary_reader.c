@@ -192,6 +192,23 @@ static void take_iterate(struct parser *parser)
     }
 }
 
+/* The rows of older servers end before one of these groups. */
+static void take_newer_fields(struct rd_wire_cursor *row, struct rd_response_store *store)
+{
+    if (row->left.len < RD_WIRE_STORE_ROW_MORE_LEN)
+        return;
+    store->generation = rd_wire_take_u64(row);
+    store->batch_marker = rd_wire_take_u8(row) != 0;
+    if (row->left.len < RD_WIRE_STORE_ROW_QUOTA_LEN)
+        return;
+    store->quota_bytes = rd_wire_take_u64(row);
+    store->quota_entries = rd_wire_take_u64(row);
+    store->writes_barred = rd_wire_take_u8(row) != 0;
+    if (row->left.len < RD_WIRE_STORE_ROW_NOW_LEN)
+        return;
+    store->compacting = rd_wire_take_u8(row) != 0;
+}
+
 static void take_store_row(struct parser *parser, struct rd_response_store *ret_store)
 {
     size_t row_len = rd_wire_take_u16(&parser->cursor);
@@ -208,15 +225,7 @@ static void take_store_row(struct parser *parser, struct rd_response_store *ret_
     ret_store->name = rd_wire_take_bytes(&row, name_len);
     size_t reason_len = rd_wire_take_u16(&row);
     ret_store->reason = rd_wire_take_bytes(&row, reason_len);
-    if (row.left.len >= RD_WIRE_STORE_ROW_MORE_LEN) { /* else the row of a server that had neither */
-        ret_store->generation = rd_wire_take_u64(&row);
-        ret_store->batch_marker = rd_wire_take_u8(&row) != 0;
-    }
-    if (row.left.len >= RD_WIRE_STORE_ROW_QUOTA_LEN) {
-        ret_store->quota_bytes = rd_wire_take_u64(&row);
-        ret_store->quota_entries = rd_wire_take_u64(&row);
-        ret_store->writes_barred = rd_wire_take_u8(&row) != 0;
-    }
+    take_newer_fields(&row, ret_store);
     if (row.cut || state > RD_MESSAGE_STORE_FAILED)
         fail(parser->reader, "an answer has a store row that makes no sense");
 }

@@ -220,6 +220,7 @@ void rd_json_encode_store(const struct rd_response *response, struct rd_buffer *
     append_number(",\"quota_bytes\":", store->quota_bytes, out);
     append_number(",\"quota_entries\":", store->quota_entries, out);
     rd_buffer_append_string(out, store->writes_barred ? ",\"read_only\":true" : ",\"read_only\":false");
+    rd_buffer_append_string(out, store->compacting ? ",\"compacting\":true" : ",\"compacting\":false");
     append_hash(",\"generation\":\"", store->generation, 16, out);
     LITERAL(out, "\"");
     append_state(store, out);

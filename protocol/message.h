@@ -347,6 +347,7 @@ struct rd_response_store {
     uint64_t quota_bytes;   /* that its file may have, up to its tail; 0: no quota */
     uint64_t quota_entries; /* live keys; 0: no quota */
     bool writes_barred;     /* by its settings: it is read-only */
+    bool compacting;        /* a compaction of it is under way */
 };
 
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */

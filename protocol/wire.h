@@ -93,6 +93,7 @@ enum {
     RD_WIRE_STORE_ROW_LEN = 41,     /* a store row's fixed part and its two length fields, without row_len */
     RD_WIRE_STORE_ROW_MORE_LEN = 9, /* generation and batch_marker at its end; older servers' rows lack them */
     RD_WIRE_STORE_ROW_QUOTA_LEN = 17, /* behind these: quota_bytes, quota_entries, read_only; likewise */
+    RD_WIRE_STORE_ROW_NOW_LEN = 1,    /* behind these: compacting; likewise */
     RD_WIRE_KEY_LEN_MIN = 5,          /* the shortest key: the empty one */
     RD_WIRE_PING_LEN_MAX = 64,
     RD_WIRE_TOKEN_LEN_MAX = 4096

@@ -66,6 +66,7 @@ static void describe_store(struct rd_hosted *hosted, struct rd_response_store *r
     row->quota_bytes = info->quota_bytes;
     row->quota_entries = info->quota_entries;
     row->writes_barred = info->writes_barred;
+    row->compacting = info->compacting;
 }
 
 /* memory has room for count rows of a listing. */

@@ -180,6 +180,7 @@ void rd_convert_to_info(const struct rd_response_store *store, struct rdrive_sto
         .quota_bytes = store->quota_bytes,
         .quota_entries = store->quota_entries,
         .read_only = store->writes_barred,
+        .compacting = store->compacting,
     };
     copy_text(store->name, ret_info->name, sizeof ret_info->name);
     copy_text(store->reason, ret_info->reason, sizeof ret_info->reason);

@@ -202,6 +202,7 @@ struct rdrive_store_info {
     uint64_t quota_bytes;   /* what the tail may come to; 0: no quota */
     uint64_t quota_entries; /* live keys; 0: no quota */
     bool read_only;         /* its settings take no writes */
+    bool compacting;        /* a compaction of it is under way */
 };
 
 enum rdrive_problem_kind {

@@ -265,6 +265,7 @@ static enum rdrive_status set_rows(struct online *online, const struct rdrive_st
             .quota_bytes = infos[i].quota_bytes,
             .quota_entries = infos[i].quota_entries,
             .writes_barred = infos[i].read_only,
+            .compacting = infos[i].compacting,
         };
     response->stores = online->rows;
     response->store_count = count;

@@ -132,6 +132,7 @@ void rd_print_info(const struct rd_response *response, bool json)
            store->entries, store->tail, store->file_size, store->dead_bytes);
     printf("quota_bytes %" PRIu64 "\nquota_entries %" PRIu64 "\nread_only %s\n", store->quota_bytes,
            store->quota_entries, store->writes_barred ? "true" : "false");
+    printf("compacting %s\n", store->compacting ? "true" : "false");
     printf("durability %.*s\nbatch_marker %s\ngeneration %016" PRIx64 "\nstate %s\n", (int)durability.len,
            (const char *)durability.data, store->batch_marker ? "true" : "false", store->generation,
            states[store->state]);

@@ -84,7 +84,8 @@ static void fill_stores(struct fuzz_answer *answer, size_t count)
                                             .batch_marker = next_random(answer) % 2 == 0,
                                             .quota_bytes = next_random(answer),
                                             .quota_entries = next_random(answer),
-                                            .writes_barred = next_random(answer) % 2 == 0};
+                                            .writes_barred = next_random(answer) % 2 == 0,
+                                            .compacting = next_random(answer) % 2 == 0};
         if (store->state != RD_MESSAGE_STORE_OPEN)
             store->reason = next_text(answer);
     }

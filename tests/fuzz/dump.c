@@ -192,8 +192,8 @@ static void dump_stores(const struct rd_response *response, struct rd_buffer *ou
                          (unsigned long long)store->file_size, (unsigned long long)store->dead_bytes,
                          (int)store->durability, store->durability_interval_ms, (int)store->state,
                          (unsigned long long)store->generation, store->batch_marker);
-        rd_buffer_printf(out, " quotas=%llu,%llu barred=%d", (unsigned long long)store->quota_bytes,
-                         (unsigned long long)store->quota_entries, store->writes_barred);
+        rd_buffer_printf(out, " quotas=%llu,%llu barred=%d compacting=%d", (unsigned long long)store->quota_bytes,
+                         (unsigned long long)store->quota_entries, store->writes_barred, store->compacting);
         fuzz_dump_slice("reason", store->reason, out);
         rd_buffer_append_string(out, "]");
     }

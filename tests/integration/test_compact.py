@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.care import FACES, Refused
+from harness.care import FACES, Refused, rdrive
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, wait_until
@@ -272,6 +272,23 @@ def test_one_at_a_time(slow):
     slow.stop()
     assert status_of(wire) == UNAVAILABLE
     wire.socket.close()
+
+
+def told(daemon, store):
+    """What each face says of the store."""
+    with Wire(daemon.binary_address, store) as wire, rdrive.Client(daemon.binary) as client:
+        wire_rows = {row["name"]: row["compacting"] for row in wire.stores()}
+        tool = Cli(("--server", daemon.binary), store)
+        return {"http": Curl(daemon.http, store).info()["compacting"], "binary": wire.info()["compacting"],
+                "binary list": wire_rows[store], "python": client.store(store).info().compacting,
+                "rdrive": b"\ncompacting true\n" in tool.ok("info"), "rdrive --json": tool.run("--json", "info").json()["compacting"]}
+
+
+def test_descriptions_tell_of_one_under_way(slow):
+    assert set(told(slow, "default").values()) == {False}
+    with start_slow(slow):
+        assert set(told(slow, "default").values()) == {True}
+        assert set(told(slow, "other").values()) == {False}
 
 
 def test_a_stop_ends_it(slow, launch):

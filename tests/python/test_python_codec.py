@@ -91,11 +91,12 @@ def test_a_cut_body_is_an_error_wherever_it_is_cut():
 
 def test_store_rows_of_other_servers():
     """What an older server leaves out counts as 0; what a newer one appends is skipped."""
-    row = bytes(41) + struct.pack("<QBQQB", 1 << 63, 1, 4096, 7, 1)
+    row = bytes(41) + struct.pack("<QBQQBB", 1 << 63, 1, 4096, 7, 1, 1)
     for length in range(41, len(row) + 1):
         info = codec.store_row(struct.pack("<IH", 1, length) + row[:length])
         assert (info.generation, info.batch_marker) == ((1 << 63, True) if length >= 50 else (0, False))
-        assert info[-3:] == ((4096, 7, True) if length == len(row) else (0, 0, False))
+        assert info[-4:-1] == ((4096, 7, True) if length >= 67 else (0, 0, False))
+        assert info.compacting == (length == len(row))
     assert codec.store_row(struct.pack("<IH", 1, len(row) + 3) + row + b"new").generation == 1 << 63
 
 

@@ -19,7 +19,8 @@ VECTORS = [vector for path in sorted(glob.glob(os.path.join(REPOSITORY, "tests",
 ALPHA, BETA = KeyHash(0xbe6903b5f625ab5a), KeyHash(0x28faff7f97dff641)
 HELLO_STORE, COUNTED = b"Hello, store!", bytes(range(40))
 ALPHA_CRC, BETA_CRC = 0xca97121a, 0x0da62e3c
-DEFAULT_ROW = StoreInfo("default", StoreState.OPEN, "", 2, 124, 124, 0, Durability.SYNC, 0, 0x0123456789abcdef, True, 4096, 7)
+DEFAULT_ROW = StoreInfo("default", StoreState.OPEN, "", 2, 124, 124, 0, Durability.SYNC, 0, 0x0123456789abcdef, True, 4096, 7,
+                        compacting=True)
 
 OLD_ROW = StoreInfo("old", StoreState.FAILED, "not a store", 0, 0, 4096, 0, Durability.INTERVAL, 500)
 

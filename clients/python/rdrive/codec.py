@@ -603,9 +603,12 @@ def _row(row: bytes) -> StoreInfo:
     reason = reader.take_bytes(reader.take("<H")[0]).decode("utf-8", "replace")
     if state > StoreState.FAILED:
         raise ProtocolError(f"a store whose state is {state}")
-    # The row of a server that had neither ends here.
-    generation, batch_marker = reader.take("<QB") if len(reader.rest()) >= 9 else (0, 0)
-    # Or here.
-    quota_bytes, quota_entries, read_only = reader.take("<QQB") if len(reader.rest()) >= 17 else (0, 0, 0)
+    # The rows of older servers end before one of these groups.
+    more: List[int] = []
+    for layout in ("<QB", "<QQB", "<B"):
+        if len(reader.rest()) < struct.calcsize(layout):
+            break
+        more += reader.take(layout)
+    generation, batch_marker, quota_bytes, quota_entries, read_only, compacting = more + [0] * (6 - len(more))
     return StoreInfo(name, StoreState(state), reason, entries, tail, file_size, dead_bytes, durability_of(durability),
-                     interval_ms, generation, bool(batch_marker), quota_bytes, quota_entries, bool(read_only))
+                     interval_ms, generation, bool(batch_marker), quota_bytes, quota_entries, bool(read_only), bool(compacting))

@@ -228,6 +228,8 @@ class StoreInfo(NamedTuple):
     """live keys; 0: no quota"""
     read_only: bool = False
     """its settings take no writes"""
+    compacting: bool = False
+    """a compaction of it is under way"""
 
 
 class ProblemKind(enum.IntEnum):

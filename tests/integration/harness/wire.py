@@ -163,13 +163,14 @@ def store_rows(body):
         reason_len, = struct.unpack_from("<H", row, 39 + name_len)
         reason_end = 41 + name_len + reason_len
         reason = row[41 + name_len:reason_end]
-        generation, batch_marker, quota_bytes, quota_entries, read_only = struct.unpack("<QBQQB", row[reason_end:])
-        assert batch_marker in (0, 1) and read_only in (0, 1)
+        generation, batch_marker, quota_bytes, quota_entries, read_only, compacting = struct.unpack("<QBQQBB", row[reason_end:])
+        assert {batch_marker, read_only, compacting} <= {0, 1}
         rows.append({"name": name.decode(), "state": STATES[state], "durability": durability,
                      "interval_ms": interval_ms, "entries": entries, "tail": tail, "file_size": file_size,
                      "dead_bytes": dead_bytes, "reason": reason.decode(),
                      "generation": generation, "batch_marker": bool(batch_marker), "quota_bytes": quota_bytes,
-                     "quota_entries": quota_entries, "read_only": bool(read_only)})
+                     "quota_entries": quota_entries, "read_only": bool(read_only),
+                     "compacting": bool(compacting)})
     assert at == len(body)
     return rows
 

@@ -305,7 +305,8 @@ static void test_stores_and_what_is_made_of_info(void **state)
                                     .batch_marker = true,
                                     .quota_bytes = 4096,
                                     .quota_entries = 7,
-                                    .writes_barred = true};
+                                    .writes_barred = true,
+                                    .compacting = true};
     struct fake fake = {.response = {.stores = &row, .store_count = 1}};
     start(&fake, NULL);
     struct rdrive_client *client = connect_to(&fake, 10000);
@@ -319,6 +320,7 @@ static void test_stores_and_what_is_made_of_info(void **state)
     assert_int_equal(info.quota_bytes, 4096);
     assert_int_equal(info.quota_entries, 7);
     assert_true(info.read_only);
+    assert_true(info.compacting);
     uint64_t number = 0;
     bool is_empty = true;
     assert_int_equal(rdrive_len(client, &number), RDRIVE_OK);

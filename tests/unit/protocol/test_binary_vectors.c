@@ -415,16 +415,18 @@ static void test_newer_fields_behind_an_answer_are_left_aside(void **state)
     }
 }
 
-/* Rows as a server writes them that knows neither generation nor batch_marker, both, quotas too, or more than we
- * do. */
+/* Rows as a server writes them that knows neither generation nor batch_marker, both, quotas too, compactions, or
+ * more than we do. */
 static void test_store_rows_of_other_servers(void **state)
 {
     (void)state;
     enum { MARKER = RD_WIRE_HEADER_LEN + 6 + RD_WIRE_STORE_ROW_LEN + 8, NEWER_LEN = 3 };
     enum { WITH_QUOTA = RD_WIRE_STORE_ROW_MORE_LEN + RD_WIRE_STORE_ROW_QUOTA_LEN };
-    for (uint8_t more = 0; more <= WITH_QUOTA + NEWER_LEN; more++) {
-        uint8_t bytes[MARKER + 1 + RD_WIRE_STORE_ROW_QUOTA_LEN + NEWER_LEN] = {
-            [MARKER - 8] = 7, [MARKER] = 1, [MARKER + 1] = 5, [MARKER + 9] = 6, [MARKER + 17] = 1};
+    enum { WITH_ALL = WITH_QUOTA + RD_WIRE_STORE_ROW_NOW_LEN };
+    for (uint8_t more = 0; more <= WITH_ALL + NEWER_LEN; more++) {
+        uint8_t bytes[MARKER - 8 + WITH_ALL + NEWER_LEN] = {[MARKER - 8] = 7,  [MARKER] = 1,
+                                                            [MARKER + 1] = 5,  [MARKER + 9] = 6,
+                                                            [MARKER + 17] = 1, [MARKER + 18] = 1};
         uint8_t row_len = RD_WIRE_STORE_ROW_LEN + more;
         struct rd_wire_header header = {.id = 1, .body_len = 6u + row_len, .opcode = RD_OPCODE_INFO};
         rd_wire_store_header(bytes, header);
@@ -442,6 +444,7 @@ static void test_store_rows_of_other_servers(void **state)
         assert_int_equal(answer.response.stores[0].quota_bytes, has_quota ? 5 : 0);
         assert_int_equal(answer.response.stores[0].quota_entries, has_quota ? 6 : 0);
         assert_int_equal(answer.response.stores[0].writes_barred, has_quota);
+        assert_int_equal(answer.response.stores[0].compacting, more >= WITH_ALL);
         rd_binary_reader_deinit(&reader);
     }
 }

@@ -288,7 +288,8 @@ static void test_answers_about_stores(void **state)
          .batch_marker = true,
          .quota_bytes = 4096,
          .quota_entries = 7,
-         .writes_barred = true},
+         .writes_barred = true,
+         .compacting = true},
         {.name = rd_slice_of_string("x"),
          .durability = RD_MESSAGE_DURABILITY_NONE,
          .state = RD_MESSAGE_STORE_FAILED,
@@ -309,7 +310,7 @@ static void test_answers_about_stores(void **state)
     expect_json(&request, &response, "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n",
                 "{\"name\":\"default\",\"entries\":1,\"tail\":2,\"file_size\":3,\"dead_bytes\":4,"
                 "\"durability\":\"interval:5\",\"batch_marker\":true,\"quota_bytes\":4096,\"quota_entries\":7,"
-                "\"read_only\":true,\"generation\":\"00cdef0123456789\","
+                "\"read_only\":true,\"compacting\":true,\"generation\":\"00cdef0123456789\","
                 "\"state\":\"open\"}\n");
     response.stores = stores + 1;
     stores[1].state = RD_MESSAGE_STORE_READ_ONLY;
@@ -317,13 +318,13 @@ static void test_answers_about_stores(void **state)
     expect_json(&request, &response, OK_JSON,
                 "{\"name\":\"x\",\"entries\":0,\"tail\":0,\"file_size\":0,"
                 "\"dead_bytes\":0,\"durability\":\"none\",\"batch_marker\":false,\"quota_bytes\":0,\"quota_"
-                "entries\":0,\"read_only\":false,\"generation\":\"0000000000000000\","
+                "entries\":0,\"read_only\":false,\"compacting\":false,\"generation\":\"0000000000000000\","
                 "\"state\":\"read_only\",\"reason\":\"\\\"why\\\"\\n\"}\n");
     request.opcode = RD_OPCODE_REOPEN;
     expect_json(&request, &response, OK_JSON,
                 "{\"name\":\"x\",\"entries\":0,\"tail\":0,\"file_size\":0,"
                 "\"dead_bytes\":0,\"durability\":\"none\",\"batch_marker\":false,\"quota_bytes\":0,\"quota_"
-                "entries\":0,\"read_only\":false,\"generation\":\"0000000000000000\","
+                "entries\":0,\"read_only\":false,\"compacting\":false,\"generation\":\"0000000000000000\","
                 "\"state\":\"read_only\",\"reason\":\"\\\"why\\\"\\n\"}\n");
     request.opcode = RD_OPCODE_DROP;
     expect_json(&request, &response, OK_JSON, "{\"dropped\":true}\n");
