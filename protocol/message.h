@@ -236,6 +236,7 @@ struct rd_request {
     uint64_t range_generation;    /* HTTP backup's If-Range: of another file, all of it; 0: none was named */
     uint64_t verify_from;         /* verify: go on below this; 0: from the newest */
     uint64_t verify_bytes_max;    /* verify: bytes of one step; 0: the server's default */
+    bool in_background;           /* compact: answered as soon as it has begun */
     bool verify_whole;            /* HTTP verify: steps to the file's beginning, in one answer */
     bool creates_store; /* writes: where there is no such store (copy, transfer: no such target) it is made */
 
@@ -401,6 +402,7 @@ struct rd_response_compaction {
     uint64_t entries;     /* live keys */
     uint64_t generation;
     uint64_t pause_us; /* the longest time for which writes were held up */
+    bool under_way;    /* with RD_OVERLOADED: another one is */
 };
 
 /* Everything in it is borrowed until it has been encoded; `value` until its last byte is sent. */

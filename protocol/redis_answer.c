@@ -19,6 +19,7 @@
 #define MISSING       (MISSING_KEY | MISSING_STORE)
 #define NOT_HELD      (1u << RD_PRECONDITION_FAILED)
 #define NO_RANGE      (1u << RD_RANGE_NOT_SATISFIABLE)
+#define BUSY          (1u << RD_OVERLOADED)
 
 /* The results that belong to one part of a transaction; NULL: there is no such store. */
 struct results {
@@ -303,6 +304,19 @@ static size_t answer_synced(const struct rd_request *request, const struct rd_re
     return 0;
 }
 
+static size_t answer_rewriting(const struct rd_request *request, const struct rd_response *response,
+                               struct rd_buffer *out)
+{
+    (void)request;
+    if (response->status != RD_OVERLOADED)
+        LITERAL(out, "+Background append only file rewriting started\r\n");
+    else if (response->compaction.under_way)
+        LITERAL(out, "-ERR Background append only file rewriting already in progress\r\n");
+    else
+        put_failure(out, response->status, response->message);
+    return 0;
+}
+
 static size_t answer_time(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
@@ -464,6 +478,7 @@ static const struct {
     [RD_REDIS_KEPT_IF] = {answer_kept, NULL, MISSING},
     [RD_REDIS_COUNT] = {answer_count, NULL, MISSING},
     [RD_REDIS_SYNCED] = {answer_synced, NULL, MISSING_STORE},
+    [RD_REDIS_REWRITING] = {answer_rewriting, NULL, MISSING_STORE | BUSY},
     [RD_REDIS_TIME] = {answer_time, NULL, 0},
     [RD_REDIS_SAVED] = {answer_saved, NULL, 0},
     [RD_REDIS_CLIENT_ID] = {answer_client_id, NULL, 0},

@@ -28,6 +28,7 @@ enum rd_redis_answer {
     RD_REDIS_KEPT_IF,     /* the same: 0, or an error */
     RD_REDIS_COUNT,       /* of the keys in the store */
     RD_REDIS_SYNCED,      /* OK, and where there is no store nothing had to be done */
+    RD_REDIS_REWRITING,   /* that it has begun; where there is no store nothing has to be rewritten */
     RD_REDIS_TIME,        /* seconds and microseconds */
     RD_REDIS_SAVED,       /* when */
     RD_REDIS_CLIENT_ID,   /* of the connection */

@@ -33,14 +33,18 @@ static void append_memory(const struct rd_response *response, struct rd_buffer *
     rd_buffer_append_string(out, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n");
 }
 
-/* Nothing is ever loaded while clients are served, and nothing is saved behind their backs. */
+/* Nothing is ever loaded while clients are served, and nothing is saved behind their backs. What is rewritten is a
+ * store that is being compacted. */
 static void append_persistence(const struct rd_response *response, struct rd_buffer *out)
 {
+    int rewriting = 0;
+    for (size_t i = 0; i < response->store_count; i++)
+        rewriting |= response->stores[i].compacting;
     rd_buffer_printf(out,
                      "loading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%llu\r\n"
-                     "rdb_last_bgsave_status:ok\r\naof_enabled:1\r\naof_rewrite_in_progress:0\r\n"
+                     "rdb_last_bgsave_status:ok\r\naof_enabled:1\r\naof_rewrite_in_progress:%d\r\n"
                      "aof_last_write_status:ok\r\n",
-                     (unsigned long long)response->server->saved_s);
+                     (unsigned long long)response->server->saved_s, rewriting);
 }
 
 static void append_replication(const struct rd_response *response, struct rd_buffer *out)

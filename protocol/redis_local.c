@@ -166,6 +166,12 @@ void rd_redis_parse_save(struct rd_redis_ask *ask)
     ask->request->durability = RD_MESSAGE_DURABILITY_SYNC;
 }
 
+/* Compacts the database's store; nobody waits for the end of it. */
+void rd_redis_parse_bgrewriteaof(struct rd_redis_ask *ask)
+{
+    ask->request->in_background = true;
+}
+
 /* There are no replicas to wait for. */
 void rd_redis_parse_wait(struct rd_redis_ask *ask)
 {

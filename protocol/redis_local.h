@@ -19,6 +19,7 @@ void rd_redis_parse_auth(struct rd_redis_ask *ask);
 void rd_redis_parse_select(struct rd_redis_ask *ask);
 void rd_redis_parse_info(struct rd_redis_ask *ask);
 void rd_redis_parse_save(struct rd_redis_ask *ask);
+void rd_redis_parse_bgrewriteaof(struct rd_redis_ask *ask);
 void rd_redis_parse_wait(struct rd_redis_ask *ask);
 
 /* A command whose second word says more: finds the row of that and goes on with it. */

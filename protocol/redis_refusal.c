@@ -35,7 +35,7 @@ static const struct {
     {"what is stored has no such form here", "dump object restore"},
     {"a store is emptied by dropping it, over HTTP or with the rdrive program", "flushall flushdb swapdb"},
     {"this server is not managed over this protocol",
-     "acl bgrewriteaof bgsave debug latency lolwut memory module monitor shutdown slowlog"},
+     "acl bgsave debug latency lolwut memory module monitor shutdown slowlog"},
 };
 
 static bool equals(struct rd_slice name, const char *word, size_t word_len)

@@ -94,15 +94,12 @@ static enum rd_status run_steps(struct rd_compactor *compactor, struct rd_hosted
     return status;
 }
 
-/* The store is in use. */
-static enum rd_status compact(struct rd_compactor *compactor, struct rd_hosted *hosted,
-                              struct rd_compacted *ret_result, struct rd_error *ret_error)
+/* The store is in use. Takes the compaction. */
+static enum rd_status carry_out(struct rd_compactor *compactor, struct rd_hosted *hosted,
+                                struct rd_compaction *compaction, struct rd_compacted *ret_result,
+                                struct rd_error *ret_error)
 {
-    struct rd_compaction *compaction;
-    enum rd_status status = rd_compaction_begin(hosted->store, &compaction, ret_error);
-    if (status != RD_OK)
-        return status;
-    status = run_steps(compactor, hosted, compaction, ret_error);
+    enum rd_status status = run_steps(compactor, hosted, compaction, ret_error);
     if (status == RD_OK)
         rd_compaction_result(compaction, ret_result);
     rd_compaction_end(compaction);
@@ -111,6 +108,12 @@ static enum rd_status compact(struct rd_compactor *compactor, struct rd_hosted *
                hosted->name, (unsigned long long)ret_result->tail, (unsigned long long)ret_result->tail_before,
                (unsigned long long)ret_result->pause_us);
     return status;
+}
+
+/* What nobody waits for. */
+static void tell_failure(const struct rd_hosted *hosted, const struct rd_error *error)
+{
+    rd_log(RD_LOG_WARN, "store '%s' cannot be compacted: %s", hosted->name, error->message);
 }
 
 /* ---- unasked ------------------------------------------------------------------------------------------- */
@@ -123,41 +126,84 @@ static bool is_worth_it(uint64_t dead_percent, struct rd_hosted *hosted)
            info.dead_bytes >= info.tail / 100 * dead_percent;
 }
 
+static enum rd_status compact_unasked(struct rd_compactor *compactor, struct rd_hosted *hosted)
+{
+    struct rd_compaction *compaction;
+    struct rd_compacted result;
+    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = rd_compaction_begin(hosted->store, &compaction, &error);
+    if (status == RD_OK)
+        status = carry_out(compactor, hosted, compaction, &result, &error);
+    if (status != RD_OK && status != RD_UNAVAILABLE)
+        tell_failure(hosted, &error);
+    return status;
+}
+
 /* One store at most. False: it has failed. */
 static bool look_around(struct rd_compactor *compactor)
 {
     size_t count = 0;
     uint64_t dead_percent = tuning_of(compactor).dead_percent;
     bool begun = dead_percent == 0;
-    struct rd_error error = {.status = RD_OK};
+    enum rd_status status = RD_OK;
     struct rd_hosted **list = rd_stores_list(compactor->stores, &count);
     for (size_t i = 0; list != NULL && i < count; i++) {
-        struct rd_compacted result;
         if (!begun && rd_hosted_use(list[i], NULL) == RD_OK) {
             begun = is_worth_it(dead_percent, list[i]);
-            if (begun && compact(compactor, list[i], &result, &error) != RD_OK && error.status != RD_UNAVAILABLE)
-                rd_log(RD_LOG_WARN, "store '%s' cannot be compacted: %s", list[i]->name, error.message);
+            if (begun)
+                status = compact_unasked(compactor, list[i]);
             rd_hosted_unuse(list[i]);
         }
         rd_hosted_unref(list[i]);
     }
     free(list);
-    return error.status == RD_OK || error.status == RD_UNAVAILABLE;
+    return status == RD_OK || status == RD_UNAVAILABLE;
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
 
-static void run_job(struct rd_compactor *compactor, struct rd_compactor_job *job)
+/* Before an op is delivered: who gets the answer may ask again at once. */
+static void set_idle(struct rd_compactor *compactor)
 {
-    struct rd_op *op = job->op;
-    job->error = (struct rd_error){.status = RD_OK};
-    enum rd_status status = compact(compactor, job->hosted, &job->result, &job->error);
-    job->error.status = status;
     pthread_mutex_lock(&compactor->lock);
-    compactor->working = false; /* before: who gets the answer may ask again at once */
+    compactor->working = false;
     pthread_mutex_unlock(&compactor->lock);
+}
+
+static void deliver(struct rd_op *op)
+{
     op->next = NULL;
     op->sink->deliver(op->sink, op, op);
+}
+
+/* The one who asked has its answer, and the job is gone with it. */
+static void go_on_alone(struct rd_compactor *compactor, struct rd_hosted *hosted, struct rd_compaction *compaction)
+{
+    struct rd_compacted result;
+    struct rd_error error = {.status = RD_OK};
+    if (carry_out(compactor, hosted, compaction, &result, &error) != RD_OK)
+        tell_failure(hosted, &error);
+    set_idle(compactor);
+    rd_hosted_unuse(hosted);
+}
+
+static void run_job(struct rd_compactor *compactor, struct rd_compactor_job *job)
+{
+    struct rd_hosted *hosted = job->hosted;
+    struct rd_compaction *compaction;
+    job->error = (struct rd_error){.status = RD_OK};
+    enum rd_status status = rd_compaction_begin(hosted->store, &compaction, &job->error);
+    if (status == RD_OK && job->in_background) {
+        rd_hosted_use_again(hosted);
+        deliver(job->op);
+        go_on_alone(compactor, hosted, compaction);
+        return;
+    }
+    if (status == RD_OK)
+        status = carry_out(compactor, hosted, compaction, &job->result, &job->error);
+    job->error.status = status;
+    set_idle(compactor);
+    deliver(job->op);
 }
 
 /* The next job; NULL: it is time to look around, or to end. */
@@ -194,9 +240,7 @@ static void *run(void *context)
         if (stopping)
             break;
         bool well = look_around(compactor);
-        pthread_mutex_lock(&compactor->lock);
-        compactor->working = false;
-        pthread_mutex_unlock(&compactor->lock);
+        set_idle(compactor);
         look_us = now_us() + (well ? LOOK_EVERY_MS : FAILED_PAUSE_MS) * 1000u;
     }
     return NULL;

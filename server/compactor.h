@@ -25,9 +25,10 @@ struct rd_compactor_tuning {
 /* Owned by the caller, who leaves it alone from submit until the op is delivered. Zero it first. */
 struct rd_compactor_job {
     struct rd_hosted *hosted; /* in use until then */
-    struct rd_op *op;         /* delivered to its sink when it is over */
+    struct rd_op *op;         /* delivered to its sink when it is over ... */
+    bool in_background;       /* ... or as soon as it has begun: how it ends is in the log */
 
-    /* set then */
+    /* set then; the result where it is over */
     struct rd_error error;      /* status RD_OK: */
     struct rd_compacted result; /* this is what was done */
 };

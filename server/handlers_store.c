@@ -289,6 +289,14 @@ static void complete_compact(struct rd_call *call)
     rd_call_finish(call);
 }
 
+static void fail_compacting(struct rd_call *call)
+{
+    call->response = (struct rd_response){.status = RD_OVERLOADED,
+                                          .message = "a store is being compacted; one at a time",
+                                          .compaction = {.under_way = true}};
+    rd_call_finish(call);
+}
+
 void rd_run_compact(struct rd_call *call)
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);
@@ -299,11 +307,12 @@ void rd_run_compact(struct rd_call *call)
     }
     job->hosted = call->hosted;
     job->op = &call->op;
+    job->in_background = call->request->in_background;
     call->op.sink = &loop->bridge.sink;
     call->on_complete = complete_compact;
     enum rd_status status = rd_compactor_submit(loop->compactor, job);
     if (status == RD_OVERLOADED)
-        rd_call_fail(call, status, "a store is being compacted; one at a time");
+        fail_compacting(call);
     else if (status != RD_OK)
         rd_call_fail(call, status, "the server stops");
 }

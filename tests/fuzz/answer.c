@@ -176,7 +176,8 @@ static void fill(const struct rd_request *request, struct fuzz_answer *answer)
                                                                .tail = next_number(answer),
                                                                .entries = next_number(answer),
                                                                .generation = next_number(answer),
-                                                               .pause_us = next_number(answer)};
+                                                               .pause_us = next_number(answer),
+                                                               .under_way = next_random(answer) % 2 == 0};
     else if (request->opcode == RD_OPCODE_INFO || request->opcode == RD_OPCODE_CREATE ||
              request->opcode == RD_OPCODE_REOPEN)
         fill_stores(answer, 1);

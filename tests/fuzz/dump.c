@@ -117,6 +117,7 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
     dump_number("verify_from", request->verify_from, out);
     dump_number("verify_bytes_max", request->verify_bytes_max, out);
     dump_number("verify_whole", request->verify_whole, out);
+    dump_number("in_background", request->in_background, out);
     for (size_t i = 0; i < request->item_count; i++) {
         rd_buffer_append_string(out, " [");
         dump_key("key", &request->items[i].key, out);

@@ -13,6 +13,7 @@ from harness.care import FACES, Refused, rdrive
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, wait_until
+from harness.resp import Resp
 from harness.storefile import physical_entries, read_chain
 from harness.wire import ALL_ONES, COMPACT, KEY_NOT_FOUND, NONE, Wire, WireError, store_bytes
 
@@ -320,6 +321,31 @@ def test_who_asks_may_go(slow):
     for _ in range(3):
         assert Curl(slow.http).request("POST", "compact").status == 429
     assert os.path.exists(slow.store_path("default") + ".compact")
+
+
+@pytest.mark.parametrize("ending", ["drop", "stop", "its own"])
+def test_one_that_nobody_waits_for(launch, ending):
+    """Over the Redis protocol: the answer comes when it begins, and its connection may go."""
+    daemon = launch("--redis", "127.0.0.1:0", "--compact-rate", "1")
+    curl = Curl(daemon.http, "db3")
+    with Resp(daemon.redis_address) as connection:
+        connection.call("SELECT", 3)
+        for _ in range(2):
+            connection.call("SET", "k", os.urandom(1 << 20 if ending == "its own" else 30 << 20))
+        before = curl.info()
+        assert connection.call("BGREWRITEAOF") == b"+Background append only file rewriting started\r\n"
+        assert curl.info()["compacting"] is True
+    assert Curl(daemon.http).request("POST", "compact").status == 429
+    if ending == "its own":
+        wait_until(lambda: not curl.info()["compacting"], "the end of it")
+        after = curl.info()
+        assert after["tail"] < before["tail"] and after["generation"] != before["generation"]
+        assert "store 'db3' is compacted: " in daemon.log()
+        return
+    assert ending == "stop" or curl.drop().status == 200
+    daemon.stop()
+    assert "store 'db3' cannot be compacted: " in daemon.log()
+    assert os.listdir(daemon.data_dir).count("db3.rdr.compact") == 0
 
 
 def test_unasked(launch):

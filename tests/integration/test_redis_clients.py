@@ -100,6 +100,7 @@ def test_redis_cli_by_hand(server):
                 ("lpush by-hand x", rb"\(error\) ERR 'lpush' is not served: [^\n]*\n", b"> "),
                 ("select 3", rb"OK\r?\n", rb"\[3\]> "),
                 ("dbsize", rb"\(integer\) 0\r?\n", rb"\[3\]> "),
+                ("bgrewriteaof", rb"Background append only file rewriting started\r?\n", rb"\[3\]> "),
                 ("select 0", rb"OK\r?\n", b"> "),
                 ("multi", rb"OK\r?\n", rb"\(TX\)> "),
                 ("set by-hand 1", rb"QUEUED\r?\n", rb"\(TX\)> "),

@@ -13,7 +13,7 @@ import re
 
 import pytest
 
-from harness.daemon import REPOSITORY
+from harness.daemon import REPOSITORY, wait_until
 from harness.realredis import RealRedis
 from harness.resp import Resp, encode, value
 
@@ -511,6 +511,7 @@ SCRIPTS = {
         ~time TIME
         ~time LASTSAVE
         LASTSAVE x
+        BGREWRITEAOF x
         SAVE
         SAVE x
         WAIT 0 0
@@ -645,6 +646,29 @@ def test_the_same_bytes_in_one_piece(daemon, real, name, hello):
     for (mark, _, words), answer, wanted in zip(lines, *answers):
         if mark == "":
             assert answer == wanted, (" ".join(words)[:80], answer[:300], wanted[:300])
+
+
+def tells_of_rewriting(info):
+    return b"\r\naof_rewrite_in_progress:1\r\n" in info
+
+
+def test_rewriting(launch, real):
+    """BGREWRITEAOF, and another one while the first is under way."""
+    daemon = launch("--redis", "127.0.0.1:0", "--compact-rate", "1")
+    told = []
+    for address in (daemon.redis_address, real.path):
+        with Resp(address) as connection:
+            assert connection.call("SELECT", 7) == b"+OK\r\n"
+            connection.call("SET", "long", os.urandom(2 << 20))
+            assert not tells_of_rewriting(connection.call("INFO", "persistence"))
+            connection.send(encode("BGREWRITEAOF") * 2)
+            told.append([connection.answer(), connection.answer()])
+            # The real one may be done with it by now.
+            assert tells_of_rewriting(connection.call("INFO", "persistence")) or address == real.path
+            wait_until(lambda: not tells_of_rewriting(connection.call("INFO", "persistence")), "the end of it")
+            assert connection.call("STRLEN", "long") == b":2097152\r\n"
+    assert told[0] == told[1] == [b"+Background append only file rewriting started\r\n",
+                                  b"-ERR Background append only file rewriting already in progress\r\n"]
 
 
 def test_every_command_is_compared(resp):

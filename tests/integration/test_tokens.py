@@ -455,6 +455,7 @@ REDIS = {
     "exists": [["TYPE", "k"]],
     "metadata": [["STRLEN", "k"]],
     "info": [["DBSIZE"]],
+    "compact": [["BGREWRITEAOF"]],
 }
 REDIS_CASES = [(*case, words) for case in CASES if case[0] in REDIS for words in REDIS[case[0]]]
 

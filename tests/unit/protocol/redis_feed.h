@@ -117,6 +117,8 @@ static void dump_rest(struct rd_buffer *log, const struct rd_request *request)
         rd_buffer_printf(log, " durability=%d", request->durability);
     if (request->creates_store)
         rd_buffer_append_string(log, " creates");
+    if (request->in_background)
+        rd_buffer_append_string(log, " in_background");
 }
 
 /* A ready answer as it would be sent. */
@@ -154,6 +156,7 @@ static const char *const answer_names[RD_REDIS_ANSWER_COUNT] = {
     [RD_REDIS_KEPT_IF] = "kept_if",
     [RD_REDIS_COUNT] = "count",
     [RD_REDIS_SYNCED] = "synced",
+    [RD_REDIS_REWRITING] = "rewriting",
     [RD_REDIS_TIME] = "time",
     [RD_REDIS_SAVED] = "saved",
     [RD_REDIS_CLIENT_ID] = "client_id",

@@ -59,6 +59,8 @@ static void test_writing(void **state)
                                                         "-ERR wrong number of arguments for 'mset' command\n"
                                                         "-ERR wrong number of arguments for 'msetnx' command\n");
     expect_commands("SAVE", "sync durability=1 -> synced\n");
+    expect_commands("BGREWRITEAOF\nSELECT 3\nbgrewriteaof",
+                    "compact in_background -> rewriting\n+OK\ncompact store=db3 in_background -> rewriting\n");
 }
 
 static void test_values_that_cannot_be_stored(void **state)

@@ -126,6 +126,13 @@ static void test_numbers_and_words(void **state)
     expect_answer(V2("DBSIZE"), FAILED(RD_STORE_NOT_FOUND), ":0\r\n");
     expect_answer(V2("SAVE"), OF(.status = RD_OK), "+OK\r\n");
     expect_answer(V2("WATCH k"), OF(.status = RD_OK), "+OK\r\n");
+    expect_answer(V2("BGREWRITEAOF"), OF(.status = RD_OK), "+Background append only file rewriting started\r\n");
+    expect_answer(V2("BGREWRITEAOF"), FAILED(RD_STORE_NOT_FOUND),
+                  "+Background append only file rewriting started\r\n");
+    expect_answer(V2("BGREWRITEAOF"), OF(.status = RD_OVERLOADED, .compaction = {.under_way = true}),
+                  "-ERR Background append only file rewriting already in progress\r\n");
+    expect_answer(V2("BGREWRITEAOF"), FAILED(RD_OVERLOADED), "-ERR what was wrong\r\n");
+    expect_answer(V2("BGREWRITEAOF"), FAILED(RD_NO_SPACE), "-ERR what was wrong\r\n");
 }
 
 static const struct rd_response_server server = {.now_us = 1700000000000042,
@@ -193,7 +200,7 @@ static void test_info(void **state)
     (void)state;
     struct rd_response_store stores[] = {{.name = TEXT("db12"), .entries = 3},
                                          {.name = TEXT("db4")},
-                                         {.name = TEXT("default"), .entries = 5, .tail = 9},
+                                         {.name = TEXT("default"), .entries = 5, .tail = 9, .compacting = true},
                                          {.name = TEXT("other"), .entries = 6, .state = RD_MESSAGE_STORE_FAILED}};
     struct rd_response response = {.server = &server, .stores = stores, .store_count = 4};
     expect_answer(
@@ -216,6 +223,7 @@ static void test_info(void **state)
                                         "connected_clients:4\r\n",
                                         "maxclients:100\r\n",
                                         "rdb_last_save_time:1699999995\r\n",
+                                        "aof_rewrite_in_progress:1\r\n",
                                         "# Keyspace\r\n",
                                         "store_default:keys=5,tail=9,file_size=0,dead_bytes=0,state=open\r\n",
                                         "store_other:keys=6,tail=0,file_size=0,dead_bytes=0,state=failed\r\n"};

@@ -99,8 +99,9 @@ static void test_what_cannot_be_queued(void **state)
     expect_commands("MULTI\nSET a 1 EX\nEXEC", "+OK\n-ERR syntax error\n" ABORTED);
     expect_commands("MULTI\nSAVE\nEXEC", "+OK\n-ERR Command not allowed inside a transaction\n" ABORTED);
     static const char *const alone[] = {
-        "SELECT 1",     "HELLO 3",    "CLIENT SETNAME x", "AUTH x", "RENAME a b",  "COPY a b", "MOVE a 1",
-        "RENAMENX a b", "MSETNX a 1", "DBSIZE",           "TIME",   "CLIENT LIST", "INFO",     "LASTSAVE"};
+        "SELECT 1", "HELLO 3",      "CLIENT SETNAME x", "AUTH x", "RENAME a b", "COPY a b",
+        "MOVE a 1", "RENAMENX a b", "MSETNX a 1",       "DBSIZE", "TIME",       "CLIENT LIST",
+        "INFO",     "LASTSAVE",     "BGREWRITEAOF"};
     for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
         char lines[200];
         char expected[200];
