@@ -14,8 +14,8 @@
 
 #define DISPLACED_BIT 48u
 #define AHEAD         16u /* trailers asked for before they are read */
-#define WARMED_SLOTS  32u /* at a time: some two dozen pages, each of which may have to be mapped, or to be read  \
-                           */
+/* At a time: some two dozen pages, each of which may have to be mapped, or to be read. */
+#define WARMED_SLOTS 32u
 
 static_assert(RD_SEGMENT_SLOTS_USUAL <= UINT16_MAX && RD_SEGMENT_SLOTS_MIN % WARMED_SLOTS == 0,
               "of the usual size all slots can be warmed");
