@@ -196,6 +196,7 @@ enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uin
         }
         atomic_store_explicit(&directory->segments[i], rd_segment_word(segment), memory_order_seq_cst);
     }
+    rd_slab_settle(&index->slab);
     return RD_OK;
 }
 
@@ -543,6 +544,7 @@ static uint64_t first_offset(const struct rd_index_part *part)
 bool rd_index_restored(struct rd_index *index, size_t at, const uint8_t *file, unsigned samples)
 {
     size_t place_count = (size_t)1 << rd_index_depth(index);
+    rd_slab_settle(&index->slab);
     if (at != place_count)
         return false;
     struct rd_index_part part;

@@ -64,7 +64,7 @@ static bool is_large(const struct rd_slab *slab)
 
 static void look_ahead(struct rd_slab *slab)
 {
-    bool soon = is_large(slab) && slab->taken >= ASKED_AT;
+    bool soon = is_large(slab) && !slab->at_once && slab->taken >= ASKED_AT;
     if (soon && rd_spare_prepare(&slab->spare, make_large_chunk))
         slab->bytes += RD_SLAB_CHUNK_LEN;
 }
@@ -82,9 +82,7 @@ static void *take_spare(struct rd_slab *slab)
 
 static bool add_chunk(struct rd_slab *slab)
 {
-    bool expected = slab->expected_chunks != 0;
-    slab->expected_chunks -= expected;
-    void *memory = expected ? map_large_chunk() : take_spare(slab);
+    void *memory = slab->at_once ? map_large_chunk() : take_spare(slab);
     bool large = memory != NULL;
     if (memory == NULL)
         memory = map_chunk();
@@ -101,8 +99,12 @@ static bool add_chunk(struct rd_slab *slab)
 
 void rd_slab_expect(struct rd_slab *slab, uint64_t block_count)
 {
-    if (block_count >= LARGE_CHUNKS * BLOCKS_PER_CHUNK)
-        slab->expected_chunks = (block_count + BLOCKS_PER_CHUNK - 1) / BLOCKS_PER_CHUNK;
+    slab->at_once = block_count >= LARGE_CHUNKS * BLOCKS_PER_CHUNK;
+}
+
+void rd_slab_settle(struct rd_slab *slab)
+{
+    slab->at_once = false;
 }
 
 void *rd_slab_take(struct rd_slab *slab)
@@ -118,8 +120,7 @@ void *rd_slab_take(struct rd_slab *slab)
     char *fresh = (char *)chunk + ++slab->taken * RD_SLAB_BLOCK_LEN;
     if (!chunk->large)
         slab->bytes += RD_SLAB_BLOCK_LEN;
-    if (slab->expected_chunks == 0)
-        look_ahead(slab);
+    look_ahead(slab);
     return fresh;
 }
 

@@ -42,13 +42,14 @@ struct rd_slab {
     struct rd_slab_chunk *newest; /* owned, as are those it links to */
     struct rd_spare spare;        /* owned; of the length of a chunk */
     uint64_t bytes;               /* memory that it has from the system, the spare's included */
-    uint64_t expected_chunks;     /* still to come, all at once */
     uint32_t chunk_count;
     uint32_t taken; /* blocks of the newest chunk that were ever in use */
+    bool at_once;   /* many blocks are being taken now, and nobody waits for one of them */
 };
 
-/* So many blocks are going to be taken at once. */
+/* So many blocks or more are going to be taken at once, until it is settled. */
 void rd_slab_expect(struct rd_slab *slab, uint64_t block_count);
+void rd_slab_settle(struct rd_slab *slab);
 
 /* On a boundary of its length; holds anything, as does its side. NULL: no memory. */
 void *rd_slab_take(struct rd_slab *slab);

@@ -16,7 +16,7 @@
 #define TRAILER_AT  ((uint64_t)1 << 10) /* trailers lie so far apart, so a segment's are on some 2,000 pages */
 #define KEYS_BEFORE 50000u              /* no segment leaves the first window yet, */
 #define KEYS_MIDST  78000u              /* some have, */
-#define KEYS_AFTER  105000u             /* all have */
+#define KEYS_AFTER  115000u             /* all have */
 #define DEPTH_AFTER 6u
 /* Of one put: two new segments, what they need of memory, a few trailers. */
 #define FAULTS_MAX (SLOW ? 700u : 200u)

@@ -76,6 +76,23 @@ static void a_chunk_of_many_is_made_ready_before_it_is_needed(void **state)
     rd_slab_deinit(&slab);
 }
 
+static void what_is_taken_at_once_has_large_pages(void **state)
+{
+    (void)state;
+    enum { CHUNK_BLOCKS = RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN - 1 };
+    struct rd_slab slab = {.free = NULL};
+    rd_slab_expect(&slab, BLOCKS / 3 * 2); /* it may be more in the end */
+    for (size_t i = 1; i <= BLOCKS; i++) {
+        mark(rd_slab_take(&slab), i);
+        assert_int_equal(slab.bytes, (i + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS * RD_SLAB_CHUNK_LEN);
+    }
+    assert_false(slab.spare.under_way);
+    rd_slab_settle(&slab);
+    mark(rd_slab_take(&slab), 1);
+    assert_true(slab.spare.under_way);
+    rd_slab_deinit(&slab);
+}
+
 static void one_that_was_given_back_is_the_next_one_taken(void **state)
 {
     (void)state;
@@ -115,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_and_their_sides_do_not_overlap),
         cmocka_unit_test(a_chunk_of_many_is_made_ready_before_it_is_needed),
+        cmocka_unit_test(what_is_taken_at_once_has_large_pages),
         cmocka_unit_test(one_that_was_given_back_is_the_next_one_taken),
         cmocka_unit_test(it_counts_little_more_than_its_blocks),
     };
