@@ -20,11 +20,13 @@
 #include "server/tls.h"
 
 #define SEAL_LEN_MAX (7u * RD_TLS_RECORD_LEN_MAX) /* plain bytes sealed before the socket is asked */
+#define FIRST_LEN    8u                           /* the longest HTTP method and a space */
 #define KEEP_LEN_MAX (16u << 10)                  /* an empty buffer above this gives its memory back */
 
 struct rd_conn_tls {
     struct rd_tls_session *session; /* owned */
-    bool heard;                     /* something has come from the peer */
+    uint8_t first[FIRST_LEN];       /* what has come from the peer at first ... */
+    size_t first_len;               /* ... so many bytes */
     bool held;                      /* input waits in `kept` or in the session, as the connection paused */
     struct rd_buffer kept;          /* sealed input */
     struct rd_buffer leaving;       /* records being sent */
@@ -73,7 +75,7 @@ void rd_conn_tls_note_eof(struct rd_conn *conn)
         return;
     if (rd_tls_is_established(conn->tls->session))
         log_end(conn, RD_LOG_DEBUG, "the connection was cut, without a close_notify");
-    else if (conn->tls->heard)
+    else if (conn->tls->first_len != 0)
         log_end(conn, RD_LOG_INFO, "the peer left during the handshake");
 }
 
@@ -89,17 +91,55 @@ bool rd_conn_tls_sweep(struct rd_conn *conn, uint64_t now_ms)
 
 /* ---- input ------------------------------------------------------------------------------------------------ */
 
+static void note_first(struct rd_conn_tls *tls, struct rd_slice sealed)
+{
+    struct rd_slice first = rd_slice_take(&sealed, FIRST_LEN - tls->first_len);
+    memcpy(tls->first + tls->first_len, first.data, first.len);
+    tls->first_len += first.len;
+}
+
+/* As far as it has come: a handshake fails at its fifth byte. None begins with a letter. */
+static bool is_plain_http(const struct rd_conn_tls *tls)
+{
+    static const char *const methods[] = {"GET ", "HEAD ", "PUT ", "POST ", "DELETE ", "OPTIONS ", "PATCH "};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        size_t len = strlen(methods[i]);
+        if (memcmp(tls->first, methods[i], len < tls->first_len ? len : tls->first_len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Somebody has typed http:// for https://, and is told so in the clear: nothing was sealed yet. It is all that is
+ * ever said without TLS here, and whatever was asked is not looked at. */
+static void answer_plainly(struct rd_conn *conn)
+{
+    struct rd_request *request = rd_request_create(0);
+    if (request == NULL) {
+        rd_conn_end_input(conn);
+        return;
+    }
+    request->opcode = RD_OPCODE_NONE;
+    request->status = RD_INVALID_ARGUMENT;
+    request->message = "this port speaks TLS: https:// and not http://";
+    request->close_after = true;
+    rd_conn_tls_destroy(conn);
+    rd_conn_take_request(conn, request);
+}
+
 /* The session is of no more use, but for the alert that tells the peer why. Where there is nothing else to answer
  * the connection ends as any other, so that the alert arrives. */
 static void give_up(struct rd_conn *conn)
 {
     log_end(conn, RD_LOG_INFO, rd_tls_failure(conn->tls->session));
-    if (!rd_tls_is_established(conn->tls->session)) {
+    if (rd_tls_is_established(conn->tls->session)) {
+        rd_conn_tls_send(conn);
+        rd_conn_close(conn);
+    } else if (conn->codec == &rd_http_codec && is_plain_http(conn->tls)) {
+        answer_plainly(conn);
+    } else {
         rd_conn_end_input(conn);
-        return;
     }
-    rd_conn_tls_send(conn);
-    rd_conn_close(conn);
 }
 
 static void unseal(struct rd_conn *conn, struct rd_slice *sealed)
@@ -133,10 +173,11 @@ static void unseal(struct rd_conn *conn, struct rd_slice *sealed)
 void rd_conn_tls_take(struct rd_conn *conn, struct rd_slice sealed)
 {
     struct rd_conn_tls *tls = conn->tls;
-    tls->heard = true;
+    if (tls->first_len < FIRST_LEN)
+        note_first(tls, sealed);
     unseal(conn, &sealed);
     if (conn->state != RD_CONN_OPEN)
-        return;
+        return; /* and TLS may be over */
     rd_buffer_append_slice(&tls->kept, sealed);
     if (tls->kept.failed)
         rd_conn_close(conn);

@@ -4,6 +4,7 @@
 test_tls_again.py runs tests of the protocols through it once more.
 """
 import contextlib
+import json
 import os
 import random
 import re
@@ -17,6 +18,7 @@ import threading
 
 import pytest
 
+from harness import tokens
 from harness import wire as w
 from harness.bench import RDRIVE_BENCH
 from harness.certificates import KEY, Authority, Certificate, openssl
@@ -362,10 +364,43 @@ def test_garbage(daemon, port, garbage):
             connection.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError, OSError):
             pass  # it is gone already
-        assert b"HTTP" not in closed(connection)
+        came = closed(connection)
+    if (port, garbage) == ("http", "plain http"):
+        assert came.startswith(b"HTTP/1.1 400 ")
+    else:
+        assert b"HTTP" not in came
     if data:
         wait_until(lambda: f"info  TLS with {peer} ended: " in daemon.log()[log:], "a line about it")
     assert_serves(daemon)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "byte by byte"])
+def test_plain_http_is_told_so(daemon, method, cut):
+    with raw(daemon.http_address) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        data = request(method, "/v1/stores/default/keys/plain", b"v" if method == "PUT" else None)
+        for piece in [data[i:i + 1] for i in range(len(data))] if cut else [data]:
+            try:
+                connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                break  # it has its answer
+        head, body = closed(connection).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"\r\nConnection: close" in head
+    assert json.loads(body)["error"] == {"code": "invalid_argument", "message": "this port speaks TLS: https:// and not http://"}
+
+
+def test_plain_curl_is_told_so(launch, folder, certificate):
+    """And learns nothing else, token or none; nothing is written."""
+    path = tokens.write(os.path.join(folder, "tokens.json"), [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)])
+    daemon = launch("--tokens", path, certificate=certificate)
+    for headers in ([], ["-H", f"Authorization: Bearer {tokens.ROOT}"]):
+        done = subprocess.run(["curl", "-sS", "-w", "%{http_code}", *headers, "-T", path,
+                               f"http://{daemon.http}/v1/stores/default/keys/plain"], capture_output=True, text=True, timeout=DEADLINE_S)
+        assert done.returncode == 0 and "https://" in done.stdout and done.stdout.endswith("400"), done
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("GET", "/v1/stores/default/keys/plain", headers=[f"Authorization: Bearer {tokens.ROOT}"]))
+        assert http.answer().status == 404
 
 
 def test_a_record_that_was_tampered_with(daemon, certificate):
