@@ -124,7 +124,9 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return false;
     uint64_t now_ns = rd_loop_clock_ns(conn->loop);
     uint64_t slow_ns = conn->loop->tuning.slow_ns;
-    rd_metrics_count_answer(conn->loop, call, now_ns);
+    bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode) &&
+                    call->response.status == RD_OK;
+    rd_metrics_count_answer(conn->loop, call, in_parts ? call->response.value.len : value_len, now_ns);
     if (slow_ns != 0 && now_ns - call->begun_ns >= slow_ns)
         rd_slow_log_note(&conn->loop->slow_log, call, now_ns);
     if (value_len > COPIED_VALUE_MAX) {
@@ -132,9 +134,7 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return append_uncopied(conn, call) && close_value(conn);
     }
     struct rd_buffer *bytes = &conn->out.filling.bytes;
-    bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode);
-    if (in_parts && call->response.status == RD_OK &&
-        !rd_download_begin(&conn->downloads, call, rd_metrics_leaving(conn->loop, call)))
+    if (in_parts && !rd_download_begin(&conn->downloads, call, rd_metrics_leaving(conn->loop, call)))
         return false;
     if (conn->state != RD_CONN_OPEN)
         rd_conn_end_credit(conn);

@@ -77,8 +77,17 @@ static struct rd_usage *usage_of(const struct rd_call *call, struct rd_loop *loo
     return find_usage(call, loop);
 }
 
+/* Of a batch, or of a transaction that reads. */
+static __attribute__((noinline)) size_t items_len(const struct rd_response *response)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < response->item_count; i++)
+        len += response->items[i].status == RD_OK ? response->items[i].value.len : 0;
+    return len;
+}
+
 /* Every request comes by here: what is rare is out of the way. */
-void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, uint64_t now_ns)
+void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, size_t value_len, uint64_t now_ns)
 {
     enum rd_opcode opcode = call->request->opcode;
     if (opcode == RD_OPCODE_CONTINUE)
@@ -93,6 +102,9 @@ void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, u
     unsigned status = (unsigned)call->response.status;
     rd_counter_add(&row->answers[status < RD_STATUS_COUNT ? status : RD_IO_ERROR], 1);
     rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, now_ns - call->begun_ns);
+    if (call->response.item_count != 0 && !call->request->keys_only)
+        value_len += items_len(&call->response);
+    rd_counter_add(&row->value_bytes, value_len);
 }
 
 struct rd_counter *rd_metrics_leaving(struct rd_loop *loop, const struct rd_call *call)

@@ -24,6 +24,7 @@ struct rd_loop;
 /* Of one operation, by one loop. */
 struct rd_usage_row {
     struct rd_counter answers[RD_STATUS_COUNT];
+    struct rd_counter value_bytes; /* that these carry; of a backup: the file's */
     struct rd_distribution duration_ns;
 };
 
@@ -55,8 +56,9 @@ enum rd_opcode rd_usage_opcode(size_t row);
 /* What goes up and down with how many values like the call's are being sent; NULL: these are not counted. */
 struct rd_counter *rd_metrics_leaving(struct rd_loop *loop, const struct rd_call *call);
 
-/* The call's answer is about to leave. now_ns: rd_loop_clock_ns. The loop's thread. */
-void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, uint64_t now_ns);
+/* The call's answer is about to leave, with value_len bytes of one value. now_ns: rd_loop_clock_ns. The loop's
+ * thread. */
+void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, size_t value_len, uint64_t now_ns);
 
 /* Frees the rows, not the usage. Nobody reads or writes it any more. */
 void rd_usage_deinit(struct rd_usage *usage);

@@ -279,6 +279,32 @@ static void put_answers(struct rd_buffer *out, const struct rd_family *family, c
     }
 }
 
+/* Of all loops. A backup's bytes are the file's, and no values. */
+static uint64_t read_bytes(const struct rd_hosted *hosted)
+{
+    uint64_t bytes = 0;
+    const struct rd_usage *usage = atomic_load_explicit(&hosted->usages, memory_order_acquire);
+    for (; usage != NULL; usage = usage->next)
+        for (size_t index = 0; index < RD_USAGE_ROWS; index++) {
+            const struct rd_usage_row *row = atomic_load_explicit(&usage->rows[index], memory_order_acquire);
+            if (row != NULL && rd_usage_opcode(index) != RD_OPCODE_BACKUP)
+                bytes += rd_counter_get(&row->value_bytes);
+        }
+    return bytes;
+}
+
+static void put_read_bytes(struct scrape *scrape)
+{
+    static const struct rd_family family = {"rdrive_store_read_bytes_total", RD_FAMILY_COUNTER,
+                                            "Bytes of the store's values that were read to be answered with."};
+    rd_exposition_begin(scrape->out, &family);
+    for (size_t at = 0; at < scrape->store_count; at++) {
+        const struct rd_hosted *hosted = scrape->stores[at].hosted;
+        struct rd_labels labels = {{{"store", hosted->name}}};
+        rd_exposition_u64(scrape->out, &family, &labels, read_bytes(hosted));
+    }
+}
+
 /* `with_durations`: the one family, or the other. */
 static void put_usage(struct scrape *scrape, const struct rd_family *family, const struct seen *store,
                       bool with_durations)
@@ -453,6 +479,7 @@ enum rd_status rd_scrape(const struct rd_loop *loop, struct rd_buffer *out)
     put_store_extras(&scrape);
     put_live_bytes(&scrape);
     put_compactions(&scrape);
+    put_read_bytes(&scrape);
     put_groups_and_syncs(&scrape);
     put_process(&scrape);
     for (size_t i = 0; i < scrape.store_count; i++)

@@ -104,6 +104,53 @@ def test_what_is_done_on_every_face_is_counted(daemon, store, curl):
     assert metrics.get("rdrive_received_bytes_total") > before.get("rdrive_received_bytes_total")
 
 
+def test_bytes_of_values_that_were_read(daemon, store, curl):
+    """Each way of reading adds what it brings, and nothing else does."""
+    def count():
+        return scrape(daemon).get("rdrive_store_read_bytes_total", store=store)
+
+    long_value = os.urandom(3 << 20)
+    assert curl.put("short", b"x" * 100).status == 201
+    assert curl.put("long", long_value).status == 201
+    assert curl.put("gone", b"g").status == 201
+    counted = count()
+    assert counted == 0
+    tool = Cli(("--server", daemon.binary), store)
+    with rdrive.Client(daemon.binary) as client, Resp(daemon.redis_address) as connection:
+        there = client.store(store)
+        connection.call("SELECT", store)
+        for what, bytes_read in (
+                (lambda: curl.get("short"), 100),
+                (lambda: curl.get("long"), len(long_value)),
+                (lambda: curl.request("GET", "keys/long", headers=("Range: bytes=10-19",)), 10),
+                (lambda: curl.request("GET", "keys/none"), 0),
+                (lambda: curl.request("GET", "keys/short", headers=(f"If-None-Match: {curl.request('HEAD', 'keys/short').headers['etag']}",)), 0),
+                (lambda: curl.request("HEAD", "keys/long"), 0),
+                (lambda: curl.request("POST", "batch/read", b'{"keys":["short","none","short"]}', headers=("Content-Type: application/json",)), 200),
+                (lambda: curl.request("GET", "backup"), 0),
+                (lambda: curl.request("GET", "entries"), 0),
+                (lambda: curl.request("GET", "last"), 0),
+                (lambda: curl.request("POST", "verify"), 0),
+                (lambda: tool.ok("read", "short"), 100),
+                (lambda: tool.ok("read", "long"), len(long_value)),
+                (lambda: tool.ok("backup", "-"), 0),
+                (lambda: there.read("short"), 100),
+                (lambda: there.batch_read(["short", "none", "long"]), 100 + len(long_value)),
+                (lambda: there.metadata("long"), 0),
+                (lambda: there.exists("long"), 0),
+                (lambda: connection.call("GET", "short"), 100),
+                (lambda: connection.call("GETRANGE", "short", 0, 4), 5),
+                (lambda: connection.call("MGET", "short", "none", "long"), 100 + len(long_value)),
+                (lambda: connection.call("STRLEN", "long"), 0),
+                (lambda: connection.call("GETDEL", "gone"), 1),
+                (lambda: connection.call("SET", "short", "y" * 7, "GET"), 100),
+                (lambda: [connection.call(*words) for words in (["MULTI"], ["GET", "short"], ["SET", "other", "o"], ["EXEC"])], 7),
+                (lambda: connection.call("EXISTS", "short", "long"), 0)):
+            what()
+            before, counted = counted, count()
+            assert counted - before == bytes_read, what.__code__.co_consts
+
+
 @pytest.mark.parametrize("loops", [1, 2])
 def test_counts_add_up_over_loops(launch, loops):
     daemon = launch("--loops", str(loops))
