@@ -5,8 +5,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/regular_file.h"
 
 #define FILE_LEN_MAX (1u << 20)
 #define WHERE_SIZE   208
@@ -201,9 +203,14 @@ bool rd_config_file_read(const char *path, const struct rd_config_visitor *visit
     struct rd_buffer text;
     rd_buffer_init(&text, FILE_LEN_MAX);
     bool good = false;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        (void)rd_error_set(error, RD_INVALID_ARGUMENT, errno, "--config: cannot open %.150s", path);
+    FILE *file = NULL;
+    int fd = rd_regular_file_open(path);
+    if (fd < 0 || (file = fdopen(fd, "r")) == NULL) {
+        (void)rd_error_set(error, RD_INVALID_ARGUMENT, errno,
+                           errno != 0 ? "--config: cannot open %.150s" : "--config: %.150s is no regular file",
+                           path);
+        if (fd >= 0)
+            close(fd);
         goto done;
     }
     char chunk[4096];

@@ -2,17 +2,24 @@
 #include "server/tls.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
+
+#include "base/regular_file.h"
 
 /* Above what is sealed between two visits to the socket. A peer that makes us answer without reading (asking for
  * new keys again and again) ends here. */
 #define OUTPUT_LEN_MAX (1u << 20)
+
+#define CERTIFICATE "the TLS certificate"
+#define KEY         "the TLS key"
 
 struct rd_tls {
     BIO_METHOD *pipe;  /* owned; a session's way in and out */
@@ -99,19 +106,33 @@ static enum rd_status fail_to_load(struct rd_error *ret_error, const char *what,
     return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "%s %.100s: %s", what, path, reason);
 }
 
+/* OpenSSL opens the files by itself, and would wait for whoever writes to a pipe. */
+static enum rd_status look_at_file(const char *what, const char *path, struct rd_error *ret_error)
+{
+    int fd = rd_regular_file_open(path);
+    if (fd < 0 && errno == 0)
+        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "%s %.100s: no regular file", what, path);
+    if (fd < 0)
+        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, errno, "%s %.100s", what, path);
+    close(fd);
+    return RD_OK;
+}
+
 static enum rd_status load(const char *cert_path, const char *key_path, SSL_CTX **ret_context,
                            struct rd_error *ret_error)
 {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    enum rd_status status = RD_OK;
-    if (context == NULL || !set_terms(context))
+    enum rd_status status = look_at_file(CERTIFICATE, cert_path, ret_error);
+    if (status == RD_OK)
+        status = look_at_file(KEY, key_path, ret_error);
+    if (status == RD_OK && (context == NULL || !set_terms(context)))
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "TLS cannot be set up");
-    else if (SSL_CTX_use_certificate_chain_file(context, cert_path) != 1)
-        status = fail_to_load(ret_error, "the TLS certificate", cert_path);
-    else if (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1 ||
-             SSL_CTX_check_private_key(context) != 1)
-        status = fail_to_load(ret_error, "the TLS key", key_path);
+    else if (status == RD_OK && SSL_CTX_use_certificate_chain_file(context, cert_path) != 1)
+        status = fail_to_load(ret_error, CERTIFICATE, cert_path);
+    else if (status == RD_OK && (SSL_CTX_use_PrivateKey_file(context, key_path, SSL_FILETYPE_PEM) != 1 ||
+                                 SSL_CTX_check_private_key(context) != 1))
+        status = fail_to_load(ret_error, KEY, key_path);
     if (status == RD_OK)
         *ret_context = context;
     else

@@ -2,7 +2,6 @@
 #include "server/tokens.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
@@ -11,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/regular_file.h"
 #include "base/text.h"
 #include "server/log.h"
 
@@ -374,9 +374,11 @@ static enum rd_status read_file(const char *path, int fd, struct rd_buffer *text
 
 enum rd_status rd_tokens_load(const char *path, struct rd_tokens **ret_tokens, struct rd_error *ret_error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = rd_regular_file_open(path);
     if (fd < 0)
-        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, errno, "--tokens: cannot open %.120s", path);
+        return rd_error_set(ret_error, RD_INVALID_ARGUMENT, errno,
+                            errno != 0 ? "--tokens: cannot open %.120s" : "--tokens: %.120s is no regular file",
+                            path);
     struct rd_buffer text;
     rd_buffer_init(&text, FILE_LEN_MAX);
     enum rd_status status = read_file(path, fd, &text, ret_error);

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from harness import settings
+from harness import settings, tokens
+from harness.certificates import Authority
 from harness.curl import Curl
 from harness.daemon import REPOSITORY, run_to_end, wait_until
 
@@ -179,6 +180,32 @@ def test_a_reload_of_a_bad_file_changes_nothing(launch, config, text, hint):
     config.write(durability="sync")
     reload(daemon)
     assert Curl(daemon.http).info()["durability"] == "sync"
+
+
+OTHERS = {"pipe": lambda path: os.mkfifo(path), "folder": lambda path: os.mkdir(path), "device": lambda path: os.symlink("/dev/zero", path)}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+@pytest.mark.parametrize("setting", ["config", "tokens", "tls_cert", "tls_key"])
+def test_what_is_read_again_is_a_regular_file(launch, folder, setting, what):
+    """At a start and at a reload: a pipe that nobody writes to would hold the daemon up, a device never end."""
+    issued = Authority(folder).issue("used")
+    paths = {"config": os.path.join(folder, "rdrived.conf"), "tokens": os.path.join(folder, "tokens.json"),
+             "tls_cert": issued.cert, "tls_key": issued.key}
+    tokens.write(paths["tokens"], [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)])
+    with open(paths["config"], "w", encoding="utf-8") as file:
+        json.dump({name: path for name, path in paths.items() if name != "config"}, file)
+    daemon = launch("--config", paths["config"])
+    kept = paths[setting] + ".kept"
+    os.rename(paths[setting], kept)
+    OTHERS[what](paths[setting])
+    said = reload(daemon)
+    assert "nothing has changed" in said and paths[setting] in said and "no regular file" in said
+    code, _, error = run_to_end("--config", paths["config"], "--data-dir", os.path.join(folder, "other"))
+    assert code == 2 and paths[setting] in error and "no regular file" in error
+    (os.rmdir if what == "folder" else os.unlink)(paths[setting])
+    os.symlink(kept, paths[setting])  # which is one, as secrets often are
+    assert "reloaded: " in reload(daemon)
 
 
 def test_flags_and_environment_stay_above_the_file(launch, config):
