@@ -86,6 +86,7 @@ struct rd_call {
     struct rd_hosted **listed; /* owned references, borrowed by a listing */
     size_t listed_count;
     unsigned tries;        /* of a rename */
+    uint64_t generation;   /* transfer: of the source's file, no later than its value was found there */
     struct rd_error error; /* of the work */
 };
 

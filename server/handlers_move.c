@@ -5,7 +5,8 @@
  *
  *   rename     (a long value: verify, put it ahead) -> one atomic append; so is a copy within one store
  *   copy       (make the target) -> verify, put it ahead -> append to the target
- *   transfer   the same, always synced -> delete the version that was copied from the source
+ *   transfer   the same, always synced -> delete the version that was copied from the source; where the source was
+ *              compacted meanwhile and the value is the same, the version that it has now
  *
  * Verifying and putting ahead a long value is a pool thread's work.
  *
@@ -146,13 +147,39 @@ static enum rd_status use_store(const struct rd_call *call, struct rd_slice name
     return status;
 }
 
+static void note_generation(struct rd_call *call)
+{
+    struct rd_store_info info;
+    rd_store_info(call->hosted->store, &info);
+    call->generation = info.generation;
+}
+
+/* On a pool thread. A compaction makes another version of a value that nobody has changed. */
+static void find_again(struct rd_call *call)
+{
+    struct rd_value now;
+    call->error.status = RD_CONFLICT;
+    if (rd_store_find(call->hosted->store, call->entries[0].key, &now) != RD_OK)
+        return;
+    if (now.crc32 == call->value.crc32 && rd_slice_equal(now.payload, call->value.payload)) {
+        call->error.status = RD_OK;
+        call->value.offset = now.offset; /* what is pinned stays the old file's */
+    }
+    rd_value_release(&now);
+}
+
+static void delete_copied(struct rd_call *call);
+
 static void complete_tombstone(struct rd_call *call)
 {
     if (call->op.status == RD_PRECONDITION_FAILED) {
-        rd_call_fail(call, RD_CONFLICT,
-                     "store '%s': the value was changed while it was transferred; the copy in '%s' stays, and so "
-                     "does the newer value",
-                     call->hosted->name, call->target->name);
+        uint64_t generation = call->generation;
+        note_generation(call);
+        call->error.status = RD_CONFLICT;
+        if (call->generation != generation)
+            rd_call_start_work(call, find_again, delete_copied);
+        else
+            delete_copied(call);
         return;
     }
     if (call->op.status != RD_OK) {
@@ -161,6 +188,23 @@ static void complete_tombstone(struct rd_call *call)
     }
     call->response.source_tail = call->op.tail;
     rd_call_finish(call);
+}
+
+/* The version that was copied. */
+static void delete_copied(struct rd_call *call)
+{
+    if (call->error.status != RD_OK) {
+        rd_call_fail(call, RD_CONFLICT,
+                     "store '%s': the value was changed while it was transferred; the copy in '%s' stays, and so "
+                     "does the newer value",
+                     call->hosted->name, call->target->name);
+        return;
+    }
+    struct rd_condition unchanged = {
+        .kind = RD_IF_VERSION, .offset = call->value.offset, .crc32 = call->value.crc32};
+    call->op = (struct rd_op){
+        .kind = RD_OP_DELETE, .condition = unchanged, .entries = call->entries, .entry_count = 1, .context = call};
+    rd_handler_submit(call, call->hosted, complete_tombstone);
 }
 
 static void complete_append(struct rd_call *call)
@@ -177,12 +221,7 @@ static void complete_append(struct rd_call *call)
         rd_call_finish(call);
         return;
     }
-    struct rd_condition unchanged = {
-        .kind = RD_IF_VERSION, .offset = call->value.offset, .crc32 = call->value.crc32};
-    rd_value_release(&call->value);
-    *op = (struct rd_op){
-        .kind = RD_OP_DELETE, .condition = unchanged, .entries = call->entries, .entry_count = 1, .context = call};
-    rd_handler_submit(call, call->hosted, complete_tombstone);
+    delete_copied(call);
 }
 
 static void append_to_target(struct rd_call *call)
@@ -240,6 +279,7 @@ static void after_making(struct rd_call *call)
 /* A target that is made is made for a value: one that is not there leaves no store behind. */
 static void find_to_copy(struct rd_call *call)
 {
+    note_generation(call);
     enum rd_status status = rd_handler_find_now(call, find_to_copy);
     if (status == RD_UNAVAILABLE)
         return;

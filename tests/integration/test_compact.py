@@ -13,6 +13,7 @@ from harness.care import FACES, Refused, rdrive
 from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, wait_until
+from harness.faults import Fault
 from harness.resp import Resp
 from harness.storefile import physical_entries, read_chain
 from harness.wire import ALL_ONES, COMPACT, KEY_NOT_FOUND, NONE, Wire, WireError, store_bytes
@@ -233,6 +234,36 @@ def test_a_look_is_told_that_the_file_has_changed(launch):
                 wire.verify(step["next"] - shift, 2000)
         assert refused.value.status in (1, 8)
         assert wire.verify(0, ALL_ONES)["problem_count"] == 0
+
+
+@pytest.mark.parametrize("value", [b"short", os.urandom(3 << 20)], ids=["short", "long"])
+@pytest.mark.parametrize("change", [None, b"newer", "gone"], ids=["unchanged", "changed", "deleted"])
+def test_a_transfer_over_a_compaction(launch, value, change):
+    """The target's sync is held up for as long as the source is compacted, and perhaps changed."""
+    daemon = launch()
+    source, target = Curl(daemon.http), Curl(daemon.http, "target")
+    assert target.create().status == 201
+    assert source.put("dead", b"goes").status == 201
+    assert source.put("k", value).status == 201
+    assert source.request("DELETE", "keys/dead").status == 200
+    before = source.get("k").headers["etag"]
+    answers = []
+    with Fault(daemon.process.pid, "fdatasync", path=daemon.store_path("target"), what="delay_enter=3000000"):
+        mover = threading.Thread(target=lambda: answers.append(source.request(
+            "POST", "transfer", b'{"key":"k","target":"target"}', headers=("Content-Type: application/json",))))
+        mover.start()
+        wait_until(lambda: os.path.getsize(daemon.store_path("target")) >= len(value), "the copy")
+        assert source.request("POST", "compact").status == 200
+        assert source.get("k").headers["etag"] != before
+        if change == "gone":
+            assert source.request("DELETE", "keys/k").status == 200
+        elif change:
+            assert source.put("k", change).status == 200
+        assert not answers, "the sync was not held up for long enough"
+        mover.join(DEADLINE_S)
+    assert answers[0].status == (409 if change else 200), answers
+    assert target.get("k").body == value
+    assert source.get("k").status == (200 if change == b"newer" else 404)
 
 
 # ---- one at a time, given up, unasked -------------------------------------------------------------------------------
