@@ -63,9 +63,10 @@ class Storm(Load):
         self.tell(f"new {seed}")
         self.hear("ok")
 
-    def load(self, daemon, large=False):
-        """Returns as the load begins. The daemon has to be killed before lost() is called."""
-        self.tell(f"load {daemon.binary} {daemon.http} {'large' if large else ''}")
+    def load(self, daemon, large=False, compacted=False):
+        """Returns as the load begins. The daemon has to be killed before lost() is called. compacted: offsets may change
+        meanwhile."""
+        self.tell(f"load {daemon.binary} {daemon.http} {'large' if large else 'compacted' if compacted else ''}")
         self.hear("loading")
 
     def lost(self):
@@ -88,3 +89,24 @@ class Storm(Load):
 
     def check_after_power_cut(self, daemon, at_ns, slack_ms):
         self.check(daemon, f"power {at_ns} {INTERVAL_MS} {slack_ms}")
+
+
+class Compactions:
+    """One store after the other is compacted, until the daemon is killed. To be run on a thread of its own."""
+
+    def __init__(self, stores):
+        self.stores = list(stores)
+        self.count = 0
+        self.failure = None
+
+    def work(self, address):
+        try:
+            with w.Wire(address) as wire:
+                while True:
+                    for wire.store in self.stores:
+                        wire.compact()
+                        self.count += 1
+        except (OSError, AssertionError):
+            pass  # killed
+        except w.WireError as error:
+            self.failure = error

@@ -17,6 +17,7 @@ from harness import wire as w
 from harness.bench import RDRIVE_BENCH
 from harness.daemon import Daemon, clean_environment, wait_until
 from host import Host
+from loads import Compactions
 
 KILLS = int(os.environ.get("RDRIVE_RIG_COMPACTION_KILLS", 60))
 PAUSE_S = float(os.environ.get("RDRIVE_RIG_PAUSE_S", 6))
@@ -90,26 +91,6 @@ class Hand:
         self.maybe = {}
 
 
-class Compactions:
-    """One store after the other, until the daemon is killed."""
-
-    def __init__(self):
-        self.count = 0
-        self.failure = None
-
-    def work(self, address):
-        try:
-            with w.Wire(address) as wire:
-                while True:
-                    for wire.store in STORES:
-                        wire.compact()
-                        self.count += 1
-        except (OSError, AssertionError):
-            pass
-        except w.WireError as error:
-            self.failure = error
-
-
 def companions(daemon):
     return {name for name in os.listdir(daemon.data_dir) if name.endswith(".compact")}
 
@@ -118,7 +99,7 @@ def test_kills_while_compacting(folder):
     print(f"\n  RD_TEST_SEED={SEED}")
     dice = random.Random(SEED)
     hands = [Hand(number, SEED + number) for number in range(HANDS)]
-    compactions = Compactions()
+    compactions = Compactions(STORES)
     left = 0
     began = time.monotonic()
     with Host(folder, "--compact-rate", "0", "--log-level", "warn") as host:

@@ -311,6 +311,8 @@ static bool tails_grow(const struct ledger *ledger, unsigned number, char *text,
 {
     const struct ledger_store *store = &ledger->stores[number];
     uint64_t tail = 0;
+    if (ledger->tails_shift)
+        return true;
     for (size_t i = 0; i < store->part_count; i++) {
         const struct ledger_part *part = &store->parts[i];
         if (!part->answered)
@@ -370,6 +372,10 @@ bool ledger_settle(struct ledger *ledger, const struct ledger_cut *cut,
     }
     for (unsigned i = 0; good && i < ledger->store_count; i++)
         account(&ledger->stores[i], &choices[i], &outcomes[i]);
+    for (unsigned i = 0; good && ledger->tails_shift && i < ledger->store_count; i++) {
+        outcomes[i].kept_tail_max = 0;
+        outcomes[i].lost_tail_min = UINT64_MAX;
+    }
     if (good)
         start_anew(ledger);
     for (unsigned i = 0; i < ledger->store_count; i++)

@@ -79,6 +79,8 @@ struct ledger {
     struct ledger_deed *deeds; /* owned */
     size_t deed_count;
     size_t deed_capacity;
+    bool tails_shift; /* stores are compacted meanwhile: tails do not tell what came before what. Whoever keeps it
+                       */
 };
 
 /* Of one store, by ledger_settle. Where the same state came about more than once, what was kept at least and what

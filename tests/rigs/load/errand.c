@@ -101,7 +101,7 @@ static struct rdrive_condition random_condition(struct errand *errand, unsigned 
         return (struct rdrive_condition){.kind = RDRIVE_IF_ABSENT};
     if (kind < 18)
         return (struct rdrive_condition){.kind = RDRIVE_IF_PRESENT};
-    if (kind < 40 && version->known)
+    if (kind < 40 && version->known && !errand->keeper->ledger.tails_shift)
         return (struct rdrive_condition){RDRIVE_IF_VERSION, version->offset + (chance(errand, 25) ? 64 : 0),
                                          version->crc32};
     return (struct rdrive_condition){.kind = RDRIVE_IF_ANYTHING};

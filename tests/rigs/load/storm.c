@@ -4,7 +4,7 @@
  * nothing: who does tells it, a line at a time on standard input, and gets a line back.
  *
  *   new SEED                                   all stores are new and empty
- *   load BINARY HTTP [large]                   "loading" at once, then work until every connection is lost, then
+ *   load BINARY HTTP [large|compacted]         "loading" at once, then work until every connection is lost, then
  *                                              "lost SENT ANSWERED STORES_MADE"; large: one of the clients uploads
  * 17 MiB check BINARY kill                          "ok ..." or "fail WHY" check BINARY power AT_NS INTERVAL_MS
  * SLACK_MS the same after a power cut at that time (CLOCK_MONOTONIC)
@@ -71,7 +71,7 @@ static void on_lost(void *context)
     founder_stop(&storm.founder);
 }
 
-static void load(const char *binary, const char *http, bool large)
+static void load(const char *binary, const char *http, bool large, bool compacted)
 {
     uint64_t sent = 0;
     uint64_t answered = 0;
@@ -83,6 +83,7 @@ static void load(const char *binary, const char *http, bool large)
     for (unsigned i = 0; i < CLIENT_COUNT; i++) {
         struct client *client = &storm.clients[i];
         client->on_lost = on_lost;
+        client->keeper.ledger.tails_shift = compacted;
         client_start(client, &storm.loop, client->keeper.http ? http : binary, large && i == chosen);
     }
     uv_run(&storm.loop, UV_RUN_DEFAULT);
@@ -126,7 +127,7 @@ static bool obey(char *line)
     if (sscanf(line, "new %" SCNu64, &at_ns) == 1) {
         start_anew(at_ns);
     } else if (sscanf(line, "load %79s %79s %15s", first, second, third) >= 2) {
-        load(first, second, strcmp(third, "large") == 0);
+        load(first, second, strcmp(third, "large") == 0, strcmp(third, "compacted") == 0);
     } else if (sscanf(line, "check %79s power %" SCNu64 " %" SCNu64 " %" SCNu64, first, &at_ns, &interval_ms,
                       &slack_ms) == 4) {
         struct ledger_cut cut = {true, at_ns, (interval_ms + slack_ms) * MS_NS};
