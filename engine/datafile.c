@@ -259,7 +259,7 @@ int rd_datafile_await_writeback(struct rd_datafile *file, uint64_t offset, uint6
 {
     if (file->io->await_writeback(file->io->self, file->fd, (off_t)offset, (off_t)len) == 0)
         return 0;
-    return errno == ENOSYS || errno == EINVAL || errno == EINTR ? 0 : errno;
+    return errno == ENOSYS ? 0 : errno; /* any other may be a lost page's, and is told once */
 }
 
 void rd_datafile_drop_cache(struct rd_datafile *file, uint64_t offset, uint64_t len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/encoder.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,10 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
             put_part(encoder, rd_slice(entry->payload.data + done, len));
             failed = flush(encoder, file);
         }
-        if (failed == 0)
-            failed = rd_writeback_pace(&writeback, file, encoder->offset);
+        /* A disk that refuses has not run full, whatever it says: what it lost may have been answered long ago,
+         * and the sync that would tell of it finds nothing any more. */
+        if (failed == 0 && rd_writeback_pace(&writeback, file, encoder->offset) != 0)
+            failed = EIO;
     }
     return failed;
 }
