@@ -562,10 +562,11 @@ bool rd_writer_commit_here(struct rd_store *store, struct rd_op *op)
         return false;
     bool passes = rd_queue_pass(&store->queue, op);
     if (passes) {
-        bool had_deadline = next_deadline_ms(store) != 0;
+        uint64_t awaited_ms = next_deadline_ms(store); /* by the thread, or an earlier one */
         op->next = NULL;
         commit_all(store, op);
-        if (!had_deadline && next_deadline_ms(store) != 0)
+        uint64_t deadline_ms = next_deadline_ms(store);
+        if (deadline_ms != 0 && (awaited_ms == 0 || deadline_ms < awaited_ms))
             rd_queue_nudge(&store->queue);
     }
     pthread_mutex_unlock(&writer->role);

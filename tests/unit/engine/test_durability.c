@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "engine/store.h"
 #include "tests/unit/engine/faults.h"
 
 static struct rd_op op_write(const struct rd_entry *entry, struct rd_sink *sink)
@@ -230,6 +231,32 @@ static void interval_syncs_by_itself(void **state)
     assert_int_equal(faults_count(faults, CALL_FDATASYNC), before + 1);
     rd_store_close(store);
     assert_int_equal(faults_count(faults, CALL_FDATASYNC), before + 1);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
+/* The writer thread sleeps until the extension that synced writes have earned is to be cut off, while a caller
+ * commits its own write. */
+static void interval_syncs_by_itself_though_the_writer_waits_for_something_later(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct faults *faults = faults_create();
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_INTERVAL, INTERVAL_MS);
+    struct rd_entry entry = {.key = key_named("k"), .payload = rd_slice_of_string("value")};
+    struct rd_op op = op_write(&entry, NULL);
+    op.durability = RD_DURABILITY_SYNC;
+    store->extension.groups_min = 1;
+    assert_int_equal(run_async(store, &op), RD_OK);
+    assert_true(store->file.size > rd_store_file_size(store));
+    usleep(20000); /* the writer thread goes to sleep */
+    uint64_t begin = now_ms();
+    put_text(store, "k", "v");
+    assert_true(is_unsynced(faults));
+    while (is_unsynced(faults) && now_ms() - begin < INTERVAL_MS + SLACK_MS)
+        usleep(1000);
+    assert_in_range(now_ms() - begin, INTERVAL_MS - 1, INTERVAL_MS + SLACK_MS / 2);
+    rd_store_close(store);
     faults_destroy(faults);
     place_remove(&place);
 }
@@ -463,6 +490,7 @@ int main(void)
         cmocka_unit_test(an_operation_may_ask_for_more_or_less_than_its_store),
         cmocka_unit_test(synced_writes_do_not_ask_for_the_files_times),
         cmocka_unit_test(interval_syncs_by_itself),
+        cmocka_unit_test(interval_syncs_by_itself_though_the_writer_waits_for_something_later),
         cmocka_unit_test(interval_shares_an_fdatasync_among_many),
         cmocka_unit_test(interval_holds_under_a_flood_that_writes_nothing),
         cmocka_unit_test(creation_syncs_file_and_folder),
