@@ -151,6 +151,9 @@ int rd_syncer_end(struct rd_store *store)
     count_sync(store, beside->took_ns, beside->os_errno);
     if (beside->os_errno != 0)
         return beside->os_errno;
+    /* What the writer failed with meanwhile may have been this sync's failure, which is told once. */
+    if (atomic_load_explicit(&store->state, memory_order_relaxed) != RD_STORE_OPEN)
+        return 0;
     note_synced_to(store, beside->tail, beside->entry_count);
     syncer->unsynced = rd_writer_tail(store) != beside->tail;
     syncer->debt = beside->later;

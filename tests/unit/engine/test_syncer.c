@@ -249,6 +249,52 @@ static void what_is_overdue_waits_for_a_sync_and_fails_with_it(void **state)
     scene_end(&scene);
 }
 
+/* The disk refuses what the writer waits for while it appends a long value, and the sync beside finds nothing. */
+static int refusing_await(void *self, int fd, off_t offset, off_t len)
+{
+    (void)self;
+    (void)fd;
+    (void)offset;
+    (void)len;
+    gate_set(false);
+    while (gate_waiting() != 0)
+        usleep(1000);
+    usleep(10000); /* its thread ends */
+    errno = EIO;
+    return -1;
+}
+
+static void a_sync_beside_counts_for_nothing_where_the_writer_was_told_of_the_lost_page(void **state)
+{
+    (void)state;
+    enum { LONG_LEN = 24 << 20 };
+    struct scene scene = scene_begin();
+    scene.faults->io.await_writeback = refusing_await;
+    scene.store->writer.encoder.unwritten_max = 1 << 20;
+    uint64_t synced_tail = scene.store->syncer.synced_tail;
+    uint8_t *value = calloc(1, LONG_LEN);
+    assert_non_null(value);
+    struct rd_entry entry = {.key = key_named("long"), .payload = rd_slice(value, LONG_LEN)};
+    struct rd_op ops[2] = {{.kind = RD_OP_WRITE, .entries = &entry}, {.kind = RD_OP_WRITE, .entries = an_entry()}};
+    for (size_t i = 0; i < 2; i++) {
+        ops[i].entry_count = 1;
+        ops[i].sink = &scene.collector.sink;
+        assert_int_equal(rd_store_submit(scene.store, &ops[i]), RD_OK);
+        scene.submitted++;
+    }
+    rd_store_kick(scene.store);
+    wait_for_answers(&scene);
+    assert_int_equal(ops[0].status, RD_IO_ERROR);
+    assert_int_equal(ops[1].status, RD_IO_ERROR);
+    assert_int_equal(scene.store->syncer.synced_tail, synced_tail);
+    struct rd_backup backup;
+    rd_store_backup(scene.store, &backup);
+    assert_int_equal(backup.value.payload.len, synced_tail);
+    rd_value_release(&backup.value);
+    scene_end(&scene);
+    free(value);
+}
+
 static void a_synced_write_waits_for_the_sync_beside_and_has_one_of_its_own(void **state)
 {
     (void)state;
@@ -412,6 +458,7 @@ int main(void)
         cmocka_unit_test(writes_are_answered_beside_a_sync_until_the_interval_has_passed),
         cmocka_unit_test(a_sync_beside_that_fails_ends_the_answers_and_is_not_repeated),
         cmocka_unit_test(what_is_overdue_waits_for_a_sync_and_fails_with_it),
+        cmocka_unit_test(a_sync_beside_counts_for_nothing_where_the_writer_was_told_of_the_lost_page),
         cmocka_unit_test(a_synced_write_waits_for_the_sync_beside_and_has_one_of_its_own),
         cmocka_unit_test(closing_and_compacting_wait_for_it),
         cmocka_unit_test(nothing_is_answered_while_an_answered_write_is_unsynced_for_too_long),
