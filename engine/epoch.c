@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <stddef.h>
 
-#define DEINIT_TURNS_MAX (1u << 24) /* in which a map of 2^48 bytes is destroyed bit by bit */
+#define DEINIT_TURNS_MAX (1u << 26) /* in which a map of 2^48 bytes is destroyed bit by bit */
 
 struct rd_epoch_place rd_epoch_places[RD_SEATS + RD_EPOCH_STANDING];
 alignas(64) atomic_uint_fast64_t rd_epoch_now = 1; /* alone on its line: every reader looks at it */
