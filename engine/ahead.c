@@ -139,7 +139,7 @@ void rd_placement_commit(struct rd_placement *placement)
 }
 
 /* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. */
-static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, const struct rd_spool *spool)
+static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, struct rd_spool *spool)
 {
     struct rd_store *store = placement->store;
     struct rd_datafile file = {.io = store->io, .fd = -1};
@@ -167,13 +167,15 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
         if (failed == 0)
             failed = rd_writeback_pace(&writeback, &file, offset + len);
     }
+    if (failed == 0 && spool != NULL)
+        failed = rd_spool_check(spool);
     if (failed == 0)
         failed = rd_datafile_sync(&file);
     store->io->close(store->io->self, file.fd);
     return failed;
 }
 
-static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, const struct rd_spool *spool)
+static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, struct rd_spool *spool)
 {
     if (payload.len < store->ahead.placed_len_min)
         return NULL;

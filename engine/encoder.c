@@ -110,6 +110,8 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
         if (failed == 0 && rd_writeback_pace(&writeback, file, encoder->offset) != 0)
             failed = EIO;
     }
+    if (failed == 0 && entry->spool != NULL)
+        failed = rd_spool_check(entry->spool);
     return failed;
 }
 

@@ -426,7 +426,7 @@ static enum rd_status judge_deletes(struct rd_plan *plan, struct rd_index *index
 static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                                    struct rd_op *op)
 {
-    const struct rd_spool *spool = op->spool;
+    struct rd_spool *spool = op->spool;
     if (spool->failed)
         return RD_IO_ERROR;
     if (spool->len == 0 || spool->one_zero_byte)

@@ -23,8 +23,8 @@ struct rd_spool;
 
 struct rd_plan_entry {
     uint64_t key_hash;
-    struct rd_slice payload;      /* borrows; of a tombstone: one zero byte; data NULL: the bytes are in spool */
-    const struct rd_spool *spool; /* borrows */
+    struct rd_slice payload; /* borrows; of a tombstone: one zero byte; data NULL: the bytes are in spool */
+    struct rd_spool *spool;  /* borrows */
     uint64_t prev_tail;
     uint64_t payload_offset;
     uint32_t crc32; /* known beforehand, or set when the entry is encoded */

@@ -39,6 +39,17 @@ void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len
         rd_datafile_drop_cache(&file, offset, len);
 }
 
+/* The kernel tells of any lost page of a file, once; these are the first that it was given, and on the disk by
+ * now.
+ */
+int rd_spool_check(struct rd_spool *spool)
+{
+    struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
+    int failed = spool->writeback.started == 0 ? 0 : rd_datafile_await_writeback(&file, 0, 1);
+    spool->failed = spool->failed || failed != 0;
+    return failed;
+}
+
 bool rd_spool_stays_in_memory(const struct rd_spool *spool, uint64_t len)
 {
     return spool->fd < 0 && len <= MEMORY_LEN_MAX - spool->len;

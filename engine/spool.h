@@ -31,4 +31,8 @@ struct rd_spool {
  * memory: it need never have it. */
 void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len);
 
+/* Its file was read. 0, or an errno value where the disk has lost some of what it was given: memory may have
+ * forgotten that, and something else was read. The spool has failed then. */
+int rd_spool_check(struct rd_spool *spool) RD_MUST_CHECK;
+
 #endif

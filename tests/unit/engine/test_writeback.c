@@ -31,7 +31,8 @@ struct accountant {
     struct rd_io io;
     pthread_mutex_t lock; /* guards the rest */
     struct account files[FILES_MAX];
-    int disk_errno; /* what the disk says to all that it is to write; 0: it works */
+    int disk_errno;  /* what the disk says to all that it is to write; 0: it works */
+    int refusing_fd; /* one that it has lost pages of, with ENOSPC; 0: none */
 };
 
 static struct account *account_of(struct accountant *accountant, int fd)
@@ -97,6 +98,13 @@ static int counted_await(void *self, int fd, off_t offset, off_t len)
         errno = accountant->disk_errno;
         return -1;
     }
+    if (accountant->refusing_fd != 0 && accountant->refusing_fd == fd) {
+        accountant->refusing_fd = 0; /* a kernel tells once */
+        errno = ENOSPC;
+        return -1;
+    }
+    if ((uint64_t)(offset + len) <= account->awaited)
+        return 0;
     assert_int_equal((uint64_t)offset, account->awaited);
     assert_true((uint64_t)(offset + len) <= account->started); /* the disk has long begun */
     account->awaited += (uint64_t)len;
@@ -310,6 +318,34 @@ static void a_disk_that_refuses_ends_the_spool(void **state)
     place_remove(&place);
 }
 
+/* Its last pages were given to the disk and not waited for; they were lost, and zeros copied in their place. */
+static void a_spool_that_the_disk_has_lost_is_not_the_stores(void **state)
+{
+    (void)state;
+    for (int placed = 0; placed < 2; placed++) {
+        struct place place = place_create();
+        struct accountant *accountant = accountant_create();
+        struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
+        struct rd_spool *spool;
+        assert_int_equal(rd_spool_create(store, &spool), RD_OK);
+        assert_int_equal(fill(spool, LONG_LEN), RD_OK);
+        accountant->refusing_fd = spool->fd;
+        struct rd_entry entry = {.key = rd_key_of_hash(7)};
+        struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
+        if (placed != 0)
+            assert_null(rd_spool_place(spool));
+        else
+            assert_int_equal(rd_store_execute(store, &op), RD_NO_SPACE);
+        assert_int_equal(rd_store_execute(store, &op), RD_IO_ERROR);
+        expect_status(store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
+        put_text(store, "another", "value");
+        rd_spool_destroy(spool);
+        rd_store_close(store);
+        free(accountant);
+        place_remove(&place);
+    }
+}
+
 static void a_disk_that_refuses_ends_the_placing(void **state)
 {
     (void)state;
@@ -365,6 +401,7 @@ int main(void)
         cmocka_unit_test(what_memory_cannot_hold_is_forgotten_once_placed),
         cmocka_unit_test(appending_waits_for_the_disk),
         cmocka_unit_test(a_disk_that_refuses_ends_the_spool),
+        cmocka_unit_test(a_spool_that_the_disk_has_lost_is_not_the_stores),
         cmocka_unit_test(a_disk_that_refuses_ends_the_placing),
         cmocka_unit_test(a_disk_that_refuses_ends_the_store_that_appends),
     };
