@@ -369,10 +369,8 @@ static void settle(struct rd_conn *conn)
         rd_conn_end_input(conn);
     if (conn->state == RD_CONN_ENDING && rd_conn_is_quiet(conn))
         linger(conn);
-    else if (conn->state == RD_CONN_LINGERING && conn->turn_len != 0) {
-        conn->turn_len = 0;
-        rd_conn_start_reading(conn);
-    }
+    else if (conn->state == RD_CONN_LINGERING)
+        rd_conn_start_reading(conn); /* where a turn's share was read */
 }
 
 void rd_conn_flush(struct rd_conn *conn)

@@ -317,11 +317,12 @@ def test_http_no_room_is_made_for_strangers(guarded, body, token, known):
             assert answer.headers["www-authenticate"] == 'Bearer realm="rdrive"'
 
 
-def test_http_an_upload_without_expectation(guarded):
+@pytest.mark.parametrize("length", [(1 << 20) + 1, 32 << 20], ids=["one that sockets hold", "a longer one"])
+def test_http_an_upload_without_expectation(guarded, length):
     """What comes all the same is read for a while, so that the answer is not lost to a reset."""
     prepare(guarded, True)
     with RawHttp(guarded.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", bytes((1 << 20) + 1)))
+        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", bytes(length)))
         assert connection.answer().status == 401
         assert connection.closed()
 
