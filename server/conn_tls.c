@@ -349,5 +349,6 @@ void rd_conn_tls_send(struct rd_conn *conn)
 void rd_conn_tls_end(struct rd_conn *conn)
 {
     rd_tls_end(conn->tls->session);
+    conn->sent_len = 0; /* its few bytes wait for no other turn: in this one the socket is shut down */
     rd_conn_tls_send(conn);
 }

@@ -31,6 +31,8 @@ from harness.rawhttp import RawHttp, request
 from harness.wire import Wire
 
 MIB = 1 << 20
+SHARE = 256 << 10  # bytes sent to a connection in a turn
+RECORD_MORE = 22   # bytes of a record that TLS 1.3 adds
 PROGRAMS = os.path.join(os.path.dirname(__file__), "programs")
 HEALTH = request("GET", "/healthz")
 LAST = request("GET", "/healthz", headers=["Connection: close"])
@@ -283,6 +285,18 @@ def test_a_peer_that_has_said_all_gets_its_answers(daemon, store, certificate):
         came = closed(connection)
         assert came.count(b"HTTP/1.1 20") == 20
         assert not connection.truncated, "the server says good-bye, too"
+
+
+def test_a_good_bye_behind_a_turns_share(daemon, store, certificate, curl):
+    """Answers whose records end where the share of a turn ends (256 KiB), or just before."""
+    curl.put("k", bytes(range(256)) * 1024)
+    last = SHARE - 16 * RECORD_MORE
+    for length in range(last - 1000, last + 1, 20):
+        with TlsSocket(raw(daemon.http_address), trusting(certificate.ca)) as connection:
+            connection.sendall(request("GET", f"/v1/stores/{store}/keys/k", headers=["Connection: close", f"Range: bytes=0-{length - 1}"]))
+            head, body = closed(connection).split(b"\r\n\r\n", 1)
+            assert len(body) == length
+            assert not connection.truncated, f"{len(head) + 4 + length} bytes"
 
 
 @pytest.mark.parametrize("good_bye", [True, False], ids=["close_notify", "cut"])
