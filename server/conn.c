@@ -142,6 +142,7 @@ void rd_conn_get_in_line(struct rd_conn *conn)
     if (conn->dirty)
         return; /* it is flushed in this turn, and then comes here again */
     conn->dirty = true;
+    conn->in_line = true;
     conn->dirty_next = NULL;
     if (loop->line == NULL)
         loop->line = conn;
@@ -155,7 +156,9 @@ void rd_conn_get_in_line(struct rd_conn *conn)
 void rd_conn_take_from_line(struct rd_conn **line)
 {
     struct rd_conn *conn = rd_conn_take_dirty(line);
+    conn->in_line = false;
     conn->first_in_line = true;
+    conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
     rd_conn_mark_dirty(conn);
     rd_conn_let_go(conn);
 }
@@ -409,7 +412,8 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
     if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms))
         rd_conn_mark_dirty(conn);
-    if (unsent && (sweep->end_output || sweep->now_ms - conn->output_ms >= conn->loop->tuning.stall_ms))
+    bool stalls = !conn->in_line && sweep->now_ms - conn->output_ms >= conn->loop->tuning.stall_ms;
+    if (unsent && (sweep->end_output || stalls))
         reason = "it does not take its answers";
     else if (conn->reading && rd_conn_mid_request(conn) &&
              sweep->now_ms - conn->input_ms >= conn->loop->tuning.stall_ms)

@@ -78,6 +78,7 @@ struct rd_conn {
     struct rd_outbox out;
     uint64_t sent_turn; /* the loop's turn in which `sent_len` bytes were sent */
     size_t sent_len;
+    bool in_line;
     bool first_in_line; /* it need not get in line once more */
     uv_write_t write;
     size_t write_len; /* bytes of it */

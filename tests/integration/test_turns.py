@@ -2,11 +2,16 @@
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
 events, however much there is. So nobody waits for more than that of each other connection."""
 import contextlib
+import selectors
+import socket
 import threading
 
 import pytest
 
 from harness.curl import Curl
+from harness.daemon import DEADLINE_S
+from harness.faults import Fault
+from harness.rawhttp import request
 from harness.resp import Resp, encode
 from harness.syscalls import recorded, turns
 from harness.wire import Wire
@@ -117,3 +122,24 @@ def test_what_is_read(launch, put):
     most, total = largest(turns(calls)[0])
     assert total >= LENGTH
     assert most <= SHARE
+
+
+def test_whoever_waits_in_line_is_not_blamed(launch):
+    """A hundred take long values, of which one is served in each turn, and a turn is made to take long."""
+    daemon = launch("--stall-timeout-ms", "100")
+    Curl(daemon.http).put("long", VALUE)
+    left = {}
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        with Fault(daemon.process.pid, "write,writev", what="delay_enter=2000"):
+            for _ in range(100):
+                client = stack.enter_context(socket.create_connection(daemon.http_address, DEADLINE_S))
+                client.sendall(request("GET", "/v1/stores/default/keys/long", headers=["Connection: close"]))
+                selector.register(client, selectors.EVENT_READ)
+                left[client] = LENGTH
+            while selector.get_map():
+                for key, _ in selector.select(DEADLINE_S):
+                    count = len(key.fileobj.recv(1 << 20))
+                    left[key.fileobj] -= count
+                    if count == 0:
+                        selector.unregister(key.fileobj)
+    assert max(left.values()) < 0, daemon.log()  # the heads came, too
