@@ -30,6 +30,8 @@
 #include "protocol/codec.h"
 #include "server/call.h"
 
+#define RD_CONN_TURN_LEN_MAX (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
+
 struct rd_loop;
 
 /* Takes the descriptor (closed on failure, which is logged). codec NULL: the first byte tells. refused: it is one

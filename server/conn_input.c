@@ -236,6 +236,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
     }
     conn->input_ms = uv_now(&conn->loop->uv);
     conn->turn_len += (size_t)len;
+    conn->loop->turn_received += (uint64_t)len;
     rd_counter_add(&conn->loop->counts.received_bytes, (uint64_t)len);
     if (conn->state == RD_CONN_OPEN && conn->tls != NULL)
         rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));

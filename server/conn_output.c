@@ -2,7 +2,7 @@
  *
  * conn_output.c - what goes out: finished calls are encoded, and everything of a turn leaves in one call, up to a
  * connection's share of a turn. Those that have more than that get in line, and one of them sends its share in
- * each turn: so what others wait for is one share, however many take long values.
+ * each turn (more where much comes in): so what others wait for is one share, however many take long values.
  */
 #include <assert.h>
 #include <uv.h>

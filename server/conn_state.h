@@ -21,7 +21,6 @@
 #include "server/log.h"
 #include "server/outbox.h"
 
-#define RD_CONN_TURN_LEN_MAX    (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
 #define RD_CONN_UNSENT_LEN_HIGH (1u << 20)   /* bytes; stops reading and encoding */
 #define RD_CONN_ANSWER_LEN_MAX  (128u << 20) /* encoded bytes of one answer */
 
@@ -98,7 +97,7 @@ struct rd_conn {
 /* A line of the log that names the connection. */
 void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char *format, ...) RD_PRINTF(3, 4);
 void rd_conn_mark_dirty(struct rd_conn *conn);
-/* The same for a turn to come, in which it is the only one of those in line. Turns do not wait for events
+/* The same for a turn to come, in which it is one of the few in line that are served. Turns do not wait for events
  * meanwhile. */
 void rd_conn_get_in_line(struct rd_conn *conn);
 bool rd_conn_mid_request(const struct rd_conn *conn);

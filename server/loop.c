@@ -115,11 +115,17 @@ void rd_loop_go_on(struct rd_loop *loop)
     uv_idle_start(&loop->going_on, on_going_on);
 }
 
+/* One, and where more than a share was read in this turn as many as that: or uploads would get a share each, and
+ * all downloads one. */
 static void take_from_line(struct rd_loop *loop)
 {
+    uint64_t shares = loop->turn_received / RD_CONN_TURN_LEN_MAX;
+    loop->turn_received = 0;
     if (loop->line == NULL)
         return;
-    rd_conn_take_from_line(&loop->line);
+    do
+        rd_conn_take_from_line(&loop->line);
+    while (loop->line != NULL && shares-- > 1);
     if (loop->line == NULL)
         uv_idle_stop(&loop->going_on);
 }

@@ -74,6 +74,7 @@ struct rd_loop {
     uv_check_t check;                     /* ends a turn */
     uv_idle_t going_on;                   /* active: the next turn does not wait for anything */
     uint64_t turn;                        /* number of waits for events, so of turns */
+    uint64_t turn_received;               /* bytes read in this one */
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
     uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
@@ -88,7 +89,7 @@ struct rd_loop {
     unsigned conn_count;             /* until they are freed */
     struct rd_gather gather;         /* reads that have yet to look */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
-    struct rd_conn *line;            /* those that have much to send: one in each turn */
+    struct rd_conn *line;            /* those that have much to send: loop.c, take_from_line */
     struct rd_conn *line_last;       /* unless line is NULL */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;

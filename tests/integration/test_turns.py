@@ -143,3 +143,26 @@ def test_whoever_waits_in_line_is_not_blamed(launch):
                     if count == 0:
                         selector.unregister(key.fileobj)
     assert max(left.values()) < 0, daemon.log()  # the heads came, too
+
+
+def test_downloads_have_as_much_of_a_turn_as_uploads(launch):
+    """Sixteen of each; the daemon is what is slow."""
+    daemon = launch("--durability", "none")
+    Curl(daemon.http).put("long", VALUE * 8)
+    sent = taken = 0
+    with recorded(daemon), selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        for i in range(32):
+            client = stack.enter_context(socket.create_connection(daemon.http_address, DEADLINE_S))
+            if i % 2 == 0:
+                client.sendall(request("PUT", f"/v1/stores/default/keys/{i}", headers=["Content-Length: 1000000000"]))
+            else:
+                client.sendall(request("GET", "/v1/stores/default/keys/long") * 4)
+            client.setblocking(False)
+            selector.register(client, selectors.EVENT_READ if i % 2 else selectors.EVENT_WRITE)
+        while sent < 128 * LENGTH:
+            for key, _ in selector.select(DEADLINE_S):
+                if key.events == selectors.EVENT_READ:
+                    taken += len(key.fileobj.recv(1 << 20))
+                else:
+                    sent += key.fileobj.send(VALUE)
+    assert taken > sent / 2, (taken, sent)
