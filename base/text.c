@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
-#define STORE_NAME_LEN_MAX 64u
-
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -156,7 +154,7 @@ bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len)
 
 bool rd_text_is_store_name(struct rd_slice name)
 {
-    if (name.len == 0 || name.len > STORE_NAME_LEN_MAX || name.data[0] == '.')
+    if (name.len == 0 || name.len > RD_TEXT_STORE_NAME_LEN_MAX || name.data[0] == '.')
         return false;
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.data[i];

@@ -32,6 +32,8 @@ void rd_text_base64_encode(struct rd_slice bytes, struct rd_buffer *out);
 /* Writes at most text.len / 4 * 3 bytes to `to`; *ret_len tells how many. */
 bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len);
 
+#define RD_TEXT_STORE_NAME_LEN_MAX 64u
+
 /* [A-Za-z0-9._-]{1,64} without a leading dot: what a store may be called. */
 bool rd_text_is_store_name(struct rd_slice name);
 

@@ -41,7 +41,7 @@ static void answer_for_one(struct rd_call *call, struct rd_slice name)
 
 void rd_run_ready(struct rd_call *call)
 {
-    char name[RD_STORE_NAME_LEN_MAX + 1];
+    char name[RD_TEXT_STORE_NAME_LEN_MAX + 1];
     if (call->request->store.len != 0)
         answer_for_one(call, call->request->store);
     else if (!rd_stores_find_unserved(rd_call_stores(call), name))

@@ -32,7 +32,7 @@ struct rd_lane {
     bool held;    /* nothing runs: the store is being made */
     bool pumping; /* the queue is being worked off further up the stack */
     size_t name_len;
-    char name[RD_STORE_NAME_LEN_MAX];
+    char name[RD_TEXT_STORE_NAME_LEN_MAX];
 };
 
 /* Finds or makes the lane for a name of legal length in a connection's list, and bounds the idle ones. NULL: no

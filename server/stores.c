@@ -458,9 +458,9 @@ void rd_stores_close(struct rd_stores *stores)
 
 /* ---- looking up ------------------------------------------------------------------------------------------- */
 
-static bool copy_name(struct rd_slice name, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
+static bool copy_name(struct rd_slice name, char ret_name[RD_TEXT_STORE_NAME_LEN_MAX + 1])
 {
-    if (name.len > RD_STORE_NAME_LEN_MAX || !rd_text_is_store_name(name))
+    if (name.len > RD_TEXT_STORE_NAME_LEN_MAX || !rd_text_is_store_name(name))
         return false;
     memcpy(ret_name, name.data, name.len);
     ret_name[name.len] = '\0';
@@ -469,7 +469,7 @@ static bool copy_name(struct rd_slice name, char ret_name[RD_STORE_NAME_LEN_MAX 
 
 struct rd_hosted *rd_stores_find(struct rd_stores *stores, struct rd_slice name)
 {
-    char text[RD_STORE_NAME_LEN_MAX + 1];
+    char text[RD_TEXT_STORE_NAME_LEN_MAX + 1];
     if (!copy_name(name, text))
         return NULL;
     struct rd_hosted *hosted = NULL;
@@ -500,7 +500,7 @@ struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count)
     return list;
 }
 
-bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1])
+bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_TEXT_STORE_NAME_LEN_MAX + 1])
 {
     bool found = false;
     pthread_mutex_lock(&stores->lock);
@@ -508,7 +508,7 @@ bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_STORE_NA
         enum rd_hosted_state state = state_of(stores->list[i]);
         found = state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
         if (found)
-            snprintf(ret_name, RD_STORE_NAME_LEN_MAX + 1, "%s", stores->list[i]->name);
+            snprintf(ret_name, RD_TEXT_STORE_NAME_LEN_MAX + 1, "%s", stores->list[i]->name);
     }
     pthread_mutex_unlock(&stores->lock);
     return found;
@@ -572,7 +572,7 @@ static enum rd_status make_files(struct rd_stores *stores, struct rd_hosted *hos
 enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, const struct rd_settings *settings,
                                 struct rd_error *ret_error)
 {
-    char text[RD_STORE_NAME_LEN_MAX + 1];
+    char text[RD_TEXT_STORE_NAME_LEN_MAX + 1];
     if (!copy_name(name, text))
         return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0,
                             "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
@@ -609,7 +609,7 @@ static bool await_created(struct rd_stores *stores, const char *name, enum rd_ho
 enum rd_status rd_stores_ensure(struct rd_stores *stores, struct rd_slice name, struct rd_error *ret_error)
 {
     static const struct rd_settings as_the_daemon = {.durability = RD_DURABILITY_DEFAULT};
-    char text[RD_STORE_NAME_LEN_MAX + 1];
+    char text[RD_TEXT_STORE_NAME_LEN_MAX + 1];
     enum rd_hosted_state state;
     if (!copy_name(name, text))
         return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0,

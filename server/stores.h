@@ -37,11 +37,11 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "engine/engine.h"
 #include "server/config.h"
 #include "server/pool.h"
 
-#define RD_STORE_NAME_LEN_MAX 64
 #define RD_STORE_NAME_DEFAULT "default"
 #define RD_HOSTED_REASON_SIZE 256
 
@@ -58,8 +58,8 @@ enum rd_hosted_state {
 };
 
 struct rd_hosted {
-    char name[RD_STORE_NAME_LEN_MAX + 1]; /* never changes */
-    struct rd_settings settings;          /* as its companion has them; written like `store` */
+    char name[RD_TEXT_STORE_NAME_LEN_MAX + 1]; /* never changes */
+    struct rd_settings settings;               /* as its companion has them; written like `store` */
     atomic_uint refs;
     atomic_uint uses;                  /* the registry's own included */
     atomic_int state;                  /* enum rd_hosted_state; written under the registry's lock */
@@ -93,7 +93,7 @@ struct rd_hosted *rd_stores_find(struct rd_stores *stores, struct rd_slice name)
 struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count);
 
 /* The name of a store that does not serve is copied to ret_name; false where all serve. */
-bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_STORE_NAME_LEN_MAX + 1]);
+bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_TEXT_STORE_NAME_LEN_MAX + 1]);
 
 /* Makes a store and its file. RD_CONFLICT where there is one. Blocks. */
 enum rd_status rd_stores_create(struct rd_stores *stores, struct rd_slice name, const struct rd_settings *settings,

@@ -15,11 +15,10 @@
 #include "server/log.h"
 
 #define FILE_LEN_MAX (1u << 20)
-#define NAME_LEN_MAX 64u
 
 /* "sales": that store; "test-*": all whose names begin so; "*": all. */
 struct pattern {
-    char name[NAME_LEN_MAX];
+    char name[RD_TEXT_STORE_NAME_LEN_MAX];
     size_t len;
     bool prefix;
 };
@@ -211,7 +210,7 @@ static bool read_pattern(const json_t *value, struct pattern *ret_pattern)
     size_t len = text != NULL ? json_string_length(value) : 0;
     bool prefix = len != 0 && text[len - 1] == '*';
     len -= prefix;
-    if (text == NULL || len > NAME_LEN_MAX || (len == 0 && !prefix) ||
+    if (text == NULL || len > RD_TEXT_STORE_NAME_LEN_MAX || (len == 0 && !prefix) ||
         (len != 0 && !rd_text_is_store_name(rd_slice(text, len))))
         return false;
     *ret_pattern = (struct pattern){.len = len, .prefix = prefix};
