@@ -14,17 +14,20 @@
  *
  *   HELLO  -- preamble fits (take_hello) ---------> HEADER, after another version HELLO
  *   HEADER -- header of a request (begin_frame) --> BODY   -- whole (take_body) --------> HEADER
+ *   HEADER -- that of a long one (begin_frame) ---> STORE  -- admitted (admit_body) ----> BODY
  *   HEADER -- header of a chunk (begin_part) -----> CHUNK  -- all handed out (decode) --> HEADER
  *   HEADER -- header of a credit (begin_part) ----> CREDIT -- whole (take_credit) ------> HEADER
- *   HEADER -- refused (refuse_frame) -------------> SKIP   -- skipped (decode) ---------> HEADER
+ *   HEADER, STORE -- refused (refuse_frame) ------> SKIP   -- skipped (decode) ---------> HEADER
  *   any    -- a request with close_after ---------> CLOSED
  *
  * It runs on the thread of the connection's loop and does no I/O.
  */
 #include "protocol/binary.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "protocol/binary_answer.h"
 #include "protocol/binary_part.h"
 #include "protocol/binary_request.h"
@@ -39,6 +42,7 @@
 enum phase {
     PHASE_HELLO,  /* head gathers a preamble */
     PHASE_HEADER, /* head gathers a frame header */
+    PHASE_STORE,  /* start gathers the name of the store in which something long is asked */
     PHASE_BODY,   /* request->body is being filled */
     PHASE_CHUNK,  /* chunk_left bytes are handed out as they come */
     PHASE_CREDIT, /* head gathers a credit's number */
@@ -50,13 +54,15 @@ struct rd_decoder {
     struct rd_limits limits;
     enum phase phase;
     uint8_t head[RD_WIRE_HEADER_LEN];
-    size_t head_len;            /* bytes of head that are there */
-    uint8_t flags;              /* of the frame under way */
-    struct rd_request *request; /* owned; PHASE_BODY only */
-    size_t body_got;            /* bytes of request->body that are there */
-    size_t skip_len;            /* bytes */
-    size_t chunk_left;          /* bytes */
-    struct rd_stream_part part; /* the last one that was handed out, or is under way */
+    size_t head_len;                               /* bytes of head that are there */
+    struct rd_wire_header header;                  /* of the request's frame under way */
+    uint8_t start[1 + RD_TEXT_STORE_NAME_LEN_MAX]; /* STORE: the body's first bytes: a length and a name */
+    size_t start_len;                              /* bytes of it that are there */
+    struct rd_request *request;                    /* owned; PHASE_BODY only */
+    size_t body_got;                               /* bytes of request->body that are there */
+    size_t skip_len;                               /* bytes */
+    size_t chunk_left;                             /* bytes */
+    struct rd_stream_part part;                    /* the last one that was handed out, or is under way */
 };
 
 /* ---- frames ----------------------------------------------------------------------------------------------- */
@@ -107,7 +113,7 @@ static enum rd_decode take_hello(struct rd_decoder *decoder, struct rd_request *
     return hand_out(decoder, request, ret_request);
 }
 
-/* Answers a frame by its header alone. The body is skipped where it is of bearable length. */
+/* Answers a frame by what is there of it. The rest is skipped where it is of bearable length. */
 static enum rd_decode refuse_frame(struct rd_decoder *decoder, struct rd_wire_header header, enum rd_status status,
                                    const char *message, struct rd_request **ret_request)
 {
@@ -118,11 +124,13 @@ static enum rd_decode refuse_frame(struct rd_decoder *decoder, struct rd_wire_he
     request->codec_flags = header.opcode;
     request->id = header.id;
     request->status = status;
-    request->message = message;
+    snprintf(request->detail, sizeof request->detail, "%s", message);
+    request->message = request->detail;
     request->close_after =
         rd_wire_is_part(header.opcode) || header.body_len > (uint64_t)decoder->limits.body_len_max * SKIP_FACTOR;
     decoder->phase = PHASE_SKIP;
-    decoder->skip_len = header.body_len;
+    decoder->skip_len = header.body_len - decoder->start_len;
+    decoder->start_len = 0;
     return hand_out(decoder, request, ret_request);
 }
 
@@ -149,6 +157,77 @@ static enum rd_decode begin_part(struct rd_decoder *decoder, struct rd_wire_head
     return RD_DECODE_PART;
 }
 
+/* Makes room for the body, the first bytes of which may have been gathered. */
+static enum rd_decode begin_body(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    const struct rd_wire_header *header = &decoder->header;
+    struct rd_request *request = rd_request_create(header->body_len);
+    if (request == NULL)
+        return refuse_frame(decoder, *header, RD_NO_MEMORY, "no memory for the body", ret_request);
+    request->opcode = (enum rd_opcode)header->opcode;
+    request->codec_flags = header->opcode;
+    request->id = header->id;
+    if (decoder->start_len != 0)
+        memcpy(request->body, decoder->start, decoder->start_len);
+    decoder->request = request;
+    decoder->body_got = decoder->start_len;
+    decoder->start_len = 0;
+    decoder->phase = PHASE_BODY;
+    return RD_DECODE_MORE;
+}
+
+/* A long body waits for whether it may come: at its header for who sends it, behind the store's name, where its
+ * operation has one, for what is asked there. */
+static enum rd_decode begin_request(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    const struct rd_wire_header *header = &decoder->header;
+    const struct rd_limits *limits = &decoder->limits;
+    struct rd_asking asking = {.opcode = (enum rd_opcode)header->opcode};
+    struct rd_error error = {.status = RD_OK};
+    if (!rd_limits_ask(limits, header->body_len))
+        return begin_body(decoder, ret_request);
+    bool has_store = rd_operation_has_store(rd_operation_find(asking.opcode));
+    size_t len = has_store ? 0 : header->body_len;
+    if (limits->admit(limits->admit_context, &asking, len, &error) != RD_OK)
+        return refuse_frame(decoder, *header, error.status, error.message, ret_request);
+    if (!has_store)
+        return begin_body(decoder, ret_request);
+    decoder->phase = PHASE_STORE;
+    return RD_DECODE_MORE;
+}
+
+/* How much of the body is gathered: none of a name that is too long for any store. */
+static size_t start_wanted(const struct rd_decoder *decoder)
+{
+    size_t name_len = decoder->start_len == 0 ? 0 : decoder->start[0];
+    return name_len > RD_TEXT_STORE_NAME_LEN_MAX ? 1 : 1 + name_len;
+}
+
+/* False: the name is not whole yet. */
+static bool take_store(struct rd_decoder *decoder, struct rd_slice *input)
+{
+    while (decoder->start_len < start_wanted(decoder)) {
+        struct rd_slice part = rd_slice_take(input, start_wanted(decoder) - decoder->start_len);
+        if (part.len == 0)
+            return false;
+        memcpy(decoder->start + decoder->start_len, part.data, part.len);
+        decoder->start_len += part.len;
+    }
+    return true;
+}
+
+static enum rd_decode admit_body(struct rd_decoder *decoder, struct rd_request **ret_request)
+{
+    struct rd_slice store = rd_slice(decoder->start + 1, decoder->start_len - 1);
+    struct rd_asking asking = {.opcode = (enum rd_opcode)decoder->header.opcode};
+    struct rd_error error = {.status = RD_OK};
+    if (store.len == decoder->start[0])
+        asking.store = &store;
+    if (rd_limits_admit(&decoder->limits, &asking, decoder->header.body_len, &error) != RD_OK)
+        return refuse_frame(decoder, decoder->header, error.status, error.message, ret_request);
+    return begin_body(decoder, ret_request);
+}
+
 static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
     struct rd_wire_header header = rd_wire_load_header(decoder->head);
@@ -169,20 +248,8 @@ static enum rd_decode begin_frame(struct rd_decoder *decoder, struct rd_request 
                             ret_request);
     if (header.opcode == RD_OPCODE_AUTH && header.body_len > RD_WIRE_TOKEN_LEN_MAX)
         return refuse_frame(decoder, header, RD_INVALID_ARGUMENT, RD_BINARY_TOKEN_LEN, ret_request);
-    enum rd_status admitted = rd_limits_admit(&decoder->limits, NULL, header.body_len);
-    if (admitted != RD_OK)
-        return refuse_frame(decoder, header, admitted, rd_limits_refusal(admitted), ret_request);
-    struct rd_request *request = rd_request_create(header.body_len);
-    if (request == NULL)
-        return refuse_frame(decoder, header, RD_NO_MEMORY, "no memory for the body", ret_request);
-    request->opcode = (enum rd_opcode)header.opcode;
-    request->codec_flags = header.opcode;
-    request->id = header.id;
-    decoder->flags = header.flags;
-    decoder->request = request;
-    decoder->body_got = 0;
-    decoder->phase = PHASE_BODY;
-    return RD_DECODE_MORE;
+    decoder->header = header;
+    return begin_request(decoder, ret_request);
 }
 
 /* RD_DECODE_MORE: the body is not whole yet. */
@@ -196,7 +263,7 @@ static enum rd_decode take_body(struct rd_decoder *decoder, struct rd_slice *inp
     decoder->body_got += part.len;
     if (decoder->body_got < request->body_len)
         return RD_DECODE_MORE;
-    rd_binary_request_parse(&decoder->limits, decoder->flags, request);
+    rd_binary_request_parse(&decoder->limits, decoder->header.flags, request);
     decoder->request = NULL;
     decoder->phase = PHASE_HEADER;
     return hand_out(decoder, request, ret_request);
@@ -227,6 +294,9 @@ static enum rd_decode step(struct rd_decoder *decoder, struct rd_slice *input, s
     case PHASE_HEADER:
         *ret_again = take_head(decoder, sizeof decoder->head, input);
         return *ret_again ? begin_frame(decoder, ret_request) : RD_DECODE_MORE;
+    case PHASE_STORE:
+        *ret_again = take_store(decoder, input);
+        return *ret_again ? admit_body(decoder, ret_request) : RD_DECODE_MORE;
     case PHASE_BODY:
         return take_body(decoder, input, ret_request);
     case PHASE_CHUNK:
@@ -300,8 +370,8 @@ static void fill_done(struct rd_decoder *decoder, size_t len)
 
 static bool mid_request(const struct rd_decoder *decoder)
 {
-    return decoder->head_len != 0 || decoder->phase == PHASE_BODY || decoder->phase == PHASE_CREDIT ||
-           (decoder->phase == PHASE_CHUNK && decoder->chunk_left != 0) ||
+    return decoder->head_len != 0 || decoder->phase == PHASE_STORE || decoder->phase == PHASE_BODY ||
+           decoder->phase == PHASE_CREDIT || (decoder->phase == PHASE_CHUNK && decoder->chunk_left != 0) ||
            (decoder->phase == PHASE_SKIP && decoder->skip_len != 0);
 }
 

@@ -278,11 +278,8 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         return refuse(decoder, head, &problem, ret_request);
     bool gathered = head->chunked && !ask.streamed;
     size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
-    enum rd_status admitted = rd_limits_admit(&decoder->limits, &ask.token, gathered ? GATHERED_LEN : content_len);
-    if (admitted != RD_OK) {
-        rd_http_problem_set(&problem, admitted, "%s", rd_limits_refusal(admitted));
+    if (!rd_http_ask_admit(&ask, &decoder->limits, gathered ? GATHERED_LEN : content_len, &problem))
         return refuse(decoder, head, &problem, ret_request);
-    }
     decoder->names_len = ask.names_len;
     decoder->token_len = ask.token.len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
@@ -391,18 +388,21 @@ static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **
     return finish_request(decoder, content_len, ret_request);
 }
 
-static enum rd_status admit_chunk(struct rd_decoder *decoder)
+/* The chunk that begins, with the names as they lie in front of those that are there. */
+static enum rd_status admit_chunk(const struct rd_decoder *decoder, struct rd_error *ret_error)
 {
-    struct rd_slice token =
-        rd_slice(decoder->chunks.data + decoder->names_len - decoder->token_len, decoder->token_len);
-    return rd_limits_admit(&decoder->limits, &token, decoder->chunked.left);
+    const uint8_t *names = decoder->chunks.data;
+    struct rd_slice store = rd_slice(names, decoder->request->store.len);
+    struct rd_slice token = rd_slice(names + decoder->names_len - decoder->token_len, decoder->token_len);
+    struct rd_asking asking = {.opcode = decoder->request->opcode, .token = &token, .store = &store};
+    return rd_limits_admit(&decoder->limits, &asking, decoder->chunked.left, ret_error);
 }
 
 static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)
 {
     for (;;) {
         struct rd_slice data;
-        enum rd_status admitted;
+        struct rd_error error = {.status = RD_OK};
         switch (rd_http_chunked_next(&decoder->chunked, input, &data)) {
         case RD_HTTP_CHUNK_MORE:
             return STEP_MORE;
@@ -410,9 +410,8 @@ static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input
             if (decoder->chunked.left > decoder->chunks.len_max - decoder->chunks.len)
                 return refuse_body(decoder, RD_TOO_LARGE, "the body is longer than this server takes",
                                    ret_request);
-            admitted = admit_chunk(decoder);
-            if (admitted != RD_OK)
-                return refuse_body(decoder, admitted, rd_limits_refusal(admitted), ret_request);
+            if (admit_chunk(decoder, &error) != RD_OK)
+                return refuse_body(decoder, error.status, error.message, ret_request);
             break;
         case RD_HTTP_CHUNK_DATA:
             rd_buffer_append_slice(&decoder->chunks, data);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "protocol/http_ask.h"
 
+#include "base/text.h"
+
 bool rd_http_needs_json(enum rd_opcode opcode)
 {
     return opcode == RD_OPCODE_BATCH_WRITE || opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE ||
@@ -88,6 +90,23 @@ bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *l
                     ask.conditions.not_versions.len + ask.token.len;
     *ret_ask = ask;
     return true;
+}
+
+bool rd_http_ask_admit(const struct rd_http_ask *ask, const struct rd_limits *limits, size_t len,
+                       struct rd_http_problem *problem)
+{
+    uint8_t name[RD_TEXT_STORE_NAME_LEN_MAX];
+    struct rd_slice store = rd_slice(name, ask->route.store.len);
+    struct rd_asking asking = {.opcode = ask->route.opcode, .token = &ask->token};
+    struct rd_error error = {.status = RD_OK};
+    if (!rd_limits_ask(limits, len))
+        return true;
+    if (store.len <= sizeof name) { /* a longer name is no store's */
+        rd_http_text_decode(ask->route.store, name);
+        asking.store = &store;
+    }
+    enum rd_status status = rd_limits_admit(limits, &asking, len, &error);
+    return status == RD_OK || rd_http_problem_set(problem, status, "%s", error.message);
 }
 
 /* Names lie in front of the content, in this order: store, key, confirm, tags, token. */

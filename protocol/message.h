@@ -87,6 +87,12 @@ extern const size_t rd_operation_count;
 /* NULL where there is no such operation. */
 const struct rd_operation *rd_operation_find(enum rd_opcode opcode);
 
+/* Whether it is done in a store that the request names. NULL: it is not. */
+static inline bool rd_operation_has_store(const struct rd_operation *operation)
+{
+    return operation != NULL && operation->class >= RD_CLASS_READ;
+}
+
 /* Whether the answer is followed by parts, where the protocol has such. */
 static inline bool rd_opcode_is_download(enum rd_opcode opcode)
 {
@@ -351,6 +357,13 @@ struct rd_response_store {
     bool compacting;        /* a compaction of it is under way */
 };
 
+/* What a request that is not whole yet is going to ask, as far as it can be told. */
+struct rd_asking {
+    enum rd_opcode opcode;        /* NONE: it cannot be told */
+    const struct rd_slice *token; /* what it shows; NULL: what the connection has shown goes */
+    const struct rd_slice *store; /* its name, not yet checked; NULL: it cannot be told */
+};
+
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */
 struct rd_limits {
     uint32_t body_len_max;     /* bytes of one request's body (binary: frame body; HTTP: message body) */
@@ -362,29 +375,27 @@ struct rd_limits {
     uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
 
-    /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few. token:
-     * what the request shows; NULL: what the connection has shown goes. RD_OVERLOADED, RD_UNAUTHORIZED: the
-     * request is refused so. NULL: there is always room. */
-    enum rd_status (*admit)(void *context, const struct rd_slice *token, size_t len);
+    /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few: whether
+     * there is room, and whether who asks may do that at all. Anything but RD_OK (RD_UNAUTHORIZED, RD_FORBIDDEN,
+     * RD_OVERLOADED, RD_NO_MEMORY): the request is refused so, with *ret_error's message. NULL: there is always
+     * room, for everybody. */
+    enum rd_status (*admit)(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error);
     void *admit_context; /* borrows */
 };
 
-#define RD_LIMITS_FEW      4096u
-#define RD_LIMITS_NO_TOKEN "this server asks for a token"
-#define RD_LIMITS_REFUSE   "the server holds as many bytes of requests as it may; try again later"
+#define RD_LIMITS_FEW    4096u
+#define RD_LIMITS_REFUSE "the server holds as many bytes of requests as it may; try again later"
 
-static inline enum rd_status rd_limits_admit(const struct rd_limits *limits, const struct rd_slice *token,
-                                             size_t len)
+/* Whether so many bytes are no few, and somebody is asked about them. */
+static inline bool rd_limits_ask(const struct rd_limits *limits, size_t len)
 {
-    if (limits->admit == NULL || len <= RD_LIMITS_FEW)
-        return RD_OK;
-    return limits->admit(limits->admit_context, token, len);
+    return limits->admit != NULL && len > RD_LIMITS_FEW;
 }
 
-/* Why not. */
-static inline const char *rd_limits_refusal(enum rd_status status)
+static inline enum rd_status rd_limits_admit(const struct rd_limits *limits, const struct rd_asking *asking,
+                                             size_t len, struct rd_error *ret_error)
 {
-    return status == RD_UNAUTHORIZED ? RD_LIMITS_NO_TOKEN : RD_LIMITS_REFUSE;
+    return rd_limits_ask(limits, len) ? limits->admit(limits->admit_context, asking, len, ret_error) : RD_OK;
 }
 
 #define RD_LIMITS_DEFAULT                                                                                         \

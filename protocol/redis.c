@@ -16,9 +16,9 @@ struct rd_decoder {
     struct rd_redis_state state;
     struct rd_resp_scan scan;
     bool closed;
-    bool streaming;      /* the command under way is a write_stream that was handed out */
-    const char *refused; /* static text: the command under way is dropped, and this is the answer; or NULL */
-    size_t admitted;     /* bytes of the command under way that there is room for */
+    bool streaming;  /* the command under way is a write_stream that was handed out */
+    bool dropping;   /* it has been refused: the rest of it is read and forgotten */
+    size_t admitted; /* bytes of the command under way that there is room for */
     struct rd_stream_part part;
 };
 
@@ -187,16 +187,32 @@ static struct rd_request *take_gathered(struct rd_decoder *decoder)
 
 /* ---- what does not fit, and what need not ------------------------------------------------------------------ */
 
-static enum rd_decode take_refused(struct rd_decoder *decoder, struct rd_request **ret_request)
+/* What the command under way asks for, where its name is whole. */
+static enum rd_opcode opcode_under_way(const struct rd_decoder *decoder)
 {
-    struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(0)};
+    const struct rd_resp_scan *scan = &decoder->scan;
+    if (scan->arg_count < 2)
+        return RD_OPCODE_NONE;
+    struct rd_slice name = rd_slice(scan->bytes.data + scan->args[0].offset, scan->args[0].len);
+    const struct rd_redis_command *command = rd_redis_command_find(name, false);
+    return command == NULL ? RD_OPCODE_NONE : command->opcode;
+}
+
+/* Answers the command under way before it is whole. What is there of it is forgotten, as the rest will be. */
+static enum rd_decode refuse_rest(struct rd_decoder *decoder, enum rd_status status, const char *message,
+                                  struct rd_request **ret_request)
+{
+    size_t size = strlen(message) + 1;
+    struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(size)};
     if (ask.request != NULL) {
         begin(&ask);
-        rd_redis_ask_refuse(&ask, "%s", decoder->refused);
-        decoder->state.multi.broken = decoder->state.multi.open;
+        rd_redis_ask_operation(&ask, opcode_under_way(decoder), RD_REDIS_READY);
+        ask.request->status = status;
+        ask.request->message = memcpy(ask.request->body, message, size);
     }
-    decoder->refused = NULL;
-    rd_resp_scan_begin(&decoder->scan);
+    decoder->dropping = true;
+    rd_resp_scan_drop(&decoder->scan);
+    decoder->state.multi.broken = decoder->state.multi.open;
     return hand_out(decoder, ask.request, ret_request);
 }
 
@@ -247,6 +263,7 @@ static enum rd_decode begin_stream(struct rd_decoder *decoder, struct rd_request
     if (ask.command->answer == RD_REDIS_APPLIED)
         request->condition.kind = RD_MESSAGE_IF_ABSENT;
     scan->way = RD_RESP_HAND_OUT;
+    scan->bytes.len_max = RD_LIMITS_FEW; /* what may stand behind the value are a few words */
     decoder->streaming = true;
     return hand_out(decoder, request, ret_request);
 }
@@ -268,47 +285,46 @@ static enum rd_decode end_stream(struct rd_decoder *decoder)
         decoder->part.bytes = rd_slice_of_string(fault);
     }
     decoder->streaming = false;
+    scan->bytes.len_max = decoder->state.limits.body_len_max;
     rd_resp_scan_begin(scan);
     return RD_DECODE_PART;
 }
 
-/* What is malformed is its answer then. */
-static enum rd_decode break_stream(struct rd_decoder *decoder)
+/* What is malformed is its answer then; static text. */
+static enum rd_decode break_stream(struct rd_decoder *decoder, enum rd_status status, const char *message)
 {
-    const struct rd_resp_scan *scan = &decoder->scan;
-    decoder->part = (struct rd_stream_part){
-        .kind = RD_STREAM_ABORT, .status = scan->fault_status, .bytes = rd_slice_of_string(scan->fault)};
+    decoder->part =
+        (struct rd_stream_part){.kind = RD_STREAM_ABORT, .status = status, .bytes = rd_slice_of_string(message)};
     decoder->closed = true;
     return RD_DECODE_PART;
 }
 
-/* Whether there is room for len bytes of the command under way; where there is none it is dropped. */
-static bool admit(struct rd_decoder *decoder, size_t len)
+/* Asks for room for len bytes of the command under way. RD_DECODE_MORE: there is. */
+static enum rd_decode admit(struct rd_decoder *decoder, size_t len, struct rd_request **ret_request)
 {
-    enum rd_status status =
-        len <= decoder->admitted ? RD_OK : rd_limits_admit(&decoder->state.limits, NULL, len - decoder->admitted);
-    if (status == RD_OK) {
-        decoder->admitted = len > decoder->admitted ? len : decoder->admitted;
-        return true;
-    }
-    decoder->refused = status == RD_UNAUTHORIZED ? RD_REDIS_NO_AUTH_TEXT : "ERR " RD_LIMITS_REFUSE;
-    decoder->scan.way = RD_RESP_DROP;
-    return false;
+    const struct rd_redis_state *state = &decoder->state;
+    struct rd_slice store = rd_slice(state->store, state->store_len);
+    struct rd_asking asking = {.opcode = opcode_under_way(decoder), .store = &store};
+    struct rd_error error = {.status = RD_OK};
+    if (len <= decoder->admitted)
+        return RD_DECODE_MORE;
+    if (rd_limits_admit(&state->limits, &asking, len - decoder->admitted, &error) != RD_OK)
+        return refuse_rest(decoder, error.status, error.message, ret_request);
+    decoder->admitted = len;
+    return RD_DECODE_MORE;
 }
 
 /* A long argument begins. RD_DECODE_MORE: go on. */
 static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
     struct rd_resp_scan *scan = &decoder->scan;
+    if (decoder->streaming)
+        return break_stream(decoder, RD_INVALID_ARGUMENT, "syntax error");
     if (should_stream(decoder))
         return begin_stream(decoder, ret_request);
-    if (scan->left > scan->bytes.len_max - scan->bytes.len) {
-        decoder->refused = "ERR the command is longer than this server takes";
-        scan->way = RD_RESP_DROP;
-    } else {
-        (void)admit(decoder, scan->bytes.len + scan->left);
-    }
-    return RD_DECODE_MORE;
+    if (scan->left > scan->bytes.len_max - scan->bytes.len)
+        return refuse_rest(decoder, RD_TOO_LARGE, "the command is longer than this server takes", ret_request);
+    return admit(decoder, scan->bytes.len + scan->left, ret_request);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------------------- */
@@ -317,8 +333,6 @@ static enum rd_decode end_command(struct rd_decoder *decoder, struct rd_request 
 {
     if (decoder->streaming)
         return end_stream(decoder);
-    if (decoder->refused != NULL)
-        return take_refused(decoder, ret_request);
     struct rd_request *request = take_gathered(decoder);
     if (request == NULL)
         return hand_out(decoder, NULL, ret_request);
@@ -339,12 +353,16 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
     for (;;) {
         enum rd_decode result;
         switch (rd_resp_scan_next(scan, input)) {
-        case RD_RESP_MORE:
-            if (scan->way == RD_RESP_KEEP)
-                (void)admit(decoder, scan->bytes.len);
-            return RD_DECODE_MORE;
+        case RD_RESP_MORE: /* a line is as short as a head, and what is behind a stream is shorter */
+            if (scan->way != RD_RESP_KEEP || scan->phase == RD_RESP_IN_INLINE || decoder->streaming)
+                return RD_DECODE_MORE;
+            return admit(decoder, scan->bytes.len, ret_request);
         case RD_RESP_COMMAND:
-            return end_command(decoder, ret_request);
+            if (!decoder->dropping)
+                return end_command(decoder, ret_request);
+            decoder->dropping = false;
+            rd_resp_scan_begin(scan);
+            break;
         case RD_RESP_LONG:
             result = choose_way(decoder, ret_request);
             if (result != RD_DECODE_MORE)
@@ -354,7 +372,8 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
             decoder->part = (struct rd_stream_part){.kind = RD_STREAM_CHUNK, .bytes = scan->piece};
             return RD_DECODE_PART;
         case RD_RESP_FAULT:
-            return decoder->streaming ? break_stream(decoder) : take_fault(decoder, ret_request);
+            return decoder->streaming ? break_stream(decoder, scan->fault_status, scan->fault)
+                                      : take_fault(decoder, ret_request);
         }
     }
 }

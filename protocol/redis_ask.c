@@ -72,7 +72,10 @@ void rd_redis_ask_refuse(struct rd_redis_ask *ask, const char *format, ...)
 bool rd_redis_ask_keep(struct rd_redis_ask *ask, size_t len)
 {
     const struct rd_limits *limits = &ask->state->limits;
-    bool full = limits->admit != NULL && limits->admit(limits->admit_context, NULL, len) == RD_OVERLOADED;
+    struct rd_asking asking = {.opcode = ask->request->opcode, .store = &ask->request->store};
+    struct rd_error error = {.status = RD_OK};
+    bool full =
+        limits->admit != NULL && limits->admit(limits->admit_context, &asking, len, &error) == RD_OVERLOADED;
     if (full)
         rd_redis_ask_refuse(ask, "ERR " RD_LIMITS_REFUSE);
     return !full;

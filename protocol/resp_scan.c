@@ -37,6 +37,12 @@ void rd_resp_scan_begin(struct rd_resp_scan *scan)
     scan->line_len = 0;
 }
 
+void rd_resp_scan_drop(struct rd_resp_scan *scan)
+{
+    rd_buffer_deinit(&scan->bytes);
+    scan->way = RD_RESP_DROP;
+}
+
 bool rd_resp_scan_is_inside(const struct rd_resp_scan *scan)
 {
     return scan->phase != RD_RESP_START && scan->phase != RD_RESP_IN_FAULT;
@@ -183,12 +189,14 @@ static enum rd_resp_event begin_arg(struct rd_resp_scan *scan)
     int64_t len;
     if (!parse_line(scan, &len) || len < 0 || len > (int64_t)RD_RESP_BULK_LEN_MAX)
         return fail(scan, "Protocol error: invalid bulk length");
+    scan->left = (size_t)len;
+    scan->phase = RD_RESP_IN_DATA;
+    if (scan->way == RD_RESP_DROP)
+        return RD_RESP_MORE;
     struct rd_resp_arg *arg = add_arg(scan);
     if (arg == NULL)
         return fail_for_memory(scan);
     *arg = (struct rd_resp_arg){.offset = scan->bytes.len, .len = (size_t)len};
-    scan->left = (size_t)len;
-    scan->phase = RD_RESP_IN_DATA;
     bool tell = scan->left >= RD_RESP_LONG_LEN || scan->left > scan->bytes.len_max - scan->bytes.len;
     return tell && scan->way == RD_RESP_KEEP ? RD_RESP_LONG : RD_RESP_MORE;
 }

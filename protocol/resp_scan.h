@@ -45,7 +45,7 @@ enum rd_resp_event {
 enum rd_resp_way {
     RD_RESP_KEEP,     /* they are put into bytes */
     RD_RESP_HAND_OUT, /* this one is handed out piece by piece; those behind it are kept */
-    RD_RESP_DROP      /* they are read and forgotten, to the command's end */
+    RD_RESP_DROP      /* they are read and forgotten, to the command's end; args have none of them */
 };
 
 enum rd_resp_phase {
@@ -87,6 +87,9 @@ bool rd_resp_scan_whole(struct rd_resp_scan *scan, struct rd_slice input, size_t
 
 /* Consumes from *input up to the next event. */
 enum rd_resp_event rd_resp_scan_next(struct rd_resp_scan *scan, struct rd_slice *input);
+
+/* What is there of the array under way is forgotten, and the rest of it will be (RD_RESP_DROP). */
+void rd_resp_scan_drop(struct rd_resp_scan *scan);
 
 /* Behind a command: makes ready for the next one. `bytes` may have been taken by then. */
 void rd_resp_scan_begin(struct rd_resp_scan *scan);

@@ -19,16 +19,17 @@
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
-/* For somebody whom nobody knows there is never room. */
-static enum rd_status admit(void *context, const struct rd_slice *token, size_t len)
+/* For what will be refused there is never room. */
+static enum rd_status admit(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
 {
     struct rd_conn *conn = context;
     struct rd_process *process = conn->loop->process;
-    if (!rd_gate_knows(conn, token))
-        return RD_UNAUTHORIZED;
+    enum rd_status status = rd_gate_foresee(conn, asking, ret_error);
+    if (status != RD_OK)
+        return status;
     if (!rd_budget_take(&process->memory, len)) {
         rd_process_note(process, RD_REFUSED_MEMORY);
-        return RD_OVERLOADED;
+        return rd_error_set(ret_error, RD_OVERLOADED, 0, RD_LIMITS_REFUSE);
     }
     conn->admitted += len;
     conn->charged += len;

@@ -6,6 +6,8 @@
 #include "server/terms.h"
 #include "server/upload.h"
 
+#define NO_MEMORY "no memory for the token"
+
 static struct rd_auth_view *view_of(const struct rd_call *call)
 {
     return &rd_conn_loop(call->conn)->auth;
@@ -24,18 +26,6 @@ bool rd_gate_may_see(struct rd_call *call, struct rd_slice store)
     return token != NULL && rd_token_verbs(token, store) != 0;
 }
 
-bool rd_gate_knows(struct rd_conn *conn, const struct rd_slice *token)
-{
-    struct rd_auth_view *view = &rd_conn_loop(conn)->auth;
-    struct rd_identity shown = {.shown = false};
-    if (!rd_auth_is_on(view->auth))
-        return true;
-    if (token == NULL)
-        return rd_auth_token(view, rd_conn_identity(conn)) != NULL;
-    return token->len != 0 && rd_auth_identify(view, *token, rd_conn_identity(conn), &shown) &&
-           shown.token != NULL;
-}
-
 /* ---- refusals --------------------------------------------------------------------------------------------- */
 
 /* A body that is still to come is not waited for. False, so that it can be handed on. */
@@ -51,28 +41,13 @@ static bool refuse(struct rd_call *call, const struct rd_error *error)
     return false;
 }
 
-static bool refuse_unknown(struct rd_call *call)
-{
-    struct rd_error error;
-    bool shown = rd_conn_identity(call->conn)->shown;
-    (void)rd_error_set(&error, RD_UNAUTHORIZED, 0, "%s",
-                       shown ? "the token is not known here" : "this server asks for a token");
-    return refuse(call, &error);
-}
-
-static bool refuse_verb(struct rd_call *call, enum rd_verb verb, struct rd_slice store)
-{
-    struct rd_error error;
-    if (store.len == 0)
-        (void)rd_error_set(&error, RD_FORBIDDEN, 0, "the token does not allow %s in every store",
-                           rd_verb_name(verb));
-    else
-        (void)rd_error_set(&error, RD_FORBIDDEN, 0, "the token does not allow %s in store '%.*s'",
-                           rd_verb_name(verb), (int)(store.len < 64 ? store.len : 64), (const char *)store.data);
-    return refuse(call, &error);
-}
-
 /* ---- who asks --------------------------------------------------------------------------------------------- */
+
+static enum rd_status judge_unknown(const struct rd_identity *identity, struct rd_error *ret_error)
+{
+    return rd_error_set(ret_error, RD_UNAUTHORIZED, 0, "%s",
+                        identity->shown ? "the token is not known here" : "this server asks for a token");
+}
 
 /* Takes what the request says about that. False: it has been answered. */
 static bool identify(struct rd_call *call)
@@ -85,7 +60,7 @@ static bool identify(struct rd_call *call)
     bool shows = request->token_use == RD_MESSAGE_TOKEN_SHOWN || request->token.len != 0;
     if (shows && request->token_use != RD_MESSAGE_TOKEN_FORGOTTEN &&
         !rd_auth_identify(view_of(call), request->token, identity, &shown))
-        return refuse(call, &(struct rd_error){.status = RD_NO_MEMORY, .message = "no memory for the token"});
+        return refuse(call, &(struct rd_error){.status = RD_NO_MEMORY, .message = NO_MEMORY});
     if (request->token_use == RD_MESSAGE_TOKEN_SHOWN && shown.token == NULL)
         return refuse(call,
                       &(struct rd_error){.status = RD_UNAUTHORIZED, .message = "the token is not known here"});
@@ -98,12 +73,43 @@ static bool identify(struct rd_call *call)
 /* One call is judged by one token from here on: looked for again it might have been revoked meanwhile, by another
  * thread, and be NULL. */
 
-/* False: the call has been answered. */
-static bool allow(struct rd_call *call, const struct rd_token *token, struct rd_slice store, unsigned wanted)
+static enum rd_status forbid(enum rd_verb verb, struct rd_slice store, struct rd_error *ret_error)
+{
+    if (store.len == 0)
+        return rd_error_set(ret_error, RD_FORBIDDEN, 0, "the token does not allow %s in every store",
+                            rd_verb_name(verb));
+    return rd_error_set(ret_error, RD_FORBIDDEN, 0, "the token does not allow %s in store '%.*s'",
+                        rd_verb_name(verb), (int)(store.len < 64 ? store.len : 64), (const char *)store.data);
+}
+
+static enum rd_status judge_store(const struct rd_token *token, struct rd_slice store, unsigned wanted,
+                                  struct rd_error *ret_error)
 {
     struct rd_slice name = rd_terms_store_name(store);
     unsigned missing = wanted & ~rd_token_verbs(token, name);
-    return missing == 0 || refuse_verb(call, (enum rd_verb)(missing & (0 - missing)), name);
+    return missing == 0 ? RD_OK : forbid((enum rd_verb)(missing & (0 - missing)), name, ret_error);
+}
+
+static unsigned verbs_in_source(const struct rd_operation *operation)
+{
+    static const unsigned by_class[] = {
+        [RD_CLASS_READ] = RD_VERB_READ, [RD_CLASS_WRITE] = RD_VERB_WRITE, [RD_CLASS_ADMIN] = RD_VERB_ADMIN};
+    if (operation->opcode == RD_OPCODE_COPY)
+        return RD_VERB_READ;
+    if (operation->opcode == RD_OPCODE_TRANSFER)
+        return RD_VERB_READ | RD_VERB_WRITE;
+    return by_class[operation->class];
+}
+
+/* By what can be told of every request before its body: the operation, and the store. */
+static enum rd_status judge(const struct rd_token *token, const struct rd_operation *operation,
+                            struct rd_slice store, struct rd_error *ret_error)
+{
+    if (rd_operation_has_store(operation))
+        return judge_store(token, store, verbs_in_source(operation), ret_error);
+    if (operation->class == RD_CLASS_OVERALL && (rd_token_verbs_everywhere(token) & RD_VERB_READ) == 0)
+        return forbid(RD_VERB_READ, (struct rd_slice){.len = 0}, ret_error);
+    return RD_OK;
 }
 
 static bool returns_values(const struct rd_request *request)
@@ -114,40 +120,43 @@ static bool returns_values(const struct rd_request *request)
     return false;
 }
 
-static unsigned verbs_in_source(const struct rd_request *request, const struct rd_operation *operation)
+/* By the rest of it. */
+static enum rd_status judge_more(const struct rd_token *token, struct rd_request *request,
+                                 struct rd_error *ret_error)
 {
-    static const unsigned by_class[] = {
-        [RD_CLASS_READ] = RD_VERB_READ, [RD_CLASS_WRITE] = RD_VERB_WRITE, [RD_CLASS_ADMIN] = RD_VERB_ADMIN};
-    if (operation->opcode == RD_OPCODE_COPY)
-        return RD_VERB_READ;
-    if (operation->opcode == RD_OPCODE_TRANSFER)
-        return RD_VERB_READ | RD_VERB_WRITE;
-    return by_class[operation->class] | (returns_values(request) ? RD_VERB_READ : 0u);
-}
-
-static bool allow_in_stores(struct rd_call *call, const struct rd_token *token,
-                            const struct rd_operation *operation)
-{
-    struct rd_request *request = call->request;
     bool moves = request->opcode == RD_OPCODE_COPY || request->opcode == RD_OPCODE_TRANSFER;
-    if (!allow(call, token, request->store, verbs_in_source(request, operation)) ||
-        (moves && !allow(call, token, request->target_store, RD_VERB_WRITE)))
-        return false;
-    struct rd_slice written = rd_terms_store_name(moves ? request->target_store : request->store);
-    if ((rd_token_verbs(token, written) & RD_VERB_ADMIN) == 0)
+    struct rd_slice written = moves ? request->target_store : request->store;
+    if ((rd_token_verbs(token, rd_terms_store_name(written)) & RD_VERB_ADMIN) == 0)
         request->creates_store = false;
-    return true;
+    if (moves)
+        return judge_store(token, request->target_store, RD_VERB_WRITE, ret_error);
+    return returns_values(request) ? judge_store(token, request->store, RD_VERB_READ, ret_error) : RD_OK;
 }
 
-static bool allow_everywhere(struct rd_call *call, const struct rd_token *token)
+enum rd_status rd_gate_foresee(struct rd_conn *conn, const struct rd_asking *asking, struct rd_error *ret_error)
 {
-    bool may = (rd_token_verbs_everywhere(token) & RD_VERB_READ) != 0;
-    return may || refuse_verb(call, RD_VERB_READ, (struct rd_slice){.len = 0});
+    struct rd_auth_view *view = &rd_conn_loop(conn)->auth;
+    if (!rd_auth_is_on(view->auth))
+        return RD_OK;
+    struct rd_identity shown = {.shown = false};
+    struct rd_identity *identity = rd_conn_identity(conn);
+    if (asking->token != NULL) {
+        if (asking->token->len != 0 && !rd_auth_identify(view, *asking->token, identity, &shown))
+            return rd_error_set(ret_error, RD_NO_MEMORY, 0, NO_MEMORY);
+        identity = &shown;
+    }
+    const struct rd_token *token = rd_auth_token(view, identity);
+    const struct rd_operation *operation = rd_operation_find(asking->opcode);
+    if (token == NULL)
+        return judge_unknown(identity, ret_error);
+    if (operation == NULL || asking->store == NULL)
+        return RD_OK;
+    return judge(token, operation, *asking->store, ret_error);
 }
 
 bool rd_gate_admit(struct rd_call *call)
 {
-    const struct rd_request *request = call->request;
+    struct rd_request *request = call->request;
     if (!rd_auth_is_on(view_of(call)->auth))
         return true;
     const struct rd_operation *operation =
@@ -161,19 +170,16 @@ bool rd_gate_admit(struct rd_call *call)
         return false;
     if (bound_to_none && !request->needs_token)
         return true;
+    struct rd_error error = {.status = RD_OK};
     const struct rd_token *token = token_of(call);
-    if (token == NULL)
-        return refuse_unknown(call);
-    switch (operation->class) {
-    case RD_CLASS_OVERALL:
-        return allow_everywhere(call, token);
-    case RD_CLASS_READ:
-    case RD_CLASS_WRITE:
-    case RD_CLASS_ADMIN:
-        return allow_in_stores(call, token, operation);
-    case RD_CLASS_CONNECTION:
-    case RD_CLASS_LISTING:
-        break;
+    if (token == NULL) {
+        (void)judge_unknown(rd_conn_identity(call->conn), &error);
+        return refuse(call, &error);
     }
+    if (request->status != RD_OK && request->store.data == NULL)
+        return true; /* refused before it had named one */
+    if (judge(token, operation, request->store, &error) != RD_OK ||
+        (rd_operation_has_store(operation) && judge_more(token, request, &error) != RD_OK))
+        return refuse(call, &error);
     return true;
 }

@@ -24,9 +24,10 @@
 /* Of a NEW call. False: it has been answered. */
 bool rd_gate_admit(struct rd_call *call);
 
-/* Whether somebody whom the server knows, or need not know, is about to send a request: by the token that it
- * shows, or (NULL) by what the connection has shown. For room that is asked for before a request is whole. */
-bool rd_gate_knows(struct rd_conn *conn, const struct rd_slice *token);
+/* Whether a request may be done that is not whole yet, as far as can be told: RD_OK, or how rd_gate_admit is going
+ * to refuse it. For room that is asked for before. */
+enum rd_status rd_gate_foresee(struct rd_conn *conn, const struct rd_asking *asking,
+                               struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* For those that tell of stores, while the request is the last that was taken from its connection: whether whoever
  * asks may do anything in a store of that name. */

@@ -17,7 +17,7 @@ from harness import tokens, wire
 from harness.cli import Cli
 from harness.daemon import DEADLINE_S, RDRIVED, REPOSITORY, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
-from harness.resp import Resp, encode
+from harness.resp import Resp
 
 MINE, OTHER = "mine", "other"
 STORES = {"mine": MINE, "other": OTHER}
@@ -254,79 +254,6 @@ def test_http_a_token_goes_for_its_request_alone(guarded):
         assert [connection.answer().status for _ in range(3)] == [200, 401, 200]
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 50000000", "Transfer-Encoding: chunked"])
-@pytest.mark.parametrize("token, status", [(None, 401), ("read-right", 403)])
-def test_http_an_upload_is_refused_before_its_body(guarded, framing, token, status):
-    """No 100 Continue, no byte of the body: the answer comes, and then the end."""
-    prepare(guarded, True)
-    headers = [framing, "Expect: 100-continue"] + ([f"Authorization: Bearer {token}"] if token else [])
-    with RawHttp(guarded.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", headers=headers))
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += connection.socket.recv(4096)
-        assert head.startswith(b"HTTP/1.1 %d" % status)
-        assert b"Connection: close\r\n" in head
-        connection.buffer = head
-        assert connection.answer().status == status
-        assert connection.closed()
-
-
-def test_http_a_short_body_that_is_waited_for(guarded):
-    """Of a request that is gathered: refused instead of 100 Continue; with the right token it is asked for."""
-    body = b'{"keys":["k"]}'
-    headers = ["Content-Type: application/json", "Expect: 100-continue", f"Content-Length: {len(body)}"]
-    prepare(guarded, True)
-    with RawHttp(guarded.http_address) as connection:
-        connection.send(request("POST", f"/v1/stores/{MINE}/batch/delete", headers=headers))
-        assert connection.answer().status == 401
-        assert connection.closed()
-    with RawHttp(guarded.http_address) as connection:
-        headers.append("Authorization: Bearer batch_delete-right")
-        connection.send(request("POST", f"/v1/stores/{MINE}/batch/delete", headers=headers))
-        assert connection.socket.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.send(body)
-        assert connection.answer().json()["deleted"] == 1
-
-
-# A body that is not streamed, but longer than a few bytes.
-LONG_BODIES = {
-    "value": ("PUT", f"/v1/stores/{MINE}/keys/w", ["Content-Length: 1000000"], b""),
-    "batch": ("POST", f"/v1/stores/{MINE}/batch/write", ["Content-Type: application/json", "Content-Length: 70000000"], b""),
-    "chunks": ("POST", f"/v1/stores/{MINE}/batch/write", ["Content-Type: application/json", "Transfer-Encoding: chunked"], b"400\r\n"),
-}
-
-
-@pytest.mark.parametrize("token, known", [(None, False), ("unknown", False), (tokens.ROOT, True)])
-@pytest.mark.parametrize("body", LONG_BODIES)
-def test_http_no_room_is_made_for_strangers(guarded, body, token, known):
-    """They are answered at the head; whoever is known is waited for."""
-    prepare(guarded, True)
-    method, path, headers, begin = LONG_BODIES[body]
-    if token:
-        headers = [*headers, f"Authorization: Bearer {token}"]
-    with RawHttp(guarded.http_address) as connection:
-        connection.send(request(method, path, headers=headers) + begin)
-        if known:
-            connection.socket.settimeout(0.3)
-            with pytest.raises(TimeoutError):
-                connection.answer()
-        else:
-            answer = connection.answer()
-            assert (answer.status, answer.error, answer.headers["connection"]) == (401, "unauthorized", "close")
-            assert answer.headers["www-authenticate"] == 'Bearer realm="rdrive"'
-
-
-@pytest.mark.parametrize("length", [(1 << 20) + 1, 32 << 20], ids=["one that sockets hold", "a longer one"])
-def test_http_an_upload_without_expectation(guarded, length):
-    """What comes all the same is read for a while, so that the answer is not lost to a reset."""
-    prepare(guarded, True)
-    with RawHttp(guarded.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{MINE}/keys/w", bytes(length)))
-        assert connection.answer().status == 401
-        assert connection.closed()
-
-
 # ---- the binary protocol --------------------------------------------------------------------------------------------
 
 AUTH, METRICS, BACKUP = 0x03, 0x04, 0x37
@@ -398,31 +325,6 @@ def test_binary_auth_of_other_lengths(guarded, body):
         assert status_of(lambda: connection.call(AUTH, body)) == wire.INVALID_ARGUMENT
         assert status_of(lambda: connection.call(AUTH, b"\0" * 4096)) == 2
         connection.ping()
-
-
-def test_binary_no_room_is_made_for_strangers(guarded):
-    """A long frame is answered by its header, and skipped; who has shown a token right before it is known."""
-    prepare(guarded, True)
-    body = wire.write_body(MINE, b"w", bytes(1 << 20))
-    with wire.Wire(guarded.binary_address, MINE) as connection:
-        connection.send(wire.frame(wire.WRITE, 7, b"", body_len=len(body)))
-        assert connection.answer()[:3] == (7, wire.WRITE, 2)
-        connection.send(body)
-        connection.send(wire.frame(AUTH, 8, tokens.ROOT.encode()) + wire.frame(wire.WRITE, 9, body))
-        assert connection.answer()[:3] == (8, AUTH, 0)
-        assert connection.answer()[:3] == (9, wire.WRITE, 0)
-
-
-def test_binary_a_refused_stream(guarded):
-    """Its parts are left over, and the connection goes on."""
-    prepare(guarded, True)
-    with wire.Wire(guarded.binary_address, MINE) as connection:
-        connection.call(AUTH, b"read-right")
-        stream = connection.start_write_stream(b"w", 1000)
-        connection.send_chunk(stream, bytes(1000))
-        connection.send_end(stream)
-        assert status_of(lambda: connection.expect(wire.WRITE_STREAM, stream)) == 3
-        assert connection.read(b"k") == b"value"
 
 
 def test_binary_lists_what_a_token_may_see(guarded):
@@ -550,21 +452,6 @@ def test_redis_info_tells_of_what_a_token_may_see(guarded):
         connection.call("AUTH", "read-right")
         text = connection.call("INFO", "stores")
         assert b"mine" in text and b"other" not in text and b"default" not in text
-
-
-def test_redis_no_room_is_made_for_strangers(guarded):
-    """A long command is dropped as it comes, and the connection goes on."""
-    words = ["MSET", *(word for i in range(50) for word in (f"k{i}", bytes(b"v" * 40000)))]
-    with Resp(guarded.redis_address) as connection:
-        connection.send(encode(*words) + encode("AUTH", tokens.ROOT) + encode(*words))
-        assert [connection.answer() for _ in range(3)] == [NOAUTH, b"+OK\r\n", b"+OK\r\n"]
-
-
-def test_redis_a_refused_stream(guarded):
-    """Its value is skipped, and the connection goes on."""
-    with Resp(guarded.redis_address) as connection:
-        connection.send(encode("SET", "k", bytes(2 << 20)) + encode("AUTH", tokens.ROOT) + encode("PING"))
-        assert [connection.answer() for _ in range(3)] == [NOAUTH, b"+OK\r\n", b"+PONG\r\n"]
 
 
 def test_redis_auth_without_tokens(daemon):

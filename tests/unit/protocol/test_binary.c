@@ -406,6 +406,80 @@ static void test_a_body_over_the_limit_is_skipped_or_ends_the_connection(void **
     }
 }
 
+/* Somebody who may write in the store "mine" alone. */
+struct asked {
+    char log[256];
+    size_t room; /* bytes that were asked for, and given */
+};
+
+static enum rd_status admit(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
+{
+    struct asked *asked = context;
+    size_t at = strlen(asked->log);
+    char store[80] = "?";
+    assert_null(asking->token);
+    if (asking->store != NULL)
+        snprintf(store, sizeof store, "'%.*s'", (int)asking->store->len, (const char *)asking->store->data);
+    snprintf(asked->log + at, sizeof asked->log - at, "%s%s %s %zu", at == 0 ? "" : ", ",
+             rd_operation_find(asking->opcode)->name, store, len);
+    if (asking->store != NULL && !rd_slice_equal(*asking->store, rd_slice_of_string("mine")))
+        return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not there");
+    asked->room += len;
+    return RD_OK;
+}
+
+/* A frame of len bytes of this operation that begins with the bytes, and what is asked before room is made. */
+static void expect_asked(enum rd_opcode opcode, struct rd_slice start, size_t len, enum rd_status status,
+                         const char *log)
+{
+    static uint8_t body[5000];
+    struct rd_buffer bytes;
+    memcpy(body, start.data, start.len);
+    rd_buffer_init(&bytes, 0);
+    rd_binary_encode_hello(&bytes);
+    append_frame(&bytes, (uint8_t)opcode, 5, rd_slice(body, len));
+    append_frame(&bytes, RD_OPCODE_PING, 6, rd_slice("", 0));
+    for (enum cut cut = CUT_NOWHERE; cut < CUT_COUNT; cut++) {
+        struct asked asked = {.room = 0};
+        struct rd_limits limits = RD_LIMITS_DEFAULT;
+        limits.admit = admit;
+        limits.admit_context = &asked;
+        struct requests requests = decode_bytes(rd_buffer_slice(&bytes), cut, &limits);
+        assert_int_equal(requests.count, 3);
+        assert_int_equal(requests.list[1]->id, 5);
+        assert_int_equal(requests.list[1]->status, status);
+        assert_string_equal(asked.log, log);
+        if (status == RD_FORBIDDEN)
+            assert_string_equal(requests.list[1]->message, "not there");
+        else
+            assert_int_equal(asked.room, len > RD_LIMITS_FEW ? len : 0);
+        if (status == RD_OK)
+            assert_memory_equal(requests.list[1]->body, body, len);
+        assert_int_equal(requests.list[2]->id, 6);
+        requests_deinit(&requests);
+    }
+    rd_buffer_deinit(&bytes);
+}
+
+/* Before room is made for it: at its header, and behind the name of its store, where it has one. */
+static void test_a_long_body_is_asked_for(void **state)
+{
+    (void)state;
+    static const char long_name[] = "\x41mine";
+    struct rd_slice mine = rd_slice("\4mine\0\0\1\0\0\0k", 12); /* durability, a key */
+    struct rd_slice other = rd_slice("\5mine2\0\0\1\0\0\0k", 13);
+    expect_asked(RD_OPCODE_WRITE, mine, 5000, RD_OK, "write ? 0, write 'mine' 5000");
+    expect_asked(RD_OPCODE_WRITE, mine, RD_LIMITS_FEW, RD_OK, "");
+    expect_asked(RD_OPCODE_WRITE, other, RD_LIMITS_FEW, RD_OK, "");
+    expect_asked(RD_OPCODE_WRITE, other, 5000, RD_FORBIDDEN, "write ? 0, write 'mine2' 5000");
+    expect_asked(RD_OPCODE_READ, other, 5000, RD_FORBIDDEN, "read ? 0, read 'mine2' 5000");
+    expect_asked(RD_OPCODE_BATCH_WRITE, rd_slice("\0", 1), 5000, RD_FORBIDDEN,
+                 "batch_write ? 0, batch_write '' 5000");
+    expect_asked(RD_OPCODE_READ, rd_slice_of_string(long_name), 5000, RD_INVALID_ARGUMENT,
+                 "read ? 0, read ? 5000");
+    expect_asked(RD_OPCODE_STORES, mine, 5000, RD_INVALID_ARGUMENT, "stores ? 5000");
+}
+
 static void test_hello_of_another_version_is_answered_and_may_be_repeated(void **state)
 {
     (void)state;
@@ -537,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_flags_or_status_in_a_request_are_refused),
         cmocka_unit_test(test_only_the_flags_of_an_operation_are_taken),
         cmocka_unit_test(test_a_body_over_the_limit_is_skipped_or_ends_the_connection),
+        cmocka_unit_test(test_a_long_body_is_asked_for),
         cmocka_unit_test(test_hello_of_another_version_is_answered_and_may_be_repeated),
         cmocka_unit_test(test_a_wrong_magic_is_answered_and_ends_the_connection),
         cmocka_unit_test(test_random_bytes_never_stop_the_decoder),

@@ -358,6 +358,7 @@ static void test_malformed(void **state)
 {
     (void)state;
 #define BULK_LENGTH "-ERR Protocol error: invalid bulk length close\nclosed\n"
+#define TOO_LONG    "-ERR the command is longer than this server takes\n"
 #define MULTIBULK   "-ERR Protocol error: invalid multibulk length close\nclosed\n"
 #define LINE_END    "-ERR Protocol error: a line ends in CR LF close\nclosed\n"
     static const struct sample samples[] = {
@@ -377,7 +378,7 @@ static void test_malformed(void **state)
         {BYTES("*1\r\n$-1\r\n"), BULK_LENGTH},
         {BYTES("*1\r\n$9999999999\r\n"), BULK_LENGTH},
         {BYTES("*1\r\n$536870913\r\n"), BULK_LENGTH},
-        {BYTES("*1\r\n$536870912\r\n"), "more\n"},
+        {BYTES("*1\r\n$536870912\r\n"), TOO_LONG "more\n"},
         {BYTES("*1\r\n$\r\n"), BULK_LENGTH},
         {BYTES("*1\r\n$1 \r\n"), BULK_LENGTH},
         {BYTES("*1\r\n$999999999999999999999999999999999"),
@@ -477,8 +478,6 @@ static void expect_long(const char *const *words, size_t count, size_t long_at, 
     rd_buffer_deinit(&expected);
 }
 
-#define TOO_LONG "-ERR the command is longer than this server takes\n"
-
 static void test_long_values(void **state)
 {
     (void)state;
@@ -526,27 +525,39 @@ static void test_a_long_key_before_a_long_value(void **state)
     rd_buffer_deinit(&bytes);
 }
 
-/* A streamed value that is not followed by its line's end: one answer, which says so, and the end. */
+/* A SET of count words whose value of len digits is streamed, and what stands behind it, which ends the
+ * connection: there is one answer, which says why. */
+static void expect_break(int count, int len, const char *behind, const char *why)
+{
+    struct rd_buffer bytes;
+    struct rd_buffer digits;
+    struct rd_buffer expected;
+    rd_buffer_init(&bytes, 0);
+    rd_buffer_init(&digits, 0);
+    rd_buffer_init(&expected, 0);
+    rd_buffer_printf(&digits, "%0*d", len, 7);
+    rd_buffer_printf(&bytes, "*%d\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", count, len);
+    rd_buffer_append_slice(&bytes, rd_buffer_slice(&digits));
+    rd_buffer_printf(&bytes, "%sPING\r\n", behind);
+    rd_buffer_printf(&expected, "write_stream key=k len=%d creates -> ok_if\nchunk=", len);
+    dump_bytes(&expected, rd_buffer_slice(&digits));
+    rd_buffer_printf(&expected, "\nabort refused=%s\nclosed\n", why);
+    rd_buffer_append_u8(&expected, 0);
+    expect_log("a broken stream", bytes.data, bytes.len, (char *)expected.data);
+    rd_buffer_deinit(&expected);
+    rd_buffer_deinit(&digits);
+    rd_buffer_deinit(&bytes);
+}
+
 static void test_a_stream_that_breaks(void **state)
 {
     (void)state;
-    struct rd_buffer bytes;
-    rd_buffer_init(&bytes, 0);
-    rd_buffer_printf(&bytes, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500001\r\n%0500001dXPING\r\n", 7);
-    struct rd_buffer expected;
-    rd_buffer_init(&expected, 0);
-    rd_buffer_append_string(&expected, "write_stream key=k len=500001 creates -> ok_if\nchunk=");
-    struct rd_buffer digits;
-    rd_buffer_init(&digits, 0);
-    rd_buffer_printf(&digits, "%0500001d", 7);
-    dump_bytes(&expected, rd_buffer_slice(&digits));
-    rd_buffer_append_string(
-        &expected, "\nabort refused=Protocol error: a bulk string is longer than its length says\nclosed\n");
-    rd_buffer_append_u8(&expected, 0);
-    expect_log("a broken stream", bytes.data, bytes.len, (char *)expected.data);
-    rd_buffer_deinit(&digits);
-    rd_buffer_deinit(&expected);
-    rd_buffer_deinit(&bytes);
+    char words[8192];
+    expect_break(3, 500001, "X", "Protocol error: a bulk string is longer than its length says");
+    /* No option is that long, whether it is told by one or by all of them. */
+    expect_break(4, 1 << 20, "\r\n$500000\r\n", "syntax error");
+    snprintf(words, sizeof words, "\r\n$4000\r\n%04000d\r\n$97\r\n", 0);
+    expect_break(5, 1 << 20, words, "syntax error");
 }
 
 static void test_many_arguments(void **state)
