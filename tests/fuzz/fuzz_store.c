@@ -2,18 +2,20 @@
  *
  * Opening a file: its bytes, and those of its companion, are whatever they are.
  *
- *   input   | choices u8 | [companion] | a file's bytes, or how to make one (store_model.h) |
+ *   input   | choices u8 | [steps] | [companion] | a file's bytes, or how to make one (store_model.h) |
  *
  * choices: 1 the file is made; 2 there is a companion; 4 its bytes are given (64, else 14 bytes say what it
  * records: tail u32, clean u8, the key and checksum that it expects there: one u8 that is even for the right ones,
- * else 8 bytes of a key follow).
+ * else 8 bytes of a key follow); 16 a u8 says how many bytes of steps follow: what is done to the store once it is
+ * open (store_steps.h).
  *
  *  1. Looking changes nothing: a store opened read-only leaves its folder as it was, and one that cannot be opened
  *     leaves its file.
  *  2. What is cut off is kept aside, byte for byte, or is 0xff. What is left shows what a plain walk over it
  * shows.
  *  3. Nothing is cut of a chain that the companion records, nor of whole entries below the first damage.
- *  4. What was readable stays so: a second opening shows the same, after a clean stop, after a crash, and without
+ *  4. A store that is written to, and compacted meanwhile, shows what was written.
+ *  5. What was readable stays so: a second opening shows the same, after a clean stop, after a crash, and without
  *     the companion. So it is after writes, which show as well. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +29,9 @@
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/store_model.h"
 #include "tests/fuzz/store_shown.h"
+#include "tests/fuzz/store_steps.h"
 
-enum { CHOICE_MADE = 1, CHOICE_COMPANION = 2, CHOICE_COMPANION_BYTES = 4, CHOICE_CLEAN = 8 };
+enum { CHOICE_MADE = 1, CHOICE_COMPANION = 2, CHOICE_COMPANION_BYTES = 4, CHOICE_CLEAN = 8, CHOICE_STEPS = 16 };
 
 #define META_LEN     64u
 #define META_SAYS    16u
@@ -195,7 +198,7 @@ static void check_recovery(struct rd_slice file, const struct companion *compani
     free(copy);
 }
 
-/* ---- writing to what was found (4) -------------------------------------------------------------------------- */
+/* ---- writing to what was found (5) -------------------------------------------------------------------------- */
 
 static void write_some(struct rd_store *store)
 {
@@ -272,7 +275,26 @@ static bool look(struct rd_slice file, struct rd_buffer *out)
     return opened;
 }
 
-static void run(struct rd_slice file, const struct fuzz_model *model, const struct companion *companion)
+static struct rd_store *open_again(void)
+{
+    struct rd_store *store;
+    FUZZ_CHECK(open_store(false, &store) == RD_OK);
+    return store;
+}
+
+/* Rule 4. *shown is what the store showed, and what it shows then. */
+static struct rd_store *take_steps(struct rd_slice steps, struct rd_store *store, struct rd_buffer *shown)
+{
+    if (steps.len == 0)
+        return store;
+    struct rd_store *after = fuzz_steps_run(steps, store, open_again);
+    rd_buffer_clear(shown);
+    fuzz_store_show(after, shown);
+    return after;
+}
+
+static void run(struct rd_slice file, const struct fuzz_model *model, const struct companion *companion,
+                struct rd_slice steps)
 {
     struct rd_store *store;
     struct rd_store_info info;
@@ -296,7 +318,7 @@ static void run(struct rd_slice file, const struct fuzz_model *model, const stru
             fuzz_file_show(rd_slice(file.data, info.tail), &walked);
             fuzz_check_same("a plain walk shows something else", &shown, &walked);
             rd_buffer_deinit(&walked);
-            reopen(store, &shown);
+            reopen(take_steps(steps, store, &shown), &shown);
         } else {
             FUZZ_CHECK(info.reason[0] != '\0');
             rd_store_close(store);
@@ -317,6 +339,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     bool made = (choices & CHOICE_MADE) != 0;
     size_t given_len = (choices & CHOICE_COMPANION_BYTES) != 0 ? META_LEN : META_SAYS;
     struct rd_slice given = {0};
+    struct rd_slice steps = {0};
+    if ((choices & CHOICE_STEPS) != 0)
+        steps = rd_slice_take(&input, fuzz_take_u8(&input));
     if ((choices & CHOICE_COMPANION) != 0 && (!made || (choices & CHOICE_COMPANION_BYTES) != 0))
         given = rd_slice_take(&input, given_len);
     if (made) {
@@ -331,7 +356,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     companion.there = rd_meta_read(fuzz_io(), fuzz_store_path(), &companion.meta);
     check_recovery(file, &companion);
     bool of_model = made && (choices & CHOICE_COMPANION_BYTES) == 0;
-    run(file, of_model ? &model : NULL, &companion);
+    run(file, of_model ? &model : NULL, &companion, steps);
     fuzz_empty_folder();
     free(copy);
     if (made)

@@ -214,7 +214,7 @@ def config():
 
 # ---- store files -----------------------------------------------------------------------------------------------------
 
-MADE, COMPANION, COMPANION_BYTES, CLEAN = 1, 2, 4, 8
+MADE, COMPANION, COMPANION_BYTES, CLEAN, STEPS = 1, 2, 4, 8, 16
 GOLDEN = ("single", "flip_payload", "tornnest_base", "torn_00184")
 VALUE, NESTED, TOMBSTONE, DAMAGED, MARKER, RECORD, END = 0, 3, 4, 5, 6, 7, 255
 OVERWRITE, CUT, FLIP, ZEROS, ONES, APPEND = range(6)
@@ -253,6 +253,16 @@ PROGRAMS = {
 }
 
 
+BATCH, DELETE, RENAME, BEGIN, GO_ON, COMPACT, REOPEN, CRASH = 1, 2, 3, 4, 5, 6, 7, 15
+STEP_PROGRAMS = {
+    "compacted": bytes([COMPACT, REOPEN, COMPACT, CRASH]),
+    "written-meanwhile": bytes([BEGIN, GO_ON, 1]) + value(1, 50) + bytes([GO_ON, 9, DELETE, 0, GO_ON, 1, BATCH, 2, 30, 0x44])
+                         + bytes([GO_ON, 1, RENAME, 2, 1, COMPACT, CRASH, COMPACT]),
+    "given-up": bytes([BEGIN, GO_ON, 1]) + value(3, 9) + bytes([BEGIN, GO_ON, 1, REOPEN, BEGIN, GO_ON, 200, CRASH, COMPACT]),
+    "deleted": bytes([DELETE, 0, DELETE, 1, BEGIN, GO_ON, 1, DELETE, 2, DELETE, 3, COMPACT, REOPEN, COMPACT]) + value(0, 200, scale=2),
+}
+
+
 def count_entries(data):
     count = 0
     end = len(data)
@@ -279,6 +289,11 @@ def store():
             yield f"made-{name}", bytes([MADE]) + program
         if recorded:
             yield f"recorded-{name}", bytes([MADE | COMPANION | (CLEAN if name.startswith("flip") else 0)]) + program
+
+
+    for step_name, steps in STEP_PROGRAMS.items():
+        for name in ("intact", "recorded-then-cut", "damaged-value", "batch", "one-byte-values"):
+            yield f"steps-{step_name}-{name}", bytes([MADE | COMPANION | STEPS, len(steps)]) + steps + PROGRAMS[name]
 
 
 # ---- a store's index --------------------------------------------------------------------------------------------------

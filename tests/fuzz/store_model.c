@@ -8,8 +8,6 @@
 #include "tests/fuzz/fuzz.h"
 
 #define FILE_LEN_MAX  (32u << 10)
-#define KEY_COUNT     8u
-#define KEY_BASE      UINT64_C(0xa1b2c3d400000000)
 #define TRAILER_LEN   20u
 #define TOMBSTONE_LEN 21u
 #define RESERVED_KEY  UINT64_C(0x6472697665000001)
@@ -66,7 +64,7 @@ static void add_tombstone(struct building *building, uint64_t key)
 static void take_value(struct building *building, uint8_t what, struct rd_slice *input)
 {
     static uint8_t payload[VALUE_LEN_MAX];
-    uint64_t key = KEY_BASE + fuzz_take_u8(input) % KEY_COUNT;
+    uint64_t key = FUZZ_MODEL_KEY_BASE + fuzz_take_u8(input) % FUZZ_MODEL_KEY_COUNT;
     size_t len = (size_t)fuzz_take_u8(input) << 2 * (what >> 3 & 3);
     uint8_t first = fuzz_take_u8(input);
     if (len == 0 || (len == 1 && first == 0))
@@ -78,7 +76,7 @@ static void take_value(struct building *building, uint8_t what, struct rd_slice 
 
 static void take_nested(struct building *building, struct rd_slice *input)
 {
-    uint64_t key = KEY_BASE + fuzz_take_u8(input) % KEY_COUNT;
+    uint64_t key = FUZZ_MODEL_KEY_BASE + fuzz_take_u8(input) % FUZZ_MODEL_KEY_COUNT;
     struct rd_slice so_far = rd_buffer_slice(&building->model->whole);
     uint8_t *copy = fuzz_copy(so_far);
     if (so_far.len != 0)
@@ -99,7 +97,7 @@ static void take_marker(struct building *building, struct rd_slice *input)
 static void end_batch(struct building *building)
 {
     while (building->batch_left > 0)
-        add_tombstone(building, KEY_BASE);
+        add_tombstone(building, FUZZ_MODEL_KEY_BASE);
 }
 
 static void take_entries(struct rd_slice *input, struct fuzz_model *model)
@@ -115,7 +113,7 @@ static void take_entries(struct rd_slice *input, struct fuzz_model *model)
             take_nested(&building, input);
             break;
         case ENTRY_TOMBSTONE:
-            add_tombstone(&building, KEY_BASE + fuzz_take_u8(input) % KEY_COUNT);
+            add_tombstone(&building, FUZZ_MODEL_KEY_BASE + fuzz_take_u8(input) % FUZZ_MODEL_KEY_COUNT);
             break;
         case ENTRY_MARKER:
             take_marker(&building, input);

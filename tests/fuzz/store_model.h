@@ -10,6 +10,8 @@
 #include "engine/meta.h"
 
 #define FUZZ_MODEL_ENTRIES_MAX 64
+#define FUZZ_MODEL_KEY_COUNT   8u /* keys are this many hashes from here on */
+#define FUZZ_MODEL_KEY_BASE    UINT64_C(0xa1b2c3d400000000)
 
 struct fuzz_model {
     struct rd_buffer whole;   /* the file in good order */
