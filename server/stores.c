@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "server/log.h"
 #include "server/memory.h"
-#include "server/metrics.h"
 #include "server/store_files.h"
 
 #define CHECKPOINTS_MS 1000u /* stopping takes no longer for what only makes the next start quicker */
@@ -30,120 +29,6 @@ struct rd_stores {
     size_t count;
     size_t capacity;
 };
-
-/* ---- references and uses ---------------------------------------------------------------------------------- */
-
-static struct rd_hosted *hosted_create(const char *name)
-{
-    struct rd_hosted *hosted = calloc(1, sizeof *hosted);
-    if (hosted == NULL)
-        return NULL;
-    snprintf(hosted->name, sizeof hosted->name, "%s", name);
-    atomic_init(&hosted->refs, 1);
-    atomic_init(&hosted->uses, 0);
-    atomic_init(&hosted->state, RD_HOSTED_CREATING);
-    pthread_mutex_init(&hosted->reason_lock, NULL);
-    return hosted;
-}
-
-static enum rd_hosted_state state_of(const struct rd_hosted *hosted)
-{
-    return (enum rd_hosted_state)atomic_load(&hosted->state);
-}
-
-static void hosted_ref(struct rd_hosted *hosted)
-{
-    atomic_fetch_add(&hosted->refs, 1);
-}
-
-void rd_hosted_unref(struct rd_hosted *hosted)
-{
-    if (hosted == NULL || atomic_fetch_sub(&hosted->refs, 1) != 1)
-        return;
-    pthread_mutex_destroy(&hosted->reason_lock);
-    rd_usages_destroy(atomic_load(&hosted->usages));
-    free(hosted);
-}
-
-bool rd_hosted_is_listed(const struct rd_hosted *hosted)
-{
-    enum rd_hosted_state state = state_of(hosted);
-    return state == RD_HOSTED_SERVING || state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
-}
-
-static void tell_reason(struct rd_hosted *hosted, enum rd_hosted_state state,
-                        char ret_reason[RD_HOSTED_REASON_SIZE])
-{
-    static const char *const states[] = {
-        [RD_HOSTED_CREATING] = "is being created",   [RD_HOSTED_SERVING] = "",
-        [RD_HOSTED_REOPENING] = "is being reopened", [RD_HOSTED_DROPPING] = "is being dropped",
-        [RD_HOSTED_GONE] = "has been dropped",
-    };
-    if (state != RD_HOSTED_FAILED) {
-        snprintf(ret_reason, RD_HOSTED_REASON_SIZE, "%s", states[state]);
-        return;
-    }
-    pthread_mutex_lock(&hosted->reason_lock);
-    snprintf(ret_reason, RD_HOSTED_REASON_SIZE, "%s", hosted->reason);
-    pthread_mutex_unlock(&hosted->reason_lock);
-}
-
-void rd_hosted_reason(struct rd_hosted *hosted, char ret_reason[RD_HOSTED_REASON_SIZE])
-{
-    tell_reason(hosted, state_of(hosted), ret_reason);
-}
-
-static enum rd_status refuse_use(struct rd_hosted *hosted, enum rd_hosted_state state, struct rd_error *ret_error)
-{
-    char reason[RD_HOSTED_REASON_SIZE];
-    tell_reason(hosted, state, reason);
-    if (state == RD_HOSTED_FAILED)
-        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "store '%s' does not serve: %.150s", hosted->name,
-                            reason);
-    bool comes = state == RD_HOSTED_CREATING || state == RD_HOSTED_REOPENING;
-    return rd_error_set(ret_error, comes ? RD_UNAVAILABLE : RD_STORE_NOT_FOUND, 0, "store '%s' %s", hosted->name,
-                        comes ? reason : "has been dropped");
-}
-
-/* No uses where the state was SERVING: it has been withdrawn since, and the state tells by now. */
-enum rd_status rd_hosted_use(struct rd_hosted *hosted, struct rd_error *ret_error)
-{
-    for (;;) {
-        enum rd_hosted_state state = state_of(hosted);
-        if (state != RD_HOSTED_SERVING)
-            return refuse_use(hosted, state, ret_error);
-        unsigned uses = atomic_load(&hosted->uses);
-        while (uses != 0)
-            if (atomic_compare_exchange_weak(&hosted->uses, &uses, uses + 1))
-                return RD_OK;
-    }
-}
-
-void rd_hosted_use_again(struct rd_hosted *hosted)
-{
-    atomic_fetch_add(&hosted->uses, 1);
-}
-
-static void wake(struct rd_hosted *hosted)
-{
-    struct rd_op *op = hosted->wake_op;
-    op->sink->deliver(op->sink, op, op); /* the store may serve again before this returns */
-}
-
-void rd_hosted_unuse(struct rd_hosted *hosted)
-{
-    if (atomic_fetch_sub(&hosted->uses, 1) == 1)
-        wake(hosted);
-}
-
-bool rd_hosted_is_overdue(const struct rd_hosted *hosted, uint64_t now_ms, uint64_t grace_ms, bool with_drops)
-{
-    enum rd_hosted_state state = state_of(hosted);
-    if (state != RD_HOSTED_REOPENING && !(with_drops && state == RD_HOSTED_DROPPING))
-        return false;
-    uint64_t since_ms = atomic_load(&hosted->withdrawn_ms);
-    return now_ms > since_ms && now_ms - since_ms >= grace_ms;
-}
 
 /* ---- the sorted list; the lock is held -------------------------------------------------------------------- */
 
@@ -217,10 +102,7 @@ static void serve(struct rd_stores *stores, struct rd_hosted *hosted)
 
 static void set_failed(struct rd_stores *stores, struct rd_hosted *hosted, const struct rd_error *error)
 {
-    pthread_mutex_lock(&hosted->reason_lock);
-    snprintf(hosted->reason, sizeof hosted->reason, "%s",
-             error->message[0] != '\0' ? error->message : rd_status_name(error->status));
-    pthread_mutex_unlock(&hosted->reason_lock);
+    rd_hosted_set_reason(hosted, error);
     set_state(stores, hosted, RD_HOSTED_FAILED);
 }
 
@@ -332,7 +214,7 @@ static bool add_found(void *context, const char *name)
     size_t at = position_of(stores, name, &found);
     if (found)
         return true;
-    struct rd_hosted *hosted = hosted_create(name);
+    struct rd_hosted *hosted = rd_hosted_create(name);
     if (hosted == NULL)
         return false;
     if (!list_insert(stores, at, hosted)) {
@@ -421,9 +303,9 @@ enum rd_status rd_stores_configure(struct rd_stores *stores, const struct rd_con
 {
     size_t count;
     struct rd_hosted **list = rd_stores_list(stores, &count);
-    enum rd_status status = list != NULL ? adopt(stores, config, ret_error) : RD_NO_MEMORY;
     if (list == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the list of stores");
+    enum rd_status status = adopt(stores, config, ret_error);
     for (size_t i = 0; i < count; i++) {
         bool serves = status == RD_OK && rd_hosted_use(list[i], NULL) == RD_OK;
         if (serves) {
@@ -478,7 +360,7 @@ struct rd_hosted *rd_stores_find(struct rd_stores *stores, struct rd_slice name)
     size_t at = position_of(stores, text, &found);
     if (found) {
         hosted = stores->list[at];
-        hosted_ref(hosted);
+        rd_hosted_ref(hosted);
     }
     pthread_mutex_unlock(&stores->lock);
     return hosted;
@@ -492,7 +374,7 @@ struct rd_hosted **rd_stores_list(struct rd_stores *stores, size_t *ret_count)
     for (size_t i = 0; list != NULL && i < stores->count; i++) {
         if (!rd_hosted_is_listed(stores->list[i]))
             continue;
-        hosted_ref(stores->list[i]);
+        rd_hosted_ref(stores->list[i]);
         list[count++] = stores->list[i];
     }
     pthread_mutex_unlock(&stores->lock);
@@ -505,7 +387,7 @@ bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_TEXT_STO
     bool found = false;
     pthread_mutex_lock(&stores->lock);
     for (size_t i = 0; i < stores->count && !found; i++) {
-        enum rd_hosted_state state = state_of(stores->list[i]);
+        enum rd_hosted_state state = rd_hosted_state(stores->list[i]);
         found = state == RD_HOSTED_FAILED || state == RD_HOSTED_REOPENING;
         if (found)
             snprintf(ret_name, RD_TEXT_STORE_NAME_LEN_MAX + 1, "%s", stores->list[i]->name);
@@ -520,7 +402,7 @@ bool rd_stores_find_unserved(struct rd_stores *stores, char ret_name[RD_TEXT_STO
 static enum rd_status reserve(struct rd_stores *stores, const char *name, struct rd_hosted **ret_hosted,
                               struct rd_error *ret_error)
 {
-    struct rd_hosted *hosted = hosted_create(name);
+    struct rd_hosted *hosted = rd_hosted_create(name);
     if (hosted == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "store '%s': no memory", name);
 
@@ -528,7 +410,7 @@ static enum rd_status reserve(struct rd_stores *stores, const char *name, struct
     pthread_mutex_lock(&stores->lock);
     bool found;
     size_t at = position_of(stores, name, &found);
-    hosted_ref(hosted);
+    rd_hosted_ref(hosted);
     if (found)
         status = rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' exists", name);
     else if (!list_insert(stores, at, hosted))
@@ -598,10 +480,11 @@ static bool await_created(struct rd_stores *stores, const char *name, enum rd_ho
     bool found;
     size_t at;
     pthread_mutex_lock(&stores->lock);
-    while (at = position_of(stores, name, &found), found && state_of(stores->list[at]) == RD_HOSTED_CREATING)
+    while (at = position_of(stores, name, &found),
+           found && rd_hosted_state(stores->list[at]) == RD_HOSTED_CREATING)
         pthread_cond_wait(&stores->changed, &stores->lock);
     if (found)
-        *ret_state = state_of(stores->list[at]);
+        *ret_state = rd_hosted_state(stores->list[at]);
     pthread_mutex_unlock(&stores->lock);
     return found;
 }
@@ -630,11 +513,11 @@ enum rd_status rd_stores_ensure(struct rd_stores *stores, struct rd_slice name, 
 static enum rd_status check_withdrawal(struct rd_hosted *hosted, enum rd_hosted_state purpose,
                                        struct rd_error *ret_error)
 {
-    enum rd_hosted_state state = state_of(hosted);
+    enum rd_hosted_state state = rd_hosted_state(hosted);
     if (state == RD_HOSTED_SERVING || (state == RD_HOSTED_FAILED && purpose == RD_HOSTED_REOPENING))
         return RD_OK;
     if (state == RD_HOSTED_REOPENING)
-        return refuse_use(hosted, state, ret_error);
+        return rd_hosted_refuse(hosted, state, ret_error);
     if (state != RD_HOSTED_FAILED)
         return rd_error_set(ret_error, RD_CONFLICT, 0, "store '%s' is being created or dropped", hosted->name);
     /* Its file may be in use by another process, or be no store at all: not ours to delete. */
@@ -648,7 +531,7 @@ static enum rd_status withdraw(struct rd_hosted *hosted, struct rd_stores *store
                                struct rd_op *op, uint64_t now_ms, struct rd_error *ret_error)
 {
     pthread_mutex_lock(&stores->lock);
-    bool served = state_of(hosted) == RD_HOSTED_SERVING;
+    bool served = rd_hosted_state(hosted) == RD_HOSTED_SERVING;
     enum rd_status status = check_withdrawal(hosted, purpose, ret_error);
     if (status == RD_OK) {
         hosted->wake_op = op;
@@ -659,7 +542,7 @@ static enum rd_status withdraw(struct rd_hosted *hosted, struct rd_stores *store
     if (status == RD_OK && served)
         rd_hosted_unuse(hosted);
     else if (status == RD_OK)
-        wake(hosted);
+        rd_hosted_wake(hosted);
     return status;
 }
 
