@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * compact.c - copies the live entries of a store to a new file and has it take the old one's place (compact.h).
- *
- * A walk goes down the chain, since that is how it is linked, and what it finds is copied upward, since that is
- * how a file is written. So as not to remember every entry, a first pass notes where every SEGMENT_COUNT entries
- * end, and a second one takes segment by segment from the lowest.
+ * compact.c - has a new file with the live entries of a store take the old one's place (compact.h): the steps,
+ * what of it the writer does, and the exchange. Copying is walk.h.
  */
 #include "engine/compact.h"
 
@@ -17,255 +14,37 @@
 
 #include "engine/store.h"
 #include "engine/successor.h"
+#include "engine/walk.h"
 
-#define SEGMENT_COUNT 65536u
-#define BLOCK_COUNT   64u                   /* entries whose index slots are asked for together */
-#define PIECE_LEN     (UINT64_C(1) << 20)   /* of a long payload, copied at a time */
-#define READY_LEN     (UINT64_C(256) << 10) /* bytes of the old file that the writer may be left to copy */
-#define SYNC_LEN      (UINT64_C(4) << 20)   /* unsynced bytes of the new one that it may be left to sync */
-#define SYNC_EVERY    (UINT64_C(64) << 20)  /* bytes, so that no sync takes long */
-#define WALKS_MAX     32u /* then the writer waits for the rest; also where a walk has gained nothing on it */
-#define LAST_WALKS    8u  /* without a sync between them */
-#define FREE_LEN_MIN  (UINT64_C(4) << 20) /* bytes that are left to those who write meanwhile */
-#define FREE_SHARE    16u                 /* and such a share of what is to be copied */
-#define RETRY_NS      2000000L            /* while a long value lies ahead */
-
-struct marks {
-    uint64_t *items; /* owned; ends of entries, from the highest to the lowest */
-    size_t count;
-    size_t capacity;
-};
+#define READY_LEN    (UINT64_C(256) << 10) /* bytes of the old file that the writer may be left to copy */
+#define SYNC_LEN     (UINT64_C(4) << 20)   /* unsynced bytes of the new one that it may be left to sync */
+#define STEP_LEN     (UINT64_C(64) << 20)  /* bytes of a step, where nobody asks for another length */
+#define WALKS_MAX    32u /* then the writer waits for the rest; also where a walk has gained nothing on it */
+#define LAST_WALKS   8u  /* without a sync between them */
+#define FREE_LEN_MIN (UINT64_C(4) << 20) /* bytes that are left to those who write meanwhile */
+#define FREE_SHARE   16u                 /* and such a share of what is to be copied */
+#define RETRY_NS     2000000L            /* while a long value lies ahead */
 
 struct rd_compaction {
     struct rd_store *store; /* borrows */
     struct rd_successor successor;
-    struct rd_mapping *mapping; /* of the walk that is under way; pins, but as the writer */
-    bool as_writer;             /* the walk is the writer's */
-    bool held;                  /* the writer keeps to what compact.h says between first and second errand */
-    bool in_the_way;            /* a long value lies ahead of the old file's tail */
+    struct rd_walk walk;
+    bool held;       /* the writer keeps to what compact.h says between first and second errand */
+    bool in_the_way; /* a long value lies ahead of the old file's tail */
     bool done;
     uint64_t begun_ns; /* monotonic clock */
     int old_fd;        /* owned; of the file whose place was taken; -1: not yet */
 
-    /* The walk: over entries that end in (begin, end]. */
-    unsigned walks; /* that are over */
-    uint64_t left;  /* bytes to copy when the last one was over */
-    uint64_t begin;
-    uint64_t end;
-    uint64_t noted_to; /* the first pass has come down to here */
-    uint32_t noted;    /* entries since the last mark */
-    struct marks marks;
-    uint64_t low;   /* all that ends at or below is copied */
-    uint64_t *ends; /* owned; of the entries of a segment that are to be copied, from the highest to the lowest */
-    uint32_t end_count;
-    uint64_t piece_done; /* bytes of the payload of the next one that are copied */
-
-    uint64_t passed; /* bytes that count for the step's limit */
+    uint64_t left; /* bytes to copy when the last walk was over */
     enum rd_status (*errand)(struct rd_compaction *compaction);
     struct rd_meta meta; /* of the new file */
     struct rd_compacted result;
     struct rd_error error;
 };
 
-static enum rd_status fail(struct rd_compaction *compaction, int os_errno, const char *what)
-{
-    enum rd_status status = os_errno == ENOMEM ? RD_NO_MEMORY : rd_status_of_errno(os_errno);
-    return rd_error_set(&compaction->error, status, os_errno, "%s %s.compact", what, compaction->store->file.path);
-}
-
-static enum rd_status fail_chain(struct rd_compaction *compaction)
-{
-    return rd_error_set(&compaction->error, RD_CORRUPT, 0,
-                        "the entries of %s cannot all be reached; verify names the range",
-                        compaction->store->file.path);
-}
-
 static enum rd_status fail_lost(struct rd_compaction *compaction)
 {
     return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", compaction->store->file.path);
-}
-
-static enum rd_status fail_memory(struct rd_compaction *compaction)
-{
-    return rd_error_set(&compaction->error, RD_NO_MEMORY, 0, "no memory to compact %s",
-                        compaction->store->file.path);
-}
-
-/* ---- a walk -------------------------------------------------------------------------------------------- */
-
-static bool add_mark(struct marks *marks, uint64_t end)
-{
-    if (marks->count == marks->capacity) {
-        size_t capacity = marks->capacity == 0 ? 64 : 2 * marks->capacity;
-        uint64_t *items = realloc(marks->items, capacity * sizeof *items);
-        if (items == NULL)
-            return false;
-        marks->items = items;
-        marks->capacity = capacity;
-    }
-    marks->items[marks->count++] = end;
-    return true;
-}
-
-/* From what was copied up to the published tail, which that map covers. */
-static enum rd_status begin_walk(struct rd_compaction *compaction)
-{
-    struct rd_store *store = compaction->store;
-    if (compaction->as_writer) {
-        compaction->mapping = rd_writer_mapping(store);
-        compaction->end = rd_writer_tail(store);
-    } else {
-        unsigned place = rd_epoch_enter();
-        struct rd_view *view = rd_reader_view(store);
-        compaction->end = atomic_load_explicit(&view->tail, memory_order_acquire);
-        compaction->mapping = rd_view_mapping(view);
-        rd_mapping_pin(compaction->mapping, place, 1);
-        rd_epoch_exit(place);
-    }
-    compaction->noted_to = compaction->end;
-    compaction->noted = SEGMENT_COUNT;
-    compaction->low = compaction->begin;
-    return RD_OK;
-}
-
-static void end_walk(struct rd_compaction *compaction)
-{
-    if (!compaction->as_writer)
-        rd_mapping_unpin(compaction->mapping, 1);
-    compaction->mapping = NULL;
-    compaction->begin = compaction->end;
-    compaction->walks++;
-}
-
-/* The first pass: a mark where a segment ends. */
-static enum rd_status note_some(struct rd_compaction *compaction)
-{
-    struct rd_descent descent = {.begun = false};
-    for (unsigned i = 0; i < SEGMENT_COUNT && compaction->noted_to > compaction->begin; i++) {
-        struct rd_record record;
-        rd_residency_descend(&compaction->mapping->residency, &descent, compaction->noted_to);
-        if (!rd_record_parse(compaction->mapping->base, compaction->noted_to, &record) ||
-            record.trailer.prev_tail < compaction->begin)
-            return fail_chain(compaction);
-        if (compaction->noted == SEGMENT_COUNT) {
-            compaction->noted = 0;
-            if (!add_mark(&compaction->marks, compaction->noted_to))
-                return fail_memory(compaction);
-        }
-        compaction->noted++;
-        compaction->noted_to = record.trailer.prev_tail;
-        compaction->passed += RD_TRAILER_LEN;
-    }
-    return RD_OK;
-}
-
-/* Of a block of entries those that are to be copied. */
-static void choose(struct rd_compaction *compaction, const struct rd_record *records, unsigned count)
-{
-    unsigned place = compaction->as_writer ? 0 : rd_epoch_enter();
-    const struct rd_index *index = &rd_writer_view(compaction->store)->index; /* only we exchange it */
-    for (unsigned i = 0; i < count; i++)
-        rd_index_prefetch(index, records[i].trailer.key_hash);
-    for (unsigned i = 0; i < count; i++) {
-        const struct rd_record *record = &records[i];
-        bool own = record->trailer.key_hash == RD_RESERVED_KEY_HASH;
-        bool wanted = record->tombstone ? compaction->walks != 0
-                                        : rd_index_holds(index, record->trailer.key_hash, record->trailer_offset);
-        if (wanted && !own)
-            compaction->ends[compaction->end_count++] = record->trailer_offset + RD_TRAILER_LEN;
-    }
-    if (!compaction->as_writer)
-        rd_epoch_exit(place);
-}
-
-/* The second pass, of the lowest segment that is left. */
-static enum rd_status load_segment(struct rd_compaction *compaction)
-{
-    struct rd_record records[BLOCK_COUNT];
-    struct rd_descent descent = {.begun = false};
-    uint64_t top = compaction->marks.items[--compaction->marks.count];
-    uint64_t end = top;
-    while (end > compaction->low) {
-        unsigned count = 0;
-        for (; count < BLOCK_COUNT && end > compaction->low; count++) {
-            rd_residency_descend(&compaction->mapping->residency, &descent, end);
-            if (!rd_record_parse(compaction->mapping->base, end, &records[count]))
-                return fail_chain(compaction);
-            end = records[count].trailer.prev_tail;
-        }
-        choose(compaction, records, count);
-        compaction->passed += count * RD_TRAILER_LEN;
-    }
-    compaction->low = top;
-    return RD_OK;
-}
-
-/* The next entry of the segment, or a piece of it. */
-static enum rd_status copy_some(struct rd_compaction *compaction)
-{
-    struct rd_record record;
-    struct rd_successor *successor = &compaction->successor;
-    const uint8_t *file = compaction->mapping->base;
-    if (!rd_record_parse(file, compaction->ends[compaction->end_count - 1], &record))
-        return fail_chain(compaction);
-    uint64_t left = record.payload_len - compaction->piece_done;
-    uint64_t len = left < PIECE_LEN ? left : PIECE_LEN;
-    if (len > RD_RESIDENCY_PAGE_LEN)
-        rd_residency_want(&compaction->mapping->residency, record.payload_offset + compaction->piece_done,
-                          left < 2 * PIECE_LEN ? left : 2 * PIECE_LEN);
-    int failed = 0;
-    if (!record.tombstone || rd_successor_holds(successor, record.trailer.key_hash))
-        failed = rd_successor_append(successor, file, &record, compaction->piece_done, len);
-    if (failed != 0)
-        return fail(compaction, failed, "cannot write");
-    compaction->passed += len + RD_TRAILER_LEN;
-    compaction->piece_done += len;
-    if (len == left) {
-        compaction->piece_done = 0;
-        compaction->end_count--;
-    }
-    if (!compaction->as_writer && successor->unsynced_len >= SYNC_EVERY) {
-        failed = rd_successor_sync(successor);
-        if (failed != 0)
-            return fail(compaction, failed, "cannot sync");
-    }
-    return RD_OK;
-}
-
-/* Goes on with the walk until so many bytes are passed, or it is over. */
-static enum rd_status walk_on(struct rd_compaction *compaction, uint64_t passed_max, bool *ret_over)
-{
-    enum rd_status status = RD_OK;
-    *ret_over = false;
-    while (status == RD_OK && compaction->passed < passed_max && !*ret_over) {
-        if (compaction->noted_to > compaction->begin)
-            status = note_some(compaction);
-        else if (compaction->end_count != 0)
-            status = copy_some(compaction);
-        else if (compaction->marks.count != 0)
-            status = load_segment(compaction);
-        else
-            *ret_over = true;
-    }
-    if (rd_mapping_faulted(compaction->mapping)) /* the next walk may look at another map */
-        return fail(compaction, EIO, "cannot read what goes to");
-    if (status != RD_OK || !*ret_over)
-        return status;
-    int failed = rd_successor_flush(&compaction->successor);
-    end_walk(compaction);
-    return failed == 0 ? RD_OK : fail(compaction, failed, "cannot write");
-}
-
-static enum rd_status walk_at_once(struct rd_compaction *compaction)
-{
-    bool over;
-    enum rd_status status = begin_walk(compaction);
-    return status != RD_OK ? status : walk_on(compaction, UINT64_MAX, &over);
-}
-
-static uint64_t left_to_copy(const struct rd_compaction *compaction)
-{
-    return rd_store_file_size(compaction->store) - compaction->begin;
 }
 
 /* ---- as the writer ------------------------------------------------------------------------------------- */
@@ -385,25 +164,22 @@ static enum rd_status complete(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
     struct rd_successor *successor = &compaction->successor;
-    compaction->as_writer = true;
-    enum rd_status status = walk_at_once(compaction);
-    compaction->mapping = NULL; /* not pinned */
-    compaction->as_writer = false;
+    enum rd_status status = rd_walk_as_writer(&compaction->walk);
     if (status != RD_OK)
         return status;
     if (atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed) !=
         atomic_load_explicit(&successor->view->index.count, memory_order_relaxed))
-        return fail_chain(compaction);
+        return rd_walk_fail_chain(&compaction->walk);
     int failed = successor->unsynced_len != 0 ? rd_successor_sync(successor) : 0;
     if (failed != 0)
-        return fail(compaction, failed, "cannot sync");
+        return rd_walk_fail(&compaction->walk, failed, "cannot sync");
     failed = rd_writer_settle(store);
     if (failed != 0)
         return rd_error_set(&compaction->error, RD_IO_ERROR, failed, "cannot sync %s", store->file.path);
     describe(compaction);
     if (rd_store_faulted_for_writer(store) ||
         rd_mapping_faulted(atomic_load_explicit(&successor->view->mapping, memory_order_relaxed)))
-        return fail(compaction, EIO, "cannot read what goes to");
+        return rd_walk_fail(&compaction->walk, EIO, "cannot read what goes to");
     return RD_OK;
 }
 
@@ -420,7 +196,7 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     bool renamed;
     int failed = rd_meta_exchange(store->io, store->file.path, &compaction->meta, successor->file.path, &renamed);
     if (!renamed)
-        return fail(compaction, failed, "cannot rename");
+        return rd_walk_fail(&compaction->walk, failed, "cannot rename");
     compaction->result.tail_before = rd_writer_tail(store);
     compaction->result.tail = successor->tail;
     compaction->result.entries = atomic_load_explicit(&successor->view->index.count, memory_order_relaxed);
@@ -433,7 +209,7 @@ static enum rd_status exchange(struct rd_compaction *compaction)
                             "syncing the folder failed after compaction: %s; no write is taken until the "
                             "store is reopened",
                             strerror(failed));
-    return fail(compaction, failed, "cannot sync the folder of");
+    return rd_walk_fail(&compaction->walk, failed, "cannot sync the folder of");
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
@@ -443,7 +219,7 @@ static enum rd_status check_space(struct rd_compaction *compaction, uint64_t nee
     struct rd_store *store = compaction->store;
     uint64_t free_len;
     if (store->io->free_len(store->io->self, compaction->successor.file.fd, &free_len) != 0)
-        return fail(compaction, errno, "cannot tell the space for");
+        return rd_walk_fail(&compaction->walk, errno, "cannot tell the space for");
     if (free_len >= needed)
         return RD_OK;
     return rd_error_set(&compaction->error, RD_NO_SPACE, ENOSPC,
@@ -467,8 +243,7 @@ static enum rd_status prepare(struct rd_compaction *compaction, struct rd_error 
     compaction->result.generation = info.generation;
     if (compaction->done)
         return RD_OK;
-    compaction->ends = malloc(SEGMENT_COUNT * sizeof *compaction->ends);
-    if (compaction->ends == NULL)
+    if (rd_walk_init(&compaction->walk, store, &compaction->successor, &compaction->error) != RD_OK)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to compact %s", store->file.path);
     uint64_t needed = bytes_needed(&info);
     enum rd_status status = rd_successor_begin(&compaction->successor, store->io, store->file.path, store->file.fd,
@@ -476,8 +251,8 @@ static enum rd_status prepare(struct rd_compaction *compaction, struct rd_error 
     if (status == RD_OK)
         status = check_space(compaction, needed + needed / FREE_SHARE + FREE_LEN_MIN);
     if (status == RD_OK)
-        status = begin_walk(compaction);
-    if (status != RD_OK && compaction->error.status != RD_OK && ret_error != NULL)
+        rd_walk_begin(&compaction->walk);
+    else if (compaction->error.status != RD_OK && ret_error != NULL)
         *ret_error = compaction->error;
     return status;
 }
@@ -513,7 +288,8 @@ static enum rd_status wait_for_placement(struct rd_compaction *compaction)
 {
     struct timespec pause = {.tv_nsec = RETRY_NS};
     nanosleep(&pause, NULL);
-    return begin_walk(compaction);
+    rd_walk_begin(&compaction->walk);
+    return RD_OK;
 }
 
 /* The old file goes here and not in the writer: giving up the blocks of a large one takes long. */
@@ -547,10 +323,10 @@ static enum rd_status finish(struct rd_compaction *compaction)
         return wait_for_placement(compaction);
     int failed = rd_successor_sync(&compaction->successor);
     if (failed != 0)
-        return fail(compaction, failed, "cannot sync");
+        return rd_walk_fail(&compaction->walk, failed, "cannot sync");
     sync_beforehand(compaction);
-    for (unsigned i = 0; status == RD_OK && i < LAST_WALKS && left_to_copy(compaction) > READY_LEN / 4; i++)
-        status = walk_at_once(compaction);
+    for (unsigned i = 0; status == RD_OK && i < LAST_WALKS && rd_walk_left(&compaction->walk) > READY_LEN / 4; i++)
+        status = rd_walk_at_once(&compaction->walk);
     if (status == RD_OK)
         status = as_writer(compaction, exchange);
     close_old(compaction);
@@ -564,26 +340,30 @@ static enum rd_status go_on(struct rd_compaction *compaction)
     struct rd_successor *successor = &compaction->successor;
     int failed = successor->unsynced_len > SYNC_LEN ? rd_successor_sync(successor) : 0;
     if (failed != 0)
-        return fail(compaction, failed, "cannot sync");
-    uint64_t left = left_to_copy(compaction);
-    bool gains = compaction->walks == 1 || left < compaction->left;
+        return rd_walk_fail(&compaction->walk, failed, "cannot sync");
+    struct rd_walk *walk = &compaction->walk;
+    uint64_t left = rd_walk_left(walk);
+    bool gains = walk->count == 1 || left < compaction->left;
     compaction->left = left;
-    return left > READY_LEN && gains && compaction->walks < WALKS_MAX ? begin_walk(compaction)
-                                                                      : finish(compaction);
+    if (left <= READY_LEN || !gains || walk->count >= WALKS_MAX)
+        return finish(compaction);
+    rd_walk_begin(walk);
+    return RD_OK;
 }
 
 enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t bytes_max, uint64_t *ret_bytes,
                                   bool *ret_done, struct rd_error *ret_error)
 {
-    bool catches_up = compaction->walks != 0; /* with writers who know no limit */
-    compaction->passed = 0;
+    struct rd_walk *walk = &compaction->walk;
+    bool catches_up = walk->count != 0; /* with writers who know no limit */
+    walk->passed = 0;
     compaction->error = (struct rd_error){.status = RD_OK};
     enum rd_status status = RD_OK;
     if (!compaction->done) {
         bool over;
         status = check_space(compaction, FREE_LEN_MIN / 2);
         if (status == RD_OK)
-            status = walk_on(compaction, bytes_max == 0 ? 1 : bytes_max, &over);
+            status = rd_walk_on(walk, bytes_max == 0 ? 1 : bytes_max, &over);
         if (status == RD_OK && over)
             status = go_on(compaction);
     }
@@ -592,7 +372,7 @@ enum rd_status rd_compaction_step(struct rd_compaction *compaction, uint64_t byt
             *ret_error = compaction->error;
         return status;
     }
-    *ret_bytes = catches_up ? 0 : compaction->passed;
+    *ret_bytes = catches_up ? 0 : walk->passed;
     *ret_done = compaction->done;
     return RD_OK;
 }
@@ -622,14 +402,11 @@ void rd_compaction_end(struct rd_compaction *compaction)
     if (compaction == NULL)
         return;
     struct rd_store *store = compaction->store;
-    if (compaction->mapping != NULL)
-        rd_mapping_unpin(compaction->mapping, 1);
+    rd_walk_deinit(&compaction->walk);
     if (compaction->held)
         (void)!as_writer(compaction, release); /* of a store that is read-only by now nothing is recorded */
     close_old(compaction);
     rd_successor_end(&compaction->successor);
-    free(compaction->marks.items);
-    free(compaction->ends);
     count(compaction);
     free(compaction);
     atomic_store(&store->compacting, false);
@@ -645,7 +422,7 @@ enum rd_status rd_store_compact(struct rd_store *store, struct rd_compacted *ret
     uint64_t bytes;
     bool done = false;
     while (status == RD_OK && !done)
-        status = rd_compaction_step(compaction, SYNC_EVERY, &bytes, &done, ret_error);
+        status = rd_compaction_step(compaction, STEP_LEN, &bytes, &done, ret_error);
     if (status == RD_OK && ret_result != NULL)
         rd_compaction_result(compaction, ret_result);
     rd_compaction_end(compaction);
