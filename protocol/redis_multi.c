@@ -285,14 +285,16 @@ static bool may_watch(struct rd_redis_ask *ask)
 {
     const struct rd_guards *watched = ask->state->watched;
     const struct rd_limits *limits = &ask->state->limits;
+    size_t count = watched == NULL ? 0 : watched->count;
+    size_t len = watched == NULL ? 0 : watched->len;
     if (ask->state->multi.open)
         rd_redis_ask_refuse(ask, "ERR WATCH inside MULTI is not allowed");
     else if (watched != NULL && !rd_slice_equal(rd_guards_store(watched), ask->request->store))
         rd_redis_ask_refuse(ask,
                             "ERR the keys that are watched already are of another database, and all must be of "
                             "one");
-    else if (watched != NULL && (watched->count + ask->arg_count > limits->batch_count_max ||
-                                 watched->len + ask->request->body_len > limits->body_len_max))
+    else if (count + ask->arg_count - 1 > limits->batch_count_max ||
+             len + ask->request->body_len > limits->body_len_max)
         rd_redis_ask_refuse(ask, "ERR more keys would be watched than this server takes");
     else
         return true;

@@ -178,6 +178,9 @@ static void test_limits_of_a_transaction(void **state)
     expect_commands("WATCH a b c d\nWATCH e\nMULTI\nEXEC",
                     "watch guards *a *b *c *d -> ok\n-ERR more keys would be watched than this server takes\n+OK\n"
                     "batch_read guards a b c d -> exec\n");
+    expect_commands("WATCH a b\nWATCH c d\nWATCH e", "watch guards *a *b -> ok\nwatch guards a b *c *d -> ok\n"
+                                                     "-ERR more keys would be watched than this server takes\n");
+    expect_commands("WATCH a b c d e", "-ERR more keys would be watched than this server takes\n");
     expect_commands(
         "MULTI\nMSET a 1 b 2 c 3 d 4\nSET e 5\nEXEC",
         "+OK\n+QUEUED\n-ERR set would give the transaction more keys than this server takes at once\n" ABORTED);
