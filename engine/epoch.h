@@ -92,6 +92,12 @@ static inline void rd_epoch_exit(unsigned place)
 void rd_epoch_retire(struct rd_epoch *epoch, struct rd_retired *retired, bool (*destroy)(struct rd_retired *));
 void rd_epoch_collect(struct rd_epoch *epoch);
 
+/* retired was zeroed before. */
+static inline bool rd_epoch_is_retired(const struct rd_retired *retired)
+{
+    return retired->destroy != NULL;
+}
+
 static inline bool rd_epoch_has_retired(const struct rd_epoch *epoch)
 {
     return epoch->oldest != NULL;

@@ -231,8 +231,8 @@ uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct 
     uint64_t stray = 0;
     uint32_t line = rd_line_of(rd_home_of(in, mixed));
     for (;; line = rd_line_behind(in, line)) {
-        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
-        for (; tagged != 0; tagged &= tagged - 1) {
+        uint32_t look = rd_line_look(&in.slots[line], tag);
+        for (uint32_t tagged = look & RD_LINE_TAGGED; tagged != 0; tagged &= tagged - 1) {
             uint64_t slot =
                 atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(tagged)], memory_order_acquire);
             if (!rd_slot_has_tag(slot, tag))
@@ -244,7 +244,7 @@ uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct 
             if (is_stray(in, mixed, mix(index, hash_found)))
                 stray = rd_slot_offset(slot);
         }
-        if (rd_line_empty(&in.slots[line]) != 0)
+        if (look > RD_LINE_TAGGED)
             return stray;
     }
 }
@@ -267,8 +267,8 @@ static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const ui
     atomic_uint_fast64_t *stray = NULL;
     uint32_t line = rd_line_of(spot->home);
     for (;; line = rd_line_behind(in, line)) {
-        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
-        for (; tagged != 0; tagged &= tagged - 1) {
+        uint32_t look = rd_line_look(&in.slots[line], tag);
+        for (uint32_t tagged = look & RD_LINE_TAGGED; tagged != 0; tagged &= tagged - 1) {
             atomic_uint_fast64_t *place = &in.slots[line + (uint32_t)__builtin_ctz(tagged)];
             uint64_t slot = atomic_load_explicit(place, memory_order_relaxed);
             uint64_t hash_found = rd_load_u64le(file + rd_slot_offset(slot));
@@ -277,7 +277,7 @@ static atomic_uint_fast64_t *writer_probe(const struct rd_index *index, const ui
             if (is_stray(in, mix(index, key_hash), mix(index, hash_found)))
                 stray = place;
         }
-        if (rd_line_empty(&in.slots[line]) != 0)
+        if (look > RD_LINE_TAGGED)
             return stray;
     }
 }
@@ -423,7 +423,7 @@ uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_
     atomic_uint_fast64_t *place = writer_probe(index, file, &spot, key_hash);
     assert(trailer_offset != 0 && trailer_offset <= RD_SLOT_OFFSET_MASK);
     if (place == NULL) {
-        rd_index_add_at(index, &spot, trailer_offset);
+        rd_index_add(index, key_hash, 0, trailer_offset);
         return 0;
     }
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed);

@@ -129,7 +129,7 @@ RD_ALWAYS_INLINE bool rd_index_holds_at(const struct rd_index_spot *spot, uint64
             const atomic_uint_fast64_t *slot = &spot->in.slots[line + (uint32_t)__builtin_ctz(naming)];
             return rd_slot_has_tag(atomic_load_explicit(slot, memory_order_acquire), spot->tag);
         }
-        if (RD_LIKELY(rd_line_empty(&spot->in.slots[line]) != 0))
+        if (RD_LIKELY(rd_line_look(&spot->in.slots[line], spot->tag) > RD_LINE_TAGGED))
             return false;
     }
 }
@@ -174,26 +174,63 @@ enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uin
 /* As rd_index_find, without an epoch. A stray counts as the key's: putting and removing take it as well. */
 uint64_t rd_index_lookup(const struct rd_index *index, const uint8_t *file, uint64_t key_hash);
 
-/* The same from where rd_index_approach has led, if the index has not grown since. */
+/* The same from where rd_index_approach has led, if the index has not grown since. *ret_place: the slot that the
+ * key has, or an empty one where it would go (segment.h); 0: neither was come across. */
 RD_ALWAYS_INLINE uint64_t rd_index_lookup_at(const struct rd_index *index, const uint8_t *file,
-                                             const struct rd_index_spot *spot, uint64_t key_hash)
+                                             const struct rd_index_spot *spot, uint64_t key_hash,
+                                             uint64_t *ret_place)
 {
-    uint64_t offset = rd_index_guess_at(spot);
-    if (offset == 0 || RD_LIKELY(rd_load_u64le(file + offset) == key_hash))
-        return offset;
+    uint32_t line = rd_line_of(spot->home);
+    uint32_t look = rd_line_look(&spot->in.slots[line], spot->tag);
+    uint32_t empty = look >> RD_LINE_SLOTS;
+    if (RD_LIKELY(look == empty << RD_LINE_SLOTS && empty != 0)) {
+        *ret_place =
+            rd_segment_place(spot->in, line + rd_line_first(empty, spot->home % RD_LINE_SLOTS), spot->tag);
+        return 0;
+    }
+    if (RD_LIKELY((look & RD_LINE_TAGGED) != 0)) {
+        uint32_t at = line + (uint32_t)__builtin_ctz(look);
+        uint64_t offset = rd_slot_offset(atomic_load_explicit(&spot->in.slots[at], memory_order_relaxed));
+        *ret_place = rd_segment_place(spot->in, at, spot->tag);
+        if (RD_LIKELY(rd_load_u64le(file + offset) == key_hash))
+            return offset;
+    }
+    *ret_place = 0;
     return rd_index_lookup(index, file, key_hash);
 }
 
 /* Points key_hash at a new trailer; room must have been reserved. Returns the old trailer's offset or 0. */
 uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_hash, uint64_t trailer_offset);
 
-/* The same for a key that is known not to be there. */
-RD_ALWAYS_INLINE void rd_index_add_at(struct rd_index *index, const struct rd_index_spot *spot,
-                                      uint64_t trailer_offset)
+/* The same for a key that is known to be there. place: as of rd_index_add. */
+RD_ALWAYS_INLINE uint64_t rd_index_replace(struct rd_index *index, const uint8_t *file, uint64_t key_hash,
+                                           uint64_t place, uint64_t trailer_offset)
 {
-    rd_segment_add(spot->in, spot->home, spot->tag, trailer_offset);
+    uint64_t old = rd_segment_exchange(place, trailer_offset);
+    return RD_LIKELY(old != 0) ? old : rd_index_put(index, file, key_hash, trailer_offset);
+}
+
+/* The same for a key that is known not to be there. place: rd_index_lookup_at's, if nothing was collected since,
+ * or 0. */
+RD_ALWAYS_INLINE void rd_index_add(struct rd_index *index, uint64_t key_hash, uint64_t place,
+                                   uint64_t trailer_offset)
+{
+    if (RD_UNLIKELY(!rd_segment_take(place, trailer_offset))) {
+        struct rd_index_spot spot;
+        rd_index_approach(index, key_hash, &spot);
+        rd_segment_add(spot.in, spot.home, spot.tag, trailer_offset);
+    }
     atomic_store_explicit(&index->count, atomic_load_explicit(&index->count, memory_order_relaxed) + 1,
                           memory_order_relaxed); /* one thread writes it: no locked instruction is needed */
+}
+
+/* Pulls what rd_index_add or rd_index_put will touch towards the cache. */
+RD_ALWAYS_INLINE void rd_index_prefetch_place(const struct rd_index *index, uint64_t key_hash, uint64_t place)
+{
+    if (RD_LIKELY(place != 0))
+        __builtin_prefetch((void *)rd_slot_at(place));
+    else
+        rd_index_prefetch(index, key_hash);
 }
 
 /* Returns the trailer's offset that was there, or 0. */

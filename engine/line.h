@@ -38,11 +38,14 @@
 
 #define RD_LINE_SLOTS 8u
 
-#define RD_SLOT_OFFSET_MASK ((UINT64_C(1) << 48) - 1)
-#define RD_SLOT_DISPLACED   (UINT64_C(1) << 48) /* alone: deleted */
-#define RD_SLOT_TAG_SHIFT   49u
-#define RD_SLOT_START_SHIFT 61u
-#define RD_SLOT_HASH_MASK   (UINT64_C(0xfff) << RD_SLOT_TAG_SHIFT)
+#define RD_SLOT_OFFSET_MASK     ((UINT64_C(1) << 48) - 1)
+#define RD_SLOT_DISPLACED_SHIFT 48u
+#define RD_SLOT_DISPLACED       (UINT64_C(1) << RD_SLOT_DISPLACED_SHIFT) /* alone: deleted */
+#define RD_SLOT_TAG_SHIFT       49u
+#define RD_SLOT_START_SHIFT     61u
+#define RD_SLOT_HASH_MASK       (UINT64_C(0xfff) << RD_SLOT_TAG_SHIFT)
+
+#define RD_LINE_TAGGED ((UINT32_C(1) << RD_LINE_SLOTS) - 1) /* of what rd_line_look returns */
 
 static inline uint64_t rd_slot_offset(uint64_t slot)
 {
@@ -54,15 +57,15 @@ static inline bool rd_slot_has_tag(uint64_t slot, uint64_t tag)
     return (slot ^ tag) >> RD_SLOT_TAG_SHIFT == 0;
 }
 
-/* Bit i of what these return is slot i's. `line` lies on a boundary of 64 bytes. */
+/* `line` lies on a boundary of 64 bytes. Bit i of what these return is slot i's:
+ *
+ *   rd_line_look     it has the tag; and bit i + 8: it is empty
+ *   rd_line_free     it is empty or deleted
+ *   rd_line_naming   it names the trailer at this offset
+ *
+ * What names a trailer has a tag: so the upper halves tell what is empty and what is free. */
 
 #if RD_LINE_BY_VECTORS
-
-/* The upper and the lower halves of the slots, four to a vector. */
-struct rd_line_halves {
-    __m128i upper[2];
-    __m128i lower[2];
-};
 
 RD_ALWAYS_INLINE __m128i rd_line_pick(__m128i first, __m128i second, const int odd)
 {
@@ -72,53 +75,61 @@ RD_ALWAYS_INLINE __m128i rd_line_pick(__m128i first, __m128i second, const int o
                                 : _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)));
 }
 
-RD_ALWAYS_INLINE struct rd_line_halves rd_line_load(const atomic_uint_fast64_t *line)
+/* The upper or the lower halves of the slots, four to a vector. */
+RD_ALWAYS_INLINE void rd_line_load(const atomic_uint_fast64_t *line, const int upper, __m128i ret_halves[2])
 {
     const __m128i *from = (const __m128i *)(const void *)line;
-    struct rd_line_halves halves;
-    for (int i = 0; i < 2; i++) {
-        __m128i first = _mm_load_si128(&from[2 * i]);
-        __m128i second = _mm_load_si128(&from[2 * i + 1]);
-        halves.upper[i] = rd_line_pick(first, second, 1);
-        halves.lower[i] = rd_line_pick(first, second, 0);
-    }
+    for (int i = 0; i < 2; i++)
+        ret_halves[i] = rd_line_pick(_mm_load_si128(&from[2 * i]), _mm_load_si128(&from[2 * i + 1]), upper);
     atomic_signal_fence(memory_order_acquire); /* the processor keeps the order of loads; the compiler must, too */
-    return halves;
 }
 
-/* Of lanes that are all ones or all zeros. */
+/* Of lanes that are all ones or all zeros: eight words. */
+RD_ALWAYS_INLINE __m128i rd_line_words(const __m128i lanes[2])
+{
+    return _mm_packs_epi32(lanes[0], lanes[1]);
+}
+
 RD_ALWAYS_INLINE uint32_t rd_line_bits(__m128i first, __m128i second)
 {
-    __m128i words = _mm_packs_epi32(first, second);
-    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128()));
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(first, second));
 }
 
-RD_ALWAYS_INLINE uint32_t rd_line_tagged(const atomic_uint_fast64_t *line, uint64_t tag)
+RD_ALWAYS_INLINE uint32_t rd_line_look(const atomic_uint_fast64_t *line, uint64_t tag)
 {
-    struct rd_line_halves halves = rd_line_load(line);
+    __m128i upper[2];
+    __m128i tagged[2];
+    __m128i empty[2];
+    rd_line_load(line, 1, upper);
     __m128i wanted = _mm_set1_epi32((int)(tag >> RD_SLOT_TAG_SHIFT));
-    for (int i = 0; i < 2; i++)
-        halves.upper[i] = _mm_cmpeq_epi32(_mm_srli_epi32(halves.upper[i], RD_SLOT_TAG_SHIFT - 32), wanted);
-    return rd_line_bits(halves.upper[0], halves.upper[1]);
+    for (int i = 0; i < 2; i++) {
+        tagged[i] = _mm_cmpeq_epi32(_mm_srli_epi32(upper[i], RD_SLOT_TAG_SHIFT - 32), wanted);
+        empty[i] = _mm_cmpeq_epi32(_mm_srli_epi32(upper[i], RD_SLOT_DISPLACED_SHIFT - 32), _mm_setzero_si128());
+    }
+    return rd_line_bits(rd_line_words(tagged), rd_line_words(empty));
 }
 
-RD_ALWAYS_INLINE uint32_t rd_line_empty(const atomic_uint_fast64_t *line)
+RD_ALWAYS_INLINE uint32_t rd_line_free(const atomic_uint_fast64_t *line)
 {
-    struct rd_line_halves halves = rd_line_load(line);
+    __m128i upper[2];
+    rd_line_load(line, 1, upper);
     for (int i = 0; i < 2; i++)
-        halves.upper[i] = _mm_cmpeq_epi32(_mm_or_si128(halves.upper[i], halves.lower[i]), _mm_setzero_si128());
-    return rd_line_bits(halves.upper[0], halves.upper[1]);
+        upper[i] = _mm_cmpeq_epi32(_mm_srli_epi32(upper[i], RD_SLOT_TAG_SHIFT - 32), _mm_setzero_si128());
+    return rd_line_bits(rd_line_words(upper), _mm_setzero_si128());
 }
 
 RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint64_t offset)
 {
-    struct rd_line_halves halves = rd_line_load(line);
-    __m128i lower = _mm_set1_epi32((int)(uint32_t)offset);
-    __m128i upper = _mm_set1_epi32((int)(offset >> 32 << 16)); /* what is above an offset is shifted out */
+    __m128i halves[2];
+    __m128i lower[2];
+    rd_line_load(line, 1, halves);
+    rd_line_load(line, 0, lower);
+    __m128i wanted_lower = _mm_set1_epi32((int)(uint32_t)offset);
+    __m128i wanted_upper = _mm_set1_epi32((int)(offset >> 32 << 16)); /* what is above an offset is shifted out */
     for (int i = 0; i < 2; i++)
-        halves.upper[i] = _mm_and_si128(_mm_cmpeq_epi32(_mm_slli_epi32(halves.upper[i], 16), upper),
-                                        _mm_cmpeq_epi32(halves.lower[i], lower));
-    return rd_line_bits(halves.upper[0], halves.upper[1]);
+        halves[i] = _mm_and_si128(_mm_cmpeq_epi32(_mm_slli_epi32(halves[i], 16), wanted_upper),
+                                  _mm_cmpeq_epi32(lower[i], wanted_lower));
+    return rd_line_bits(rd_line_words(halves), _mm_setzero_si128());
 }
 
 #else
@@ -131,14 +142,14 @@ RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint6
     }                                                                                                             \
     return bits
 
-RD_ALWAYS_INLINE uint32_t rd_line_tagged(const atomic_uint_fast64_t *line, uint64_t tag)
+RD_ALWAYS_INLINE uint32_t rd_line_look(const atomic_uint_fast64_t *line, uint64_t tag)
 {
-    RD_LINE_COLLECT(line, rd_slot_has_tag(slot, tag));
+    RD_LINE_COLLECT(line, rd_slot_has_tag(slot, tag) | (slot == 0) << RD_LINE_SLOTS);
 }
 
-RD_ALWAYS_INLINE uint32_t rd_line_empty(const atomic_uint_fast64_t *line)
+RD_ALWAYS_INLINE uint32_t rd_line_free(const atomic_uint_fast64_t *line)
 {
-    RD_LINE_COLLECT(line, slot == 0);
+    RD_LINE_COLLECT(line, rd_slot_offset(slot) == 0);
 }
 
 RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint64_t offset)
@@ -147,11 +158,5 @@ RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint6
 }
 
 #endif
-
-/* Empty or deleted. */
-RD_ALWAYS_INLINE uint32_t rd_line_free(const atomic_uint_fast64_t *line)
-{
-    return rd_line_naming(line, 0);
-}
 
 #endif

@@ -107,6 +107,7 @@ struct key_state {
     uint32_t *latest;                    /* its slot */
     const struct rd_plan_entry *planned; /* its latest entry in this group, or NULL */
     uint64_t trailer_offset;             /* of its published entry; 0: none */
+    uint64_t place;                      /* in the index, if it is known; 0 */
     bool live;
 };
 
@@ -118,11 +119,12 @@ RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *in
     state->latest = latest_slot(plan, key_hash);
     if (RD_UNLIKELY(*state->latest != 0)) {
         state->planned = &plan->entries[*state->latest - 1];
+        state->place = 0;
         state->trailer_offset = state->planned->in_index ? 1 : 0;
         state->live = !state->planned->tombstone;
     } else {
         state->planned = NULL;
-        state->trailer_offset = rd_index_lookup_at(index, file, spot, key_hash);
+        state->trailer_offset = rd_index_lookup_at(index, file, spot, key_hash, &state->place);
         state->live = state->trailer_offset != 0;
     }
 }
@@ -208,6 +210,7 @@ RD_ALWAYS_INLINE struct rd_plan_entry *add_entry_inline(struct rd_plan *plan, co
     entry->spool = NULL;
     entry->prev_tail = plan->tail;
     entry->payload_offset = tombstone ? plan->tail : rd_record_align(plan->tail);
+    entry->place = state->place;
     entry->crc32 = RD_TOMBSTONE_CRC;
     entry->crc32_known = tombstone;
     entry->tombstone = tombstone;

@@ -27,6 +27,7 @@ struct rd_plan_entry {
     struct rd_spool *spool;  /* borrows */
     uint64_t prev_tail;
     uint64_t payload_offset;
+    uint64_t place; /* of the key in the index, if it is known; 0 */
     uint32_t crc32; /* known beforehand, or set when the entry is encoded */
     bool crc32_known;
     bool tombstone;

@@ -136,10 +136,10 @@ static inline uint32_t rd_line_behind(struct rd_located in, uint32_t line)
 RD_ALWAYS_INLINE uint64_t rd_segment_seek(struct rd_located in, uint32_t home, uint64_t tag)
 {
     for (uint32_t line = rd_line_of(home);; line = rd_line_behind(in, line)) {
-        uint32_t tagged = rd_line_tagged(&in.slots[line], tag);
-        if (tagged != 0)
-            return atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(tagged)], memory_order_acquire);
-        if (RD_LIKELY(rd_line_empty(&in.slots[line]) != 0))
+        uint32_t look = rd_line_look(&in.slots[line], tag);
+        if ((look & RD_LINE_TAGGED) != 0)
+            return atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(look)], memory_order_acquire);
+        if (RD_LIKELY(look != 0))
             return 0;
     }
 }
@@ -183,6 +183,60 @@ RD_ALWAYS_INLINE void rd_segment_add(struct rd_located in, uint32_t home, uint64
     segment->deleted -= !was_empty;
     assert(segment->used <= segment->slot_mask); /* an empty one must be left */
     atomic_store_explicit(slot, tag | offset, memory_order_release);
+}
+
+/* A place is a slot's address and the tag of the key that has it or may take it, in one word; 0: none, as always
+ * of a segment that is not of the usual size. It is good until what was retired is collected, whatever has become
+ * of the slot. */
+RD_ALWAYS_INLINE uint64_t rd_segment_place(struct rd_located in, uint32_t at, uint64_t tag)
+{
+    if (RD_UNLIKELY(in.slot_mask != RD_SEGMENT_SLOTS_USUAL - 1))
+        return 0;
+    return tag | (uintptr_t)&in.slots[at];
+}
+
+static inline atomic_uint_fast64_t *rd_slot_at(uint64_t place)
+{
+    return (atomic_uint_fast64_t *)(uintptr_t)(place & RD_SLOT_OFFSET_MASK);
+}
+
+static inline uint64_t rd_slot_tag_in(uint64_t place)
+{
+    return place & ~RD_SLOT_OFFSET_MASK;
+}
+
+/* Puts a key that is not there into the empty slot of its home's line that was found for it. False: there is no
+ * place, or it is none any more; rd_segment_add does it. */
+RD_ALWAYS_INLINE bool rd_segment_take(uint64_t place, uint64_t offset)
+{
+    if (RD_UNLIKELY(place == 0))
+        return false;
+    atomic_uint_fast64_t *slot = rd_slot_at(place);
+    struct rd_segment *segment = rd_slab_side_of((void *)slot);
+    bool is_good = atomic_load_explicit(slot, memory_order_relaxed) == 0 && segment->deleted == 0 &&
+                   !rd_epoch_is_retired(&segment->retired);
+    if (RD_UNLIKELY(!is_good))
+        return false;
+    segment->used++;
+    assert(segment->used <= segment->slot_mask); /* an empty one must be left */
+    atomic_store_explicit(slot, rd_slot_tag_in(place) | offset, memory_order_release);
+    return true;
+}
+
+/* Points the slot that the key has had since its place was found at another offset. Returns the one before; 0:
+ * there is no place, or the segment was replaced. */
+RD_ALWAYS_INLINE uint64_t rd_segment_exchange(uint64_t place, uint64_t offset)
+{
+    if (RD_UNLIKELY(place == 0))
+        return 0;
+    atomic_uint_fast64_t *slot = rd_slot_at(place);
+    const struct rd_segment *segment = rd_slab_side_of((void *)slot);
+    if (RD_UNLIKELY(rd_epoch_is_retired(&segment->retired)))
+        return 0;
+    uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
+    assert(rd_slot_has_tag(old, place));
+    atomic_store_explicit(slot, (old & ~RD_SLOT_OFFSET_MASK) | offset, memory_order_release);
+    return rd_slot_offset(old);
 }
 
 /* Touches the trailers of the next few slots, in the map with that number. False: all were touched before. */

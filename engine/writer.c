@@ -97,15 +97,15 @@ static void count_group(struct rd_store *store, const struct rd_plan *plan)
 
 /* Returns by how many bytes more keys live. */
 RD_ALWAYS_INLINE int64_t publish_entry(struct rd_index *index, const uint8_t *file,
-                                       const struct rd_plan_entry *entry, const struct rd_index_spot *spot)
+                                       const struct rd_plan_entry *entry)
 {
     uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
     int64_t grown = entry->tombstone ? 0 : (int64_t)(entry->payload.len + RD_TRAILER_LEN);
     uint64_t old = 0;
     if (!entry->in_index && !entry->tombstone)
-        rd_index_add_at(index, spot, trailer_offset);
+        rd_index_add(index, entry->key_hash, entry->place, trailer_offset);
     else if (!entry->tombstone)
-        old = rd_index_put(index, file, entry->key_hash, trailer_offset);
+        old = rd_index_replace(index, file, entry->key_hash, entry->place, trailer_offset);
     else if (entry->in_index)
         old = rd_index_remove(index, file, entry->key_hash);
     return old == 0 ? grown : grown - (int64_t)rd_store_entry_bytes(file, old);
@@ -116,15 +116,12 @@ static int64_t publish_entries(struct rd_store *store, const struct rd_plan *pla
     enum { AHEAD = 16 };
     struct rd_index *index = rd_writer_index(store);
     const uint8_t *file = rd_writer_mapping(store)->base;
-    struct rd_index_spot spots[AHEAD];
     int64_t grown = 0;
-    for (uint32_t i = 0; i < AHEAD && i < plan->entry_count; i++)
-        rd_index_approach(index, plan->entries[i].key_hash, &spots[i]);
     for (uint32_t i = 0; i < plan->entry_count; i++) {
-        if (!plan->entries[i].superseded)
-            grown += publish_entry(index, file, &plan->entries[i], &spots[i % AHEAD]);
         if (i + AHEAD < plan->entry_count)
-            rd_index_approach(index, plan->entries[i + AHEAD].key_hash, &spots[i % AHEAD]);
+            rd_index_prefetch_place(index, plan->entries[i + AHEAD].key_hash, plan->entries[i + AHEAD].place);
+        if (!plan->entries[i].superseded)
+            grown += publish_entry(index, file, &plan->entries[i]);
     }
     return grown;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The index by itself, over a file that is nothing but trailers: what was put is found, what was removed is not,
- * through splits, rebuilds and images; keys that share all that a slot can tell; strays; what it takes of memory;
- * and readers beside a writer that splits.
+ * through splits, rebuilds and images, and where its place was found before these; keys that share all that a slot
+ * can tell; strays; what it takes of memory; and readers beside a writer that splits.
  */
 #include <stdatomic.h>
 
@@ -207,6 +207,104 @@ static void it_grows_step_by_step_within_its_memory(void **state)
     check_all(&world, &model, keys);
     assert_true(rd_index_depth(&world.index) > 6); /* beyond the first window of tags */
     assert_true(world.index.bytes <= 24 * model.live);
+    free(model.offsets);
+    world_end(&world);
+}
+
+/* ---- places found beforehand ---- */
+
+struct judged {
+    uint64_t number;
+    uint64_t offset;
+    uint64_t place;
+};
+
+/* Distinct ones, a third of them known already. */
+static void judge_batch(struct world *world, const struct model *model, uint64_t first, struct judged *batch)
+{
+    for (uint64_t i = 0; i < BATCH; i++) {
+        batch[i].number = first + i;
+        if (first != 0 && i % 3 == 0)
+            batch[i].number = random_below(first / BATCH) * BATCH + i;
+        struct rd_index_spot spot;
+        rd_index_approach(&world->index, hash_of(batch[i].number), &spot);
+        batch[i].offset =
+            rd_index_lookup_at(&world->index, world->file, &spot, hash_of(batch[i].number), &batch[i].place);
+        assert_int_equal(batch[i].offset, model->offsets[batch[i].number]);
+    }
+}
+
+static void reserve_batch(struct world *world, const struct judged *batch)
+{
+    static uint64_t hashes[BATCH];
+    size_t count = 0;
+    for (size_t i = 0; i < BATCH; i++)
+        if (batch[i].offset == 0)
+            hashes[count++] = hash_of(batch[i].number);
+    reserve_all(world, hashes, count);
+}
+
+static bool is_replaced(uint64_t place)
+{
+    const struct rd_segment *segment = rd_slab_side_of((void *)rd_slot_at(place));
+    return place != 0 && rd_epoch_is_retired(&segment->retired);
+}
+
+static void publish_batch(struct world *world, struct model *model, const struct judged *batch)
+{
+    for (size_t i = 0; i < BATCH; i++) {
+        uint64_t hash = hash_of(batch[i].number);
+        uint64_t offset = add_trailer(world, hash);
+        if (batch[i].offset == 0)
+            rd_index_add(&world->index, hash, batch[i].place, offset);
+        else
+            assert_int_equal(rd_index_replace(&world->index, world->file, hash, batch[i].place, offset),
+                             batch[i].offset);
+        model->live += batch[i].offset == 0;
+        model->offsets[batch[i].number] = offset;
+    }
+}
+
+static void remove_some(struct world *world, struct model *model, uint64_t keys)
+{
+    for (unsigned i = 0; i < BATCH / 8; i++) {
+        uint64_t number = random_below(keys);
+        assert_int_equal(rd_index_remove(&world->index, world->file, hash_of(number)), model->offsets[number]);
+        model->live -= model->offsets[number] != 0;
+        model->offsets[number] = 0;
+    }
+}
+
+/* Segments are replaced between the two, and slots are taken by others. */
+static void what_was_judged_is_published_wherever_it_belongs_by_then(void **state)
+{
+    (void)state;
+    random_begin();
+    static struct judged batch[BATCH];
+    struct world world;
+    uint64_t keys = KEYS_MANY / 2 / BATCH * BATCH;
+    struct model model = {.offsets = calloc(keys, sizeof *model.offsets)};
+    world_begin(&world, keys);
+    uint64_t good = 0;
+    uint64_t replaced = 0;
+    uint64_t taken = 0;
+    for (uint64_t first = 0; first < keys; first += BATCH) {
+        judge_batch(&world, &model, first, batch);
+        reserve_batch(&world, batch);
+        for (size_t i = 0; i < BATCH; i++) {
+            good += batch[i].place != 0 && !is_replaced(batch[i].place);
+            replaced += is_replaced(batch[i].place);
+        }
+        publish_batch(&world, &model, batch);
+        for (size_t i = 0; i < BATCH; i++)
+            taken += batch[i].place != 0 && !is_replaced(batch[i].place) &&
+                     rd_slot_offset(*rd_slot_at(batch[i].place)) != model.offsets[batch[i].number];
+        if (first / BATCH % 4 == 3)
+            remove_some(&world, &model, first + BATCH);
+        rd_epoch_collect(&world.epoch);
+    }
+    check_all(&world, &model, keys);
+    assert_true(good > replaced && replaced > 0 && taken > 0);
     free(model.offsets);
     world_end(&world);
 }
@@ -421,6 +519,7 @@ int main(void)
         cmocka_unit_test(an_entry_is_its_own_keys_alone),
         cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
         cmocka_unit_test(it_grows_step_by_step_within_its_memory),
+        cmocka_unit_test(what_was_judged_is_published_wherever_it_belongs_by_then),
         cmocka_unit_test(keys_that_share_all_that_a_slot_tells_are_kept_apart),
         cmocka_unit_test(a_damaged_trailer_is_found_by_its_key_as_a_stray),
         cmocka_unit_test(an_image_of_it_is_as_good_and_goes_on_growing),
