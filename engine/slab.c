@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 
 #define BLOCKS_PER_CHUNK ((uint32_t)(RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN) - 1)
-#define LARGE_CHUNKS     6u                     /* so many, and another one's unused part is little beside them */
+#define LARGE_CHUNKS     3u                     /* so many, and another two are little beside them */
 #define ASKED_AT         (BLOCKS_PER_CHUNK / 4) /* blocks of the newest chunk in use: the next one is made ready */
 #define SMALL_PAGE_LEN   ((size_t)4 << 10)
 

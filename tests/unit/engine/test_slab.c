@@ -53,7 +53,7 @@ static void blocks_and_their_sides_do_not_overlap(void **state)
 static void a_chunk_of_many_is_made_ready_before_it_is_needed(void **state)
 {
     (void)state;
-    enum { CHUNK_BLOCKS = RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN - 1, FIRST = 6 * CHUNK_BLOCKS };
+    enum { CHUNK_BLOCKS = RD_SLAB_CHUNK_LEN / RD_SLAB_BLOCK_LEN - 1, FIRST = 3 * CHUNK_BLOCKS };
     struct rd_slab slab = {.free = NULL};
     for (size_t i = 1; i <= FIRST; i++) {
         mark(rd_slab_take(&slab), i);
@@ -118,8 +118,8 @@ static void it_counts_little_more_than_its_blocks(void **state)
     for (size_t i = 1; i <= BLOCKS; i++) {
         assert_non_null(rd_slab_take(&slab));
         assert_true(slab.bytes >= i * RD_SLAB_BLOCK_LEN);
-        size_t more = i <= 6 * 63 ? i * RD_SLAB_BLOCK_LEN / 32 + RD_SLAB_BLOCK_LEN : 2 * RD_SLAB_CHUNK_LEN;
-        size_t spare = i <= 5 * 63 ? 0 : RD_SLAB_CHUNK_LEN; /* a large page, ahead of its need */
+        size_t more = i <= 3 * 63 ? i * RD_SLAB_BLOCK_LEN / 32 + RD_SLAB_BLOCK_LEN : 2 * RD_SLAB_CHUNK_LEN;
+        size_t spare = i <= 2 * 63 ? 0 : RD_SLAB_CHUNK_LEN; /* a large page, ahead of its need */
         assert_true(slab.bytes <= i * RD_SLAB_BLOCK_LEN + more + spare);
     }
     rd_slab_deinit(&slab);
