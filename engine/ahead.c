@@ -41,7 +41,7 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placemen
     if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
         return RD_NO_SPACE;
     uint64_t begin = rd_record_align(tail + gap);
-    if (rd_trailer_may_tear(begin + len)) /* the value is synced before its trailer is written */
+    if (rd_trailer_may_tear(begin + len)) /* the disk may have the value before its trailer is written */
         begin += RD_RECORD_ALIGN;
     if (begin + len + RD_TRAILER_LEN > end_max)
         return RD_NO_SPACE;
@@ -130,12 +130,50 @@ void rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner)
 struct rd_placement {
     struct rd_store *store; /* borrows */
     uint64_t begin;
+    bool synced;    /* is to be; constant */
     bool committed; /* written by the writer before the operation is delivered */
 };
 
 void rd_placement_commit(struct rd_placement *placement)
 {
     placement->committed = true;
+}
+
+static int copy_slice(struct rd_datafile *file, struct rd_slice payload, const struct rd_spool *spool, uint64_t at,
+                      uint64_t len, uint64_t offset)
+{
+    if (spool == NULL) {
+        rd_residency_advise(payload.data + at, len); /* it may come from a store, and not be in memory */
+        return rd_datafile_write_slice(file, offset, rd_slice(payload.data + at, len));
+    }
+    int failed = rd_datafile_copy_from(file, spool->fd, at, len, offset);
+    if (failed == 0)
+        rd_spool_forget(spool, at, len);
+    return failed;
+}
+
+static int copy(struct rd_placement *placement, struct rd_datafile *file, struct rd_slice payload,
+                struct rd_spool *spool)
+{
+    struct rd_store *store = placement->store;
+    int failed = 0;
+    uint64_t slice_len = store->ahead.slice_len;
+    struct rd_writeback writeback;
+    rd_writeback_init(&writeback, placement->synced ? RD_WRITEBACK_EARLY : RD_WRITEBACK_LATE, placement->begin,
+                      rd_writeback_bound(store->memory_bytes), payload.len > store->memory_bytes / 2);
+    for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
+        uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
+        uint64_t offset = placement->begin + done;
+        if (rd_ahead_is_lost(&store->ahead))
+            failed = ECANCELED;
+        else
+            failed = copy_slice(file, payload, spool, done, len, offset);
+        if (failed == 0)
+            failed = rd_writeback_pace(&writeback, file, offset + len);
+    }
+    if (failed == 0 && spool != NULL)
+        failed = rd_spool_check(spool);
+    return failed;
 }
 
 /* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. */
@@ -146,36 +184,24 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
     file.fd = store->io->open(store->io->self, store->file.path, O_RDWR | O_CLOEXEC, 0);
     if (file.fd < 0)
         return EIO;
-    int failed = 0;
-    uint64_t slice_len = store->ahead.slice_len;
-    struct rd_writeback writeback;
-    rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, placement->begin, rd_writeback_bound(store->memory_bytes),
-                      payload.len > store->memory_bytes / 2);
-    for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
-        uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
-        uint64_t offset = placement->begin + done;
-        if (rd_ahead_is_lost(&store->ahead)) {
-            failed = ECANCELED;
-        } else if (spool != NULL) {
-            failed = rd_datafile_copy_from(&file, spool->fd, done, len, offset);
-            if (failed == 0)
-                rd_spool_forget(spool, done, len);
-        } else {
-            rd_residency_advise(payload.data + done, len); /* it may come from a store, and not be in memory */
-            failed = rd_datafile_write_slice(&file, offset, rd_slice(payload.data + done, len));
-        }
-        if (failed == 0)
-            failed = rd_writeback_pace(&writeback, &file, offset + len);
-    }
-    if (failed == 0 && spool != NULL)
-        failed = rd_spool_check(spool);
-    if (failed == 0)
+    int failed = copy(placement, &file, payload, spool);
+    if (failed == 0 && placement->synced)
         failed = rd_datafile_sync(&file);
     store->io->close(store->io->self, file.fd);
     return failed;
 }
 
-static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, struct rd_spool *spool)
+/* A sync that is asked for would otherwise be the writer's, which holds others up for as long as it takes. So
+ * where the store's writes are synced, one value that need not be is synced as well. */
+static bool needs_sync(const struct rd_store *store, enum rd_durability durability)
+{
+    uint32_t interval_ms;
+    bool asked = durability != RD_DURABILITY_DEFAULT && durability != RD_DURABILITY_NONE;
+    return asked || rd_store_durability(store, &interval_ms) != RD_DURABILITY_NONE;
+}
+
+static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, struct rd_spool *spool,
+                                  enum rd_durability durability)
 {
     if (payload.len < store->ahead.placed_len_min)
         return NULL;
@@ -183,6 +209,7 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
     if (placement == NULL)
         return NULL;
     placement->store = store;
+    placement->synced = needs_sync(store, durability);
     struct rd_entry wanted = {.payload = rd_slice(NULL, payload.len), .crc32_known = true};
     struct rd_op op = {.kind = RD_OP_RESERVE, .entries = &wanted, .entry_count = 1, .placement = placement};
     if (rd_store_execute(store, &op) != RD_OK) {
@@ -198,16 +225,16 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
     return NULL;
 }
 
-struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload)
+struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload, enum rd_durability durability)
 {
-    return place(store, payload, NULL);
+    return place(store, payload, NULL, durability);
 }
 
-struct rd_placement *rd_spool_place(struct rd_spool *spool)
+struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability)
 {
     if (spool->fd < 0 || spool->failed)
         return NULL;
-    return place(spool->store, rd_slice(NULL, spool->len), spool);
+    return place(spool->store, rd_slice(NULL, spool->len), spool, durability);
 }
 
 void rd_placement_destroy(struct rd_placement *placement)

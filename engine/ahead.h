@@ -5,7 +5,7 @@
  * is written: a few bytes.
  *
  *        published tail             begin                                end
- *   ...entries |  short writes ...   |  the value, copied and synced      | trailer
+ *   ...entries |  short writes ...   |  the value, copied                 | trailer
  *              |<------ gap, a hole ------>|
  *   committed: [entries][filler: zeros of the hole, trailer][value][trailer]
  *
@@ -15,7 +15,8 @@
  *
  *   rd_store_place (the caller's thread)        the writer
  *     RESERVE operation --------------------->  rd_ahead_reserve: FREE -> COPYING
- *     copies, syncs on a descriptor of its own
+ *     copies, syncs where that is wanted,
+ *     on a descriptor of its own
  *     rd_ahead_stop_copying ----------------->  READY
  *     the value's operation ----------------->  rd_ahead_is_ready, then the commit: rd_ahead_release -> FREE
  *                                               short writes have come close, or an append failed: rd_ahead_evict
@@ -71,7 +72,7 @@ void rd_ahead_deinit(struct rd_ahead *ahead);
 enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placement *owner, uint64_t tail,
                                 uint64_t len, uint64_t end_max) RD_MUST_CHECK;
 
-/* Whether the owner's value lies there, whole and synced. */
+/* Whether the owner's value lies there, whole. */
 bool rd_ahead_is_ready(struct rd_ahead *ahead, const struct rd_placement *owner);
 
 bool rd_ahead_is_abandoned(struct rd_ahead *ahead);

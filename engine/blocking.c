@@ -143,7 +143,7 @@ enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, 
                            .entries = &entry,
                            .entry_count = 1,
                            .spool = spool,
-                           .placement = rd_spool_place(spool)};
+                           .placement = rd_spool_place(spool, RD_DURABILITY_DEFAULT)};
         status = execute(store, &op, ret_written);
         rd_placement_destroy(op.placement);
     }
@@ -162,7 +162,7 @@ static enum rd_status append_value(const struct rd_value *value, struct rd_key k
                        .durability = durability,
                        .entries = &entry,
                        .entry_count = 1,
-                       .placement = rd_store_place(target, value->payload)};
+                       .placement = rd_store_place(target, value->payload, durability)};
     enum rd_status status = execute(target, &op, ret_written);
     rd_placement_destroy(op.placement);
     return status;

@@ -396,15 +396,17 @@ uint64_t rd_spool_len(const struct rd_spool *spool); /* bytes */
 /* Not while an operation holds it. NULL is fine. */
 void rd_spool_destroy(struct rd_spool *spool);
 
-/* A long value that was copied into the store's file ahead of its tail and synced, so that committing it takes a
- * few bytes and holds no other writer up. For the operation that commits it, in op->placement. */
+/* A long value that was copied into the store's file ahead of its tail, so that committing it takes a few bytes
+ * and holds no other writer up. For the operation that commits it, in op->placement. */
 struct rd_placement;
 
 /* Copies; blocks for as long as that takes. NULL is no failure: the value is short, or the place is taken, or the
  * disk will not have it; the operation then appends it in the ordinary way. payload must stay valid until the
- * operation has completed, and is the payload that the operation will name. Not on a thread that must not wait. */
-struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload);
-struct rd_placement *rd_spool_place(struct rd_spool *spool);
+ * operation has completed, and is the payload that the operation will name. durability: the operation's; the value
+ * is synced here unless that and the store's own are RD_DURABILITY_NONE. Not on a thread that must not wait. */
+struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload,
+                                    enum rd_durability durability);
+struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability);
 
 /* After the operation has completed, or where there will be none. Before the store is closed. NULL is fine. */
 void rd_placement_destroy(struct rd_placement *placement);

@@ -26,13 +26,19 @@
 #define VERIFY_HERE_MAX (256u << 10) /* longer values are verified on a pool thread */
 #define MOVE_TRIES      16u          /* of a value that is replaced while it is being verified */
 
+/* A transfer's target is on the disk before its source goes. */
+static enum rd_durability durability_of(const struct rd_request *request)
+{
+    return request->opcode == RD_OPCODE_TRANSFER ? RD_DURABILITY_SYNC : rd_terms_durability(request->durability);
+}
+
 /* On a pool thread: verifies the value and, where it is long, puts it ahead in the store it goes to. */
 static void prepare(struct rd_call *call)
 {
     struct rd_hosted *goes_to = call->target != NULL ? call->target : call->hosted;
     call->error.status = rd_value_verify(&call->value);
     if (call->error.status == RD_OK)
-        call->placement = rd_store_place(goes_to->store, call->value.payload);
+        call->placement = rd_store_place(goes_to->store, call->value.payload, durability_of(call->request));
 }
 
 /* ---- within one store ------------------------------------------------------------------------------------- */
@@ -77,7 +83,7 @@ static void submit_move(struct rd_call *call)
     }
     struct rd_op *op = &call->op;
     op->kind = request->opcode == RD_OPCODE_RENAME ? RD_OP_RENAME : RD_OP_COPY;
-    op->durability = rd_terms_durability(request->durability);
+    op->durability = durability_of(request);
     op->condition = rd_terms_condition(&request->condition);
     op->target_condition = rd_terms_condition(&request->target_condition);
     op->source_verified = false;
@@ -235,8 +241,7 @@ static void append_to_target(struct rd_call *call)
     call->entries[1].crc32 = call->value.crc32;
     struct rd_op *op = &call->op;
     op->kind = RD_OP_WRITE;
-    op->durability = call->request->opcode == RD_OPCODE_TRANSFER ? RD_DURABILITY_SYNC
-                                                                 : rd_terms_durability(call->request->durability);
+    op->durability = durability_of(call->request);
     op->condition = rd_terms_condition(&call->request->target_condition);
     op->placement = call->placement;
     op->entries = &call->entries[1];

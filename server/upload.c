@@ -235,7 +235,7 @@ void rd_upload_begin(struct rd_call *call)
 /* On a pool thread: so that the append at the end holds nobody up. */
 static void place(struct rd_call *call)
 {
-    call->placement = rd_spool_place(call->upload->spool);
+    call->placement = rd_spool_place(call->upload->spool, rd_terms_durability(call->request->durability));
 }
 
 static void submit(struct rd_call *call)

@@ -108,7 +108,7 @@ static void append(struct rd_store *store, struct rd_spool *spool)
 {
     struct rd_entry entry = {.key = bench_key(0)};
     struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
-    op.placement = rd_spool_place(spool);
+    op.placement = rd_spool_place(spool, RD_DURABILITY_DEFAULT);
     if (rd_store_execute(store, &op) != RD_OK)
         bench_die("stream");
     rd_placement_destroy(op.placement);

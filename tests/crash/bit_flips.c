@@ -80,7 +80,7 @@ static void put(struct rd_store *store, struct random *random, size_t len, bool 
         bytes[0] = 1 + (uint8_t)random_below(random, 255);
     struct rd_entry entry = {.key = some_key(random), .payload = rd_slice(bytes, len)};
     struct rd_op op = {.kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1};
-    op.placement = rd_store_place(store, entry.payload);
+    op.placement = rd_store_place(store, entry.payload, op.durability);
     must(rd_store_execute(store, &op));
     rd_placement_destroy(op.placement);
     free(bytes);

@@ -366,7 +366,7 @@ static bool begin_request(struct script *script, struct request *request)
     allocations_arm();
     enum rd_status status = request_begin(request, &script->random, &script->values, store);
     if (status == RD_OK && request->op.kind == RD_OP_STREAM)
-        request->op.placement = rd_spool_place(request->op.spool);
+        request->op.placement = rd_spool_place(request->op.spool, request->op.durability);
     allocations_disarm();
     if (status != RD_OK && !(failed_now(script) && status == honest_status(script)))
         wrong(script, "a spool answers %s", rd_status_name(status));
@@ -497,7 +497,7 @@ static bool do_placed(struct script *script)
                        PLACED_LEN_MIN + random_below(random, 9000));
     request_make_write(&between, random, &script->values, number, store, random_one_in(random, 3) ? 5000 : 50);
     allocations_arm();
-    request.op.placement = rd_store_place(store, request.entries[0].payload);
+    request.op.placement = rd_store_place(store, request.entries[0].payload, request.op.durability);
     allocations_disarm();
     bool fine = run_async(script, &between) && take_answer(script, &between);
     fine = fine && run_async(script, &request) && take_answer(script, &request);

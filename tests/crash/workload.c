@@ -186,7 +186,7 @@ static void begin_request(struct workload *workload, struct request *request, st
     if (request_begin(request, &workload->random, &workload->history, store) != RD_OK)
         die("a stream could not be spooled");
     if (request->op.kind == RD_OP_STREAM)
-        request->op.placement = rd_spool_place(request->op.spool);
+        request->op.placement = rd_spool_place(request->op.spool, request->op.durability);
     workload->placed += request->op.placement != NULL;
 }
 
@@ -391,7 +391,7 @@ static void do_placed(struct workload *workload)
                        PLACED_LEN_MIN + random_below(random, 20000));
     workload->recorder.while_placing = write_meanwhile;
     workload->recorder.while_placing_context = &placing;
-    request.op.placement = rd_store_place(store, request.entries[0].payload);
+    request.op.placement = rd_store_place(store, request.entries[0].payload, request.op.durability);
     workload->recorder.while_placing = NULL;
     workload->placed += request.op.placement != NULL;
     wait_until_idle(store);

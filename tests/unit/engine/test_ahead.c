@@ -94,7 +94,7 @@ static void short_writes_go_on_below_and_a_filler_closes_the_gap(void **state)
     struct rd_store *store = store_open(place.path);
     struct rd_buffer value = long_value(1);
     put_short(store, 0);
-    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
     for (uint64_t i = 1; i < 100; i++)
         put_short(store, i);
@@ -134,9 +134,9 @@ static void what_is_not_committed_leaves_nothing(void **state)
     struct rd_store *store = store_open(place.path);
     struct rd_buffer value = long_value(2);
     put_short(store, 0);
-    rd_placement_destroy(rd_store_place(store, rd_buffer_slice(&value)));
+    rd_placement_destroy(rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT));
     put_short(store, 1);
-    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
     assert_int_equal(commit(store, "long", &value, placement, (struct rd_condition){.kind = RD_IF_PRESENT}),
                      RD_PRECONDITION_FAILED);
@@ -159,9 +159,9 @@ static void one_region_at_a_time(void **state)
     struct rd_store *store = store_open(place.path);
     struct rd_buffer first = long_value(3);
     struct rd_buffer second = long_value(4);
-    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&first));
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&first), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
-    assert_null(rd_store_place(store, rd_buffer_slice(&second)));
+    assert_null(rd_store_place(store, rd_buffer_slice(&second), RD_DURABILITY_DEFAULT));
     /* Longer than the gap: the second takes the place, the first is appended like any other. */
     assert_int_equal(commit(store, "second", &second, NULL, anything), RD_OK);
     assert_int_equal(commit(store, "first", &first, placement, anything), RD_OK);
@@ -184,7 +184,9 @@ static void streams_renames_and_copies_use_it(void **state)
     struct rd_store *store = store_open(place.path);
     struct rd_store *other = store_open(other_place.path);
     struct rd_buffer value = long_value(5);
-    assert_int_equal(commit(store, "a", &value, rd_store_place(store, rd_buffer_slice(&value)), anything), RD_OK);
+    assert_int_equal(commit(store, "a", &value,
+                            rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT), anything),
+                     RD_OK);
     struct rd_value found;
     assert_int_equal(rd_store_find(store, key("a"), &found), RD_OK);
     struct rd_entry entries[2] = {{.key = key("a")}, {.key = key("b")}};
@@ -193,7 +195,7 @@ static void streams_renames_and_copies_use_it(void **state)
                        .entry_count = 2,
                        .condition = {.kind = RD_IF_VERSION, .offset = found.offset, .crc32 = found.crc32},
                        .source_verified = true,
-                       .placement = rd_store_place(store, found.payload)};
+                       .placement = rd_store_place(store, found.payload, RD_DURABILITY_DEFAULT)};
     assert_non_null(op.placement);
     assert_int_equal(rd_store_execute(store, &op), RD_OK);
     rd_placement_destroy(op.placement);
@@ -242,7 +244,8 @@ static void *write_long(void *context)
     char name[32];
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "long-%u-%d", busy->number, i);
-        struct rd_placement *placement = rd_store_place(busy->store, rd_buffer_slice(busy->value));
+        struct rd_placement *placement =
+            rd_store_place(busy->store, rd_buffer_slice(busy->value), RD_DURABILITY_DEFAULT);
         if (i == 1 && busy->number == 0)
             rd_placement_destroy(placement); /* given up */
         else
@@ -299,7 +302,7 @@ static void a_crash_leaves_what_was_committed(void **state)
     struct rd_store *store = store_open(place.path);
     struct rd_buffer value = long_value(6);
     put_short(store, 0);
-    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value));
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
     for (uint64_t i = 1; i < 10; i++)
         put_short(store, i);
     uint64_t tail = rd_store_file_size(store);

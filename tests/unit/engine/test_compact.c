@@ -467,7 +467,7 @@ static void a_value_that_lies_ahead_is_not_lost(void **state)
     put_text(store, "a", "second");
     uint8_t *bytes = malloc(LEN);
     memset(bytes, 7, LEN);
-    struct rd_placement *placement = rd_store_place(store, rd_slice(bytes, LEN));
+    struct rd_placement *placement = rd_store_place(store, rd_slice(bytes, LEN), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
 
     struct rd_compaction *compaction;
@@ -481,14 +481,14 @@ static void a_value_that_lies_ahead_is_not_lost(void **state)
     struct rd_op op = {.kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1, .placement = placement};
     assert_int_equal(rd_store_execute(store, &op), RD_OK);
     rd_placement_destroy(placement);
-    assert_null(rd_store_place(store, rd_slice(bytes, LEN)));
+    assert_null(rd_store_place(store, rd_slice(bytes, LEN), RD_DURABILITY_DEFAULT));
     while (!done)
         assert_int_equal(rd_compaction_step(compaction, UINT64_MAX, &copied, &done, NULL), RD_OK);
     rd_compaction_end(compaction);
     expect_bytes(store, key_named("long"), bytes, LEN);
     expect_text(store, "a", "second");
 
-    placement = rd_store_place(store, rd_slice(bytes, LEN));
+    placement = rd_store_place(store, rd_slice(bytes, LEN), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
     op.placement = placement;
     assert_int_equal(rd_store_execute(store, &op), RD_OK);

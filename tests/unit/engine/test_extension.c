@@ -176,7 +176,7 @@ static void a_long_value_is_placed_ahead_of_the_tail_alone(void **state)
     random_fill(value, sizeof value);
     earn(store);
     assert_true(size_of(place.path) > rd_store_file_size(store));
-    struct rd_placement *placement = rd_store_place(store, rd_slice(value, sizeof value));
+    struct rd_placement *placement = rd_store_place(store, rd_slice(value, sizeof value), RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
     put_number(store, EARNING - 1);
     struct rd_entry entry = {.key = key_named("long"), .payload = rd_slice(value, sizeof value)};

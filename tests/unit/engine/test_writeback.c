@@ -25,6 +25,7 @@ struct account {
     uint64_t started;
     uint64_t dropped;
     uint64_t unwritten_most;
+    unsigned syncs;
 };
 
 struct accountant {
@@ -121,6 +122,15 @@ static int counted_drop(void *self, int fd, off_t offset, off_t len)
     return 0;
 }
 
+static int counted_sync(void *self, int fd)
+{
+    struct accountant *accountant = self;
+    pthread_mutex_lock(&accountant->lock);
+    account_of(accountant, fd)->syncs++;
+    pthread_mutex_unlock(&accountant->lock);
+    return 0;
+}
+
 static struct accountant *accountant_create(void)
 {
     struct accountant *accountant = calloc(1, sizeof *accountant);
@@ -134,17 +144,43 @@ static struct accountant *accountant_create(void)
     accountant->io.start_writeback = counted_start;
     accountant->io.await_writeback = counted_await;
     accountant->io.drop_cache = counted_drop;
-    accountant->io.fdatasync = no_sync;
+    accountant->io.fdatasync = counted_sync;
     accountant->io.fsync = no_sync;
     return accountant;
 }
 
-static struct rd_store *open_counted(const struct accountant *accountant, const char *path, uint64_t memory_bytes)
+/* A store on such a table, and a spool of it. */
+struct scene {
+    struct place place;
+    struct accountant *accountant;
+    struct rd_store *store;
+    struct rd_spool *spool;
+};
+
+static struct scene scene_of(uint64_t memory_bytes, enum rd_durability durability)
 {
-    return store_open_with(path, (struct rd_store_options){.create = true,
-                                                           .durability = RD_DURABILITY_NONE,
-                                                           .memory_bytes = memory_bytes,
-                                                           .io = &accountant->io});
+    struct scene scene = {.place = place_create(), .accountant = accountant_create()};
+    scene.store = store_open_with(scene.place.path, (struct rd_store_options){.create = true,
+                                                                              .durability = durability,
+                                                                              .memory_bytes = memory_bytes,
+                                                                              .io = &scene.accountant->io});
+    assert_int_equal(rd_spool_create(scene.store, &scene.spool), RD_OK);
+    return scene;
+}
+
+/* One that needs not be synced, in so much memory. */
+static struct scene scene_in(uint64_t memory_bytes)
+{
+    return scene_of(memory_bytes, RD_DURABILITY_NONE);
+}
+
+static void scene_end(struct scene *scene)
+{
+    rd_spool_destroy(scene->spool);
+    rd_store_close(scene->store);
+    pthread_mutex_destroy(&scene->accountant->lock);
+    free(scene->accountant);
+    place_remove(&scene->place);
 }
 
 static enum rd_status fill(struct rd_spool *spool, uint64_t len)
@@ -169,41 +205,28 @@ static void a_bound_is_a_share_of_memory(void **state)
 static void a_spool_waits_for_the_disk_and_is_forgotten(void **state)
 {
     (void)state;
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-    assert_int_equal(fill(spool, LONG_LEN), RD_OK);
-    const struct account *account = account_of(accountant, spool->fd);
+    struct scene scene = scene_in(64 * MIB);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    const struct account *account = account_of(scene.accountant, scene.spool->fd);
     assert_int_equal(account->end, LONG_LEN);
     assert_true(account->unwritten_most > BOUND / 2 && account->unwritten_most <= BOUND + STEP);
     assert_true(account->dropped >= LONG_LEN - BOUND && account->dropped == account->awaited);
-    rd_spool_destroy(spool);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    scene_end(&scene);
 }
 
 /* It will be gone before the kernel would write it out by itself. */
 static void a_spool_below_the_bound_is_not_the_disks(void **state)
 {
     (void)state;
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, 1024 * MIB);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-    assert_int_equal(fill(spool, LONG_LEN), RD_OK);
-    assert_int_equal(account_of(accountant, spool->fd)->started, 0);
-    struct rd_placement *placement = rd_spool_place(spool);
+    struct scene scene = scene_in(1024 * MIB);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    const struct account *account = account_of(scene.accountant, scene.spool->fd);
+    assert_int_equal(account->started, 0);
+    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
-    assert_int_equal(account_of(accountant, spool->fd)->dropped, 0); /* that would have the kernel write it out */
+    assert_int_equal(account->dropped, 0); /* that would have the kernel write it out */
     rd_placement_destroy(placement);
-    rd_spool_destroy(spool);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    scene_end(&scene);
 }
 
 static void expect_long(struct rd_store *store, struct rd_key key)
@@ -214,6 +237,16 @@ static void expect_long(struct rd_store *store, struct rd_key key)
     for (uint64_t at = 0; at < LONG_LEN; at += STEP / 2)
         assert_int_equal(found.payload.data[at], at / STEP + 1);
     rd_value_release(&found);
+}
+
+static void commit(struct scene *scene, struct rd_placement *placement)
+{
+    struct rd_entry entry = {.key = rd_key_of_hash(7)};
+    struct rd_op op = {
+        .kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = scene->spool, .placement = placement};
+    assert_int_equal(rd_store_execute(scene->store, &op), RD_OK);
+    rd_placement_destroy(placement);
+    expect_long(scene->store, rd_key_of_hash(7));
 }
 
 /* The account that is left is of the descriptor that the value was placed through. */
@@ -227,95 +260,96 @@ static const struct account *account_of_placing(struct accountant *accountant, c
 }
 
 /* forgotten: memory cannot hold the value. */
-static void check_placing(uint64_t memory_bytes, bool forgotten)
+static void check_placing(uint64_t memory_bytes, enum rd_durability durability, bool forgotten)
 {
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, memory_bytes);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-    assert_int_equal(fill(spool, LONG_LEN), RD_OK);
-    struct rd_placement *placement = rd_spool_place(spool);
+    struct scene scene = scene_in(memory_bytes);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    struct rd_placement *placement = rd_spool_place(scene.spool, durability);
     assert_non_null(placement);
-    const struct account *account = account_of_placing(accountant, spool);
+    const struct account *account = account_of_placing(scene.accountant, scene.spool);
     assert_int_equal(account->end - account->begin, LONG_LEN);
-    assert_int_equal(account->started, account->end); /* the sync behind it has little to do */
     assert_true(account->unwritten_most <= BOUND + SLICE);
     assert_int_equal(account->dropped, forgotten ? account->awaited : account->begin);
-
-    struct rd_entry entry = {.key = rd_key_of_hash(7)};
-    struct rd_op op = {
-        .kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool, .placement = placement};
-    assert_int_equal(rd_store_execute(store, &op), RD_OK);
-    expect_long(store, rd_key_of_hash(7));
-    rd_placement_destroy(placement);
-    rd_spool_destroy(spool);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    if (durability == RD_DURABILITY_SYNC)
+        assert_int_equal(account->started, account->end); /* the sync behind it has little to do */
+    commit(&scene, placement);
+    scene_end(&scene);
 }
 
 static void placing_waits_for_the_disk(void **state)
 {
     (void)state;
-    check_placing(128 * MIB, false);
+    check_placing(128 * MIB, RD_DURABILITY_SYNC, false);
+    check_placing(128 * MIB, RD_DURABILITY_NONE, false);
 }
 
 static void what_memory_cannot_hold_is_forgotten_once_placed(void **state)
 {
     (void)state;
-    check_placing(64 * MIB, true);
+    check_placing(64 * MIB, RD_DURABILITY_SYNC, true);
+    check_placing(64 * MIB, RD_DURABILITY_NONE, true);
+}
+
+/* The writer has no long sync to do where anybody may ask for one, and nobody waits for the disk where none does.
+ */
+static void a_value_is_synced_where_it_is_placed_if_any_sync_is_wanted(void **state)
+{
+    (void)state;
+    static const struct {
+        enum rd_durability store, operation;
+        bool synced;
+    } cases[] = {
+        {RD_DURABILITY_SYNC, RD_DURABILITY_DEFAULT, true},     {RD_DURABILITY_SYNC, RD_DURABILITY_NONE, true},
+        {RD_DURABILITY_INTERVAL, RD_DURABILITY_DEFAULT, true}, {RD_DURABILITY_INTERVAL, RD_DURABILITY_NONE, true},
+        {RD_DURABILITY_NONE, RD_DURABILITY_SYNC, true},        {RD_DURABILITY_NONE, RD_DURABILITY_NONE, false},
+        {RD_DURABILITY_NONE, RD_DURABILITY_DEFAULT, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct scene scene = scene_of(1024 * MIB, cases[i].store);
+        assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+        struct rd_placement *placement = rd_spool_place(scene.spool, cases[i].operation);
+        assert_non_null(placement);
+        const struct account *account = account_of_placing(scene.accountant, scene.spool);
+        assert_int_equal(account->syncs, cases[i].synced ? 1 : 0);
+        assert_int_equal(account->started, cases[i].synced ? account->end : account->begin);
+        commit(&scene, placement);
+        scene_end(&scene);
+    }
 }
 
 /* The region ahead of the tail is another value's, so this one is appended by the writer. */
 static void appending_waits_for_the_disk(void **state)
 {
     (void)state;
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-    struct rd_spool *spools[2];
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(rd_spool_create(store, &spools[i]), RD_OK);
-        assert_int_equal(fill(spools[i], LONG_LEN), RD_OK);
-    }
-    struct rd_placement *placement = rd_spool_place(spools[0]);
+    struct scene scene = scene_in(64 * MIB);
+    struct rd_spool *first;
+    assert_int_equal(rd_spool_create(scene.store, &first), RD_OK);
+    assert_int_equal(fill(first, LONG_LEN), RD_OK);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    struct rd_placement *placement = rd_spool_place(first, RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
-    assert_null(rd_spool_place(spools[1]));
-    struct rd_entry entry = {.key = rd_key_of_hash(8)};
-    struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spools[1]};
-    assert_int_equal(rd_store_execute(store, &op), RD_OK);
-    const struct account *account = account_of(accountant, store->file.fd);
+    assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
+    commit(&scene, NULL);
+    const struct account *account = account_of(scene.accountant, scene.store->file.fd);
     assert_int_equal(account->end - account->begin, LONG_LEN);
     assert_true(account->unwritten_most >= SLICE && account->unwritten_most <= BOUND + SLICE);
-    expect_long(store, rd_key_of_hash(8));
     rd_placement_destroy(placement);
-    rd_spool_destroy(spools[0]);
-    rd_spool_destroy(spools[1]);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    rd_spool_destroy(first);
+    scene_end(&scene);
 }
 
 /* Its kernel may not tell of the lost page again, so the sync would find nothing wrong. */
 static void a_disk_that_refuses_ends_the_spool(void **state)
 {
     (void)state;
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-    assert_int_equal(fill(spool, BOUND), RD_OK);
-    accountant->disk_errno = EIO;
-    assert_int_equal(fill(spool, 2 * STEP), RD_IO_ERROR);
-    accountant->disk_errno = 0;
-    assert_int_equal(fill(spool, STEP), RD_IO_ERROR);
-    assert_null(rd_spool_place(spool));
-    rd_spool_destroy(spool);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    struct scene scene = scene_in(64 * MIB);
+    assert_int_equal(fill(scene.spool, BOUND), RD_OK);
+    scene.accountant->disk_errno = EIO;
+    assert_int_equal(fill(scene.spool, 2 * STEP), RD_IO_ERROR);
+    scene.accountant->disk_errno = 0;
+    assert_int_equal(fill(scene.spool, STEP), RD_IO_ERROR);
+    assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
+    scene_end(&scene);
 }
 
 /* Its last pages were given to the disk and not waited for; they were lost, and zeros copied in their place. */
@@ -323,44 +357,33 @@ static void a_spool_that_the_disk_has_lost_is_not_the_stores(void **state)
 {
     (void)state;
     for (int placed = 0; placed < 2; placed++) {
-        struct place place = place_create();
-        struct accountant *accountant = accountant_create();
-        struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-        struct rd_spool *spool;
-        assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-        assert_int_equal(fill(spool, LONG_LEN), RD_OK);
-        accountant->refusing_fd = spool->fd;
+        struct scene scene = scene_in(64 * MIB);
+        assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+        scene.accountant->refusing_fd = scene.spool->fd;
         struct rd_entry entry = {.key = rd_key_of_hash(7)};
-        struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
+        struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = scene.spool};
         if (placed != 0)
-            assert_null(rd_spool_place(spool));
+            assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
         else
-            assert_int_equal(rd_store_execute(store, &op), RD_NO_SPACE);
-        assert_int_equal(rd_store_execute(store, &op), RD_IO_ERROR);
-        expect_status(store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
-        put_text(store, "another", "value");
-        rd_spool_destroy(spool);
-        rd_store_close(store);
-        free(accountant);
-        place_remove(&place);
+            assert_int_equal(rd_store_execute(scene.store, &op), RD_NO_SPACE);
+        assert_int_equal(rd_store_execute(scene.store, &op), RD_IO_ERROR);
+        expect_status(scene.store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
+        put_text(scene.store, "another", "value");
+        scene_end(&scene);
     }
 }
 
 static void a_disk_that_refuses_ends_the_placing(void **state)
 {
     (void)state;
-    struct place place = place_create();
-    struct accountant *accountant = accountant_create();
-    struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(store, &spool), RD_OK);
-    assert_int_equal(fill(spool, LONG_LEN), RD_OK);
-    accountant->disk_errno = EIO;
-    assert_null(rd_spool_place(spool));
-    rd_spool_destroy(spool);
-    rd_store_close(store);
-    free(accountant);
-    place_remove(&place);
+    static const enum rd_durability durabilities[] = {RD_DURABILITY_NONE, RD_DURABILITY_SYNC};
+    for (size_t i = 0; i < sizeof durabilities / sizeof *durabilities; i++) {
+        struct scene scene = scene_in(64 * MIB);
+        assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+        scene.accountant->disk_errno = EIO;
+        assert_null(rd_spool_place(scene.spool, durabilities[i]));
+        scene_end(&scene);
+    }
 }
 
 /* What was lost may be an answered write's, and no sync will tell of it: so the store is read-only, also where the
@@ -371,23 +394,19 @@ static void a_disk_that_refuses_ends_the_store_that_appends(void **state)
     static uint8_t value[LONG_LEN];
     const int errnos[] = {EIO, ENOSPC, EDQUOT, EINVAL};
     for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
-        struct place place = place_create();
-        struct accountant *accountant = accountant_create();
-        struct rd_store *store = open_counted(accountant, place.path, 64 * MIB);
-        put_text(store, "answered", "value");
-        accountant->disk_errno = errnos[i];
+        struct scene scene = scene_in(64 * MIB);
+        put_text(scene.store, "answered", "value");
+        scene.accountant->disk_errno = errnos[i];
         struct rd_entry entry = {.key = rd_key_of_hash(9), .payload = rd_slice(value, sizeof value)};
         struct rd_op op = {.kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1};
-        assert_int_equal(rd_store_execute(store, &op), RD_IO_ERROR);
-        accountant->disk_errno = 0;
+        assert_int_equal(rd_store_execute(scene.store, &op), RD_IO_ERROR);
+        scene.accountant->disk_errno = 0;
         struct rd_store_info info;
-        rd_store_info(store, &info);
+        rd_store_info(scene.store, &info);
         assert_int_equal(info.state, RD_STORE_READ_ONLY);
-        assert_int_equal(store->file.size, info.tail);
-        expect_text(store, "answered", "value");
-        rd_store_close(store);
-        free(accountant);
-        place_remove(&place);
+        assert_int_equal(scene.store->file.size, info.tail);
+        expect_text(scene.store, "answered", "value");
+        scene_end(&scene);
     }
 }
 
@@ -399,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_spool_below_the_bound_is_not_the_disks),
         cmocka_unit_test(placing_waits_for_the_disk),
         cmocka_unit_test(what_memory_cannot_hold_is_forgotten_once_placed),
+        cmocka_unit_test(a_value_is_synced_where_it_is_placed_if_any_sync_is_wanted),
         cmocka_unit_test(appending_waits_for_the_disk),
         cmocka_unit_test(a_disk_that_refuses_ends_the_spool),
         cmocka_unit_test(a_spool_that_the_disk_has_lost_is_not_the_stores),
