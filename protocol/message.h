@@ -184,6 +184,7 @@ enum rd_message_token_use {
 struct rd_message_item {
     struct rd_message_key key;
     struct rd_slice value; /* writes only */
+    bool key_only;         /* batch_read: not the value, just whether it is there and how long it is */
 };
 
 /* Beside each item of a transaction. */
@@ -197,6 +198,7 @@ struct rd_message_look {
     struct rd_message_key key;
     struct rd_message_condition condition; /* where it does not hold nothing is changed */
     bool value_wanted;                     /* and goes into the response's items */
+    bool key_only;                         /* of that, all but the value's bytes */
 };
 
 /* Owned by whoever holds it; every slice inside points into memory that the request owns and that goes with
@@ -220,7 +222,6 @@ struct rd_request {
     struct rd_message_item *items; /* batch_*; owned */
     size_t item_count;
     bool allow_null_bytes;                        /* batch_write */
-    bool keys_only;                               /* batch_read: no values, just whether the keys are there */
     bool with_stores;                             /* server: about all stores, too */
     enum rd_message_durability durability;        /* writes */
     struct rd_message_condition condition;        /* write, write_stream, delete, read; rename: on the source */

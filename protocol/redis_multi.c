@@ -102,6 +102,12 @@ static const struct rd_message_key *key_of(const struct rd_request *part, size_t
     return part->items != NULL ? &part->items[i].key : &part->key;
 }
 
+/* Whether all that is asked of that key is whether it is there, or how long its value is. */
+static bool is_key_only(const struct rd_request *part, size_t i)
+{
+    return part->items != NULL ? part->items[i].key_only : part->opcode != RD_OPCODE_READ;
+}
+
 /* Writes down the keys of one command; returns how many. */
 static size_t note_mentions(const struct rd_request *part, size_t place, struct mention *mentions)
 {
@@ -175,7 +181,9 @@ static void copy_looks(const struct rd_request *part, size_t count, struct rd_me
 {
     for (size_t i = 0; i < count; i++)
         looks[i] = part->looks != NULL ? part->looks[i]
-                                       : (struct rd_message_look){.key = *key_of(part, i), .value_wanted = true};
+                                       : (struct rd_message_look){.key = *key_of(part, i),
+                                                                  .value_wanted = true,
+                                                                  .key_only = is_key_only(part, i)};
 }
 
 /* Room for everything, or false: the request has been refused. */
@@ -208,7 +216,8 @@ static void merge(struct rd_request *request, const struct rd_redis_multi *multi
             copy_looks(part, looks, request->looks + look);
         } else {
             for (size_t i = 0; i < looks; i++)
-                request->items[look + i].key = *key_of(part, i);
+                request->items[look + i] =
+                    (struct rd_message_item){.key = *key_of(part, i), .key_only = is_key_only(part, i)};
         }
         request->creates_store |= part->creates_store;
         change += changes;

@@ -45,10 +45,11 @@ void rd_redis_parse_keys(struct rd_redis_ask *ask)
     struct rd_request *request = ask->request;
     if (take_single(ask) || !rd_redis_ask_items(ask, ask->arg_count - 1))
         return;
-    request->keys_only = ask->command->answer == RD_REDIS_FOUND;
-    for (size_t i = 0; i < request->item_count; i++)
+    for (size_t i = 0; i < request->item_count; i++) {
+        request->items[i].key_only = ask->command->answer == RD_REDIS_FOUND;
         if (!rd_redis_ask_key(ask, i + 1, &request->items[i].key))
             return;
+    }
 }
 
 void rd_redis_parse_getrange(struct rd_redis_ask *ask)

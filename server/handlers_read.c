@@ -245,10 +245,10 @@ static bool guards_hold(struct rd_call *call, const struct rd_value *values, con
 }
 
 /* What the look found of one key. */
-static void fill_item(const struct rd_request *request, const struct rd_value *value, enum rd_status status,
-                      uint64_t key_hash, struct rd_response_item *ret_item)
+static void fill_item(bool key_only, const struct rd_value *value, enum rd_status status, uint64_t key_hash,
+                      struct rd_response_item *ret_item)
 {
-    if (status == RD_OK && !request->keys_only)
+    if (status == RD_OK && !key_only)
         status = rd_value_verify(value);
     *ret_item = (struct rd_response_item){.status = status, .key_hash = key_hash};
     if (status != RD_OK)
@@ -256,7 +256,8 @@ static void fill_item(const struct rd_request *request, const struct rd_value *v
     ret_item->offset = value->offset;
     ret_item->len = value->payload.len;
     ret_item->crc32 = value->crc32;
-    ret_item->value = value->payload;
+    if (!key_only)
+        ret_item->value = value->payload;
 }
 
 static struct batch_arrays arrays_of(const struct rd_call *call)
@@ -287,7 +288,8 @@ static void answer_batch(struct rd_call *call)
     if (!guards_hold(call, arrays.values, arrays.statuses))
         return;
     for (size_t i = 0; i < request->item_count; i++) {
-        fill_item(request, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash, &arrays.items[i]);
+        fill_item(request->items[i].key_only, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash,
+                  &arrays.items[i]);
         if (arrays.items[i].status == RD_IO_ERROR) {
             rd_handler_fail_read(call, RD_IO_ERROR, RD_OFFSET_UNKNOWN);
             return;
@@ -298,16 +300,41 @@ static void answer_batch(struct rd_call *call)
     rd_call_finish(call);
 }
 
-static uint64_t payload_len_wanted(const struct rd_request *request)
+/* Of key i; guards are held against versions alone. */
+static uint64_t payload_len_wanted(const struct rd_request *request, size_t i)
 {
-    return request->keys_only ? 0 : UINT64_MAX;
+    return i < request->item_count && !request->items[i].key_only ? UINT64_MAX : 0;
+}
+
+/* How many keys there are in a row, from that one on, of which the same is wanted. */
+static size_t run_count(const struct rd_request *request, size_t from, size_t count)
+{
+    size_t to = from + 1;
+    while (to < count && payload_len_wanted(request, to) == payload_len_wanted(request, from))
+        to++;
+    return to - from;
+}
+
+static bool batch_is_in_memory(const struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
+    for (size_t at = 0, run; at < arrays.count; at += run) {
+        run = run_count(call->request, at, arrays.count);
+        if (!rd_store_holds_in_memory(call->hosted->store, arrays.keys + at, run,
+                                      payload_len_wanted(call->request, at)))
+            return false;
+    }
+    return true;
 }
 
 /* On a thread of the pool. */
 static void fetch_batch(struct rd_call *call)
 {
     struct batch_arrays arrays = arrays_of(call);
-    rd_store_fetch(call->hosted->store, arrays.keys, arrays.count, payload_len_wanted(call->request));
+    for (size_t at = 0, run; at < arrays.count; at += run) {
+        run = run_count(call->request, at, arrays.count);
+        rd_store_fetch(call->hosted->store, arrays.keys + at, run, payload_len_wanted(call->request, at));
+    }
 }
 
 void rd_run_batch_read(struct rd_call *call)
@@ -320,7 +347,7 @@ void rd_run_batch_read(struct rd_call *call)
     }
     struct batch_arrays arrays = arrays_of(call);
     fill_keys(request, arrays.keys);
-    if (rd_store_holds_in_memory(call->hosted->store, arrays.keys, count, payload_len_wanted(request)))
+    if (batch_is_in_memory(call))
         answer_batch(call);
     else
         rd_call_start_read(call, fetch_batch, answer_batch);

@@ -79,17 +79,18 @@ static void fill_changes(const struct rd_request *request, const struct arrays *
     }
 }
 
-static void fill_item(const struct rd_look *look, struct rd_response_item *ret_item)
+static void fill_item(const struct rd_look *look, bool key_only, struct rd_response_item *ret_item)
 {
     const struct rd_value *value = &look->value;
     *ret_item = (struct rd_response_item){.status = RD_KEY_NOT_FOUND, .key_hash = look->key.hash};
     if (value->payload.data == NULL)
         return;
-    ret_item->status = rd_value_verify(value);
+    ret_item->status = key_only ? RD_OK : rd_value_verify(value);
     ret_item->offset = value->offset;
     ret_item->len = value->payload.len;
     ret_item->crc32 = value->crc32;
-    ret_item->value = value->payload;
+    if (!key_only)
+        ret_item->value = value->payload;
 }
 
 /* The only value that is asked for leaves without a copy. False: the call has been answered. */
@@ -112,11 +113,17 @@ static void fail_for_condition(struct rd_call *call)
                  call->hosted->name);
 }
 
+/* Whether that look's value is there and its bytes are to be read. */
+static bool reads_value(const struct rd_call *call, size_t i)
+{
+    return !call->request->looks[i].key_only && arrays_of(call).looks[i].value.payload.data != NULL;
+}
+
 static bool looks_are_in_memory(const struct rd_call *call)
 {
     const struct rd_look *looks = arrays_of(call).looks;
     for (size_t i = 0; i < call->request->look_count; i++)
-        if (looks[i].value.payload.data != NULL && !rd_value_is_in_memory(&looks[i].value, 0, UINT64_MAX))
+        if (reads_value(call, i) && !rd_value_is_in_memory(&looks[i].value, 0, UINT64_MAX))
             return false;
     return true;
 }
@@ -126,7 +133,7 @@ static void fetch_looks(struct rd_call *call)
 {
     const struct rd_look *looks = arrays_of(call).looks;
     for (size_t i = 0; i < call->request->look_count; i++)
-        if (looks[i].value.payload.data != NULL)
+        if (reads_value(call, i))
             rd_value_fetch(&looks[i].value, 0, UINT64_MAX, 0);
 }
 
@@ -151,7 +158,7 @@ static void complete_transaction(struct rd_call *call)
     if (one_value && !answer_with_value(call, &arrays.looks[0]))
         return;
     for (size_t i = 0; i < request->look_count && !one_value; i++)
-        fill_item(&arrays.looks[i], &arrays.items[i]);
+        fill_item(&arrays.looks[i], request->looks[i].key_only, &arrays.items[i]);
     for (size_t i = 0; i < request->item_count; i++)
         arrays.results[i] =
             (struct rd_response_change){.found = arrays.changes[i].found, .applied = arrays.changes[i].applied};

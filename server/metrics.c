@@ -102,7 +102,7 @@ void rd_metrics_count_answer(struct rd_loop *loop, const struct rd_call *call, s
     unsigned status = (unsigned)call->response.status;
     rd_counter_add(&row->answers[status < RD_STATUS_COUNT ? status : RD_IO_ERROR], 1);
     rd_distribution_add(&row->duration_ns, RD_DISTRIBUTION_NS, now_ns - call->begun_ns);
-    if (call->response.item_count != 0 && !call->request->keys_only)
+    if (call->response.item_count != 0)
         value_len += items_len(&call->response);
     rd_counter_add(&row->value_bytes, value_len);
 }

@@ -74,13 +74,13 @@ static void dump_looks(const struct rd_request *request, struct rd_buffer *out)
         dump_key("key", &request->looks[i].key, out);
         dump_condition("if", &request->looks[i].condition, out);
         dump_number("wanted", request->looks[i].value_wanted, out);
+        dump_number("key_only", request->looks[i].key_only, out);
         rd_buffer_append_string(out, " >");
     }
     for (size_t i = 0; request->guards != NULL && i < request->guards->count; i++)
         fuzz_dump_slice("guard", request->guards->list[i].key, out);
     dump_number("guard_first", request->guard_first, out);
     dump_number("guard_count", request->guard_count, out);
-    dump_number("keys_only", request->keys_only, out);
     dump_number("with_stores", request->with_stores, out);
     dump_number("creates_store", request->creates_store, out);
     for (const struct rd_request *part = request->parts; part != NULL; part = part->next)
@@ -122,6 +122,7 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
         rd_buffer_append_string(out, " [");
         dump_key("key", &request->items[i].key, out);
         dump_if_any("value", request->items[i].value, out);
+        dump_number("key_only", request->items[i].key_only, out);
         if (request->changes != NULL)
             dump_change(&request->changes[i], out);
         rd_buffer_append_string(out, " ]");

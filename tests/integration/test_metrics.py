@@ -119,6 +119,11 @@ def test_bytes_of_values_that_were_read(daemon, store, curl):
     with rdrive.Client(daemon.binary) as client, Resp(daemon.redis_address) as connection:
         there = client.store(store)
         connection.call("SELECT", store)
+
+        def in_transaction(*commands):
+            for words in (["MULTI"], *commands, ["EXEC"]):
+                assert not connection.call(*words).startswith(b"-")
+
         for what, bytes_read in (
                 (lambda: curl.get("short"), 100),
                 (lambda: curl.get("long"), len(long_value)),
@@ -144,7 +149,11 @@ def test_bytes_of_values_that_were_read(daemon, store, curl):
                 (lambda: connection.call("STRLEN", "long"), 0),
                 (lambda: connection.call("GETDEL", "gone"), 1),
                 (lambda: connection.call("SET", "short", "y" * 7, "GET"), 100),
-                (lambda: [connection.call(*words) for words in (["MULTI"], ["GET", "short"], ["SET", "other", "o"], ["EXEC"])], 7),
+                (lambda: in_transaction(["GET", "short"], ["SET", "other", "o"]), 7),
+                (lambda: in_transaction(["STRLEN", "long"], ["EXISTS", "short", "long"], ["TYPE", "long"], ["SET", "other", "p"]), 0),
+                (lambda: in_transaction(["GET", "short"], ["STRLEN", "long"], ["EXISTS", "long"], ["DEL", "none"]), 7),
+                (lambda: in_transaction(["STRLEN", "long"], ["EXISTS", "short", "long"]), 0),
+                (lambda: in_transaction(["STRLEN", "long"], ["MGET", "short", "none", "short"], ["TYPE", "long"]), 14),
                 (lambda: connection.call("EXISTS", "short", "long"), 0)):
             what()
             before, counted = counted, count()

@@ -74,7 +74,8 @@ static void dump_condition(struct rd_buffer *log, const char *name, struct rd_me
 static void dump_lists(struct rd_buffer *log, const struct rd_request *request)
 {
     for (size_t i = 0; i < request->look_count; i++) {
-        rd_buffer_append_string(log, request->looks[i].value_wanted ? " <show" : " <");
+        const char *wanted = request->looks[i].key_only ? " <tell" : " <show";
+        rd_buffer_append_string(log, request->looks[i].value_wanted ? wanted : " <");
         dump_named(log, "key", request->looks[i].key.bytes);
         dump_condition(log, "if", request->looks[i].condition);
         rd_buffer_append_string(log, ">");
@@ -82,6 +83,8 @@ static void dump_lists(struct rd_buffer *log, const struct rd_request *request)
     for (size_t i = 0; i < request->item_count; i++) {
         const struct rd_message_change *change = request->changes != NULL ? &request->changes[i] : NULL;
         rd_buffer_append_string(log, change != NULL && change->deletes ? " [delete" : " [");
+        if (request->items[i].key_only)
+            rd_buffer_append_string(log, "tell");
         dump_named(log, "key", request->items[i].key.bytes);
         dump_named(log, "value", request->items[i].value);
         if (change != NULL)
@@ -109,8 +112,6 @@ static void dump_rest(struct rd_buffer *log, const struct rd_request *request)
         rd_buffer_printf(log, " range=%lld..%lld", (long long)request->range.from, (long long)request->range.to);
     if (request->streamed)
         rd_buffer_printf(log, " len=%llu", (unsigned long long)request->stream_len);
-    if (request->keys_only)
-        rd_buffer_append_string(log, " keys_only");
     if (request->with_stores)
         rd_buffer_append_string(log, " with_stores");
     if (request->durability != 0)

@@ -20,9 +20,9 @@ static void test_reading(void **state)
     expect_commands("MGET a", "batch_read [ key=a] -> values\n");
     expect_commands("MGET a b a", "batch_read [ key=a] [ key=b] [ key=a] -> values\n");
     expect_commands("EXISTS a", "exists key=a -> found\n");
-    expect_commands("EXISTS a b a", "batch_read [ key=a] [ key=b] [ key=a] keys_only -> found\n");
+    expect_commands("EXISTS a b a", "batch_read [tell key=a] [tell key=b] [tell key=a] -> found\n");
     expect_commands("TOUCH a\nTOUCH a b",
-                    "exists key=a -> found\nbatch_read [ key=a] [ key=b] keys_only -> found\n");
+                    "exists key=a -> found\nbatch_read [tell key=a] [tell key=b] -> found\n");
     expect_commands("TYPE a", "exists key=a -> type\n");
     expect_commands("STRLEN a", "metadata key=a -> length\n");
     expect_commands("GETRANGE a 0 -1", "read key=a range=0..-1 -> range\n");

@@ -27,10 +27,12 @@ static void test_reads_become_one_look(void **state)
         "-ERR getrange would give the transaction more keys than this server takes at once\n"
         "-ERR exists would give the transaction more keys than this server takes at once\n"
         "-EXECABORT Transaction discarded because of previous errors.\n");
-    expect_commands("MULTI\nGET a\nMGET b c\nSTRLEN d\nEXEC",
-                    "+OK\n+QUEUED\n+QUEUED\n+QUEUED\nbatch_read [ key=a] [ key=b] [ key=c] [ key=d] -> exec\n");
-    expect_commands("MULTI\nEXISTS a b\nTYPE e\nGETRANGE f 1 2\nEXEC",
-                    "+OK\n+QUEUED\n+QUEUED\n+QUEUED\nbatch_read [ key=a] [ key=b] [ key=e] [ key=f] -> exec\n");
+    expect_commands(
+        "MULTI\nGET a\nMGET b c\nSTRLEN d\nEXEC",
+        "+OK\n+QUEUED\n+QUEUED\n+QUEUED\nbatch_read [ key=a] [ key=b] [ key=c] [tell key=d] -> exec\n");
+    expect_commands(
+        "MULTI\nEXISTS a b\nTYPE e\nGETRANGE f 1 2\nEXEC",
+        "+OK\n+QUEUED\n+QUEUED\n+QUEUED\nbatch_read [tell key=a] [tell key=b] [tell key=e] [ key=f] -> exec\n");
 }
 
 static void test_looks_come_before_changes(void **state)
@@ -41,6 +43,9 @@ static void test_looks_come_before_changes(void **state)
         "+OK\n+QUEUED\n+QUEUED\n+QUEUED\n+QUEUED\n+QUEUED\n"
         "transaction <show key=a> <show key=b> <show key=c> <show key=d> [ key=a value=1] [ key=b value=2] "
         "[delete key=c] [ key=d value=3 if=absent] creates -> exec\n");
+    expect_commands("MULTI\nSTRLEN a\nEXISTS b c\nTYPE d\nDEL e\nEXEC",
+                    "+OK\n+QUEUED\n+QUEUED\n+QUEUED\n+QUEUED\ntransaction <tell key=a> <tell key=b> <tell key=c> "
+                    "<tell key=d> [delete key=e] -> exec\n");
 }
 
 #define READ_BEHIND_WRITE                                                                                         \
