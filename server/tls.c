@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <uv.h>
 
 #include "base/regular_file.h"
+#include "base/tls_pipe.h"
 
 /* Above what is sealed between two visits to the socket. A peer that makes us answer without reading (asking for
  * new keys again and again) ends here. */
@@ -22,17 +22,15 @@
 #define KEY         "the TLS key"
 
 struct rd_tls {
-    BIO_METHOD *pipe;  /* owned; a session's way in and out */
     SSL_CTX *prepared; /* owned; NULL: none. Whoever prepares */
     uv_mutex_t lock;
     SSL_CTX *context; /* guarded by lock; one reference, sessions have their own */
 };
 
 struct rd_tls_session {
-    SSL *ssl;             /* owned */
-    struct rd_slice in;   /* borrows; what rd_tls_unseal was given and has not taken yet */
-    struct rd_buffer out; /* to be sent */
-    const char *protocol; /* for ALPN, NULL: none; constant */
+    SSL *ssl;                /* owned */
+    struct rd_tls_pipe pipe; /* out: to be sent */
+    const char *protocol;    /* for ALPN, NULL: none; constant */
     bool established;
     char failure[128]; /* "": none */
 };
@@ -141,8 +139,6 @@ static enum rd_status load(const char *cert_path, const char *key_path, SSL_CTX 
     return status;
 }
 
-static BIO_METHOD *make_pipe(void);
-
 enum rd_status rd_tls_create(const char *cert_path, const char *key_path, struct rd_tls **ret_tls,
                              struct rd_error *ret_error)
 {
@@ -151,9 +147,7 @@ enum rd_status rd_tls_create(const char *cert_path, const char *key_path, struct
         free(tls);
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for TLS");
     }
-    tls->pipe = make_pipe();
-    enum rd_status status = tls->pipe != NULL ? load(cert_path, key_path, &tls->context, ret_error)
-                                              : rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for TLS");
+    enum rd_status status = load(cert_path, key_path, &tls->context, ret_error);
     if (status == RD_OK)
         *ret_tls = tls;
     else
@@ -167,7 +161,6 @@ void rd_tls_destroy(struct rd_tls *tls)
         return;
     rd_tls_discard(tls);
     SSL_CTX_free(tls->context);
-    BIO_meth_free(tls->pipe);
     uv_mutex_destroy(&tls->lock);
     free(tls);
 }
@@ -197,48 +190,6 @@ void rd_tls_discard(struct rd_tls *tls)
     tls->prepared = NULL;
 }
 
-/* ---- the session's way in and out ------------------------------------------------------------------------- */
-
-static int pipe_read(BIO *bio, char *to, int len)
-{
-    struct rd_tls_session *session = BIO_get_data(bio);
-    struct rd_slice taken = rd_slice_take(&session->in, len > 0 ? (size_t)len : 0);
-    BIO_clear_retry_flags(bio);
-    if (taken.len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    memcpy(to, taken.data, taken.len);
-    return (int)taken.len;
-}
-
-static int pipe_write(BIO *bio, const char *from, int len)
-{
-    struct rd_tls_session *session = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    rd_buffer_append(&session->out, from, len > 0 ? (size_t)len : 0);
-    return session->out.failed ? -1 : len;
-}
-
-static long pipe_control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static BIO_METHOD *make_pipe(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rdrive");
-    if (method == NULL || BIO_meth_set_read(method, pipe_read) != 1 ||
-        BIO_meth_set_write(method, pipe_write) != 1 || BIO_meth_set_ctrl(method, pipe_control) != 1) {
-        BIO_meth_free(method);
-        return NULL;
-    }
-    return method;
-}
-
 /* ---- a session -------------------------------------------------------------------------------------------- */
 
 static SSL *make_ssl(struct rd_tls *tls)
@@ -252,20 +203,15 @@ static SSL *make_ssl(struct rd_tls *tls)
 struct rd_tls_session *rd_tls_session_create(struct rd_tls *tls, const char *protocol)
 {
     struct rd_tls_session *session = calloc(1, sizeof *session);
-    BIO *bio = BIO_new(tls->pipe);
     SSL *ssl = make_ssl(tls);
-    if (session == NULL || bio == NULL || ssl == NULL) {
-        BIO_free(bio);
+    if (session == NULL || ssl == NULL || !rd_tls_pipe_attach(&session->pipe, ssl)) {
         SSL_free(ssl);
         free(session);
         return NULL;
     }
     session->ssl = ssl;
     session->protocol = protocol;
-    rd_buffer_init(&session->out, OUTPUT_LEN_MAX);
-    BIO_set_data(bio, session);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(ssl, bio, bio);
+    rd_buffer_init(&session->pipe.out, OUTPUT_LEN_MAX);
     SSL_set_app_data(ssl, session);
     SSL_set_accept_state(ssl);
     return session;
@@ -276,13 +222,13 @@ void rd_tls_session_destroy(struct rd_tls_session *session)
     if (session == NULL)
         return;
     SSL_free(session->ssl);
-    rd_buffer_deinit(&session->out);
+    rd_buffer_deinit(&session->pipe.out);
     free(session);
 }
 
 static void fail(struct rd_tls_session *session)
 {
-    if (session->out.failed)
+    if (session->pipe.out.failed)
         snprintf(session->failure, sizeof session->failure, "its answers have no room");
     else
         take_reason(session->failure, sizeof session->failure);
@@ -292,10 +238,10 @@ enum rd_tls_outcome rd_tls_unseal(struct rd_tls_session *session, struct rd_slic
                                   size_t len_max, size_t *ret_len)
 {
     ERR_clear_error();
-    session->in = *sealed;
+    session->pipe.in = *sealed;
     int result = SSL_read_ex(session->ssl, to, len_max, ret_len);
-    *sealed = session->in;
-    session->in = rd_slice(NULL, 0);
+    *sealed = session->pipe.in;
+    session->pipe.in = rd_slice(NULL, 0);
     session->established = session->established || SSL_is_init_finished(session->ssl) == 1;
     if (result == 1)
         return RD_TLS_PLAIN;
@@ -335,9 +281,9 @@ void rd_tls_end(struct rd_tls_session *session)
 void rd_tls_take_output(struct rd_tls_session *session, struct rd_buffer *ret_output)
 {
     struct rd_buffer empty = *ret_output;
-    *ret_output = session->out;
-    session->out = empty;
-    session->out.len_max = OUTPUT_LEN_MAX;
+    *ret_output = session->pipe.out;
+    session->pipe.out = empty;
+    session->pipe.out.len_max = OUTPUT_LEN_MAX;
 }
 
 bool rd_tls_is_established(const struct rd_tls_session *session)

@@ -2,24 +2,23 @@
 #include "clients/c/tls.h"
 
 #include <arpa/inet.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/tls_pipe.h"
+
 #define HOST_LEN_MAX 255u
 
 struct rd_tls_trust {
     SSL_CTX *context; /* one reference; streams have their own */
-    BIO_METHOD *pipe; /* owned; a stream's way in and out; used when one is made only */
 };
 
 struct rd_tls_stream {
-    SSL *ssl;             /* owned */
-    struct rd_slice in;   /* borrows; what unseal was given and has not taken yet */
-    struct rd_buffer out; /* to be sent */
+    SSL *ssl;                /* owned */
+    struct rd_tls_pipe pipe; /* out: to be sent */
     bool established;
     char host[HOST_LEN_MAX + 1];
     char failure[200]; /* "": none */
@@ -61,46 +60,6 @@ static void fail(struct rd_tls_stream *stream)
 
 /* ---- trust ------------------------------------------------------------------------------------------------ */
 
-static int pipe_read(BIO *bio, char *to, int len)
-{
-    struct rd_tls_stream *stream = BIO_get_data(bio);
-    struct rd_slice taken = rd_slice_take(&stream->in, len > 0 ? (size_t)len : 0);
-    BIO_clear_retry_flags(bio);
-    if (taken.len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    memcpy(to, taken.data, taken.len);
-    return (int)taken.len;
-}
-
-static int pipe_write(BIO *bio, const char *from, int len)
-{
-    struct rd_tls_stream *stream = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    rd_buffer_append(&stream->out, from, len > 0 ? (size_t)len : 0);
-    return stream->out.failed ? -1 : len;
-}
-
-static long pipe_control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static BIO_METHOD *make_pipe(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "rdrive");
-    if (method == NULL || BIO_meth_set_read(method, pipe_read) != 1 ||
-        BIO_meth_set_write(method, pipe_write) != 1 || BIO_meth_set_ctrl(method, pipe_control) != 1) {
-        BIO_meth_free(method);
-        return NULL;
-    }
-    return method;
-}
-
 static enum rd_status load_authorities(SSL_CTX *context, const char *ca_path, struct rd_error *ret_error)
 {
     int loaded =
@@ -120,11 +79,9 @@ enum rd_status rd_tls_trust_create(const char *ca_path, struct rd_tls_trust **re
     struct rd_tls_trust *trust = calloc(1, sizeof *trust);
     if (trust == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for TLS");
-    trust->pipe = make_pipe();
     trust->context = SSL_CTX_new(TLS_client_method());
     enum rd_status status = RD_OK;
-    if (trust->pipe == NULL || trust->context == NULL ||
-        SSL_CTX_set_min_proto_version(trust->context, TLS1_3_VERSION) != 1)
+    if (trust->context == NULL || SSL_CTX_set_min_proto_version(trust->context, TLS1_3_VERSION) != 1)
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "TLS cannot be set up");
     else
         status = load_authorities(trust->context, ca_path, ret_error);
@@ -143,7 +100,6 @@ void rd_tls_trust_destroy(struct rd_tls_trust *trust)
     if (trust == NULL)
         return;
     SSL_CTX_free(trust->context);
-    BIO_meth_free(trust->pipe);
     free(trust);
 }
 
@@ -172,15 +128,9 @@ static bool offer_protocol(SSL *ssl, const char *protocol)
 
 static bool attach(struct rd_tls_trust *trust, struct rd_tls_stream *stream)
 {
-    BIO *bio = BIO_new(trust->pipe);
     stream->ssl = SSL_new(trust->context);
-    if (bio == NULL || stream->ssl == NULL) {
-        BIO_free(bio);
+    if (stream->ssl == NULL || !rd_tls_pipe_attach(&stream->pipe, stream->ssl))
         return false;
-    }
-    BIO_set_data(bio, stream);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(stream->ssl, bio, bio);
     SSL_set_connect_state(stream->ssl);
     return true;
 }
@@ -197,7 +147,7 @@ enum rd_status rd_tls_stream_create(struct rd_tls_trust *trust, struct rd_slice 
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for TLS");
     }
     memcpy(stream->host, host.data, host.len);
-    rd_buffer_init(&stream->out, 0);
+    rd_buffer_init(&stream->pipe.out, 0);
     if (!expect_host(stream->ssl, stream->host) || !offer_protocol(stream->ssl, protocol)) {
         rd_tls_stream_destroy(stream);
         return rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "\"%.100s\" cannot be a server's name", host.data);
@@ -213,7 +163,7 @@ void rd_tls_stream_destroy(struct rd_tls_stream *stream)
     if (stream == NULL)
         return;
     SSL_free(stream->ssl);
-    rd_buffer_deinit(&stream->out);
+    rd_buffer_deinit(&stream->pipe.out);
     free(stream);
 }
 
@@ -225,11 +175,11 @@ enum rd_tls_input rd_tls_stream_unseal(struct rd_tls_stream *stream, struct rd_s
     if (stream->failure[0] != '\0')
         return RD_TLS_INPUT_FAILED;
     ERR_clear_error();
-    stream->in = *sealed;
+    stream->pipe.in = *sealed;
     int result = len_max != 0 ? SSL_read_ex(stream->ssl, to, len_max, &len)
                               : SSL_peek_ex(stream->ssl, &byte, sizeof byte, &len);
-    *sealed = stream->in;
-    stream->in = rd_slice(NULL, 0);
+    *sealed = stream->pipe.in;
+    stream->pipe.in = rd_slice(NULL, 0);
     stream->established = stream->established || SSL_is_init_finished(stream->ssl) == 1;
     if (result == 1) {
         *ret_len = len_max != 0 ? len : 0;
@@ -269,7 +219,7 @@ void rd_tls_stream_end(struct rd_tls_stream *stream)
 
 struct rd_buffer *rd_tls_stream_output(struct rd_tls_stream *stream)
 {
-    return &stream->out;
+    return &stream->pipe.out;
 }
 
 bool rd_tls_stream_is_established(const struct rd_tls_stream *stream)

@@ -27,7 +27,7 @@ LIBRARIES = {
     "xxhash.h": "engine/.*|bench/.*|tests/.*",
     "libdeflate.h": "engine/.*|bench/.*|tests/.*",
     "isa-l/.*": "engine/digest\\.c",
-    "openssl/.*": "server/(tls|auth|tokens)\\.c|clients/c/tls\\.c",
+    "openssl/.*": "base/tls_pipe\\.c|server/(tls|auth|tokens)\\.c|clients/c/tls\\.c",
     "cmocka.h": "tests/.*",
 }
 
