@@ -15,6 +15,7 @@
 #define GAP_LEN_MIN    (UINT64_C(4) << 20)
 #define GAP_SHARE      16u /* of the value's length, for what is written while it is copied */
 #define SLICE_LEN      (UINT64_C(8) << 20)
+#define UNWRITTEN_MAX  (UINT64_C(32) << 20) /* of what is to be synced: a writer's sync meanwhile waits for it */
 
 void rd_ahead_init(struct rd_ahead *ahead)
 {
@@ -152,15 +153,26 @@ static int copy_slice(struct rd_datafile *file, struct rd_slice payload, const s
     return failed;
 }
 
+static struct rd_writeback writeback_of(const struct rd_placement *placement, uint64_t len)
+{
+    uint64_t memory_bytes = placement->store->memory_bytes;
+    uint64_t bound = rd_writeback_bound(memory_bytes);
+    struct rd_writeback writeback;
+    if (placement->synced)
+        rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, placement->begin,
+                          bound < UNWRITTEN_MAX ? bound : UNWRITTEN_MAX, len > memory_bytes / 2);
+    else
+        rd_writeback_init(&writeback, RD_WRITEBACK_LATE, placement->begin, bound, len > memory_bytes / 2);
+    return writeback;
+}
+
 static int copy(struct rd_placement *placement, struct rd_datafile *file, struct rd_slice payload,
                 struct rd_spool *spool)
 {
     struct rd_store *store = placement->store;
     int failed = 0;
     uint64_t slice_len = store->ahead.slice_len;
-    struct rd_writeback writeback;
-    rd_writeback_init(&writeback, placement->synced ? RD_WRITEBACK_EARLY : RD_WRITEBACK_LATE, placement->begin,
-                      rd_writeback_bound(store->memory_bytes), payload.len > store->memory_bytes / 2);
+    struct rd_writeback writeback = writeback_of(placement, payload.len);
     for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
         uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
         uint64_t offset = placement->begin + done;

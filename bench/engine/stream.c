@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * stream.c - one value of 1 GiB that comes in piece by piece: spooled, then put into the store. Page cache only.
- * The reference writes it in one pass and lets nobody else in meanwhile; here short writes go on beside it, and
- * the longest of them tells how long they are held. cp of a file of the same length is the yardstick.
+ * stream.c - one value of 1 GiB that comes in piece by piece: spooled, then put into the store. Page cache only,
+ * as the reference does it; then synced, as the daemon does it unless it is told otherwise. The reference writes
+ * it in one pass and lets nobody else in meanwhile; here short writes go on beside it, and the longest of them
+ * tells how long they are held. cp of a file of the same length is the yardstick.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -70,6 +71,7 @@ static void time_cp(void)
 
 struct prober {
     struct rd_store *store;
+    enum rd_durability durability;
     atomic_bool stop;
     struct rd_histogram latency_ns; /* the thread's until it is joined */
 };
@@ -81,8 +83,11 @@ static void *probe(void *argument)
     uint8_t payload[PROBE_LEN];
     memset(payload, 'p', sizeof payload);
     for (uint64_t number = 1; !atomic_load(&prober->stop); number++) {
+        struct rd_entry entry = {.key = bench_key(number), .payload = rd_slice(payload, sizeof payload)};
+        struct rd_op op = {
+            .kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1, .durability = prober->durability};
         uint64_t began = bench_now_ns();
-        if (rd_store_write(prober->store, bench_key(number), rd_slice(payload, sizeof payload), NULL) != RD_OK)
+        if (rd_store_execute(prober->store, &op) != RD_OK)
             bench_die("write");
         rd_histogram_record(&prober->latency_ns, bench_now_ns() - began);
         usleep(200);
@@ -104,56 +109,83 @@ static struct rd_spool *spool_all(struct rd_store *store)
 }
 
 /* As the daemon does it: placed ahead, then committed. */
-static void append(struct rd_store *store, struct rd_spool *spool)
+static void append(struct rd_store *store, struct rd_spool *spool, enum rd_durability durability)
 {
     struct rd_entry entry = {.key = bench_key(0)};
-    struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool};
-    op.placement = rd_spool_place(spool, RD_DURABILITY_DEFAULT);
+    struct rd_op op = {
+        .kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = spool, .durability = durability};
+    op.placement = rd_spool_place(spool, durability);
     if (rd_store_execute(store, &op) != RD_OK)
         bench_die("stream");
     rd_placement_destroy(op.placement);
 }
 
-static void stream_alone(void)
+struct passes {
+    double spooled; /* seconds */
+    double both;
+};
+
+static struct passes stream_alone(enum rd_durability durability)
 {
     struct rd_store *store = bench_open(true);
     sync();
     uint64_t began = bench_now_ns();
     struct rd_spool *spool = spool_all(store);
-    double spooled = bench_seconds_since(began);
-    append(store, spool);
-    double both = bench_seconds_since(began);
+    struct passes passes = {.spooled = bench_seconds_since(began)};
+    append(store, spool, durability);
+    passes.both = bench_seconds_since(began);
     rd_spool_destroy(spool);
     rd_store_close(store);
-    bench_result("stream", VALUE_LEN / GIB / both);
-    bench_result("stream_spool", VALUE_LEN / GIB / spooled);
-    bench_result("stream_append", VALUE_LEN / GIB / (both - spooled));
+    return passes;
 }
 
-static void stream_beside_others(void)
+/* What the others, whose writes are of the same durability, wait for. */
+static const struct rd_histogram *stream_beside_others(enum rd_durability durability)
 {
     static struct prober prober;
     memset(&prober, 0, sizeof prober);
     prober.store = bench_open(true);
+    prober.durability = durability;
     sync();
     struct rd_spool *spool = spool_all(prober.store);
     pthread_t thread;
     if (pthread_create(&thread, NULL, probe, &prober) != 0)
         bench_die("thread");
-    append(prober.store, spool);
+    append(prober.store, spool, durability);
     atomic_store(&prober.stop, true);
     pthread_join(thread, NULL);
     rd_spool_destroy(spool);
     rd_store_close(prober.store);
-    bench_result("stream_held_p50", (double)rd_histogram_quantile(&prober.latency_ns, 0.5) / 1e9);
-    bench_result("stream_held_p99", (double)rd_histogram_quantile(&prober.latency_ns, 0.99) / 1e9);
-    bench_result("stream_held_max", (double)prober.latency_ns.max / 1e9);
+    return &prober.latency_ns;
+}
+
+static void in_memory(void)
+{
+    struct passes passes = stream_alone(RD_DURABILITY_NONE);
+    bench_result("stream", VALUE_LEN / GIB / passes.both);
+    bench_result("stream_spool", VALUE_LEN / GIB / passes.spooled);
+    bench_result("stream_append", VALUE_LEN / GIB / (passes.both - passes.spooled));
+    const struct rd_histogram *held = stream_beside_others(RD_DURABILITY_NONE);
+    bench_result("stream_held_p50", (double)rd_histogram_quantile(held, 0.5) / 1e9);
+    bench_result("stream_held_p99", (double)rd_histogram_quantile(held, 0.99) / 1e9);
+    bench_result("stream_held_max", (double)held->max / 1e9);
+}
+
+static void synced(void)
+{
+    struct passes passes = stream_alone(RD_DURABILITY_SYNC);
+    bench_result("stream_sync", VALUE_LEN / GIB / passes.both);
+    bench_result("stream_sync_append", VALUE_LEN / GIB / (passes.both - passes.spooled));
+    const struct rd_histogram *held = stream_beside_others(RD_DURABILITY_SYNC);
+    bench_result("stream_sync_held_p50", (double)rd_histogram_quantile(held, 0.5) / 1e9);
+    bench_result("stream_sync_held_p99", (double)rd_histogram_quantile(held, 0.99) / 1e9);
+    bench_result("stream_sync_held_max", (double)held->max / 1e9);
 }
 
 void bench_stream(void)
 {
     fill_source();
     time_cp();
-    stream_alone();
-    stream_beside_others();
+    in_memory();
+    synced();
 }

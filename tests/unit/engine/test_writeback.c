@@ -11,10 +11,12 @@
 #include "tests/unit/engine/fixture.h"
 
 #define MIB       (UINT64_C(1) << 20)
-#define BOUND     (8 * MIB) /* of a process with little memory */
-#define STEP      MIB       /* appended at a time */
-#define SLICE     (8 * MIB) /* placed at a time */
-#define LONG_LEN  (40 * MIB)
+#define BOUND     (8 * MIB)    /* of a process with little memory */
+#define STEP      MIB          /* appended at a time */
+#define SLICE     (8 * MIB)    /* placed at a time */
+#define SYNC_MAX  (32 * MIB)   /* of a placed value, unwritten: a sync beside it waits for that */
+#define PLENTY    (4096 * MIB) /* of memory: the bound is above LONG_LEN */
+#define LONG_LEN  (64 * MIB)
 #define FILES_MAX 1024
 
 /* Of one descriptor. */
@@ -218,7 +220,7 @@ static void a_spool_waits_for_the_disk_and_is_forgotten(void **state)
 static void a_spool_below_the_bound_is_not_the_disks(void **state)
 {
     (void)state;
-    struct scene scene = scene_in(1024 * MIB);
+    struct scene scene = scene_in(PLENTY);
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
     const struct account *account = account_of(scene.accountant, scene.spool->fd);
     assert_int_equal(account->started, 0);
@@ -305,13 +307,14 @@ static void a_value_is_synced_where_it_is_placed_if_any_sync_is_wanted(void **st
         {RD_DURABILITY_NONE, RD_DURABILITY_DEFAULT, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct scene scene = scene_of(1024 * MIB, cases[i].store);
+        struct scene scene = scene_of(PLENTY, cases[i].store);
         assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
         struct rd_placement *placement = rd_spool_place(scene.spool, cases[i].operation);
         assert_non_null(placement);
         const struct account *account = account_of_placing(scene.accountant, scene.spool);
         assert_int_equal(account->syncs, cases[i].synced ? 1 : 0);
         assert_int_equal(account->started, cases[i].synced ? account->end : account->begin);
+        assert_true(account->unwritten_most <= (cases[i].synced ? SYNC_MAX + SLICE : LONG_LEN));
         commit(&scene, placement);
         scene_end(&scene);
     }
