@@ -2,6 +2,7 @@
 #include "clients/cli/options.h"
 
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,118 +10,6 @@
 
 #define INTERVAL_S_MIN 0.1
 #define INTERVAL_S_MAX 3600.0
-
-enum {
-    OPTION_SERVER = 256, /* above every character, so that no long option has a short name by accident */
-    OPTION_UNIX,
-    OPTION_TLS,
-    OPTION_TLS_CA,
-    OPTION_FILE,
-    OPTION_TOKEN_FILE,
-    OPTION_STORE,
-    OPTION_CONFIRM,
-    OPTION_SETTINGS,
-    OPTION_KEY_HEX,
-    OPTION_HASH,
-    OPTION_JSON,
-    OPTION_DURABILITY,
-    OPTION_AFTER,
-    OPTION_LIMIT,
-    OPTION_TARGET,
-    OPTION_RANGE,
-    OPTION_IF_ABSENT,
-    OPTION_IF_PRESENT,
-    OPTION_IF_VERSION,
-    OPTION_NO_BATCH_MARKER,
-    OPTION_QUOTA_BYTES,
-    OPTION_QUOTA_ENTRIES,
-    OPTION_READ_ONLY,
-    OPTION_FULL,
-    OPTION_FORCE,
-    OPTION_INTERVAL,
-    OPTION_ONCE,
-    OPTION_HELP,
-    OPTION_VERSION
-};
-
-static const struct option long_options[] = {
-    {"server", required_argument, NULL, OPTION_SERVER},
-    {"unix", required_argument, NULL, OPTION_UNIX},
-    {"tls", no_argument, NULL, OPTION_TLS},
-    {"tls-ca", required_argument, NULL, OPTION_TLS_CA},
-    {"file", required_argument, NULL, OPTION_FILE},
-    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
-    {"store", required_argument, NULL, OPTION_STORE},
-    {"confirm", required_argument, NULL, OPTION_CONFIRM},
-    {"settings", required_argument, NULL, OPTION_SETTINGS},
-    {"key-hex", no_argument, NULL, OPTION_KEY_HEX},
-    {"hash", no_argument, NULL, OPTION_HASH},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"durability", required_argument, NULL, OPTION_DURABILITY},
-    {"after", required_argument, NULL, OPTION_AFTER},
-    {"limit", required_argument, NULL, OPTION_LIMIT},
-    {"target", required_argument, NULL, OPTION_TARGET},
-    {"range", required_argument, NULL, OPTION_RANGE},
-    {"if-absent", no_argument, NULL, OPTION_IF_ABSENT},
-    {"if-present", no_argument, NULL, OPTION_IF_PRESENT},
-    {"if-version", required_argument, NULL, OPTION_IF_VERSION},
-    {"no-batch-marker", no_argument, NULL, OPTION_NO_BATCH_MARKER},
-    {"quota-bytes", required_argument, NULL, OPTION_QUOTA_BYTES},
-    {"quota-entries", required_argument, NULL, OPTION_QUOTA_ENTRIES},
-    {"read-only", no_argument, NULL, OPTION_READ_ONLY},
-    {"full", no_argument, NULL, OPTION_FULL},
-    {"force", no_argument, NULL, OPTION_FORCE},
-    {"interval", required_argument, NULL, OPTION_INTERVAL},
-    {"once", no_argument, NULL, OPTION_ONCE},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
-};
-
-static const struct {
-    int option;
-    unsigned bit;
-    const char *text;
-} limited[] = {
-    {OPTION_KEY_HEX, RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
-    {OPTION_HASH, RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
-    {'f', RD_OPTION_INPUT, "-f does"},
-    {OPTION_CONFIRM, RD_OPTION_CONFIRM, "--confirm does"},
-    {OPTION_SETTINGS, RD_OPTION_SETTINGS, "--settings does"},
-    {OPTION_DURABILITY, RD_OPTION_DURABILITY, "--durability does"},
-    {OPTION_AFTER, RD_OPTION_AFTER, "--after does"},
-    {OPTION_LIMIT, RD_OPTION_LIMIT, "--limit does"},
-    {OPTION_TARGET, RD_OPTION_TARGET, "--target does"},
-    {OPTION_RANGE, RD_OPTION_RANGE, "--range does"},
-    {OPTION_IF_ABSENT, RD_OPTION_CONDITION, "conditions do"},
-    {OPTION_IF_PRESENT, RD_OPTION_CONDITION, "conditions do"},
-    {OPTION_IF_VERSION, RD_OPTION_CONDITION, "conditions do"},
-    {OPTION_NO_BATCH_MARKER, RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
-    {OPTION_QUOTA_BYTES, RD_OPTION_QUOTA, "quotas and --read-only do"},
-    {OPTION_QUOTA_ENTRIES, RD_OPTION_QUOTA, "quotas and --read-only do"},
-    {OPTION_READ_ONLY, RD_OPTION_QUOTA, "quotas and --read-only do"},
-    {OPTION_FULL, RD_OPTION_FULL, "--full does"},
-    {OPTION_FORCE, RD_OPTION_FORCE, "--force does"},
-    {OPTION_INTERVAL, RD_OPTION_WATCH, "--interval and --once do"},
-    {OPTION_ONCE, RD_OPTION_WATCH, "--interval and --once do"},
-};
-#define LIMITED_COUNT (sizeof limited / sizeof limited[0])
-
-static unsigned bit_of(int option)
-{
-    for (size_t i = 0; i < LIMITED_COUNT; i++)
-        if (limited[i].option == option)
-            return limited[i].bit;
-    return 0;
-}
-
-const char *rd_options_text(unsigned bits)
-{
-    for (size_t i = 0; i < LIMITED_COUNT; i++)
-        if ((limited[i].bit & bits) != 0)
-            return limited[i].text;
-    return "";
-}
 
 static bool parse_number(const char *name, const char *text, uint64_t *ret_number)
 {
@@ -207,15 +96,8 @@ static bool parse_version(const char *text, struct rd_message_condition *ret_con
     return true;
 }
 
-static bool set_condition(int option, const char *value, struct rd_options *options)
+static bool take_only_condition(struct rd_message_condition condition, struct rd_options *options)
 {
-    struct rd_message_condition condition = {.kind = RD_MESSAGE_IF_PRESENT};
-    if (option == OPTION_IF_ABSENT) {
-        options->target_condition.kind = RD_MESSAGE_IF_ABSENT;
-        return true;
-    }
-    if (option == OPTION_IF_VERSION && !parse_version(value, &condition))
-        return false;
     if (options->condition.kind != RD_MESSAGE_IF_ANYTHING) {
         fputs("rdrive: give one of --if-present and --if-version\n", stderr);
         return false;
@@ -224,94 +106,160 @@ static bool set_condition(int option, const char *value, struct rd_options *opti
     return true;
 }
 
-static bool set_option(int option, const char *value, struct rd_options *options)
+/* ---- what goes beyond its own field ------------------------------------------------------------------------ */
+
+static bool take_tls_ca(const char *value, struct rd_options *options)
 {
-    switch (option) {
-    case OPTION_SERVER:
-        options->server = value;
+    options->tls = true;
+    options->tls_ca = value;
+    return true;
+}
+
+static bool take_durability(const char *value, struct rd_options *options)
+{
+    return parse_durability(value, &options->durability);
+}
+
+static bool take_range(const char *value, struct rd_options *options)
+{
+    return parse_range(value, &options->range);
+}
+
+static bool take_if_absent(const char *value, struct rd_options *options)
+{
+    (void)value;
+    options->target_condition.kind = RD_MESSAGE_IF_ABSENT;
+    return true;
+}
+
+static bool take_if_present(const char *value, struct rd_options *options)
+{
+    (void)value;
+    return take_only_condition((struct rd_message_condition){.kind = RD_MESSAGE_IF_PRESENT}, options);
+}
+
+static bool take_if_version(const char *value, struct rd_options *options)
+{
+    struct rd_message_condition condition;
+    return parse_version(value, &condition) && take_only_condition(condition, options);
+}
+
+static bool take_interval(const char *value, struct rd_options *options)
+{
+    return parse_interval(value, &options->interval_ms);
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------- */
+
+enum kind { KIND_FLAG, KIND_TEXT, KIND_NUMBER, KIND_OTHER };
+
+/* The option is in a field of struct rd_options. */
+#define FLAG(field)     KIND_FLAG, offsetof(struct rd_options, field), NULL
+#define TEXT(field)     KIND_TEXT, offsetof(struct rd_options, field), NULL
+#define NUMBER(field)   KIND_NUMBER, offsetof(struct rd_options, field), NULL
+#define OTHER(function) KIND_OTHER, 0, function
+
+static const struct row {
+    const char *name;
+    bool takes_value;
+    enum kind kind;
+    size_t at; /* of the field */
+    bool (*take)(const char *value, struct rd_options *options);
+    unsigned bit;     /* RD_OPTION_*; 0: it goes with every command */
+    const char *text; /* how these are written */
+} rows[] = {
+    {"server", true, TEXT(server), 0, NULL},
+    {"unix", true, TEXT(unix_path), 0, NULL},
+    {"tls", false, FLAG(tls), 0, NULL},
+    {"tls-ca", true, OTHER(take_tls_ca), 0, NULL},
+    {"file", true, TEXT(file_path), 0, NULL},
+    {"token-file", true, TEXT(token_path), 0, NULL},
+    {"store", true, TEXT(store), 0, NULL},
+    {"key-hex", false, FLAG(key_hex), RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
+    {"hash", false, FLAG(key_hash), RD_OPTION_KEY_FORM, "--key-hex and --hash do"},
+    {"f", true, TEXT(input_path), RD_OPTION_INPUT, "-f does"},
+    {"confirm", true, TEXT(confirm), RD_OPTION_CONFIRM, "--confirm does"},
+    {"settings", true, TEXT(settings), RD_OPTION_SETTINGS, "--settings does"},
+    {"durability", true, OTHER(take_durability), RD_OPTION_DURABILITY, "--durability does"},
+    {"after", true, NUMBER(after_offset), RD_OPTION_AFTER, "--after does"},
+    {"limit", true, NUMBER(limit), RD_OPTION_LIMIT, "--limit does"},
+    {"target", true, TEXT(target), RD_OPTION_TARGET, "--target does"},
+    {"range", true, OTHER(take_range), RD_OPTION_RANGE, "--range does"},
+    {"if-absent", false, OTHER(take_if_absent), RD_OPTION_CONDITION, "conditions do"},
+    {"if-present", false, OTHER(take_if_present), RD_OPTION_CONDITION, "conditions do"},
+    {"if-version", true, OTHER(take_if_version), RD_OPTION_CONDITION, "conditions do"},
+    {"no-batch-marker", false, FLAG(no_batch_marker), RD_OPTION_NO_BATCH_MARKER, "--no-batch-marker does"},
+    {"quota-bytes", true, NUMBER(quota_bytes), RD_OPTION_QUOTA, "quotas and --read-only do"},
+    {"quota-entries", true, NUMBER(quota_entries), RD_OPTION_QUOTA, "quotas and --read-only do"},
+    {"read-only", false, FLAG(read_only), RD_OPTION_QUOTA, "quotas and --read-only do"},
+    {"full", false, FLAG(full), RD_OPTION_FULL, "--full does"},
+    {"force", false, FLAG(force), RD_OPTION_FORCE, "--force does"},
+    {"interval", true, OTHER(take_interval), RD_OPTION_WATCH, "--interval and --once do"},
+    {"once", false, FLAG(once), RD_OPTION_WATCH, "--interval and --once do"},
+    {"json", false, FLAG(json), 0, NULL},
+    {"help", false, FLAG(help), 0, NULL},
+    {"version", false, FLAG(version), 0, NULL},
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+
+const char *rd_options_text(unsigned bits)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if ((rows[i].bit & bits) != 0)
+            return rows[i].text;
+    return "";
+}
+
+static const struct row *row_named(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(rows[i].name, name) != 0)
+        i++;
+    return &rows[i];
+}
+
+static bool set(const struct row *row, const char *value, struct rd_options *options)
+{
+    char *field = (char *)options + row->at;
+    options->given |= row->bit;
+    switch (row->kind) {
+    case KIND_FLAG:
+        *(bool *)field = true;
         return true;
-    case OPTION_UNIX:
-        options->unix_path = value;
+    case KIND_TEXT:
+        *(const char **)(void *)field = value;
         return true;
-    case OPTION_TLS:
-        options->tls = true;
-        return true;
-    case OPTION_TLS_CA:
-        options->tls = true;
-        options->tls_ca = value;
-        return true;
-    case OPTION_FILE:
-        options->file_path = value;
-        return true;
-    case OPTION_TOKEN_FILE:
-        options->token_path = value;
-        return true;
-    case OPTION_STORE:
-        options->store = value;
-        return true;
-    case OPTION_CONFIRM:
-        options->confirm = value;
-        return true;
-    case OPTION_SETTINGS:
-        options->settings = value;
-        return true;
-    case 'f':
-        options->input_path = value;
-        return true;
-    case OPTION_KEY_HEX:
-        options->key_hex = true;
-        return true;
-    case OPTION_HASH:
-        options->key_hash = true;
-        return true;
-    case OPTION_JSON:
-        options->json = true;
-        return true;
-    case OPTION_DURABILITY:
-        return parse_durability(value, &options->durability);
-    case OPTION_AFTER:
-        return parse_number("after", value, &options->after_offset);
-    case OPTION_LIMIT:
-        return parse_number("limit", value, &options->limit);
-    case OPTION_TARGET:
-        options->target = value;
-        return true;
-    case OPTION_RANGE:
-        return parse_range(value, &options->range);
-    case OPTION_IF_ABSENT:
-    case OPTION_IF_PRESENT:
-    case OPTION_IF_VERSION:
-        return set_condition(option, value, options);
-    case OPTION_NO_BATCH_MARKER:
-        options->no_batch_marker = true;
-        return true;
-    case OPTION_QUOTA_BYTES:
-        return parse_number("quota-bytes", value, &options->quota_bytes);
-    case OPTION_QUOTA_ENTRIES:
-        return parse_number("quota-entries", value, &options->quota_entries);
-    case OPTION_READ_ONLY:
-        options->read_only = true;
-        return true;
-    case OPTION_FULL:
-        options->full = true;
-        return true;
-    case OPTION_FORCE:
-        options->force = true;
-        return true;
-    case OPTION_INTERVAL:
-        return parse_interval(value, &options->interval_ms);
-    case OPTION_ONCE:
-        options->once = true;
-        return true;
-    case 'h':
-    case OPTION_HELP:
-        options->help = true;
-        return true;
-    case OPTION_VERSION:
-        options->version = true;
-        return true;
-    default:
-        return false; /* getopt_long has said why */
+    case KIND_NUMBER:
+        return parse_number(row->name, value, (uint64_t *)(void *)field);
+    case KIND_OTHER:
+        break;
+    }
+    return row->take(value, options);
+}
+
+/* Long options give their row's number, above every character. False: getopt_long has said what is wrong. */
+static bool set_all(int argc, char **argv, struct rd_options *options)
+{
+    enum { FIRST = 256 };
+    struct option long_options[ROW_COUNT + 1] = {{.name = NULL}};
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (rows[i].name[1] != '\0')
+            long_options[count++] =
+                (struct option){.name = rows[i].name,
+                                .has_arg = rows[i].takes_value ? required_argument : no_argument,
+                                .val = FIRST + (int)i};
+    for (;;) {
+        int option = getopt_long(argc, argv, "f:h", long_options, NULL);
+        if (option < 0)
+            return true;
+        const struct row *row = NULL;
+        if (option >= FIRST)
+            row = &rows[option - FIRST];
+        else if (option == 'f' || option == 'h')
+            row = row_named(option == 'f' ? "f" : "help");
+        if (row == NULL || !set(row, optarg, options))
+            return false;
     }
 }
 
@@ -351,14 +299,8 @@ bool rd_options_parse(int argc, char **argv, const struct rd_options_defaults *d
                       struct rd_options *ret_options)
 {
     struct rd_options options = {.server = NULL};
-    for (;;) {
-        int option = getopt_long(argc, argv, "f:h", long_options, NULL);
-        if (option < 0)
-            break;
-        if (!set_option(option, optarg, &options))
-            return false;
-        options.given |= bit_of(option);
-    }
+    if (!set_all(argc, argv, &options))
+        return false;
     if (!fits_together(&options, options.server != NULL))
         return false;
     take_defaults(defaults, &options);
