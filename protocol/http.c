@@ -137,11 +137,12 @@ static void take_id(struct rd_request *request, const struct rd_http_head *head)
         request->trace = strndup((const char *)head->request_id.data, head->request_id.len);
 }
 
-/* Hands out a request that only carries the problem. head is NULL where the message cannot be followed further. */
-static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *head,
-                        const struct rd_http_problem *problem, struct rd_request **ret_request)
+/* Hands the request out as one that only carries the problem. It may be NULL, for want of memory; head is NULL
+ * where the message cannot be followed further. */
+static enum step refuse_request(struct rd_decoder *decoder, struct rd_request *request,
+                                const struct rd_http_head *head, const struct rd_http_problem *problem,
+                                struct rd_request **ret_request)
 {
-    struct rd_request *request = rd_request_create(0);
     if (request == NULL)
         return give_up(decoder);
     take_id(request, head);
@@ -155,6 +156,12 @@ static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *h
     request->close_after = problem->close || !may_discard || !head->keep_alive;
     decoder->discard_len = may_discard ? (size_t)head->content_len : 0;
     return hand_out(decoder, request, STATE_DISCARD, ret_request);
+}
+
+static enum step refuse(struct rd_decoder *decoder, const struct rd_http_head *head,
+                        const struct rd_http_problem *problem, struct rd_request **ret_request)
+{
+    return refuse_request(decoder, rd_request_create(0), head, problem, ret_request);
 }
 
 /* The message under way turned out to be malformed. */
@@ -204,16 +211,13 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
 
-/* 100 Continue is a request of its own, so that its answer waits for those before it. It has all by which it can
- * be told whether the body is worth sending. */
-static enum step hand_out_continue(struct rd_decoder *decoder, const struct rd_http_ask *ask,
-                                   struct rd_request **ret_request)
+/* With all by which it can be told whether what was asked may be done. NULL: no memory. */
+static struct rd_request *request_of_head(const struct rd_http_ask *ask, enum rd_opcode opcode)
 {
     struct rd_request *request = rd_request_create(ask->route.store.len + ask->token.len);
     if (request == NULL)
-        return give_up(decoder);
-    request->opcode = RD_OPCODE_CONTINUE;
-    request->continues = ask->route.opcode;
+        return NULL;
+    request->opcode = opcode;
     request->token_use = RD_MESSAGE_TOKEN_ALONE;
     if (request->body != NULL) {
         uint8_t *token = rd_http_text_decode(ask->route.store, request->body);
@@ -222,6 +226,17 @@ static enum step hand_out_continue(struct rd_decoder *decoder, const struct rd_h
         if (ask->token.len != 0)
             memcpy(token, ask->token.data, ask->token.len);
     }
+    return request;
+}
+
+/* 100 Continue is a request of its own, so that its answer waits for those before it. */
+static enum step hand_out_continue(struct rd_decoder *decoder, const struct rd_http_ask *ask,
+                                   struct rd_request **ret_request)
+{
+    struct rd_request *request = request_of_head(ask, RD_OPCODE_CONTINUE);
+    if (request == NULL)
+        return give_up(decoder);
+    request->continues = ask->route.opcode;
     *ret_request = request;
     return STEP_REQUEST;
 }
@@ -279,7 +294,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     bool gathered = head->chunked && !ask.streamed;
     size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
     if (!rd_http_ask_admit(&ask, &decoder->limits, gathered ? GATHERED_LEN : content_len, &problem))
-        return refuse(decoder, head, &problem, ret_request);
+        return refuse_request(decoder, request_of_head(&ask, ask.route.opcode), head, &problem, ret_request);
     decoder->names_len = ask.names_len;
     decoder->token_len = ask.token.len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);

@@ -373,4 +373,7 @@ def test_refusals_are_counted_by_their_reason(guarded):
         with connection:
             connection.send(REDIS_COMMANDS["value"][0])
             assert connection.answer() == refusal
-        assert refusals(guarded, operation="write", code=code) == before + 2
+        with RawHttp(guarded.http_address) as connection:
+            send_head(connection, "value", token)
+            assert connection.answer().status == REFUSED[token][0]
+        assert refusals(guarded, operation="write", code=code) == before + 3
