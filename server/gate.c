@@ -178,8 +178,8 @@ bool rd_gate_admit(struct rd_call *call)
     }
     if (request->status != RD_OK && request->store.data == NULL)
         return true; /* refused before it had named one */
-    if (judge(token, operation, request->store, &error) != RD_OK ||
-        (rd_operation_has_store(operation) && judge_more(token, request, &error) != RD_OK))
-        return refuse(call, &error);
-    return true;
+    enum rd_status status = judge(token, operation, request->store, &error);
+    if (status == RD_OK && request->status == RD_OK && rd_operation_has_store(operation))
+        status = judge_more(token, request, &error);
+    return status == RD_OK || refuse(call, &error);
 }

@@ -191,6 +191,14 @@ def test_http_a_store_s_name_that_is_none(guarded):
             assert connection.answer().status == status
 
 
+def test_http_a_body_that_is_malformed_names_no_target(guarded):
+    """Whoever may ask for copies in the source is told what is wrong, and not that there is another store to be asked for."""
+    for token, status in (("reader", 400), ("writer", 403)):
+        with RawHttp(guarded.http_address) as connection:
+            connection.send(request("POST", "/v1/stores/mine/copy", b"{", [JSON, *bearer(token)]))
+            assert connection.answer().status == status
+
+
 # ---- the binary protocol --------------------------------------------------------------------------------------------
 
 def shown(connection, token):
