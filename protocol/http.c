@@ -211,13 +211,13 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
 
-/* With all by which it can be told whether what was asked may be done. NULL: no memory. */
-static struct rd_request *request_of_head(const struct rd_http_ask *ask, enum rd_opcode opcode)
+/* What is refused by its head, with all by which it can be told whether it might be done. NULL: no memory. */
+static struct rd_request *request_of_head(const struct rd_http_ask *ask)
 {
     struct rd_request *request = rd_request_create(ask->route.store.len + ask->token.len);
     if (request == NULL)
         return NULL;
-    request->opcode = opcode;
+    request->opcode = ask->route.opcode;
     request->token_use = RD_MESSAGE_TOKEN_ALONE;
     if (request->body != NULL) {
         uint8_t *token = rd_http_text_decode(ask->route.store, request->body);
@@ -230,13 +230,12 @@ static struct rd_request *request_of_head(const struct rd_http_ask *ask, enum rd
 }
 
 /* 100 Continue is a request of its own, so that its answer waits for those before it. */
-static enum step hand_out_continue(struct rd_decoder *decoder, const struct rd_http_ask *ask,
-                                   struct rd_request **ret_request)
+static enum step hand_out_continue(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
-    struct rd_request *request = request_of_head(ask, RD_OPCODE_CONTINUE);
+    struct rd_request *request = rd_request_create(0);
     if (request == NULL)
         return give_up(decoder);
-    request->continues = ask->route.opcode;
+    request->opcode = RD_OPCODE_CONTINUE;
     *ret_request = request;
     return STEP_REQUEST;
 }
@@ -251,7 +250,7 @@ static enum step begin_stream(struct rd_decoder *decoder, struct rd_request **re
 }
 
 static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_head *head,
-                              const struct rd_http_ask *ask, struct rd_request **ret_request)
+                              struct rd_request **ret_request)
 {
     struct rd_request *request = decoder->request;
     request->opcode = RD_OPCODE_WRITE_STREAM;
@@ -267,7 +266,7 @@ static enum step start_stream(struct rd_decoder *decoder, const struct rd_http_h
     if (!head->expect_continue)
         return begin_stream(decoder, ret_request);
     decoder->state = STATE_STREAM_BEGIN;
-    return hand_out_continue(decoder, ask, ret_request);
+    return hand_out_continue(decoder, ret_request);
 }
 
 /* False: no memory. */
@@ -293,8 +292,9 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         return refuse(decoder, head, &problem, ret_request);
     bool gathered = head->chunked && !ask.streamed;
     size_t content_len = ask.streamed || gathered ? 0 : (size_t)head->content_len;
-    if (!rd_http_ask_admit(&ask, &decoder->limits, gathered ? GATHERED_LEN : content_len, &problem))
-        return refuse_request(decoder, request_of_head(&ask, ask.route.opcode), head, &problem, ret_request);
+    bool has_body = head->chunked || head->content_len != 0;
+    if (has_body && !rd_http_ask_admit(&ask, &decoder->limits, gathered ? GATHERED_LEN : content_len, &problem))
+        return refuse_request(decoder, request_of_head(&ask), head, &problem, ret_request);
     decoder->names_len = ask.names_len;
     decoder->token_len = ask.token.len;
     decoder->request = rd_request_create(gathered ? 0 : decoder->names_len + content_len);
@@ -312,7 +312,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     if (request->body != NULL)
         rd_http_ask_write_names(&ask, request->body);
     if (ask.streamed)
-        return start_stream(decoder, head, &ask, ret_request);
+        return start_stream(decoder, head, ret_request);
     if (gathered) {
         if (!start_chunked(decoder, &ask))
             return give_up(decoder);
@@ -324,7 +324,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
         decoder->content_received = 0;
         decoder->state = STATE_BODY;
     }
-    return head->expect_continue ? hand_out_continue(decoder, &ask, ret_request) : STEP_AGAIN;
+    return head->expect_continue ? hand_out_continue(decoder, ret_request) : STEP_AGAIN;
 }
 
 /* ---- the steps --------------------------------------------------------------------------------------------- */

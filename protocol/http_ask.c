@@ -99,13 +99,14 @@ bool rd_http_ask_admit(const struct rd_http_ask *ask, const struct rd_limits *li
     struct rd_slice store = rd_slice(name, ask->route.store.len);
     struct rd_asking asking = {.opcode = ask->route.opcode, .token = &ask->token};
     struct rd_error error = {.status = RD_OK};
-    if (!rd_limits_ask(limits, len))
+    if (limits->admit == NULL)
         return true;
     if (store.len <= sizeof name) { /* a longer name is no store's */
         rd_http_text_decode(ask->route.store, name);
         asking.store = &store;
     }
-    enum rd_status status = rd_limits_admit(limits, &asking, len, &error);
+    size_t room = rd_limits_ask(limits, len) ? len : 0;
+    enum rd_status status = limits->admit(limits->admit_context, &asking, room, &error);
     return status == RD_OK || rd_http_problem_set(problem, status, "%s", error.message);
 }
 

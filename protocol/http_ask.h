@@ -27,8 +27,8 @@ bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *l
 /* Operations that are told by a JSON body; create has one or none. */
 bool rd_http_needs_json(enum rd_opcode opcode);
 
-/* Whether there is room for a body of so many bytes, and whether it may be sent at all (rd_limits.admit). False:
- * *problem says why not. */
+/* Whether a body may be sent at all, however short it is, and whether there is room for so many bytes of it
+ * (rd_limits.admit). False: *problem says why not. */
 bool rd_http_ask_admit(const struct rd_http_ask *ask, const struct rd_limits *limits, size_t len,
                        struct rd_http_problem *problem);
 

@@ -212,9 +212,8 @@ struct rd_request {
     uint64_t id;           /* the binary protocol's request id; 0 elsewhere */
 
     enum rd_message_token_use token_use;
-    struct rd_slice token;    /* with SHOWN and ALONE */
-    bool needs_token;         /* of RD_CLASS_CONNECTION: is answered to known tokens only, as others are */
-    enum rd_opcode continues; /* continue: the operation whose body is waited for */
+    struct rd_slice token; /* with SHOWN and ALONE */
+    bool needs_token;      /* of RD_CLASS_CONNECTION: is answered to known tokens only, as others are */
 
     struct rd_slice store;         /* a store's name, not yet checked; len 0: the store `default` */
     struct rd_message_key key;     /* write, delete, read, exists, metadata */
@@ -377,9 +376,9 @@ struct rd_limits {
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
 
     /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few: whether
-     * there is room, and whether who asks may do that at all. Anything but RD_OK (RD_UNAUTHORIZED, RD_FORBIDDEN,
-     * RD_OVERLOADED, RD_NO_MEMORY): the request is refused so, with *ret_error's message. NULL: there is always
-     * room, for everybody. */
+     * there is room, and whether who asks may do that at all; with len 0 only that. Anything but RD_OK
+     * (RD_UNAUTHORIZED, RD_FORBIDDEN, RD_OVERLOADED, RD_NO_MEMORY): the request is refused so, with *ret_error's
+     * message. NULL: there is always room, for everybody. */
     enum rd_status (*admit)(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error);
     void *admit_context; /* borrows */
 };

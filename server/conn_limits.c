@@ -25,7 +25,7 @@ static enum rd_status admit(void *context, const struct rd_asking *asking, size_
     struct rd_conn *conn = context;
     struct rd_process *process = conn->loop->process;
     enum rd_status status = rd_gate_foresee(conn, asking, ret_error);
-    if (status != RD_OK)
+    if (status != RD_OK || len == 0)
         return status;
     if (!rd_budget_take(&process->memory, len)) {
         rd_process_note(process, RD_REFUSED_MEMORY);

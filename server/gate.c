@@ -34,7 +34,7 @@ static bool refuse(struct rd_call *call, const struct rd_error *error)
     struct rd_request *request = call->request;
     if (error->status == RD_UNAUTHORIZED)
         rd_conn_take_back(call->conn);
-    if (request->opcode == RD_OPCODE_WRITE_STREAM || request->opcode == RD_OPCODE_CONTINUE)
+    if (request->opcode == RD_OPCODE_WRITE_STREAM)
         rd_upload_refuse(call, error->status, error);
     else
         rd_call_fail_error(call, error->status, error);
@@ -159,8 +159,7 @@ bool rd_gate_admit(struct rd_call *call)
     struct rd_request *request = call->request;
     if (!rd_auth_is_on(view_of(call)->auth))
         return true;
-    const struct rd_operation *operation =
-        rd_operation_find(request->opcode == RD_OPCODE_CONTINUE ? request->continues : request->opcode);
+    const struct rd_operation *operation = rd_operation_find(request->opcode);
     if (operation == NULL)
         return true;
     bool bound_to_none = operation->class == RD_CLASS_CONNECTION;

@@ -27,7 +27,7 @@
 void rd_upload_begin(struct rd_call *call);
 
 /* Answers a call whose body is still to come with an error; where the rest of it cannot be told from requests, the
- * connection takes no more. Also for a 100 Continue that is not given. */
+ * connection takes no more. */
 void rd_upload_refuse(struct rd_call *call, enum rd_status status, const struct rd_error *error);
 
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part);

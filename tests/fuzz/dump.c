@@ -92,7 +92,6 @@ static void dump_asked(const struct rd_request *request, struct rd_buffer *out)
     dump_number("token_use", (uint64_t)request->token_use, out);
     dump_if_any("token", request->token, out);
     dump_number("needs_token", request->needs_token, out);
-    dump_number("continues", (uint64_t)request->continues, out);
     dump_if_any("store", request->store, out);
     dump_key("key", &request->key, out);
     dump_key("target_key", &request->target_key, out);

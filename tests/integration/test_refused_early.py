@@ -78,7 +78,7 @@ def waits(connection):
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 JSON = "Content-Type: application/json"
-# A body that is streamed, and such as are gathered: what is sent of each before the answer.
+# Bodies that are streamed, and such as are gathered: what is sent of each before the answer.
 HTTP_BODIES = {
     "long value": ("PUT", "mine/keys/w", [f"Content-Length: {LONG}"], b""),
     "chunked value": ("PUT", "mine/keys/w", ["Transfer-Encoding: chunked"], b""),
@@ -156,9 +156,9 @@ def test_http_a_short_body_that_is_waited_for(guarded):
 
 
 @pytest.mark.parametrize("token", REFUSED)
-@pytest.mark.parametrize("length", [5000, 64 << 10])
+@pytest.mark.parametrize("length", [1, 5000, 64 << 10])
 def test_http_a_connection_goes_on_behind_a_body_that_is_read(guarded, length, token):
-    """Refused at the head, and short enough to be read and forgotten, whenever it comes."""
+    """Refused at the head, however short it is, and short enough to be read and forgotten, whenever it comes."""
     before = entries(guarded)
     with RawHttp(guarded.http_address) as connection:
         head = request("PUT", "/v1/stores/mine/keys/w", headers=[f"Content-Length: {length}", *bearer(token)])

@@ -150,10 +150,8 @@ static void dump(struct rd_buffer *log, const struct rd_request *request, bool w
     } else {
         assert_null(request->message);
         rd_buffer_append_string(log, rd_operation_find(request->opcode)->name);
-        assert_int_equal(request->token_use, RD_MESSAGE_TOKEN_ALONE);
-        assert_int_equal(request->continues != RD_OPCODE_NONE, request->opcode == RD_OPCODE_CONTINUE);
-        if (request->continues != RD_OPCODE_NONE)
-            rd_buffer_printf(log, " %s", rd_operation_find(request->continues)->name);
+        bool continues = request->opcode == RD_OPCODE_CONTINUE;
+        assert_int_equal(request->token_use, continues ? RD_MESSAGE_TOKEN_KEPT : RD_MESSAGE_TOKEN_ALONE);
         dump_named(log, "token", request->token);
         dump_named(log, "store", request->store);
         dump_key(log, request->key);

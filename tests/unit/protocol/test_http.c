@@ -44,17 +44,17 @@ static const struct sample good[] = {
     {BYTES(KEY_PUT "Transfer-Encoding: chunked\r\n" END "0\r\nT: trailer\r\nU:\r\n\r\n"),
      "write_stream store=s key=k len=all\nend\n"},
     {BYTES(KEY_PUT "Content-Length: 2\r\nExpect: 100-Continue\r\n" END "ab"),
-     "continue write store=s\nwrite store=s key=k value=ab\n"},
+     "continue\nwrite store=s key=k value=ab\n"},
     {BYTES(KEY_PUT "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n" END),
-     "continue write store=s\nwrite_stream store=s key=k len=all\nmore\n"},
+     "continue\nwrite_stream store=s key=k len=all\nmore\n"},
     {BYTES(KEY_PUT "Authorization: Bearer secret\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n" END),
-     "continue write token=secret store=s\nwrite_stream token=secret store=s key=k len=all\nmore\n"},
+     "continue\nwrite_stream token=secret store=s key=k len=all\nmore\n"},
     {BYTES(BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "authorization:bearer   t\r\nExpect: 100-continue\r\n"
                  "Content-Length: 14\r\n" END "{\"keys\":[\"k\"]}"),
-     "continue batch_read token=t store=s\nbatch_read token=t store=s [ key=k ]\n"},
+     "continue\nbatch_read token=t store=s [ key=k ]\n"},
     {BYTES(BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "authorization:bearer t\r\nExpect: 100-continue\r\n"
                  "Transfer-Encoding: chunked\r\n" END "e\r\n{\"keys\":[\"k\"]}\r\n0\r\n\r\n"),
-     "continue batch_read token=t store=s\nbatch_read token=t store=s [ key=k ]\n"},
+     "continue\nbatch_read token=t store=s [ key=k ]\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: BEARER ~!#\r\n" END), "health token=~!#\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer\r\n" END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Authorization: Bearer  \r\n" END), "health\n"},
@@ -459,6 +459,97 @@ static void test_mid_request(void **state)
     rd_http_codec.destroy(NULL);
 }
 
+/* ---- who may send a body ------------------------------------------------------------------------------------ */
+
+/* Notes what is asked, and lets nobody write to the store "other". */
+static enum rd_status admit(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
+{
+    struct rd_buffer *log = context;
+    rd_buffer_printf(log, "%s '%.*s' by '%.*s' %zu;", rd_operation_find(asking->opcode)->name,
+                     asking->store == NULL ? 1 : (int)asking->store->len,
+                     asking->store == NULL ? "?" : (const char *)asking->store->data, (int)asking->token->len,
+                     (const char *)asking->token->data, len);
+    if (asking->store != NULL && rd_slice_equal(*asking->store, rd_slice_of_string("other")))
+        return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not there");
+    return RD_OK;
+}
+
+/* The head alone is there. ret_request: what came of it, or NULL. */
+static void expect_asked(const char *head, const char *asked, struct rd_request **ret_request)
+{
+    struct rd_buffer log;
+    struct rd_limits limits = test_limits();
+    struct rd_slice input = rd_slice_of_string(head);
+    rd_buffer_init(&log, 0);
+    limits.admit = admit;
+    limits.admit_context = &log;
+    struct rd_decoder *decoder = rd_http_codec.create(&limits);
+    assert_non_null(decoder);
+    *ret_request = NULL;
+    (void)rd_http_codec.decode(decoder, &input, ret_request);
+    rd_buffer_append_u8(&log, 0);
+    assert_string_equal((char *)log.data, asked);
+    rd_http_codec.destroy(decoder);
+    rd_buffer_deinit(&log);
+}
+
+static void expect_waiting(const char *head, const char *asked)
+{
+    struct rd_request *request;
+    expect_asked(head, asked, &request);
+    assert_null(request);
+}
+
+static void expect_refused(const char *head, const char *asked)
+{
+    struct rd_request *request;
+    expect_asked(head, asked, &request);
+    assert_non_null(request);
+    assert_int_equal(request->status, RD_FORBIDDEN);
+    assert_string_equal(request->message, "not there");
+    assert_true(rd_slice_equal(request->store, rd_slice_of_string("other")));
+    assert_true(rd_slice_equal(request->token, rd_slice_of_string("t")));
+    rd_request_destroy(request);
+}
+
+#define WITH_TOKEN "Authorization: Bearer t\r\n"
+
+/* At the head, of a body of any length; without a body the request is whole, and nobody is asked. */
+static void test_a_body_is_asked_for(void **state)
+{
+    (void)state;
+    struct rd_request *request;
+    expect_asked(KEY_PUT WITH_TOKEN END, "", &request);
+    assert_int_equal(request->status, RD_OK);
+    rd_request_destroy(request);
+    expect_waiting(KEY_PUT WITH_TOKEN "Content-Length: 1\r\n" END, "write 's' by 't' 0;");
+    expect_waiting(KEY_PUT "Content-Length: 4096\r\n" END, "write 's' by '' 0;");
+    expect_waiting(KEY_PUT "Content-Length: 4097\r\n" END, "write 's' by '' 4097;");
+    expect_waiting(BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: chunked\r\n" END,
+                   "batch_read 's' by '' 4097;");
+    static const char *const framings[] = {"Content-Length: 1\r\n", "Content-Length: 4097\r\n",
+                                           "Content-Length: 500001\r\n", "Transfer-Encoding: chunked\r\n",
+                                           "Content-Length: 1\r\nExpect: 100-continue\r\n"};
+    static const char *const asked[] = {"write 'other' by 't' 0;", "write 'other' by 't' 4097;",
+                                        "write 'other' by 't' 0;", "write 'other' by 't' 0;",
+                                        "write 'other' by 't' 0;"};
+    for (size_t i = 0; i < sizeof framings / sizeof framings[0]; i++) {
+        char head[512];
+        snprintf(head, sizeof head, "PUT /v1/stores/%%6fther/keys/k HTTP/1.1\r\n" HOST WITH_TOKEN "%s" END,
+                 framings[i]);
+        expect_refused(head, asked[i]);
+    }
+}
+
+/* It is not cut to one that is. */
+static void test_a_name_that_no_store_has_is_not_asked_for(void **state)
+{
+    (void)state;
+    char head[512];
+    snprintf(head, sizeof head, "PUT /v1/stores/%065d/keys/k HTTP/1.1\r\n" HOST "Content-Length: 1\r\n" END, 0);
+    expect_waiting(head, "write '?' by '' 0;");
+}
+
 int main(void)
 {
     seed_random();
@@ -473,6 +564,8 @@ int main(void)
         cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_mutated_requests),
         cmocka_unit_test(test_mid_request),
+        cmocka_unit_test(test_a_body_is_asked_for),
+        cmocka_unit_test(test_a_name_that_no_store_has_is_not_asked_for),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

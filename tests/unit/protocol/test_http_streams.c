@@ -19,8 +19,7 @@ static const struct sample streams[] = {
     {BYTES(CHUNKED "3\r\nabc\r\n2\r\nde\r\n"), "write_stream store=s key=k len=all\nchunk=abcde\nmore\n"},
     {BYTES(CHUNKED), "write_stream store=s key=k len=all\nmore\n"},
     {BYTES(LONG_PUT("") "abc"), "write_stream store=s key=k len=500001\nchunk=abc\nmore\n"},
-    {BYTES(LONG_PUT("Expect: 100-continue\r\n")),
-     "continue write store=s\nwrite_stream store=s key=k len=500001\nmore\n"},
+    {BYTES(LONG_PUT("Expect: 100-continue\r\n")), "continue\nwrite_stream store=s key=k len=500001\nmore\n"},
     {BYTES(HASH_PUT "If-None-Match: *\r\nContent-Length: 281474976710655\r\n" END "x"),
      "write_stream store=s #00000000000000ff len=281474976710655 if=absent\nchunk=x\nmore\n"},
     {BYTES("PUT /v1/stores/s/keys/?durability=none HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n" END
