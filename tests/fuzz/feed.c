@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "protocol/guards.h"
 #include "tests/fuzz/dump.h"
 #include "tests/fuzz/fuzz.h"
@@ -33,6 +34,17 @@ struct rd_limits fuzz_limits(bool low)
                               .stream_window = 64,
                               .chunk_len_max = 32,
                               .in_flight_max = 4};
+}
+
+enum rd_status fuzz_admit(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
+{
+    (void)context;
+    FUZZ_CHECK(rd_operation_find(asking->opcode) != NULL);
+    FUZZ_CHECK(len == 0 || len > RD_LIMITS_FEW);
+    if (asking->store == NULL || asking->store->len % 2 == 0)
+        return RD_OK;
+    FUZZ_CHECK(asking->store->len <= RD_TEXT_STORE_NAME_LEN_MAX);
+    return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not in a store of %zu letters", asking->store->len);
 }
 
 struct rd_slice fuzz_take_cuts(struct rd_slice *input)

@@ -47,6 +47,10 @@ void fuzz_feed_all_ways(struct fuzz_feed *feed, struct rd_slice bytes);
 /* Limits so low that short inputs reach them, or those of the daemon. */
 struct rd_limits fuzz_limits(bool low);
 
+/* To be limits.admit, of decoders that ask the same however the input is cut: refuses what is asked of a store
+ * whose name has an odd length. */
+enum rd_status fuzz_admit(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error);
+
 /* Takes a count and so many lengths of cuts. */
 struct rd_slice fuzz_take_cuts(struct rd_slice *input);
 

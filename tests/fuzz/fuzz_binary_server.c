@@ -125,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct context context = {.seed = fuzz_seed_of(input)};
     uint8_t choices = fuzz_take_u8(&input);
     struct rd_limits limits = fuzz_limits((choices & CHOICE_LOW_LIMITS) != 0);
+    limits.admit = fuzz_admit;
     struct fuzz_feed feed = {.codec = &rd_binary_codec,
                              .limits = &limits,
                              .cut_lens = fuzz_take_cuts(&input),

@@ -226,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if ((choices & CHOICE_FOLLOWED) != 0)
         rd_buffer_append_string(&bytes, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
     hold_against_oracle(&limits, rd_buffer_slice(&bytes));
+    limits.admit = fuzz_admit;
     fuzz_feed_all_ways(&feed, rd_buffer_slice(&bytes));
     rd_buffer_deinit(&bytes);
     return 0;

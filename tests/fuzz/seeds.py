@@ -49,6 +49,9 @@ def binary_server():
         yield f"vectors-{number:02}", head(choices, bytes([1 + number, 3])) + b"".join(bytes.fromhex(row["request_hex"]) for row in group)
     yield "hello-again", head(0) + HELLO[:8] + b"\2\0" + HELLO[10:] + HELLO + frame(0x02)
     yield "long-value", head(SECOND | THIRD, b"\xff\0") + struct.pack("<IBBHQ", 18000, 0x10, 0, 0, 1) + b"\0\0\0\1\0\0\0k" + b"v" * 200
+    for name in (b"", b"m", b"mine", b"other", b"x" * 64, b"y" * 65):  # a body that is asked about, and a frame behind it
+        yield f"long-in-a-name-of-{len(name)}", head(SECOND, b"\1\7") + frame(0x10, bytes([len(name)]) + name + b"\0\0\1\0\0\0k" + b"v" * 4096) \
+            + frame(0x02, request=2)
     yield "skipped-body", head(SECOND | LOW_LIMITS) + frame(0x10, b"x" * 1001) + frame(0x02, request=2)
     yield "opcode-hello-in-a-frame", head(SECOND) + frame(1) + frame(0xee, b"abc", 2) + frame(0x02, request=3)
     yield "parts-without-a-stream", head(SECOND) + frame(0x40, b"abc", 7) + frame(0x43, bytes(8), 7) + frame(0x42, b"", 7)
