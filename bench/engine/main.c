@@ -62,6 +62,7 @@ static struct row rows[] = {
     {.key = "growth_over_1", .name = "  of these, longer than 1 ms", .unit = "puts", .scale = 1},
     {.key = "growth_over_2", .name = "  of these, longer than 2 ms", .unit = "puts", .scale = 1},
     {.key = "growth_over_5", .name = "  of these, longer than 5 ms", .unit = "puts", .scale = 1},
+    {.key = "growth_nothing_max", .name = "  the longest of doing nothing between", .unit = "ms", .scale = 1},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
@@ -119,7 +120,7 @@ static void print_values(const struct row *row, const char *separator)
 
 static void print_text(const struct row *row)
 {
-    printf("%-36s %10.3f %-5s (", row->name, median(row) * row->scale, row->unit);
+    printf("%-38s %10.3f %-5s (", row->name, median(row) * row->scale, row->unit);
     print_values(row, " ");
     printf(")\n");
 }
