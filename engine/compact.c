@@ -130,6 +130,7 @@ static void take_over(struct rd_compaction *compaction)
     atomic_store_explicit(&store->publications, publication + 2, memory_order_seq_cst);
     pthread_mutex_unlock(&store->publish_lock);
 
+    rd_discard_forget(&store->discard);
     compaction->old_fd = store->file.fd;
     store->file.fd = successor->file.fd;
     store->file.size = successor->file.size;

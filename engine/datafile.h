@@ -3,8 +3,8 @@
  * datafile.h - the file of a store: opened, locked, created durably, appended to, cut, synced. Loops around
  * partial and interrupted calls are here and nowhere else. Knows no entries.
  *
- * Used by one thread at a time: the one that opens the store, then the writer; but for rd_datafile_sync, which may
- * run beside (syncer.h).
+ * Used by one thread at a time: the one that opens the store, then the writer; but for rd_datafile_sync and
+ * rd_datafile_drop_cache, which may run beside (syncer.h, discard.h).
  */
 #ifndef RD_ENGINE_DATAFILE_H
 #define RD_ENGINE_DATAFILE_H

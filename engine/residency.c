@@ -279,6 +279,18 @@ void rd_residency_drop(struct rd_residency *residency, uint64_t offset, uint64_t
         (void)madvise((uint8_t *)from.address + offset, len, MADV_DONTNEED);
 }
 
+void rd_residency_unnote(struct rd_residency *residency, uint64_t offset, uint64_t len)
+{
+    for (uint64_t page = offset >> PAGE_SHIFT; page < (offset + len) >> PAGE_SHIFT; page++)
+        unnote(residency, page);
+}
+
+void rd_residency_unmap(struct rd_residency *residency, uint64_t offset, uint64_t len)
+{
+    advise(residency->base + offset, len, MADV_DONTNEED);
+    rd_residency_drop(residency, offset, len);
+}
+
 void rd_residency_descend(struct rd_residency *residency, struct rd_descent *descent, uint64_t end)
 {
     bool goes_on = descent->begun && descent->asked <= end;

@@ -80,6 +80,12 @@ void rd_residency_want(struct rd_residency *residency, uint64_t offset, uint64_t
  */
 void rd_residency_forget(struct rd_residency *residency, uint64_t offset, uint64_t len);
 
+/* Takes these bytes, of whole pages, out of the maps, so that the kernel can give them up. */
+void rd_residency_unmap(struct rd_residency *residency, uint64_t offset, uint64_t len);
+
+/* Forgets that these pages were in memory. */
+void rd_residency_unnote(struct rd_residency *residency, uint64_t offset, uint64_t len);
+
 /* For walks from a map's end to its beginning: asks for what lies below `end` well before it is read. Zero it
  * first. */
 struct rd_descent {

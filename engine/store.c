@@ -144,6 +144,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     rd_ahead_init(&store->ahead);
     rd_extension_init(&store->extension);
     rd_syncer_init(&store->syncer);
+    rd_discard_init(&store->discard);
     pthread_mutex_init(&store->publish_lock, NULL);
     pthread_mutex_init(&store->state_lock, NULL);
     enum rd_status status = rd_queue_init(
@@ -162,6 +163,7 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
 
 static void deinit(struct rd_store *store)
 {
+    rd_discard_deinit(&store->discard);
     rd_epoch_deinit(&store->epoch);
     rd_departures_wait(&store->departures);
     rd_view_destroy(rd_writer_view(store));

@@ -16,6 +16,7 @@
 #include "engine/checkpoint.h"
 #include "engine/compact.h"
 #include "engine/datafile.h"
+#include "engine/discard.h"
 #include "engine/encoder.h"
 #include "engine/engine.h"
 #include "engine/epoch.h"
@@ -96,6 +97,7 @@ struct rd_store {
     bool compaction_holds;           /* writer: no value is placed ahead (compact.h) */
     struct rd_departures departures; /* writer */
     struct rd_extension extension;   /* writer; where nothing is placed ahead, what lies above the tail is it */
+    struct rd_discard discard;       /* writer */
     struct rd_queue queue;
     struct rd_syncer syncer; /* writer; its synced_tail is looked at by any thread */
     struct rd_writer writer;

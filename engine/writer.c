@@ -95,12 +95,25 @@ static void count_group(struct rd_store *store, const struct rd_plan *plan)
     rd_counter_add(&counts->appended_bytes, plan->tail - rd_writer_tail(store));
 }
 
-/* Returns by how many bytes more keys live. */
-RD_ALWAYS_INLINE int64_t publish_entry(struct rd_index *index, const uint8_t *file,
-                                       const struct rd_plan_entry *entry)
+/* The entry with that trailer lives no longer. Returns its bytes, 0 where they cannot be told. */
+static uint64_t bury(struct rd_store *store, uint64_t trailer_offset)
 {
+    uint64_t bytes = rd_store_entry_bytes(rd_writer_mapping(store)->base, trailer_offset);
+    uint64_t end = trailer_offset + RD_TRAILER_LEN;
+    if (bytes != 0)
+        rd_regions_remove(&store->discard.regions, end - bytes, end);
+    return bytes;
+}
+
+/* Returns by how many bytes more keys live. */
+RD_ALWAYS_INLINE int64_t publish_entry(struct rd_store *store, const struct rd_plan_entry *entry)
+{
+    struct rd_index *index = rd_writer_index(store);
+    const uint8_t *file = rd_writer_mapping(store)->base;
     uint64_t trailer_offset = entry->payload_offset + entry->payload.len;
     int64_t grown = entry->tombstone ? 0 : (int64_t)(entry->payload.len + RD_TRAILER_LEN);
+    if (!entry->tombstone)
+        rd_regions_add(&store->discard.regions, entry->payload_offset, trailer_offset + RD_TRAILER_LEN);
     uint64_t old = 0;
     if (!entry->in_index && !entry->tombstone)
         rd_index_add(index, entry->key_hash, entry->place, trailer_offset);
@@ -108,20 +121,19 @@ RD_ALWAYS_INLINE int64_t publish_entry(struct rd_index *index, const uint8_t *fi
         old = rd_index_replace(index, file, entry->key_hash, entry->place, trailer_offset);
     else if (entry->in_index)
         old = rd_index_remove(index, file, entry->key_hash);
-    return old == 0 ? grown : grown - (int64_t)rd_store_entry_bytes(file, old);
+    return old == 0 ? grown : grown - (int64_t)bury(store, old);
 }
 
 static int64_t publish_entries(struct rd_store *store, const struct rd_plan *plan)
 {
     enum { AHEAD = 16 };
     struct rd_index *index = rd_writer_index(store);
-    const uint8_t *file = rd_writer_mapping(store)->base;
     int64_t grown = 0;
     for (uint32_t i = 0; i < plan->entry_count; i++) {
         if (i + AHEAD < plan->entry_count)
             rd_index_prefetch_place(index, plan->entries[i + AHEAD].key_hash, plan->entries[i + AHEAD].place);
         if (!plan->entries[i].superseded)
-            grown += publish_entry(index, file, &plan->entries[i]);
+            grown += publish_entry(store, &plan->entries[i]);
     }
     return grown;
 }
@@ -283,6 +295,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     status = rd_plan_reserve(plan, rd_writer_index(store), file);
     if (status != RD_OK)
         return status;
+    rd_regions_reserve(&store->discard.regions, tail, plan->tail);
     /* Judged on zeros that stand for bytes of the file, or about to write behind an end that is gone. */
     if (rd_syncer_group_wants_sync(store, plan) ? rd_writer_file_is_lost(store)
                                                 : rd_store_faulted_for_writer(store)) {
@@ -477,6 +490,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     record_progress(store);
     if (is_writable(store))
         rd_syncer_begin(store);
+    rd_discard_advance(store);
     return rest;
 }
 
@@ -541,6 +555,7 @@ static void *run(void *context)
             if (is_extended(store) && rd_monotonic_ms() >= rd_extension_pause_ms(&store->extension))
                 (void)give_up_extension(store);
             rd_epoch_collect(&store->epoch);
+            rd_discard_advance(store);
         }
         if (first == NULL && closing)
             break;
