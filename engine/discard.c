@@ -27,27 +27,31 @@ static bool is_near(const struct rd_region_run *run, const struct rd_region_run 
 }
 
 /* The kernel leaves a page that is mapped, so out of the map first. That stops other processors, as they may know
- * the map: so once for runs that are near to each other, though it costs what lies between them a fault. */
-static void give_back(const struct rd_discard *discard, const struct rd_region_run *runs, size_t count)
+ * the map: so once for runs that are near to each other, though it costs what lies between them a fault. What was
+ * given back is empty afterwards. */
+static void discard_some(struct rd_discard *discard, struct rd_region_run *runs, size_t count)
 {
     rd_residency_unmap(&discard->mapping->residency, runs[0].begin, runs[count - 1].end - runs[0].begin);
     for (size_t i = 0; i < count; i++) {
         uint64_t len = runs[i].end - runs[i].begin;
+        if (rd_mapping_is_held(discard->mapping, runs[i].begin))
+            continue;
         rd_residency_unnote(&discard->mapping->residency, runs[i].begin, len);
         rd_datafile_drop_cache(discard->file, runs[i].begin, len);
+        runs[i].end = runs[i].begin;
     }
 }
 
 static void *run(void *context)
 {
     struct rd_discard *discard = context;
-    const struct rd_region_run *runs = discard->runs;
+    struct rd_region_run *runs = discard->runs;
     size_t i = 0;
     while (i < discard->run_count && !atomic_load_explicit(&discard->stops, memory_order_relaxed)) {
         size_t count = 1;
         while (i + count < discard->run_count && is_near(&runs[i + count - 1], &runs[i + count]))
             count++;
-        give_back(discard, runs + i, count);
+        discard_some(discard, runs + i, count);
         i += count;
     }
     atomic_store_explicit(&discard->done, true, memory_order_release);
@@ -79,6 +83,8 @@ static void join(struct rd_discard *discard)
 {
     pthread_join(discard->thread, NULL);
     discard->under_way = false;
+    for (size_t i = 0; i < discard->run_count; i++)
+        rd_regions_give_back(&discard->regions, &discard->runs[i]);
     rd_mapping_unpin(discard->mapping, 1);
     free(discard->runs);
     discard->runs = NULL;

@@ -4,9 +4,9 @@
  * kernel keeps pages by when they were last used, and of a store whose values are replaced the dead ones were all
  * used just now: without this they push out what lives, and each append goes to memory that nobody had used yet.
  *
- * Nothing is taken away but from memory: whoever still holds a value that was replaced, or reads the whole file,
- * has it come back from the disk. Only what is synced is given back, since the kernel would begin to write out the
- * rest; so never while nothing is synced at all.
+ * Nothing is taken away but from memory: whoever reads a value that was replaced, or the whole file, has it come
+ * back from the disk. But what is held (rd_value_hold) stays, for those who must not wait. Only what is synced is
+ * given back, since the kernel would begin to write out the rest; so never while nothing is synced at all.
  *
  *   NONE --enough has died, and a sync has come since--> UNDER WAY, on a thread of its own --> NONE
  *

@@ -259,6 +259,11 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
  * and that is read in a row, what was read would only push out what others need. */
 void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len);
 
+/* Memory of a value that is replaced is given back soon after. Until they are let go, these bytes of the payload
+ * stay as long as they would otherwise: for who found them in memory and will read them some time later. */
+void rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
+void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
+
 /* A thread has waited for the disk where it did not expect to (its count of major faults has grown): memory is
  * short, and nothing is remembered for a while. now_ms: of any clock, always the same one. */
 void rd_residency_doubt(uint64_t now_ms);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/regions.h"
+
 /* 10,000 stores of this size fit into a 47-bit address space a dozen times over. */
 #define LEN_MIN (UINT64_C(1) << 30)
 #define GROWTH  4u
@@ -58,6 +60,36 @@ bool rd_mapping_is_pinned(const struct rd_mapping *mapping)
     for (unsigned seat = 0; seat <= RD_SEATS; seat++)
         taken += atomic_load_explicit(&mapping->pins[seat].taken, memory_order_acquire);
     return taken != released;
+}
+
+/* How many places from the first one on: each once at most. */
+static unsigned places_of(uint64_t begin, uint64_t end, unsigned *ret_first)
+{
+    uint64_t count = (end - 1) / RD_REGION_GROUP_LEN - begin / RD_REGION_GROUP_LEN + 1;
+    *ret_first = (unsigned)(begin / RD_REGION_GROUP_LEN % RD_HELD_PLACES);
+    return count < RD_HELD_PLACES ? (unsigned)count : RD_HELD_PLACES;
+}
+
+void rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
+{
+    unsigned first;
+    unsigned count = places_of(begin, end, &first);
+    for (unsigned i = 0; i < count; i++)
+        atomic_fetch_add_explicit(&mapping->held[(first + i) % RD_HELD_PLACES], 1, memory_order_relaxed);
+}
+
+void rd_mapping_let_go(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
+{
+    unsigned first;
+    unsigned count = places_of(begin, end, &first);
+    for (unsigned i = 0; i < count; i++)
+        atomic_fetch_sub_explicit(&mapping->held[(first + i) % RD_HELD_PLACES], 1, memory_order_relaxed);
+}
+
+bool rd_mapping_is_held(const struct rd_mapping *mapping, uint64_t offset)
+{
+    uint64_t place = offset / RD_REGION_GROUP_LEN % RD_HELD_PLACES;
+    return atomic_load_explicit(&mapping->held[place], memory_order_relaxed) != 0;
 }
 
 void rd_mapping_destroy(struct rd_mapping *mapping)

@@ -43,6 +43,9 @@ struct rd_pins {
     atomic_uint_fast64_t released;
 };
 
+/* Where values lie that are held (rd_value_hold), by groups of regions. Others share a place: they stay, too. */
+#define RD_HELD_PLACES 256u
+
 struct rd_mapping {
     const uint8_t *base;
     size_t len;                 /* bytes of address space, at least the file's size */
@@ -51,6 +54,7 @@ struct rd_mapping {
     struct rd_residency residency;
     struct rd_retired retired;
     size_t dropped; /* writer; once it is retired and not pinned: so many bytes have no pages any more */
+    atomic_uint held[RD_HELD_PLACES]; /* any thread */
     struct rd_pins pins[RD_SEATS + 1];
 };
 
@@ -72,6 +76,13 @@ static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
 {
     return rd_guard_faulted(mapping->guarded);
 }
+
+/* Of a part of the map that is pinned. Any thread; for as many times as it was held it is to be let go. */
+void rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end);
+void rd_mapping_let_go(struct rd_mapping *mapping, uint64_t begin, uint64_t end);
+
+/* Whether something in the group of regions at `offset` may be held. */
+bool rd_mapping_is_held(const struct rd_mapping *mapping, uint64_t offset);
 
 /* seat: the caller's (rd_epoch_enter's place or rd_seat()). Inside the epoch, or of a value that is pinned. */
 static inline void rd_mapping_pin(struct rd_mapping *mapping, unsigned seat, uint64_t count)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/regions.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define DISCARDED 0xfffeu
@@ -8,7 +9,7 @@
 
 #define BLOCK_LEN     (RD_REGION_LEN * RD_REGIONS_PER_BLOCK)
 #define LOOKED_AT_MAX 256u /* blocks, of one call: half a MiB of counts */
-#define GROUP         32u  /* regions: 2 MiB, as large as the kernel's large pages */
+#define GROUP         (RD_REGION_GROUP_LEN / RD_REGION_LEN)
 
 void rd_regions_deinit(struct rd_regions *regions)
 {
@@ -99,34 +100,24 @@ static bool is_past(uint16_t live)
     return live == 0 || live == DISCARDED;
 }
 
-/* A run of dead regions from *at on, below limit, with some among them that are new; widened over those that are
- * not up to the ends of their groups. False: there is none. *at is behind it. */
-static bool next_run(uint16_t *live, size_t *at, size_t limit, size_t *ret_begin, size_t *ret_end)
+/* Dead regions in a row within one group, from *at on and below limit, of which some are new. False: there are
+ * none. *at is behind them. */
+static bool next_run(uint16_t *live, size_t *at, size_t limit, size_t *ret_begin)
 {
-    size_t begin = *at;
-    size_t first = limit;
-    size_t last = limit;
-    for (; *at < limit; ++*at) {
-        if (!is_past(live[*at])) {
-            if (first != limit)
-                break;
-            begin = *at + 1;
-            continue;
+    while (*at < limit) {
+        size_t group_end = *at - *at % GROUP + GROUP;
+        bool is_new = false;
+        *ret_begin = *at;
+        for (; *at < limit && *at < group_end && is_past(live[*at]); ++*at) {
+            is_new = is_new || live[*at] == 0;
+            live[*at] = DISCARDED;
         }
-        if (live[*at] == DISCARDED)
-            continue;
-        live[*at] = DISCARDED;
-        last = *at;
-        if (first == limit)
-            first = *at;
+        if (is_new)
+            return true;
+        if (*at < limit && *at < group_end)
+            ++*at; /* that one lives */
     }
-    if (first == limit)
-        return false;
-    size_t group = first - first % GROUP;
-    *ret_begin = begin > group ? begin : group;
-    group = last - last % GROUP + GROUP;
-    *ret_end = *at < group ? *at : group;
-    return true;
+    return false;
 }
 
 static bool is_all_discarded(const uint16_t *live)
@@ -143,16 +134,13 @@ static size_t take_of_block(struct rd_region_block *block, uint64_t offset, uint
     size_t limit = end - offset < BLOCK_LEN ? (size_t)((end - offset) / RD_REGION_LEN) : RD_REGIONS_PER_BLOCK;
     size_t count = 0;
     size_t at = 0;
-    size_t first;
-    size_t behind;
-    while (count < runs_max && next_run(block->live, &at, limit, &first, &behind))
-        runs[count++] = (struct rd_region_run){.begin = offset + first * RD_REGION_LEN,
-                                               .end = offset + behind * RD_REGION_LEN};
-    if (count < runs_max && limit == RD_REGIONS_PER_BLOCK)
+    size_t begin;
+    while (count < runs_max && next_run(block->live, &at, limit, &begin))
+        runs[count++] =
+            (struct rd_region_run){.begin = offset + begin * RD_REGION_LEN, .end = offset + at * RD_REGION_LEN};
+    if (count < runs_max && limit == RD_REGIONS_PER_BLOCK) {
         block->changed = false;
-    if (!block->changed && is_all_discarded(block->live)) {
-        free(block->live);
-        block->live = NULL;
+        block->spent = is_all_discarded(block->live);
     }
     return count;
 }
@@ -166,6 +154,10 @@ size_t rd_regions_take(struct rd_regions *regions, uint64_t end, struct rd_regio
             regions->next = 0;
         struct rd_region_block *block = &regions->blocks[regions->next];
         uint64_t offset = regions->next * BLOCK_LEN;
+        if (block->spent && !block->changed) { /* and none of what was told then has come back */
+            free(block->live);
+            *block = (struct rd_region_block){.live = NULL};
+        }
         if (block->live != NULL && block->changed && offset < end)
             count += take_of_block(block, offset, end, runs + count, runs_max - count);
         if (count == runs_max)
@@ -173,4 +165,15 @@ size_t rd_regions_take(struct rd_regions *regions, uint64_t end, struct rd_regio
         regions->next++;
     }
     return count;
+}
+
+void rd_regions_give_back(struct rd_regions *regions, const struct rd_region_run *run)
+{
+    for (uint64_t number = run->begin / RD_REGION_LEN; number < run->end / RD_REGION_LEN; number++) {
+        struct rd_region_block *block = &regions->blocks[number / RD_REGIONS_PER_BLOCK];
+        uint16_t *live = &block->live[number % RD_REGIONS_PER_BLOCK];
+        assert(*live == DISCARDED);
+        *live = 0;
+        block->changed = true;
+    }
 }

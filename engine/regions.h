@@ -23,13 +23,15 @@
 
 #define RD_REGION_LEN        (UINT64_C(64) << 10)
 #define RD_REGIONS_PER_BLOCK 1024u
+#define RD_REGION_GROUP_LEN  (UINT64_C(2) << 20) /* as long as the kernel's large pages */
 
 struct rd_region_block {
     uint16_t *live; /* owned; RD_REGIONS_PER_BLOCK; NULL: all are unknown, or discarded */
     bool changed;   /* a region may have died in it that was not told of */
+    bool spent;     /* all were told of, and the memory goes with the next call that comes by */
 };
 
-/* Part of the file, of whole regions. */
+/* Part of the file, of whole regions, within one group. */
 struct rd_region_run {
     uint64_t begin;
     uint64_t end;
@@ -57,5 +59,8 @@ void rd_regions_remove(struct rd_regions *regions, uint64_t begin, uint64_t end)
  * that memory which was given to several at once is all within it. At most runs_max, and from a part of the file
  * at a time, so that a large one takes no long look; the next call goes on. How many runs. */
 size_t rd_regions_take(struct rd_regions *regions, uint64_t end, struct rd_region_run *runs, size_t runs_max);
+
+/* A run of the last call's is to be told again, when more has died. */
+void rd_regions_give_back(struct rd_regions *regions, const struct rd_region_run *run);
 
 #endif

@@ -20,6 +20,7 @@ struct rd_outbox_value {
     size_t sent;                /* of value.payload.len */
     enum rd_clearance clearance;
     size_t cleared;   /* bytes that may be sent */
+    size_t slice;     /* where the last of them begin: these are held until they have left */
     uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
     uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
 };
@@ -30,8 +31,18 @@ static size_t text_len(const struct rd_outbox_value *value)
     return value->memory != NULL ? value->value.payload.len : 0;
 }
 
+/* One more piece may be sent; what was before has left. */
+static void clear(struct rd_outbox_value *value, size_t len)
+{
+    rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
+    value->slice = value->cleared;
+    value->cleared += len;
+    rd_value_hold(&value->value, value->slice, len);
+}
+
 static void value_deinit(struct rd_outbox_value *value)
 {
+    rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
     rd_value_release(&value->value);
     if (value->hosted != NULL)
         rd_hosted_unuse(value->hosted);
@@ -152,10 +163,13 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
         .hosted = hosted,
         .leaving = leaving,
         .clearance = clearance,
-        .cleared = clearance == RD_CLEARED ? value->payload.len : 0,
     };
-    if (!append(outbox, &appended))
+    if (clearance == RD_CLEARED)
+        clear(&appended, value->payload.len);
+    if (!append(outbox, &appended)) {
+        rd_value_let_go(value, 0, appended.cleared);
         return false;
+    }
     if (leaving != NULL)
         rd_counter_add(leaving, 1);
     *value = (struct rd_value){.pin = NULL};
@@ -209,7 +223,7 @@ static enum rd_status clear_slice(struct rd_outbox_value *value)
             return RD_CORRUPT; /* and so says the next call */
         value->crc32 = crc32;
     }
-    value->cleared += slice_len;
+    clear(value, slice_len);
     return RD_OK;
 }
 

@@ -202,6 +202,27 @@ static void a_value_that_is_held_can_still_be_read(void **state)
     scene_end(scene);
 }
 
+/* For whoever must not wait for the disk. */
+static void what_is_held_stays(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_begin(RD_DURABILITY_SYNC);
+    put_all(scene, 1);
+    struct rd_value value;
+    assert_int_equal(rd_store_read(scene->store, key_number(0), &value), RD_OK);
+    rd_value_hold(&value, 0, VALUE_LEN);
+    put_all(scene, 2);
+    wait_until_gone(scene, RD_REGION_GROUP_LEN, KEYS * ENTRY_LEN / RD_REGION_LEN * RD_REGION_LEN);
+    assert_int_equal(resident(scene, 0, RD_REGION_GROUP_LEN), RD_REGION_GROUP_LEN);
+    assert_true(rd_value_is_in_memory(&value, 0, VALUE_LEN));
+    rd_value_let_go(&value, 0, VALUE_LEN);
+    put_number(scene, 0, 3); /* something has to die, or nobody looks */
+    put_number(scene, 1, 3);
+    wait_until_gone(scene, 0, RD_REGION_GROUP_LEN);
+    rd_value_release(&value);
+    scene_end(scene);
+}
+
 /* Walks, compaction and recovery read dead entries, too. */
 static void the_whole_file_can_still_be_read(void **state)
 {
@@ -298,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dead_regions_go_and_live_ones_stay),
         cmocka_unit_test(a_value_that_is_held_can_still_be_read),
+        cmocka_unit_test(what_is_held_stays),
         cmocka_unit_test(the_whole_file_can_still_be_read),
         cmocka_unit_test(nothing_goes_before_it_is_synced),
         cmocka_unit_test(what_was_there_at_opening_stays),

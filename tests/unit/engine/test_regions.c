@@ -7,8 +7,8 @@
 
 #define REGION    RD_REGION_LEN
 #define BLOCK     (RD_REGION_LEN * RD_REGIONS_PER_BLOCK)
-#define GROUP_LEN (32 * REGION) /* what a run is widened to at most */
-#define RUNS      64u
+#define GROUP_LEN RD_REGION_GROUP_LEN
+#define RUNS      128u
 
 /* All that is told now: region by region into `told`, of `count` regions. How many runs. */
 static size_t take_all(struct rd_regions *regions, uint64_t end, uint8_t *told, size_t count)
@@ -64,12 +64,29 @@ static void runs_reach_over_what_was_told_but_within_their_group(void **state)
     struct rd_region_run runs[RUNS];
     rd_regions_reserve(&regions, 0, BLOCK);
     rd_regions_add(&regions, 40 * REGION, 41 * REGION);
-    assert_int_equal(rd_regions_take(&regions, 128 * REGION, runs, RUNS), 2); /* nothing lives in the others */
-    assert_true(runs[0].begin == 0 && runs[0].end == 40 * REGION);
-    assert_true(runs[1].begin == 41 * REGION && runs[1].end == 128 * REGION);
+    assert_int_equal(rd_regions_take(&regions, 96 * REGION, runs, RUNS), 4); /* nothing lives in the others */
+    assert_true(runs[0].begin == 0 && runs[0].end == GROUP_LEN);
+    assert_true(runs[1].begin == GROUP_LEN && runs[1].end == 40 * REGION);
+    assert_true(runs[2].begin == 41 * REGION && runs[2].end == 2 * GROUP_LEN);
+    assert_true(runs[3].begin == 2 * GROUP_LEN && runs[3].end == 3 * GROUP_LEN);
     rd_regions_remove(&regions, 40 * REGION, 41 * REGION);
-    assert_int_equal(rd_regions_take(&regions, 128 * REGION, runs, RUNS), 1);
+    assert_int_equal(rd_regions_take(&regions, 96 * REGION, runs, RUNS), 1);
     assert_true(runs[0].begin == GROUP_LEN && runs[0].end == 2 * GROUP_LEN);
+    rd_regions_deinit(&regions);
+}
+
+static void what_is_given_back_is_told_again(void **state)
+{
+    (void)state;
+    struct rd_regions regions = {.blocks = NULL};
+    struct rd_region_run runs[RUNS];
+    rd_regions_reserve(&regions, 0, BLOCK);
+    assert_int_equal(rd_regions_take(&regions, BLOCK, runs, RUNS), BLOCK / GROUP_LEN);
+    struct rd_region_run run = runs[3];
+    rd_regions_give_back(&regions, &run);
+    assert_int_equal(rd_regions_take(&regions, BLOCK, runs, RUNS), 1);
+    assert_true(runs[0].begin == run.begin && runs[0].end == run.end);
+    assert_int_equal(rd_regions_take(&regions, BLOCK, runs, RUNS), 0);
     rd_regions_deinit(&regions);
 }
 
@@ -117,11 +134,14 @@ static void a_block_that_is_dead_takes_no_memory(void **state)
     struct rd_region_run runs[RUNS];
     rd_regions_reserve(&regions, 0, 2 * BLOCK);
     rd_regions_add(&regions, BLOCK - 64, BLOCK + 64);
-    assert_int_equal(rd_regions_take(&regions, 2 * BLOCK, runs, RUNS), 2);
+    for (int i = 0; i < 3; i++)
+        (void)rd_regions_take(&regions, 2 * BLOCK, runs, RUNS);
     assert_non_null(regions.blocks[0].live);
     assert_non_null(regions.blocks[1].live);
     rd_regions_remove(&regions, BLOCK - 64, BLOCK + 64);
     assert_int_equal(rd_regions_take(&regions, 2 * BLOCK, runs, RUNS), 2);
+    assert_non_null(regions.blocks[0].live); /* something may be given back */
+    assert_int_equal(rd_regions_take(&regions, 2 * BLOCK, runs, RUNS), 0);
     assert_null(regions.blocks[0].live);
     assert_null(regions.blocks[1].live);
     rd_regions_deinit(&regions);
@@ -223,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_region_dies_with_its_last_entry),
         cmocka_unit_test(runs_reach_over_what_was_told_but_within_their_group),
+        cmocka_unit_test(what_is_given_back_is_told_again),
         cmocka_unit_test(what_was_there_before_is_never_told),
         cmocka_unit_test(counts_do_not_go_below_nothing),
         cmocka_unit_test(a_block_that_is_dead_takes_no_memory),

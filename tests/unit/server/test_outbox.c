@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * A long text in an outbox: it leaves from where it lies, a piece at a time, between what was encoded around it.
+ * A value that is replaced meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "server/outbox.h"
+#include "tests/support/golden.h"
 
 #define TEXT_LEN  ((size_t)(5u << 20) + 123)
 #define PIECE_MAX ((size_t)(1u << 20)) /* that is let go at a time */
@@ -133,12 +137,78 @@ static void a_constant_text_is_nobodys(void **state)
     rd_outbox_deinit(&outbox);
 }
 
+/* ---- values ---- */
+
+enum { VALUES = 40, PATIENCE_S = 20 };
+
+static struct rd_key key_number(int number)
+{
+    char name[16];
+    snprintf(name, sizeof name, "key %d", number);
+    return rd_key_of_bytes(rd_slice_of_string(name));
+}
+
+static void put_all(struct rd_store *store, uint8_t filling)
+{
+    uint8_t *bytes = malloc(PIECE_MAX);
+    assert_non_null(bytes);
+    memset(bytes, filling, PIECE_MAX);
+    for (int i = 0; i < VALUES; i++)
+        assert_int_equal(rd_store_write(store, key_number(i), rd_slice(bytes, PIECE_MAX), NULL), RD_OK);
+    free(bytes);
+}
+
+/* Of a value that was replaced memory is given back, and that does not come at the expense of a loop that has it
+ * waiting for its socket. */
+static void what_may_be_sent_stays_in_memory(void **state)
+{
+    (void)state;
+    char *folder = rd_scratch_create();
+    char *path = rd_path(folder, "store.rdr");
+    struct rd_store *store;
+    struct rd_store_options options = {.create = true};
+    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
+    put_all(store, 'a');
+    struct rd_value sent;
+    struct rd_value other;
+    assert_int_equal(rd_store_read(store, key_number(0), &sent), RD_OK);
+    assert_int_equal(rd_store_read(store, key_number(VALUES / 2), &other), RD_OK);
+    struct rd_value same = rd_value_share(&sent);
+    struct rd_outbox outbox;
+    rd_outbox_init(&outbox);
+    assert_true(rd_outbox_append_value(&outbox, &sent, NULL, RD_CLEARED, NULL));
+    time_t begun = time(NULL);
+    for (uint8_t filling = 'b'; rd_value_is_in_memory(&other, 0, PIECE_MAX); filling++) {
+        assert_true(time(NULL) - begun < PATIENCE_S);
+        put_all(store, filling);
+    }
+    assert_true(rd_value_is_in_memory(&same, 0, PIECE_MAX));
+
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_outbox_peek(&outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(peeked, PIECE_MAX);
+    rd_outbox_sent(&outbox, peeked);
+    for (uint8_t filling = 'B'; rd_value_is_in_memory(&same, 0, PIECE_MAX); filling++) {
+        assert_true(time(NULL) - begun < 2 * PATIENCE_S);
+        put_all(store, filling);
+    }
+    rd_outbox_deinit(&outbox);
+    rd_value_release(&same);
+    rd_value_release(&other);
+    rd_store_close(store);
+    free(path);
+    rd_scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_leaves_from_where_it_lies_a_piece_at_a_time),
         cmocka_unit_test(a_connection_that_ends_leaves_nothing_of_it),
         cmocka_unit_test(a_constant_text_is_nobodys),
+        cmocka_unit_test(what_may_be_sent_stays_in_memory),
     };
     return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
 }
