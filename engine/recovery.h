@@ -25,6 +25,9 @@
  *  7. Where a companion does not fit, what lies below the tail that it names is not cut all the same: it is named
  *     as damaged, and the store opens read-only.
  *
+ * Without a companion a file whose first value is itself a store, and damaged, is taken for the inner one as far
+ * as that reaches: what is between its end and the next entry of the outer one is then named as damaged (rule 5).
+ *
  * A zero-filled end looks like "a first entry" (prev_tail 0) at each of its bytes, and a value that is itself a
  * store is full of entries of its own: neither has a matching checksum at the place where the outer chain would
  * need it.
