@@ -12,6 +12,7 @@
 #include "engine/spool.h"
 
 #define ENTRY_CAPACITY_MIN 64u
+#define BLOCK_KEYS         32u
 #define ENTRY_COUNT_MAX    (1u << 28)
 #define LATEST_SLOTS_MIN   128u
 #define OWN_ENTRIES_MAX    3u /* that an operation needs beside its own and their spacers: marker, spacer, filler */
@@ -377,21 +378,27 @@ static RD_COLD void judge_other_write(struct rd_plan *plan, const struct rd_inde
     }
 }
 
-/* Each step may wait for memory: the keys that come next are asked for ahead. */
+/* The index's lines of a block of keys are asked for in one go, so that the waits for them overlap. */
+static void approach_block(const struct rd_index *index, const struct rd_op *op, size_t first,
+                           struct rd_index_spot spots[BLOCK_KEYS])
+{
+    size_t count = op->entry_count - first < BLOCK_KEYS ? op->entry_count - first : BLOCK_KEYS;
+    for (size_t i = 0; i < count; i++)
+        rd_index_approach(index, op->entries[first + i].key.hash, &spots[i]);
+}
+
 static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                                    struct rd_op *op)
 {
-    enum { AHEAD = 16 };
     if (!are_values(op))
         return RD_INVALID_ARGUMENT;
-    struct rd_index_spot spots[AHEAD];
-    for (size_t i = 0; i < AHEAD && i < op->entry_count; i++)
-        rd_index_approach(index, op->entries[i].key.hash, &spots[i]);
+    struct rd_index_spot spots[BLOCK_KEYS];
     for (size_t i = 0; i < op->entry_count; i++) {
+        if (i % BLOCK_KEYS == 0)
+            approach_block(index, op, i, spots);
         const struct rd_entry *entry = &op->entries[i];
-        struct rd_index_spot *spot = &spots[i % AHEAD];
         struct key_state state;
-        look_up_at(plan, index, file, spot, entry->key.hash, &state);
+        look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], entry->key.hash, &state);
         enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, &state, file) : RD_OK;
         if (status != RD_OK)
             return status;
@@ -400,8 +407,6 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
             add_entry_inline(plan, index, &state, entry->key.hash, entry->payload, false);
         else
             judge_other_write(plan, index, &state, entry);
-        if (i + AHEAD < op->entry_count)
-            rd_index_approach(index, op->entries[i + AHEAD].key.hash, spot);
     }
     op->count = op->entry_count;
     return RD_OK;
