@@ -4,6 +4,7 @@
  * of them and has the disk go on with what comes next, so that it is there, or nearly so, when that is asked for.
  * Of a value that memory cannot hold it has what was sent forgotten, which would push out what others read.
  */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "server/conn_state.h"
@@ -12,8 +13,9 @@
 
 #define FETCH_LEN    ((uint64_t)1 << 20)
 #define AHEAD_LEN    ((uint64_t)4 << 20)
-#define UNSENT_LEN   FETCH_LEN /* before what is fetched, it may not have left yet */
-#define MEMORY_SHARE 2u        /* a value above this share of memory is forgotten */
+#define STEP_LEN     ((uint64_t)256 << 10) /* asked for or forgotten at a time: some 80 us of a processor */
+#define UNSENT_LEN   FETCH_LEN             /* before what is fetched, it may not have left yet */
+#define MEMORY_SHARE 2u                    /* a value above this share of memory is forgotten */
 
 struct fetch {
     struct rd_job job;
@@ -38,20 +40,37 @@ static void tell(struct rd_conn *conn, const struct rd_download *download, uint6
     rd_conn_mark_dirty(conn);
 }
 
+/* The kernel takes a millisecond and more for all of it, and its scheduler lets a thread have its processor for as
+ * long, whoever else waits for it: a loop, or a client. So whoever waits is let in between. */
+static void ask(const struct fetch *fetch)
+{
+    uint64_t end = fetch->first + FETCH_LEN + AHEAD_LEN;
+    if (end > fetch->value.payload.len)
+        end = fetch->value.payload.len;
+    for (uint64_t at = fetch->first; at < end; at += STEP_LEN) {
+        rd_value_fetch(&fetch->value, at, 0, STEP_LEN);
+        sched_yield();
+    }
+}
+
 /* All that earlier fetches have brought: this one was not needed before what the last one had asked for was sent.
  */
 static void forget_sent(const struct fetch *fetch)
 {
     uint64_t end = fetch->first > UNSENT_LEN ? fetch->first - UNSENT_LEN : 0;
     uint64_t first = end > FETCH_LEN + AHEAD_LEN ? end - FETCH_LEN - AHEAD_LEN : 0;
-    rd_value_forget(&fetch->value, first, end - first);
+    for (uint64_t at = first; at < end; at += STEP_LEN) {
+        rd_value_forget(&fetch->value, at, end - at < STEP_LEN ? end - at : STEP_LEN);
+        sched_yield();
+    }
 }
 
 /* On a thread of the pool. */
 static void work(struct rd_job *job)
 {
     struct fetch *fetch = (struct fetch *)(void *)job;
-    rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, AHEAD_LEN);
+    ask(fetch);
+    rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, 0);
     if (fetch->value.payload.len > fetch->conn->loop->process->memory_bytes / MEMORY_SHARE)
         forget_sent(fetch);
 }
