@@ -383,6 +383,7 @@ static bool in_head(const struct rd_decoder *decoder)
 const struct rd_codec rd_binary_codec = {
     .name = "binary",
     .answers_in_order = false,
+    .takes_pages = true,
     .create = create,
     .destroy = destroy,
     .decode = decode,

@@ -30,6 +30,7 @@ struct rd_codec {
     bool answers_in_order; /* responses must leave in the order of their requests */
     bool skips_streams;    /* what is left of a stream that has been answered can be told from requests, so the
                             * connection may go on */
+    bool takes_pages; /* its clients read long values in large pieces, for which pages are as good as copies */
     struct rd_slice behind_value; /* constant; what follows the bytes of a response's value; len 0: nothing */
 
     /* Owned by the caller; limits are copied. NULL: no memory. */

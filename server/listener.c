@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -194,8 +195,19 @@ enum rd_status rd_socket_bind_unix(const char *path, int *ret_fd, struct rd_erro
     return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %s", path);
 }
 
+/* On the loopback there is nothing that many senders share, and what paces them (bbr has a timer for each piece of
+ * a long answer) only costs. Everywhere else it is what the machine was told to use. Inherited by connections; of
+ * a Unix socket refused. */
+static void send_unpaced(int fd)
+{
+    static const char algorithm[] = "reno"; /* in every kernel, and for everybody */
+    if (rd_socket_is_local(fd))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, sizeof algorithm - 1);
+}
+
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error)
 {
+    send_unpaced(fd);
     if (listen(fd, BACKLOG) == 0)
         return RD_OK;
     return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot listen on %s", text);

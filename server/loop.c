@@ -367,6 +367,7 @@ void rd_loop_deinit(struct rd_loop *loop)
     rd_bridge_deinit(&loop->bridge);
     rd_pool_port_deinit(&loop->port);
     uv_mutex_destroy(&loop->inbox_lock);
+    rd_pages_deinit(&loop->pages);
     rd_calls_free_spare(loop);
     rd_usage_deinit(&loop->counts.usage);
     free(loop->dirty_stores);

@@ -19,6 +19,7 @@
 #include "server/bridge.h"
 #include "server/gather.h"
 #include "server/metrics.h"
+#include "server/pages.h"
 #include "server/pool.h"
 #include "server/process.h"
 #include "server/slow_log.h"
@@ -83,6 +84,7 @@ struct rd_loop {
     uint8_t *read_buffer;        /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
     uint8_t *sealed_buffer;      /* owned; likewise, for records; NULL without tls */
     uint8_t *record_buffer;      /* owned; of RD_TLS_RECORD_LEN_MAX: what becomes one record; NULL without tls */
+    struct rd_pages pages;       /* what sends long values */
     struct rd_call *spare_calls; /* owned; memory of calls that are gone, for those to come */
     unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */

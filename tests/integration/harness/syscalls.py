@@ -8,10 +8,10 @@ import subprocess
 
 from .daemon import wait_until
 
-LINE = re.compile(r"(?:\d+ +)?(\w+)\((\d+).*\) += (-?\d+)")
+LINE = re.compile(r"(?:\d+ +)?(\w+)\((?:\d+, NULL, )?(\d+).*\) += (-?\d+)")  # splice: the descriptor that it fills
 WAITS = ("epoll_wait", "epoll_pwait")
 READS = ("read", "readv", "recvfrom", "recvmsg")
-WRITES = ("write", "writev", "sendto", "sendmsg")
+WRITES = ("write", "writev", "sendto", "sendmsg", "splice")
 
 
 @contextlib.contextmanager
