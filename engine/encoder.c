@@ -17,6 +17,8 @@
 
 #define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
+#define EARLY_LEN_MIN       ((size_t)256 << 10)
+#define PAGE_LEN            4096u
 #define SHORT_LEN_MAX       16u
 #define VECTOR_COPY_LEN_MIN 64u  /* below it a call costs more than it saves */
 #define VECTOR_COPY_LEN_MAX 127u /* above it memcpy is as fast or faster */
@@ -115,6 +117,20 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
     return failed;
 }
 
+/* Of a group that is synced: the disk begins with it while its checksum is taken, and the next one is copied. Not
+ * with its last page, which the trailer is still to go to. */
+static int put_part_early(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
+{
+    put_part(encoder, entry->payload);
+    if (!encoder->synced || entry->payload.len < EARLY_LEN_MIN)
+        return 0;
+    int failed = flush(encoder, file);
+    uint64_t end = encoder->offset / PAGE_LEN * PAGE_LEN;
+    if (failed == 0)
+        rd_datafile_start_writeback(file, entry->payload_offset, end - entry->payload_offset);
+    return failed;
+}
+
 static bool is_copied(const struct rd_plan_entry *entry)
 {
     return entry->payload.len <= COPIED_LEN_MAX && entry->spool == NULL && !entry->in_place;
@@ -164,7 +180,7 @@ static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *fil
         if (entry->spool != NULL || entry->payload.len > SLICE_LEN)
             failed = put_large(encoder, file, entry);
         else
-            put_part(encoder, entry->payload);
+            failed = put_part_early(encoder, file, entry);
     }
     if (!entry->crc32_known)
         entry->crc32 = rd_crc32(0, entry->payload);

@@ -304,6 +304,7 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     }
     if (tail == 0)
         record_first_end(store, plan);
+    store->writer.encoder.synced = rd_syncer_group_wants_sync(store, plan);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0)

@@ -413,6 +413,58 @@ static void a_disk_that_refuses_ends_the_store_that_appends(void **state)
     }
 }
 
+/* ---- values that are appended with others ---- */
+
+struct early {
+    struct rd_io io;
+    uint64_t begun; /* bytes that the disk was told of before the sync */
+    uint64_t last;
+};
+
+static int note_begun(void *self, int fd, off_t offset, off_t len)
+{
+    struct early *early = self;
+    (void)fd;
+    early->begun += (uint64_t)len;
+    early->last = (uint64_t)(offset + len);
+    return 0;
+}
+
+/* How much the disk is told of while two values of a MiB are appended by one group. */
+static struct early append_two(enum rd_durability durability)
+{
+    struct place place = place_create();
+    struct early early = {.io = rd_io_system};
+    early.io.self = &early;
+    early.io.start_writeback = note_begun;
+    early.io.fdatasync = no_sync;
+    struct rd_store *store = store_open_with(
+        place.path, (struct rd_store_options){.create = true, .durability = durability, .io = &early.io});
+    uint8_t *bytes = calloc(1, MIB);
+    assert_non_null(bytes);
+    bytes[0] = 1;
+    struct rd_entry entries[2] = {{.key = rd_key_of_hash(1), .payload = rd_slice(bytes, MIB)},
+                                  {.key = rd_key_of_hash(2), .payload = rd_slice(bytes, MIB)}};
+    struct rd_written written;
+    assert_int_equal(rd_store_batch_write(store, entries, 2, false, &written), RD_OK);
+    for (uint64_t key = 1; key <= 2; key++)
+        expect_bytes(store, rd_key_of_hash(key), bytes, MIB);
+    free(bytes);
+    rd_store_close(store);
+    place_remove(&place);
+    assert_true(early.last < written.tail);
+    return early;
+}
+
+static void the_disk_begins_with_a_value_before_the_next_is_copied(void **state)
+{
+    (void)state;
+    struct early early = append_two(RD_DURABILITY_SYNC);
+    assert_in_range(early.begun, 2 * (MIB - 4096), 2 * MIB); /* all but their last pages, where trailers go */
+    assert_int_equal(early.last % 4096, 0);
+    assert_int_equal(append_two(RD_DURABILITY_NONE).begun, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_spool_that_the_disk_has_lost_is_not_the_stores),
         cmocka_unit_test(a_disk_that_refuses_ends_the_placing),
         cmocka_unit_test(a_disk_that_refuses_ends_the_store_that_appends),
+        cmocka_unit_test(the_disk_begins_with_a_value_before_the_next_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
