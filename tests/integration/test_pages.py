@@ -81,7 +81,7 @@ def test_a_socket_that_takes_little_at_a_time(launch):
     """What it does not take goes no further by its pages, and none of it twice."""
     daemon = launch("--durability", "none")
     with Wire(daemon.binary_address, greet=False) as wire:
-        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         wire.send(w.HELLO)
         wire.hello()
         for number in range(6):
