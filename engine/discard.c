@@ -5,9 +5,10 @@
 
 #include "engine/store.h"
 
-#define DIED_MIN 256u  /* regions: 16 MiB */
-#define RUNS_MAX 8192u /* of one thread */
-#define GAP_MAX  (4 * RD_REGION_LEN)
+#define DIED_MIN    256u  /* regions: 16 MiB */
+#define RUNS_MAX    8192u /* of one thread */
+#define GAP_MAX     (4 * RD_REGION_LEN)
+#define AT_ONCE_MAX (UINT64_C(32) << 20) /* a few milliseconds, that ending it may have to wait for */
 
 void rd_discard_init(struct rd_discard *discard)
 {
@@ -24,6 +25,16 @@ void rd_discard_deinit(struct rd_discard *discard)
 static bool is_near(const struct rd_region_run *run, const struct rd_region_run *next)
 {
     return next->begin >= run->end && next->begin - run->end <= GAP_MAX;
+}
+
+/* How many of the runs are given back at once: those that are near to each other, but not more than that. */
+static size_t count_near(const struct rd_region_run *runs, size_t runs_max)
+{
+    size_t count = 1;
+    while (count < runs_max && is_near(&runs[count - 1], &runs[count]) &&
+           runs[count].end - runs[0].begin <= AT_ONCE_MAX)
+        count++;
+    return count;
 }
 
 /* The kernel leaves a page that is mapped, so out of the map first. That stops other processors, as they may know
@@ -48,9 +59,7 @@ static void *run(void *context)
     struct rd_region_run *runs = discard->runs;
     size_t i = 0;
     while (i < discard->run_count && !atomic_load_explicit(&discard->stops, memory_order_relaxed)) {
-        size_t count = 1;
-        while (i + count < discard->run_count && is_near(&runs[i + count - 1], &runs[i + count]))
-            count++;
+        size_t count = count_near(runs + i, discard->run_count - i);
         discard_some(discard, runs + i, count);
         i += count;
     }

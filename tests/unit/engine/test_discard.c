@@ -279,10 +279,31 @@ static void what_was_there_at_opening_stays(void **state)
     scene_end(scene);
 }
 
+/* ---- closing ---- */
+
 static void *close_store(void *context)
 {
     rd_store_close(context);
     return NULL;
+}
+
+/* Has what died until now given back, and closes the store while the first run is. Returns how many runs there
+ * were. */
+static size_t close_meanwhile(struct scene *scene)
+{
+    set_died_min(scene->store, 1);
+    atomic_store(&scene->account.held, true);
+    put_text(scene->store, "tick", "tock");
+    while (!atomic_load(&scene->account.waiting))
+        usleep(1000);
+    size_t run_count = scene->store->discard.run_count;
+    pthread_t closer;
+    assert_int_equal(pthread_create(&closer, NULL, close_store, scene->store), 0);
+    while (!atomic_load(&scene->store->discard.stops))
+        usleep(1000);
+    atomic_store(&scene->account.held, false);
+    assert_int_equal(pthread_join(closer, NULL), 0);
+    return run_count;
 }
 
 /* What is left to be given back is the kernel's then. */
@@ -295,22 +316,27 @@ static void closing_waits_for_one_run_alone(void **state)
     for (unsigned number = 0; number < KEYS; number++)
         if (number % 8 >= 3) /* runs that are too far from each other to be taken out of the map at once */
             put_number(scene, number, 2);
-    set_died_min(scene->store, 1);
-    atomic_store(&scene->account.held, true);
-    put_text(scene->store, "tick", "tock");
-    while (!atomic_load(&scene->account.waiting))
-        usleep(1000);
-    assert_int_equal(scene->store->discard.run_count, KEYS / 8);
-    pthread_t closer;
-    assert_int_equal(pthread_create(&closer, NULL, close_store, scene->store), 0);
-    while (!atomic_load(&scene->store->discard.stops))
-        usleep(1000);
-    atomic_store(&scene->account.held, false);
-    assert_int_equal(pthread_join(closer, NULL), 0);
+    assert_int_equal(close_meanwhile(scene), KEYS / 8);
     assert_int_equal(atomic_load(&scene->account.drops), 1);
     scene_open(scene, RD_DURABILITY_SYNC);
     expect_all(scene, 0, 3, 1);
     expect_all(scene, 3, 8, 2);
+    scene_end(scene);
+}
+
+/* However much died in a row. */
+static void closing_waits_for_a_part_of_a_long_stretch(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_begin(RD_DURABILITY_SYNC);
+    set_died_min(scene->store, UINT64_MAX);
+    for (unsigned version = 1; version <= 8; version++)
+        put_all(scene, version);
+    size_t run_count = close_meanwhile(scene);
+    assert_true(run_count * RD_REGION_GROUP_LEN > (uint64_t)48 << 20);
+    assert_true(atomic_load(&scene->account.drops) * RD_REGION_GROUP_LEN <= (uint64_t)32 << 20);
+    scene_open(scene, RD_DURABILITY_SYNC);
+    expect_all(scene, 0, KEYS, 8);
     scene_end(scene);
 }
 
@@ -324,6 +350,7 @@ int main(void)
         cmocka_unit_test(nothing_goes_before_it_is_synced),
         cmocka_unit_test(what_was_there_at_opening_stays),
         cmocka_unit_test(closing_waits_for_one_run_alone),
+        cmocka_unit_test(closing_waits_for_a_part_of_a_long_stretch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
