@@ -108,7 +108,8 @@ void rd_discard_advance(struct rd_store *store)
         return;
     }
     uint64_t synced_tail = atomic_load_explicit(&store->syncer.synced_tail, memory_order_relaxed);
-    if (discard->regions.died < discard->died_min || discard->synced_tail == synced_tail)
+    if (discard->regions.died < discard->died_min || discard->synced_tail == synced_tail ||
+        rd_mapping_any_retired(&store->epoch))
         return;
     discard->synced_tail = synced_tail;
     begin(store);

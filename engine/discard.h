@@ -6,7 +6,9 @@
  *
  * Nothing is taken away but from memory: whoever reads a value that was replaced, or the whole file, has it come
  * back from the disk. But what is held (rd_value_hold) stays, for those who must not wait. Only what is synced is
- * given back, since the kernel would begin to write out the rest; so never while nothing is synced at all.
+ * given back, since the kernel would begin to write out the rest; so never while nothing is synced at all. And
+ * nothing while values hold an earlier map of the file, which has grown: what that map knows to be in memory, and
+ * who reads there, is not looked at.
  *
  *   NONE --enough has died, and a sync has come since--> UNDER WAY, on a thread of its own --> NONE
  *

@@ -137,3 +137,11 @@ void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch)
 {
     rd_epoch_retire(epoch, &mapping->retired, destroy_unpinned);
 }
+
+bool rd_mapping_any_retired(const struct rd_epoch *epoch)
+{
+    const struct rd_retired *retired = epoch->oldest;
+    while (retired != NULL && retired->destroy != destroy_unpinned)
+        retired = retired->next;
+    return retired != NULL;
+}

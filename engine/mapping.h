@@ -71,6 +71,9 @@ bool rd_mapping_is_pinned(const struct rd_mapping *mapping);
 /* Has it destroyed, bit by bit, once no reader and no pin holds it. The writer; the store leads to it no more. */
 void rd_mapping_retire(struct rd_mapping *mapping, struct rd_epoch *epoch);
 
+/* Whether one that was retired is not destroyed yet. The writer. */
+bool rd_mapping_any_retired(const struct rd_epoch *epoch);
+
 /* Whether some page of it could not be read, so that zeros are there now. */
 static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
 {

@@ -223,6 +223,47 @@ static void what_is_held_stays(void **state)
     scene_end(scene);
 }
 
+/* As if the file had become longer than the map. */
+static void grow_map(struct rd_store *store)
+{
+    pthread_mutex_lock(&store->writer.role);
+    assert_int_equal(rd_store_map(store, rd_writer_mapping(store)->len + 1, NULL), RD_OK);
+    pthread_mutex_unlock(&store->writer.role);
+}
+
+static bool is_under_way(struct rd_store *store)
+{
+    pthread_mutex_lock(&store->writer.role);
+    bool under_way = store->discard.under_way;
+    pthread_mutex_unlock(&store->writer.role);
+    return under_way;
+}
+
+/* What was found in memory by a map that was replaced is there as long as something is read by that map. */
+static void nothing_goes_while_an_earlier_map_is_read(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_begin(RD_DURABILITY_SYNC);
+    put_all(scene, 1);
+    struct rd_value value;
+    assert_int_equal(rd_store_read(scene->store, key_number(3), &value), RD_OK);
+    assert_true(rd_value_is_in_memory(&value, 0, VALUE_LEN));
+    rd_value_hold(&value, 0, VALUE_LEN);
+    grow_map(scene->store);
+    for (unsigned version = 2; version <= 3; version++) {
+        put_all(scene, version);
+        assert_false(is_under_way(scene->store));
+    }
+    assert_int_equal(atomic_load(&scene->account.drops), 0);
+    assert_int_equal(resident(scene, 0, KEYS * ENTRY_LEN), KEYS * ENTRY_LEN);
+    assert_true(rd_value_is_in_memory(&value, 0, VALUE_LEN));
+    rd_value_let_go(&value, 0, VALUE_LEN);
+    rd_value_release(&value);
+    wait_until_gone(scene, 0, KEYS * ENTRY_LEN / RD_REGION_LEN * RD_REGION_LEN);
+    expect_all(scene, 0, KEYS, 3);
+    scene_end(scene);
+}
+
 /* Walks, compaction and recovery read dead entries, too. */
 static void the_whole_file_can_still_be_read(void **state)
 {
@@ -346,6 +387,7 @@ int main(void)
         cmocka_unit_test(dead_regions_go_and_live_ones_stay),
         cmocka_unit_test(a_value_that_is_held_can_still_be_read),
         cmocka_unit_test(what_is_held_stays),
+        cmocka_unit_test(nothing_goes_while_an_earlier_map_is_read),
         cmocka_unit_test(the_whole_file_can_still_be_read),
         cmocka_unit_test(nothing_goes_before_it_is_synced),
         cmocka_unit_test(what_was_there_at_opening_stays),
