@@ -224,7 +224,8 @@ RD_ALWAYS_INLINE bool rd_segment_take(uint64_t place, uint64_t offset)
 }
 
 /* Points the slot that the key has had since its place was found at another offset. Returns the one before; 0:
- * there is no place, or the segment was replaced. */
+ * there is no place, the segment was replaced, or the slot was taken from the key: as a stray, which it can become
+ * while others change the file. */
 RD_ALWAYS_INLINE uint64_t rd_segment_exchange(uint64_t place, uint64_t offset)
 {
     if (RD_UNLIKELY(place == 0))
@@ -234,7 +235,8 @@ RD_ALWAYS_INLINE uint64_t rd_segment_exchange(uint64_t place, uint64_t offset)
     if (RD_UNLIKELY(rd_epoch_is_retired(&segment->retired)))
         return 0;
     uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
-    assert(rd_slot_has_tag(old, place));
+    if (RD_UNLIKELY(!rd_slot_has_tag(old, place)))
+        return 0;
     atomic_store_explicit(slot, (old & ~RD_SLOT_OFFSET_MASK) | offset, memory_order_release);
     return rd_slot_offset(old);
 }

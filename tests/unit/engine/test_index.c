@@ -309,6 +309,40 @@ static void what_was_judged_is_published_wherever_it_belongs_by_then(void **stat
     world_end(&world);
 }
 
+static uint64_t judge_one(const struct world *world, uint64_t hash, uint64_t *ret_place)
+{
+    struct rd_index_spot spot;
+    rd_index_approach(&world->index, hash, &spot);
+    return rd_index_lookup_at(&world->index, world->file, &spot, hash, ret_place);
+}
+
+/* While others change the file between judging and publishing, a key may lose its slot to one that is alike. */
+static void a_place_that_was_lost_to_a_stray_is_none(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world, 8);
+    rd_index_deinit(&world.index);
+    assert_int_equal(rd_index_init(&world.index, &world.epoch, RD_SEGMENT_SLOTS_USUAL / 2), RD_OK);
+    uint64_t shared = UINT64_C(0x123) << 52;
+    uint64_t hashes[3]; /* of one home and one tag */
+    uint64_t offsets[2];
+    for (uint64_t i = 0; i < 3; i++)
+        hashes[i] = hash_mixed_to(&world, shared | (i + 1) << 20);
+    for (size_t i = 0; i < 2; i++)
+        offsets[i] = put_key(&world, hashes[i]);
+    uint64_t place;
+    assert_int_equal(judge_one(&world, hashes[0], &place), offsets[0]);
+    assert_true(place != 0);
+    rd_store_u64le(world.file + offsets[0], hash_mixed_to(&world, ~shared));
+    rd_store_u64le(world.file + offsets[1], hashes[2]);
+    assert_int_equal(rd_index_remove(&world.index, world.file, hashes[1]), offsets[0]);
+    uint64_t offset = add_trailer(&world, hashes[0]);
+    assert_int_equal(rd_index_replace(&world.index, world.file, hashes[0], place, offset), 0);
+    assert_int_equal(find(&world, hashes[0]), offset);
+    world_end(&world);
+}
+
 /* ---- keys that a slot cannot tell apart ---- */
 
 static void keys_that_share_all_that_a_slot_tells_are_kept_apart(void **state)
@@ -520,6 +554,7 @@ int main(void)
         cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
         cmocka_unit_test(it_grows_step_by_step_within_its_memory),
         cmocka_unit_test(what_was_judged_is_published_wherever_it_belongs_by_then),
+        cmocka_unit_test(a_place_that_was_lost_to_a_stray_is_none),
         cmocka_unit_test(keys_that_share_all_that_a_slot_tells_are_kept_apart),
         cmocka_unit_test(a_damaged_trailer_is_found_by_its_key_as_a_stray),
         cmocka_unit_test(an_image_of_it_is_as_good_and_goes_on_growing),
