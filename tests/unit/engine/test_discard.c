@@ -320,6 +320,146 @@ static void what_was_there_at_opening_stays(void **state)
     scene_end(scene);
 }
 
+/* ---- counts of a store that does everything ---- */
+
+#define COUNTED_ROUNDS (SLOW ? 400u : 1500u)
+#define COUNTED_KEYS   40u
+#define PLACED_LEN     ((size_t)300000)
+
+static uint8_t counted_bytes[2 * PLACED_LEN];
+
+static struct rd_slice random_value(void)
+{
+    size_t len = 2 + random_below(random_below(8) == 0 ? (uint64_t)3 * RD_REGION_LEN : 300);
+    return rd_slice(counted_bytes + random_below(len), len);
+}
+
+static struct rd_key random_key(void)
+{
+    return key_number((unsigned)random_below(COUNTED_KEYS));
+}
+
+/* The same key may come twice. */
+static void write_some(struct rd_store *store)
+{
+    struct rd_entry entries[8] = {{.crc32_known = false}};
+    for (size_t i = 0; i < 8; i++) {
+        entries[i].key = random_key();
+        entries[i].payload = random_value();
+    }
+    assert_int_equal(rd_store_batch_write(store, entries, 8, false, NULL), RD_OK);
+}
+
+static int64_t give_bytes(void *context, uint8_t *to, size_t len_max)
+{
+    size_t *left = context;
+    size_t len = *left < len_max ? *left : len_max;
+    memset(to, 'x', len);
+    *left -= len;
+    return (int64_t)len;
+}
+
+/* Where something was placed ahead meanwhile, behind a filler. */
+static void write_long(struct rd_store *store)
+{
+    size_t len = PLACED_LEN + random_below(PLACED_LEN);
+    assert_int_equal(rd_store_write_stream(store, random_key(), give_bytes, &len, NULL), RD_OK);
+}
+
+static void move_one(struct rd_store *store, enum rd_op_kind kind)
+{
+    struct rd_entry entries[2] = {{.key = random_key()}, {.key = random_key()}};
+    struct rd_op op = {.kind = kind, .entries = entries, .entry_count = 2};
+    enum rd_status status = rd_store_execute(store, &op);
+    assert_true(status == RD_OK || status == RD_KEY_NOT_FOUND || status == RD_CONFLICT);
+}
+
+static void do_something(struct rd_store *store)
+{
+    switch (random_below(8)) {
+    case 0:
+        assert_int_equal(rd_store_delete(store, random_key(), NULL), RD_OK);
+        break;
+    case 1:
+        move_one(store, RD_OP_RENAME);
+        break;
+    case 2:
+        move_one(store, RD_OP_COPY);
+        break;
+    case 3:
+        write_some(store);
+        break;
+    case 4:
+        if (random_below(8) == 0)
+            write_long(store);
+        break;
+    default:
+        assert_int_equal(rd_store_write(store, random_key(), random_value(), NULL), RD_OK);
+        break;
+    }
+}
+
+/* How many live entries touch each region. */
+static uint16_t *count_live(struct rd_store *store, size_t region_count)
+{
+    uint16_t *live = calloc(region_count, sizeof *live);
+    struct rd_cursor *cursor;
+    struct rd_value value;
+    assert_non_null(live);
+    assert_int_equal(rd_cursor_open(store, 0, &cursor), RD_OK);
+    while (rd_cursor_next(cursor, &value)) {
+        uint64_t end = value.offset + value.payload.len + RD_TRAILER_LEN;
+        for (uint64_t at = value.offset / RD_REGION_LEN; at * RD_REGION_LEN < end; at++)
+            live[at]++;
+    }
+    assert_int_equal(rd_cursor_status(cursor), RD_OK);
+    rd_cursor_close(cursor);
+    return live;
+}
+
+/* Returns how many regions are counted. */
+static size_t compare_counts(struct rd_store *store)
+{
+    const struct rd_regions *regions = &store->discard.regions;
+    size_t region_count = (size_t)(rd_store_file_size(store) / RD_REGION_LEN) + 1;
+    size_t counted = 0;
+    uint16_t *live = count_live(store, region_count);
+    pthread_mutex_lock(&store->writer.role);
+    for (size_t i = 0; i < region_count && i / RD_REGIONS_PER_BLOCK < regions->block_count; i++) {
+        const uint16_t *counts = regions->blocks[i / RD_REGIONS_PER_BLOCK].live;
+        if (counts == NULL || counts[i % RD_REGIONS_PER_BLOCK] == UINT16_MAX)
+            continue; /* it was there before */
+        assert_int_equal(counts[i % RD_REGIONS_PER_BLOCK], live[i]);
+        counted++;
+    }
+    pthread_mutex_unlock(&store->writer.role);
+    free(live);
+    return counted;
+}
+
+static void counts_are_those_of_what_lives(void **state)
+{
+    (void)state;
+    random_begin();
+    random_fill(counted_bytes, sizeof counted_bytes);
+    struct scene *scene = scene_begin(RD_DURABILITY_NONE);
+    set_died_min(scene->store, UINT64_MAX);
+    pthread_mutex_lock(&scene->store->writer.role);
+    scene->store->ahead.placed_len_min = PLACED_LEN;
+    pthread_mutex_unlock(&scene->store->writer.role);
+    for (unsigned round = 1; round <= COUNTED_ROUNDS; round++) {
+        do_something(scene->store);
+        if (round == COUNTED_ROUNDS / 2) {
+            assert_true(compare_counts(scene->store) > RD_REGIONS_PER_BLOCK / 16);
+            assert_int_equal(rd_store_compact(scene->store, NULL, NULL), RD_OK);
+        } else if (round % (COUNTED_ROUNDS / 20) == 0) {
+            (void)compare_counts(scene->store);
+        }
+    }
+    assert_true(compare_counts(scene->store) > RD_REGIONS_PER_BLOCK / 16);
+    scene_end(scene);
+}
+
 /* ---- closing ---- */
 
 static void *close_store(void *context)
@@ -391,6 +531,7 @@ int main(void)
         cmocka_unit_test(the_whole_file_can_still_be_read),
         cmocka_unit_test(nothing_goes_before_it_is_synced),
         cmocka_unit_test(what_was_there_at_opening_stays),
+        cmocka_unit_test(counts_are_those_of_what_lives),
         cmocka_unit_test(closing_waits_for_one_run_alone),
         cmocka_unit_test(closing_waits_for_a_part_of_a_long_stretch),
     };

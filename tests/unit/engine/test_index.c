@@ -309,11 +309,123 @@ static void what_was_judged_is_published_wherever_it_belongs_by_then(void **stat
     world_end(&world);
 }
 
+/* ---- places of keys that are alike, in lines that are full ---- */
+
+#define POOL_KEYS  192u /* of two lines, in two segments at most, and six to a tag */
+#define POOL_BATCH 64u  /* of one group, */
+#define POOL_MORE  16u  /* and so many keys that have segments split */
+
+struct pool {
+    uint64_t hashes[POOL_KEYS];
+    uint64_t offsets[POOL_KEYS]; /* 0: it is not there */
+    unsigned order[POOL_KEYS];
+};
+
+static void pool_begin(struct pool *pool, const struct world *world)
+{
+    uint64_t line = random_below(RD_SEGMENT_SLOTS_USUAL / RD_LINE_SLOTS) * RD_LINE_SLOTS;
+    uint64_t tops[2] = {random_next() << 52, random_next() << 52};
+    for (unsigned i = 0; i < POOL_KEYS; i++) {
+        uint64_t home = (line + i % (2 * RD_LINE_SLOTS)) % RD_SEGMENT_SLOTS_USUAL;
+        uint64_t mixed = tops[i / (POOL_KEYS / 2)] | (uint64_t)(i + 1) << 20 | home;
+        pool->hashes[i] = hash_mixed_to(world, mixed);
+        pool->offsets[i] = 0;
+        pool->order[i] = i;
+    }
+}
+
+static void pool_shuffle(struct pool *pool)
+{
+    for (unsigned i = 0; i < POOL_KEYS; i++) {
+        unsigned other = (unsigned)random_below(POOL_KEYS);
+        unsigned moved = pool->order[i];
+        pool->order[i] = pool->order[other];
+        pool->order[other] = moved;
+    }
+}
+
+struct pool_change {
+    uint64_t place;
+    uint64_t offset;
+    bool removes;
+};
+
 static uint64_t judge_one(const struct world *world, uint64_t hash, uint64_t *ret_place)
 {
     struct rd_index_spot spot;
     rd_index_approach(&world->index, hash, &spot);
     return rd_index_lookup_at(&world->index, world->file, &spot, hash, ret_place);
+}
+
+static void pool_publish(struct world *world, struct pool *pool, unsigned at, const struct pool_change *change)
+{
+    uint64_t hash = pool->hashes[at];
+    uint64_t offset = change->removes ? 0 : add_trailer(world, hash);
+    if (change->removes)
+        assert_int_equal(rd_index_remove(&world->index, world->file, hash), change->offset);
+    else if (change->offset == 0)
+        rd_index_add(&world->index, hash, change->place, offset);
+    else
+        assert_int_equal(rd_index_replace(&world->index, world->file, hash, change->place, offset),
+                         change->offset);
+    pool->offsets[at] = offset;
+}
+
+/* The keys that come first in its order, and some that nobody changes again. */
+static void pool_round(struct world *world, struct pool *pool, uint64_t first)
+{
+    static uint64_t hashes[POOL_BATCH + POOL_MORE];
+    struct pool_change changes[POOL_BATCH];
+    uint64_t places[POOL_MORE];
+    size_t count = 0;
+    pool_shuffle(pool);
+    for (unsigned i = 0; i < POOL_BATCH; i++) {
+        unsigned at = pool->order[i];
+        changes[i].offset = judge_one(world, pool->hashes[at], &changes[i].place);
+        assert_int_equal(changes[i].offset, pool->offsets[at]);
+        changes[i].removes = changes[i].offset != 0 && random_below(2) == 0;
+        if (changes[i].offset == 0)
+            hashes[count++] = pool->hashes[at];
+    }
+    for (unsigned i = 0; i < POOL_MORE; i++) {
+        hashes[count++] = hash_of(first + i);
+        assert_int_equal(judge_one(world, hash_of(first + i), &places[i]), 0);
+    }
+    reserve_all(world, hashes, count);
+    for (unsigned i = 0; i < POOL_BATCH; i++) {
+        if (i % (POOL_BATCH / POOL_MORE) == 0) {
+            uint64_t hash = hash_of(first + i / (POOL_BATCH / POOL_MORE));
+            rd_index_add(&world->index, hash, places[i / (POOL_BATCH / POOL_MORE)], add_trailer(world, hash));
+        }
+        pool_publish(world, pool, pool->order[i], &changes[i]);
+    }
+    rd_epoch_collect(&world->epoch);
+}
+
+/* What is promised to one key is taken by another, or the key that had it is removed, within one group. */
+static void places_in_full_lines_are_taken_by_their_keys_alone(void **state)
+{
+    (void)state;
+    random_begin();
+    static struct pool pool;
+    struct world world;
+    uint64_t rounds = KEYS_SOME / POOL_MORE;
+    world_begin(&world, KEYS_SOME + rounds * (POOL_BATCH + POOL_MORE));
+    for (uint64_t i = 0; i < KEYS_SOME / 5; i++) /* segments are of the usual size */
+        put_key(&world, hash_of(i));
+    pool_begin(&pool, &world);
+    for (uint64_t round = 0; round < rounds; round++) {
+        pool_round(&world, &pool, KEYS_SOME + round * POOL_MORE);
+        for (unsigned i = 0; i < POOL_KEYS; i++)
+            assert_int_equal(find(&world, pool.hashes[i]), pool.offsets[i]);
+    }
+    uint64_t live = KEYS_SOME / 5 + rounds * POOL_MORE;
+    for (unsigned i = 0; i < POOL_KEYS; i++)
+        live += pool.offsets[i] != 0;
+    assert_int_equal(world.index.count, live);
+    for (uint64_t i = 0; i < rounds * POOL_MORE; i++)
+        assert_true(find(&world, hash_of(KEYS_SOME + i)) != 0);
+    world_end(&world);
 }
 
 /* While others change the file between judging and publishing, a key may lose its slot to one that is alike. */
@@ -554,6 +666,7 @@ int main(void)
         cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
         cmocka_unit_test(it_grows_step_by_step_within_its_memory),
         cmocka_unit_test(what_was_judged_is_published_wherever_it_belongs_by_then),
+        cmocka_unit_test(places_in_full_lines_are_taken_by_their_keys_alone),
         cmocka_unit_test(a_place_that_was_lost_to_a_stray_is_none),
         cmocka_unit_test(keys_that_share_all_that_a_slot_tells_are_kept_apart),
         cmocka_unit_test(a_damaged_trailer_is_found_by_its_key_as_a_stray),
