@@ -45,10 +45,11 @@ static void discard_some(struct rd_discard *discard, struct rd_region_run *runs,
     rd_residency_unmap(&discard->mapping->residency, runs[0].begin, runs[count - 1].end - runs[0].begin);
     for (size_t i = 0; i < count; i++) {
         uint64_t len = runs[i].end - runs[i].begin;
-        if (rd_mapping_is_held(discard->mapping, runs[i].begin))
+        if (!rd_mapping_begin_leaving(discard->mapping, runs[i].begin))
             continue;
-        rd_residency_unnote(&discard->mapping->residency, runs[i].begin, len);
         rd_datafile_drop_cache(discard->file, runs[i].begin, len);
+        rd_residency_unnote(&discard->mapping->residency, runs[i].begin, len);
+        rd_mapping_end_leaving(discard->mapping, runs[i].begin);
         runs[i].end = runs[i].begin;
     }
 }

@@ -260,8 +260,9 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
 void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len);
 
 /* Memory of a value that is replaced is given back soon after. Until they are let go, these bytes of the payload
- * stay as long as they would otherwise: for who found them in memory and will read them some time later. */
-void rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
+ * stay as long as they would otherwise: for who then finds them in memory and will read them some time later.
+ * False: some may be leaving it at this moment, whatever is found. They are to be let go all the same. */
+bool rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
 void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
 
 /* A thread has waited for the disk where it did not expect to (its count of major faults has grown): memory is

@@ -70,12 +70,15 @@ static unsigned places_of(uint64_t begin, uint64_t end, unsigned *ret_first)
     return count < RD_HELD_PLACES ? (unsigned)count : RD_HELD_PLACES;
 }
 
-void rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
+/* Whoever comes behind the end of a leaving sees what was forgotten by it. */
+bool rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
 {
     unsigned first;
     unsigned count = places_of(begin, end, &first);
+    unsigned before = 0;
     for (unsigned i = 0; i < count; i++)
-        atomic_fetch_add_explicit(&mapping->held[(first + i) % RD_HELD_PLACES], 1, memory_order_relaxed);
+        before |= atomic_fetch_add_explicit(&mapping->held[(first + i) % RD_HELD_PLACES], 1, memory_order_acquire);
+    return (before & RD_HELD_LEAVING) == 0;
 }
 
 void rd_mapping_let_go(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
@@ -86,10 +89,21 @@ void rd_mapping_let_go(struct rd_mapping *mapping, uint64_t begin, uint64_t end)
         atomic_fetch_sub_explicit(&mapping->held[(first + i) % RD_HELD_PLACES], 1, memory_order_relaxed);
 }
 
-bool rd_mapping_is_held(const struct rd_mapping *mapping, uint64_t offset)
+static atomic_uint *place_at(struct rd_mapping *mapping, uint64_t offset)
 {
-    uint64_t place = offset / RD_REGION_GROUP_LEN % RD_HELD_PLACES;
-    return atomic_load_explicit(&mapping->held[place], memory_order_relaxed) != 0;
+    return &mapping->held[offset / RD_REGION_GROUP_LEN % RD_HELD_PLACES];
+}
+
+bool rd_mapping_begin_leaving(struct rd_mapping *mapping, uint64_t offset)
+{
+    unsigned held = 0;
+    return atomic_compare_exchange_strong_explicit(place_at(mapping, offset), &held, RD_HELD_LEAVING,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+void rd_mapping_end_leaving(struct rd_mapping *mapping, uint64_t offset)
+{
+    atomic_fetch_and_explicit(place_at(mapping, offset), ~RD_HELD_LEAVING, memory_order_release);
 }
 
 void rd_mapping_destroy(struct rd_mapping *mapping)

@@ -43,8 +43,10 @@ struct rd_pins {
     atomic_uint_fast64_t released;
 };
 
-/* Where values lie that are held (rd_value_hold), by groups of regions. Others share a place: they stay, too. */
-#define RD_HELD_PLACES 256u
+/* Where values lie that are held (rd_value_hold), by groups of regions: how many, and whether the group's memory
+ * is being given back. Others share a place: they stay, too. */
+#define RD_HELD_PLACES  256u
+#define RD_HELD_LEAVING (1u << 31)
 
 struct rd_mapping {
     const uint8_t *base;
@@ -80,12 +82,15 @@ static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
     return rd_guard_faulted(mapping->guarded);
 }
 
-/* Of a part of the map that is pinned. Any thread; for as many times as it was held it is to be let go. */
-void rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end);
+/* Of a part of the map that is pinned. Any thread; for as many times as it was held it is to be let go. False:
+ * some of it may be leaving memory at this moment. True: what is there from now on stays. */
+bool rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end);
 void rd_mapping_let_go(struct rd_mapping *mapping, uint64_t begin, uint64_t end);
 
-/* Whether something in the group of regions at `offset` may be held. */
-bool rd_mapping_is_held(const struct rd_mapping *mapping, uint64_t offset);
+/* Around the taking away of what is in the group of regions at `offset`, one thread at a time. False: something
+ * there may be held. */
+bool rd_mapping_begin_leaving(struct rd_mapping *mapping, uint64_t offset);
+void rd_mapping_end_leaving(struct rd_mapping *mapping, uint64_t offset);
 
 /* seat: the caller's (rd_epoch_enter's place or rd_seat()). Inside the epoch, or of a value that is pinned. */
 static inline void rd_mapping_pin(struct rd_mapping *mapping, unsigned seat, uint64_t count)

@@ -180,12 +180,12 @@ void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len)
                             clip(value, first, len));
 }
 
-void rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len)
+bool rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len)
 {
     if (value->pin == NULL || len == 0)
-        return;
+        return true;
     uint64_t begin = offset_in(value->pin, value->payload.data + first);
-    rd_mapping_hold(value->pin, begin, begin + len);
+    return rd_mapping_hold(value->pin, begin, begin + len);
 }
 
 void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len)

@@ -31,13 +31,12 @@ static size_t text_len(const struct rd_outbox_value *value)
     return value->memory != NULL ? value->value.payload.len : 0;
 }
 
-/* One more piece may be sent; what was before has left. */
+/* One more piece may be sent, which is held; what was before has left. */
 static void clear(struct rd_outbox_value *value, size_t len)
 {
     rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
     value->slice = value->cleared;
     value->cleared += len;
-    rd_value_hold(&value->value, value->slice, len);
 }
 
 static void value_deinit(struct rd_outbox_value *value)
@@ -164,8 +163,10 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
         .leaving = leaving,
         .clearance = clearance,
     };
-    if (clearance == RD_CLEARED)
+    if (clearance == RD_CLEARED) {
+        (void)rd_value_hold(value, 0, value->payload.len); /* it was looked for before, or was fetched */
         clear(&appended, value->payload.len);
+    }
     if (!append(outbox, &appended)) {
         rd_value_let_go(value, 0, appended.cleared);
         return false;
@@ -204,16 +205,21 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-/* Lets one more slice go where everything cleared has been sent and the slice is in memory. */
-static enum rd_status clear_slice(struct rd_outbox_value *value)
+/* Held first: what is then found in memory stays there. */
+static bool hold_slice(struct rd_outbox_value *value, size_t slice_len)
+{
+    bool stays = rd_value_hold(&value->value, value->cleared, slice_len);
+    if (stays && (value->cleared + slice_len <= value->fetched ||
+                  rd_value_is_in_memory(&value->value, value->cleared, slice_len)))
+        return true;
+    rd_value_let_go(&value->value, value->cleared, slice_len);
+    return false;
+}
+
+/* Of the slice that would be cleared next. */
+static enum rd_status check_slice(struct rd_outbox_value *value, size_t slice_len)
 {
     size_t len = value->value.payload.len;
-    if (value->cleared == len || value->sent < value->cleared)
-        return RD_OK;
-    size_t slice_len = len - value->cleared < SLICE_LEN ? len - value->cleared : SLICE_LEN;
-    if (value->cleared + slice_len > value->fetched &&
-        !rd_value_is_in_memory(&value->value, value->cleared, slice_len))
-        return RD_OK;
     if (value->clearance == RD_CLEARED_IN_MEMORY && rd_value_is_lost(&value->value))
         return RD_IO_ERROR; /* zeros may stand where no checksum would tell */
     if (value->clearance == RD_CLEARED_VERIFIED) {
@@ -223,8 +229,24 @@ static enum rd_status clear_slice(struct rd_outbox_value *value)
             return RD_CORRUPT; /* and so says the next call */
         value->crc32 = crc32;
     }
-    clear(value, slice_len);
     return RD_OK;
+}
+
+/* Lets one more slice go where everything cleared has been sent and the slice is in memory. */
+static enum rd_status clear_slice(struct rd_outbox_value *value)
+{
+    size_t len = value->value.payload.len;
+    if (value->cleared == len || value->sent < value->cleared)
+        return RD_OK;
+    size_t slice_len = len - value->cleared < SLICE_LEN ? len - value->cleared : SLICE_LEN;
+    if (!hold_slice(value, slice_len))
+        return RD_OK;
+    enum rd_status status = check_slice(value, slice_len);
+    if (status == RD_OK)
+        clear(value, slice_len);
+    else
+        rd_value_let_go(&value->value, value->cleared, slice_len);
+    return status;
 }
 
 const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,

@@ -210,7 +210,7 @@ static void what_is_held_stays(void **state)
     put_all(scene, 1);
     struct rd_value value;
     assert_int_equal(rd_store_read(scene->store, key_number(0), &value), RD_OK);
-    rd_value_hold(&value, 0, VALUE_LEN);
+    assert_true(rd_value_hold(&value, 0, VALUE_LEN));
     put_all(scene, 2);
     wait_until_gone(scene, RD_REGION_GROUP_LEN, KEYS * ENTRY_LEN / RD_REGION_LEN * RD_REGION_LEN);
     assert_int_equal(resident(scene, 0, RD_REGION_GROUP_LEN), RD_REGION_GROUP_LEN);
@@ -219,6 +219,35 @@ static void what_is_held_stays(void **state)
     put_number(scene, 0, 3); /* something has to die, or nobody looks */
     put_number(scene, 1, 3);
     wait_until_gone(scene, 0, RD_REGION_GROUP_LEN);
+    rd_value_release(&value);
+    scene_end(scene);
+}
+
+/* Who holds it meanwhile is told, and who does so later finds it gone. */
+static void nothing_is_held_while_it_goes(void **state)
+{
+    (void)state;
+    struct scene *scene = scene_begin(RD_DURABILITY_SYNC);
+    struct rd_value value;
+    put_number(scene, 0, 1);
+    assert_int_equal(rd_store_read(scene->store, key_number(0), &value), RD_OK);
+    assert_true(rd_value_hold(&value, 0, VALUE_LEN));
+    assert_true(rd_value_is_in_memory(&value, 0, VALUE_LEN));
+    rd_value_let_go(&value, 0, VALUE_LEN);
+    atomic_store(&scene->account.held, true);
+    put_number(scene, 0, 2);
+    while (!atomic_load(&scene->account.waiting))
+        usleep(1000);
+    assert_false(rd_value_hold(&value, 0, VALUE_LEN));
+    rd_value_let_go(&value, 0, VALUE_LEN);
+    atomic_store(&scene->account.held, false);
+    wait_until_gone(scene, 0, VALUE_LEN);
+    while (!rd_value_hold(&value, 0, VALUE_LEN)) { /* the thread's last step */
+        rd_value_let_go(&value, 0, VALUE_LEN);
+        usleep(1000);
+    }
+    assert_false(rd_value_is_in_memory(&value, 0, VALUE_LEN));
+    rd_value_let_go(&value, 0, VALUE_LEN);
     rd_value_release(&value);
     scene_end(scene);
 }
@@ -248,7 +277,7 @@ static void nothing_goes_while_an_earlier_map_is_read(void **state)
     struct rd_value value;
     assert_int_equal(rd_store_read(scene->store, key_number(3), &value), RD_OK);
     assert_true(rd_value_is_in_memory(&value, 0, VALUE_LEN));
-    rd_value_hold(&value, 0, VALUE_LEN);
+    assert_true(rd_value_hold(&value, 0, VALUE_LEN));
     grow_map(scene->store);
     for (unsigned version = 2; version <= 3; version++) {
         put_all(scene, version);
@@ -527,6 +556,7 @@ int main(void)
         cmocka_unit_test(dead_regions_go_and_live_ones_stay),
         cmocka_unit_test(a_value_that_is_held_can_still_be_read),
         cmocka_unit_test(what_is_held_stays),
+        cmocka_unit_test(nothing_is_held_while_it_goes),
         cmocka_unit_test(nothing_goes_while_an_earlier_map_is_read),
         cmocka_unit_test(the_whole_file_can_still_be_read),
         cmocka_unit_test(nothing_goes_before_it_is_synced),
