@@ -125,6 +125,14 @@ static bool is_http(const struct rd_redis_ask *ask)
     return rd_redis_ask_is(ask, 0, "post") || rd_redis_ask_is(ask, 0, "host:");
 }
 
+/* Ends the connection once what was asked before is answered, and says nothing. */
+static void end_silently(struct rd_request *request)
+{
+    request->opcode = RD_OPCODE_PING;
+    request->codec_flags |= RD_REDIS_FLAG_SILENT;
+    request->close_after = true;
+}
+
 static enum rd_decode hand_out(struct rd_decoder *decoder, struct rd_request *request,
                                struct rd_request **ret_request)
 {
@@ -146,13 +154,10 @@ static enum rd_decode take_command(struct rd_decoder *decoder, struct rd_request
     };
     ask.command = rd_redis_command_find(rd_redis_ask_arg(&ask, 0), false);
     begin(&ask);
-    if (ask.command == NULL && is_http(&ask)) {
-        request->opcode = RD_OPCODE_PING;
-        request->codec_flags |= RD_REDIS_FLAG_SILENT;
-        request->close_after = true;
-    } else {
+    if (ask.command == NULL && is_http(&ask))
+        end_silently(request);
+    else
         parse(&ask);
-    }
     return hand_out(decoder, ask.request, ret_request);
 }
 
@@ -216,10 +221,14 @@ static enum rd_decode refuse_rest(struct rd_decoder *decoder, enum rd_status sta
     return hand_out(decoder, ask.request, ret_request);
 }
 
+/* In the rest of a command that has been answered it gets no answer of its own, which would pass for the next
+ * command's. */
 static enum rd_decode take_fault(struct rd_decoder *decoder, struct rd_request **ret_request)
 {
     struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(0)};
-    if (ask.request != NULL) {
+    if (ask.request != NULL && decoder->dropping) {
+        end_silently(ask.request);
+    } else if (ask.request != NULL) {
         begin(&ask);
         rd_redis_ask_refuse(&ask, "ERR %s", decoder->scan.fault);
         ask.request->status = decoder->scan.fault_status;

@@ -308,24 +308,36 @@ static struct rd_limits test_limits(void)
                               .in_flight_max = 16};
 }
 
+static void feed_init(struct feed *feed, const struct rd_limits *limits)
+{
+    *feed = (struct feed){.decoder = rd_redis_codec.create(limits)};
+    assert_non_null(feed->decoder);
+    rd_buffer_init(&feed->log, 0);
+    rd_buffer_init(&feed->chunk, 0);
+}
+
 /* Returns the log, to be freed. */
+static char *feed_end(struct feed *feed)
+{
+    flush_chunk(feed);
+    rd_buffer_deinit(&feed->chunk);
+    if (feed->closed)
+        rd_buffer_append_string(&feed->log, "closed\n");
+    else if (rd_redis_codec.mid_request(feed->decoder))
+        rd_buffer_append_string(&feed->log, "more\n");
+    rd_redis_codec.destroy(feed->decoder);
+    rd_buffer_append_u8(&feed->log, 0);
+    return (char *)feed->log.data;
+}
+
+/* Likewise. */
 static char *feed_new(const void *bytes, size_t len, enum cut cut)
 {
     struct rd_limits limits = test_limits();
-    struct feed feed = {.decoder = rd_redis_codec.create(&limits)};
-    assert_non_null(feed.decoder);
-    rd_buffer_init(&feed.log, 0);
-    rd_buffer_init(&feed.chunk, 0);
+    struct feed feed;
+    feed_init(&feed, &limits);
     feed_all(&feed, bytes, len, cut);
-    flush_chunk(&feed);
-    rd_buffer_deinit(&feed.chunk);
-    if (feed.closed)
-        rd_buffer_append_string(&feed.log, "closed\n");
-    else if (rd_redis_codec.mid_request(feed.decoder))
-        rd_buffer_append_string(&feed.log, "more\n");
-    rd_redis_codec.destroy(feed.decoder);
-    rd_buffer_append_u8(&feed.log, 0);
-    return (char *)feed.log.data;
+    return feed_end(&feed);
 }
 
 UNUSED static void expect_log(const char *name, const void *bytes, size_t len, const char *expected)

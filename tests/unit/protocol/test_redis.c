@@ -560,6 +560,50 @@ static void test_a_stream_that_breaks(void **state)
     expect_break(5, 1 << 20, words, "syntax error");
 }
 
+/* Somebody who may write nothing. */
+static enum rd_status forbid_writes(void *context, const struct rd_asking *asking, size_t len,
+                                    struct rd_error *ret_error)
+{
+    (void)context;
+    assert_true(len > RD_LIMITS_FEW);
+    if (asking->opcode != RD_OPCODE_WRITE)
+        return RD_OK;
+    return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not there");
+}
+
+/* Between a PING and the rest comes a SET that is refused before it is whole, in two pieces, cut at `at`. */
+static void expect_refused(struct rd_slice set, struct rd_slice rest, size_t at, const char *expected)
+{
+    struct rd_limits limits = test_limits();
+    struct feed feed;
+    limits.admit = forbid_writes;
+    feed_init(&feed, &limits);
+    feed_all(&feed, BYTES("PING\r\n"), CUT_WHOLE);
+    feed_piece(&feed, set.data, at);
+    feed_piece(&feed, set.data + at, set.len - at);
+    feed_all(&feed, rest.data, rest.len, CUT_WHOLE);
+    char *log = feed_end(&feed);
+    assert_string_equal(log, expected);
+    free(log);
+}
+
+/* Wherever it is cut: the commands around it are answered in their order, and it once. */
+static void test_a_command_that_is_refused_before_its_end(void **state)
+{
+    (void)state;
+    struct rd_buffer set;
+    rd_buffer_init(&set, 0);
+    rd_buffer_printf(&set, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16384\r\n%016384d\r\n", 7);
+    for (size_t at = 1; at < set.len; at++)
+        expect_refused(rd_buffer_slice(&set), rd_slice_of_string("GET k\r\n*1\r\n$4\r\nPING\r\n"), at,
+                       "+PONG\n-NOPERM not there\nread key=k -> value\n+PONG\n");
+    set.data[set.len - 1] = 'X';
+    for (size_t at = 1; at < set.len; at++) /* malformed behind its answer: the end, and no second answer */
+        expect_refused(rd_buffer_slice(&set), rd_slice_of_string("PING\r\n"), at,
+                       "+PONG\n-NOPERM not there\nsilence close\nclosed\n");
+    rd_buffer_deinit(&set);
+}
+
 static void test_many_arguments(void **state)
 {
     (void)state;
@@ -577,11 +621,10 @@ static void test_filling(void **state)
 {
     (void)state;
     struct rd_limits limits = test_limits();
-    struct feed feed = {.decoder = rd_redis_codec.create(&limits)};
+    struct feed feed;
     struct rd_buffer bytes;
     rd_buffer_init(&bytes, 0);
-    rd_buffer_init(&feed.log, 0);
-    rd_buffer_init(&feed.chunk, 0);
+    feed_init(&feed, &limits);
     append_long(&bytes, WORDS("MSET", "a", "v", "b", "w"), 2, 400000);
     feed_all(&feed, bytes.data, bytes.len, CUT_RANDOM_AND_FILL);
     assert_true(feed.filled_count > 10);
@@ -662,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_long_values),
         cmocka_unit_test(test_a_long_key_before_a_long_value),
         cmocka_unit_test(test_a_stream_that_breaks),
+        cmocka_unit_test(test_a_command_that_is_refused_before_its_end),
         cmocka_unit_test(test_many_arguments),
         cmocka_unit_test(test_filling),
         cmocka_unit_test(test_random_input),
