@@ -43,6 +43,31 @@ struct rd_listener {
 
 /* ---- sockets ---------------------------------------------------------------------------------------------- */
 
+bool rd_socket_is_local(int fd)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
+        return false;
+    if (storage.ss_family == AF_UNIX)
+        return true;
+    if (storage.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
+    return storage.ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
+}
+
+/* On the loopback there is nothing that many senders share, and what paces them (bbr has a timer for each piece of
+ * a long answer) only costs. Everywhere else it is what the machine was told to use, and a socket that was handed
+ * over has what its unit says. Inherited by connections. */
+static void send_unpaced(int fd)
+{
+    static const char algorithm[] = "reno"; /* in every kernel, and for everybody */
+    if (rd_socket_is_local(fd))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, sizeof algorithm - 1);
+}
+
 static int open_bound(const struct addrinfo *info, bool reuse_port)
 {
     int one = 1;
@@ -58,6 +83,7 @@ static int open_bound(const struct addrinfo *info, bool reuse_port)
         errno = os_errno;
         return -1;
     }
+    send_unpaced(fd);
     return fd;
 }
 
@@ -86,21 +112,6 @@ bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE])
         return bound_address(fd, &storage, &len, ret_text);
     snprintf(ret_text, RD_ADDRESS_TEXT_SIZE, "%s", ((struct sockaddr_un *)&storage)->sun_path);
     return ret_text[0] != '\0';
-}
-
-bool rd_socket_is_local(int fd)
-{
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof storage;
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
-        return false;
-    if (storage.ss_family == AF_UNIX)
-        return true;
-    if (storage.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
-    return storage.ss_family == AF_INET6 &&
-           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
 }
 
 static void close_all(int *fds, unsigned count)
@@ -195,19 +206,8 @@ enum rd_status rd_socket_bind_unix(const char *path, int *ret_fd, struct rd_erro
     return rd_error_set(ret_error, RD_IO_ERROR, os_errno, "cannot listen on %s", path);
 }
 
-/* On the loopback there is nothing that many senders share, and what paces them (bbr has a timer for each piece of
- * a long answer) only costs. Everywhere else it is what the machine was told to use. Inherited by connections; of
- * a Unix socket refused. */
-static void send_unpaced(int fd)
-{
-    static const char algorithm[] = "reno"; /* in every kernel, and for everybody */
-    if (rd_socket_is_local(fd))
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, sizeof algorithm - 1);
-}
-
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error)
 {
-    send_unpaced(fd);
     if (listen(fd, BACKLOG) == 0)
         return RD_OK;
     return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot listen on %s", text);

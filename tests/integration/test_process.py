@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """rdrived as a process: how it is told what to do, how it stops, what it exits with."""
+import ctypes
 import json
 import os
 import re
@@ -14,6 +15,9 @@ from harness.curl import Curl
 from harness.daemon import Daemon, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire, frame
+
+libc = ctypes.CDLL(None, use_errno=True)
+PIDFD_GETFD = 438  # the system call
 
 FREE = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
 
@@ -268,6 +272,33 @@ def test_every_setting_of_the_environment_and_the_config(folder):
         daemon.stop()
     finally:
         daemon.kill()
+
+
+def congestion_of(some_socket):
+    return some_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+
+
+def listeners_of(daemon):
+    """{address: what paces it} of all TCP sockets on which it listens."""
+    found = {}
+    pidfd = os.pidfd_open(daemon.process.pid)
+    for name in os.listdir(f"/proc/{daemon.process.pid}/fd"):
+        if not os.readlink(f"/proc/{daemon.process.pid}/fd/{name}").startswith("socket:"):
+            continue
+        fd = libc.syscall(PIDFD_GETFD, pidfd, int(name), 0)
+        assert fd >= 0, os.strerror(ctypes.get_errno())
+        with socket.socket(fileno=fd) as its:
+            if its.family != socket.AF_UNIX and its.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found[its.getsockname()[0]] = congestion_of(its)
+    os.close(pidfd)
+    return found
+
+
+def test_only_what_listens_on_the_loopback_is_not_paced(launch):
+    with socket.socket() as fresh:
+        usual = congestion_of(fresh)
+    daemon = launch("--listen", "127.1.2.3:0", "--http", "[::1]:0", "--redis", "0.0.0.0:0", "--insecure")
+    assert listeners_of(daemon) == {"127.1.2.3": b"reno", "::1": b"reno", "0.0.0.0": usual}
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--http"])

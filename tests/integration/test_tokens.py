@@ -629,14 +629,16 @@ def test_this_machine_alone(launch, address):
 
 @pytest.mark.parametrize("host, code", [("0.0.0.0", 2), ("127.0.0.1", 0)])
 def test_a_socket_that_is_handed_over_counts_too(folder, host, code):
-    """As a service manager does it, whatever --http says."""
+    """As a service manager does it, whatever --http says. It stays what it was made, in how it is paced too."""
     port_file = os.path.join(folder, "ports.json")
     command = [RDRIVED, "--data-dir", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--port-file", port_file]
     with socket.create_server((host, 0)) as listening:
+        pace = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
         process = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command], stderr=subprocess.PIPE, pass_fds=(3,),
                                    preexec_fn=lambda: os.dup2(listening.fileno(), 3),
                                    env=clean_environment(LISTEN_FDS="1", LISTEN_FDNAMES="http"))
-    wait_until(lambda: os.path.exists(port_file) or process.poll() is not None, "its start or its end")
+        wait_until(lambda: os.path.exists(port_file) or process.poll() is not None, "its start or its end")
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16) == pace
     if code == 0:
         process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=DEADLINE_S)
