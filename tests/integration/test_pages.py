@@ -73,7 +73,10 @@ def test_what_is_under_way_outlives_value_and_file(launch):
         assert curl.request("POST", "compact").status == 200
         for number in range(8):
             writer.write(b"other %d" % number, value(200 + number, 4 * MIB))
-        assert take(reader, started) == [value(number) for number in range(8)]
+        values = take(reader, started)
+        assert values[0] == value(0)
+        for number in range(8):  # the last ones may have been looked for only after they were replaced
+            assert values[number] in (value(number), value(100 + number)), number
         assert reader.read(b"0") == value(100)
 
 
