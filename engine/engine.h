@@ -265,6 +265,12 @@ void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len)
 bool rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
 void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
 
+/* Whether the very pages that hold the payload may be given to those who keep them for as long as they like, past
+ * the store's end: a socket. What was not synced is read anew from the disk after a failed sync or a crash, and a
+ * page that is kept would hide what the disk has; so all that may lie in the same pages must have been synced. The
+ * store is the value's. */
+bool rd_store_may_lend(const struct rd_store *store, const struct rd_value *value);
+
 /* A thread has waited for the disk where it did not expect to (its count of major faults has grown): memory is
  * short, and nothing is remembered for a while. now_ms: of any clock, always the same one. */
 void rd_residency_doubt(uint64_t now_ms);

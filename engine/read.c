@@ -6,8 +6,9 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define LOOK_TRIES       4     /* of a look at several keys, before it holds publishing up */
-#define TOUCH_STEP_LEN   4096u /* no page is smaller */
+#define LOOK_TRIES       4                   /* of a look at several keys, before it holds publishing up */
+#define TOUCH_STEP_LEN   4096u               /* no page is smaller */
+#define LARGE_PAGE_LEN   (UINT64_C(2) << 20) /* no part of a file that the kernel keeps in one piece is larger */
 #define CRC_STEP_LEN     ((uint64_t)2 << 20)
 #define LINE_LEN         64u
 #define PREFETCH_LEN_MAX 512u /* the processor's own prefetching sees to what is longer */
@@ -194,6 +195,13 @@ void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len)
         return;
     uint64_t begin = offset_in(value->pin, value->payload.data + first);
     rd_mapping_let_go(value->pin, begin, begin + len);
+}
+
+bool rd_store_may_lend(const struct rd_store *store, const struct rd_value *value)
+{
+    uint64_t end = value->offset + value->payload.len;
+    end = (end + LARGE_PAGE_LEN - 1) / LARGE_PAGE_LEN * LARGE_PAGE_LEN;
+    return end <= atomic_load_explicit(&store->syncer.synced_tail, memory_order_acquire);
 }
 
 static enum rd_status read_verified(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)

@@ -254,9 +254,9 @@ static void start_write(struct rd_conn *conn)
 /* Whether the first long piece of what was peeked is to leave by its pages; what is before it goes with it. */
 static bool leaves_by_pages(const struct rd_conn *conn, const uv_buf_t *buffers, unsigned count)
 {
-    unsigned mapped = conn->out.mapped;
-    return conn->codec->takes_pages && conn->uv.handle.type == UV_TCP && mapped < count &&
-           buffers[mapped].len >= PAGES_LEN_MIN && !conn->loop->pages.refused;
+    unsigned lent = conn->out.lent;
+    return conn->codec->takes_pages && conn->uv.handle.type == UV_TCP && lent < count &&
+           buffers[lent].len >= PAGES_LEN_MIN && !conn->loop->pages.refused;
 }
 
 /* The same as uv_try_write of the first `count` buffers, of which the last one is long. */
@@ -285,7 +285,7 @@ static int try_send(struct rd_conn *conn, uv_buf_t *buffers, unsigned count, siz
 {
     if (!leaves_by_pages(conn, buffers, count))
         return uv_try_write(&conn->uv.stream, buffers, count);
-    count = conn->out.mapped + 1;
+    count = conn->out.lent + 1;
     *len = 0;
     for (unsigned i = 0; i < count; i++)
         *len += buffers[i].len;

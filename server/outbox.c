@@ -294,7 +294,7 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t
     struct rd_outbox_batch *batch = &outbox->sending;
     struct peek peek = {.buffers = ret_buffers, .len_max = len_max};
     size_t at = batch->bytes_sent;
-    outbox->mapped = RD_OUTBOX_IOV_MAX;
+    outbox->lent = RD_OUTBOX_IOV_MAX;
     bool held = false; /* a value is not cleared to its end: nothing behind it may go */
     for (size_t i = batch->values_sent; i < batch->value_count && !held && peek.count + 2 < RD_OUTBOX_IOV_MAX;
          i++) {
@@ -304,8 +304,9 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t
         enum rd_status status = i == batch->values_sent ? clear_slice(value) : RD_OK;
         if (status != RD_OK && peek.len == 0) /* else what comes before it may still go */
             return status;
-        if (value->hosted != NULL && outbox->mapped == RD_OUTBOX_IOV_MAX)
-            outbox->mapped = peek.count;
+        if (outbox->lent == RD_OUTBOX_IOV_MAX && value->hosted != NULL &&
+            rd_store_may_lend(value->hosted->store, &value->value))
+            outbox->lent = peek.count;
         peek_add(&peek, value->value.payload.data + value->sent, value->cleared - value->sent);
         held = value->cleared < value->value.payload.len;
     }

@@ -50,7 +50,7 @@ struct rd_outbox {
     size_t committed; /* bytes of filling that are whole answers */
     size_t unsent;    /* bytes in both, values included */
     size_t text_len;  /* bytes of texts in both, sent or not, that have memory of their own */
-    unsigned mapped;  /* of the buffers that were peeked last, the first one that is of a store's map */
+    unsigned lent;    /* of the buffers peeked last, the first one whose pages may be lent (rd_store_may_lend) */
 };
 
 void rd_outbox_init(struct rd_outbox *outbox);
@@ -81,7 +81,8 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 /* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next, len_max (not 0) bytes of it at most.
  * Verifies at most one slice. RD_CORRUPT: a value fails, RD_IO_ERROR: its file cannot be read; no more may be
  * sent. *ret_len 0, though something is unsent: the next slice has to be fetched first. May be called again
- * without anything having been sent. Tells in `mapped` which buffer is a value's; RD_OUTBOX_IOV_MAX: none. */
+ * without anything having been sent. Tells in `lent` which buffer's pages may go with it; RD_OUTBOX_IOV_MAX:
+ * none's. */
 enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t *ret_buffers, unsigned *ret_count,
                               size_t *ret_len) RD_MUST_CHECK;
 

@@ -5,8 +5,8 @@
  *
  * For bytes that never change again, for as long as the machine runs: pages stay with the socket, and with it
  * alone, until the peer has acknowledged them, after the sender has forgotten them, and after the file is unlinked
- * or its map gone. Values of a store are such: nothing below the published tail is written again, and no hole is
- * punched.
+ * or its map gone, and the kernel drops none meanwhile. Values of a store are such where all that shares their
+ * pages is synced (rd_store_may_lend): nothing below the published tail is written again, and no hole is punched.
  *
  * The loop's thread only.
  */
