@@ -7,6 +7,7 @@ import struct
 
 CHUNK_BYTES = 4 << 20
 CHUNK_KEYS = 1000
+DEFAULT, NONE = b"\0", b"\3"  # durabilities, on the wire
 
 
 def value_of(length):
@@ -49,15 +50,18 @@ def fill_memcached(port, keys, value_len):
 
 
 def fill_rdrive(address, keys, value_len):
-    """By batches over the binary protocol (docs/PROTOCOL.md), not synced one by one."""
+    """By batches over the binary protocol (docs/PROTOCOL.md), of which the last one is as durable as the store: what is read
+    then was synced, as in a store that was not filled a moment ago."""
     host, port = address.rsplit(":", 1)
     value = struct.pack("<I", value_len) + value_of(value_len)
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"\xd2RDRIVE\n" + struct.pack("<HHI", 1, 0, 0))
         status, length = struct.unpack_from("<HI", receive(connection, 16), 10)
         receive(connection, length)
-        for numbers in chunks(keys, value_len) if status == 0 else ():
-            body = b"\0\3\0" + struct.pack("<I", len(numbers)) + b"".join(
+        batches = list(chunks(keys, value_len)) if status == 0 else []
+        for numbers in batches:
+            durability = DEFAULT if numbers is batches[-1] else NONE
+            body = b"\0" + durability + b"\0" + struct.pack("<I", len(numbers)) + b"".join(
                 b"\0\x10\0\0\0key:%012d" % number + value for number in numbers)
             connection.sendall(struct.pack("<IBBHQ", len(body), 0x12, 0, 0, 1) + body)
             length, _, _, status, _ = struct.unpack("<IBBHQ", receive(connection, 16))
