@@ -32,6 +32,13 @@ struct rd_store *bench_open(bool fresh);
 /* Removes the store and its companions. */
 void bench_clean(void);
 
+/* At most BENCH_BATCH_COUNT entries of 8 bytes, their keys numbered from `first` on. */
+struct bench_batch {
+    struct rd_entry entries[BENCH_BATCH_COUNT];
+    uint8_t payloads[BENCH_BATCH_COUNT][8];
+};
+void bench_batch_make(struct bench_batch *batch, uint64_t first, size_t count);
+
 /* `count` entries of 8 bytes, in batches of BENCH_BATCH_COUNT, behind the `first` that are there. */
 void bench_fill(struct rd_store *store, uint64_t first, uint64_t count);
 

@@ -62,18 +62,22 @@ struct rd_store *bench_open(bool fresh)
     return store;
 }
 
+void bench_batch_make(struct bench_batch *batch, uint64_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        rd_store_u64le(batch->payloads[i], first + i + 1);
+        batch->entries[i] =
+            (struct rd_entry){.key = bench_key(first + i), .payload = rd_slice(batch->payloads[i], 8)};
+    }
+}
+
 void bench_fill(struct rd_store *store, uint64_t first, uint64_t count)
 {
-    static struct rd_entry entries[BENCH_BATCH_COUNT];
-    static uint8_t payloads[BENCH_BATCH_COUNT][8];
+    static struct bench_batch batch;
     for (uint64_t done = 0; done < count; done += BENCH_BATCH_COUNT) {
-        size_t batch = count - done < BENCH_BATCH_COUNT ? (size_t)(count - done) : BENCH_BATCH_COUNT;
-        for (size_t i = 0; i < batch; i++) {
-            rd_store_u64le(payloads[i], done + i + 1);
-            entries[i] =
-                (struct rd_entry){.key = bench_key(first + done + i), .payload = rd_slice(payloads[i], 8)};
-        }
-        if (rd_store_batch_write(store, entries, batch, false, NULL) != RD_OK)
+        size_t batch_count = count - done < BENCH_BATCH_COUNT ? (size_t)(count - done) : BENCH_BATCH_COUNT;
+        bench_batch_make(&batch, first + done, batch_count);
+        if (rd_store_batch_write(store, batch.entries, batch_count, false, NULL) != RD_OK)
             bench_die("batch_write");
     }
 }

@@ -2,7 +2,7 @@
  *
  * operations.c - the storage benchmark of the reference library, with the same work, on our engine: 1 M writes of
  * 8 bytes in batches of 1,024, iteration over them, 1 M random single reads, 1 M batch reads of 1,024, and single
- * writes of 100 bytes by one blocking caller; besides, those with 64 under way.
+ * writes of 100 bytes by one blocking caller; besides, those with 64 under way, and the batches with 4.
  */
 #include <pthread.h>
 #include <string.h>
@@ -11,7 +11,12 @@
 
 #define SINGLE_COUNT 200000u
 #define SINGLE_LEN   100u
-#define IN_FLIGHT    64u
+
+#define SINGLES_IN_FLIGHT 64u
+#define BATCHES_IN_FLIGHT 4u
+#define IN_FLIGHT_MAX     SINGLES_IN_FLIGHT
+
+static uint8_t single_payload[SINGLE_LEN]; /* filled before the first use */
 
 static void batch_write(void)
 {
@@ -82,11 +87,9 @@ static void batch_read(struct rd_store *store)
 static void single_blocking(void)
 {
     struct rd_store *store = bench_open(true);
-    uint8_t payload[SINGLE_LEN];
-    memset(payload, 'x', sizeof payload);
     uint64_t began = bench_now_ns();
     for (uint64_t i = 0; i < SINGLE_COUNT; i++)
-        if (rd_store_write(store, bench_key(i), rd_slice(payload, sizeof payload), NULL) != RD_OK)
+        if (rd_store_write(store, bench_key(i), rd_slice(single_payload, SINGLE_LEN), NULL) != RD_OK)
             bench_die("write");
     bench_result("single_blocking", SINGLE_COUNT / bench_seconds_since(began));
     rd_store_close(store);
@@ -123,50 +126,92 @@ static struct rd_op *window_take(struct window *window)
     return done;
 }
 
-static void window_run(struct window *window, struct rd_store *store)
+/* What is kept under way in a window. */
+struct work {
+    const char *row;
+    size_t in_flight;   /* operations; at most IN_FLIGHT_MAX */
+    size_t batch_count; /* entries of an operation */
+    uint64_t count;     /* of all entries */
+    /* Makes operation `number` of those under way from `count` entries, whose keys are `first` and so on. */
+    void (*make)(struct rd_op *op, size_t number, uint64_t first, size_t count);
+};
+
+static void make_single(struct rd_op *op, size_t number, uint64_t first, size_t count)
 {
-    static struct rd_op ops[IN_FLIGHT];
-    static struct rd_entry entries[IN_FLIGHT];
-    static uint8_t payload[SINGLE_LEN];
+    static struct rd_entry entries[SINGLES_IN_FLIGHT];
+    entries[number] = (struct rd_entry){.key = bench_key(first), .payload = rd_slice(single_payload, SINGLE_LEN)};
+    *op = (struct rd_op){.kind = RD_OP_WRITE, .entries = &entries[number], .entry_count = count};
+}
+
+static void make_batch(struct rd_op *op, size_t number, uint64_t first, size_t count)
+{
+    static struct bench_batch batches[BATCHES_IN_FLIGHT];
+    bench_batch_make(&batches[number], first, count);
+    *op = (struct rd_op){.kind = RD_OP_BATCH_WRITE, .entries = batches[number].entries, .entry_count = count};
+}
+
+static void window_run(struct window *window, struct rd_store *store, const struct work *work)
+{
+    static struct rd_op ops[IN_FLIGHT_MAX];
     struct rd_op *free_ops = NULL;
-    memset(payload, 'x', sizeof payload);
-    for (size_t i = 0; i < IN_FLIGHT; i++) {
+    for (size_t i = 0; i < work->in_flight; i++) {
         ops[i].next = free_ops;
         free_ops = &ops[i];
     }
-    for (uint64_t submitted = 0, completed = 0; completed < SINGLE_COUNT;) {
-        while (free_ops != NULL && submitted < SINGLE_COUNT) {
+    for (uint64_t submitted = 0, completed = 0; completed < work->count;) {
+        while (free_ops != NULL && submitted < work->count) {
             struct rd_op *op = free_ops;
             free_ops = op->next;
-            struct rd_entry *entry = &entries[op - ops];
-            *entry = (struct rd_entry){.key = bench_key(submitted++), .payload = rd_slice(payload, SINGLE_LEN)};
-            *op = (struct rd_op){.kind = RD_OP_WRITE, .entries = entry, .entry_count = 1, .sink = &window->sink};
+            uint64_t left = work->count - submitted;
+            size_t count = left < work->batch_count ? (size_t)left : work->batch_count;
+            work->make(op, (size_t)(op - ops), submitted, count);
+            op->sink = &window->sink;
+            submitted += count;
             if (rd_store_submit(store, op) != RD_OK)
                 bench_die("submit");
         }
         rd_store_kick(store);
         for (struct rd_op *done = window_take(window), *next; done != NULL; done = next) {
             next = done->next;
-            completed++;
+            if (done->status != RD_OK)
+                bench_die("write");
+            completed += done->entry_count;
             done->next = free_ops;
             free_ops = done;
         }
     }
 }
 
-static void single_in_flight(void)
+static void in_flight(const struct work *work)
 {
     struct rd_store *store = bench_open(true);
     struct window window = {
         .sink.deliver = window_deliver, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     uint64_t began = bench_now_ns();
-    window_run(&window, store);
-    bench_result("single_in_flight", SINGLE_COUNT / bench_seconds_since(began));
+    window_run(&window, store, work);
+    bench_result(work->row, (double)work->count / bench_seconds_since(began));
     rd_store_close(store);
 }
 
+static const struct work singles_in_flight = {
+    .row = "single_in_flight",
+    .in_flight = SINGLES_IN_FLIGHT,
+    .batch_count = 1,
+    .count = SINGLE_COUNT,
+    .make = make_single,
+};
+
+static const struct work batches_in_flight = {
+    .row = "batch_in_flight",
+    .in_flight = BATCHES_IN_FLIGHT,
+    .batch_count = BENCH_BATCH_COUNT,
+    .count = BENCH_ENTRY_COUNT,
+    .make = make_batch,
+};
+
 void bench_operations(void)
 {
+    memset(single_payload, 'x', sizeof single_payload);
     batch_write();
     struct rd_store *store = bench_open(false);
     iterate(store);
@@ -174,5 +219,6 @@ void bench_operations(void)
     batch_read(store);
     rd_store_close(store);
     single_blocking();
-    single_in_flight();
+    in_flight(&singles_in_flight);
+    in_flight(&batches_in_flight);
 }
