@@ -362,6 +362,7 @@ struct rd_asking {
     enum rd_opcode opcode;        /* NONE: it cannot be told */
     const struct rd_slice *token; /* what it shows; NULL: what the connection has shown goes */
     const struct rd_slice *store; /* its name, not yet checked; NULL: it cannot be told */
+    bool values_too;              /* it is answered with values, which its operation alone does not say */
 };
 
 /* The limits that a codec enforces and hello states. Zero is never "no limit". */

@@ -97,10 +97,64 @@ static void begin(struct rd_redis_ask *ask)
         rd_redis_ask_operation(ask, ask->command->opcode, ask->command->answer);
 }
 
+/* Refuses as the server does: with the operation that is refused, which it counts. */
+static void refuse_operation(struct rd_redis_ask *ask, enum rd_opcode opcode, enum rd_status status,
+                             const char *message)
+{
+    size_t size = strlen(message) + 1;
+    rd_request_destroy(ask->request);
+    ask->request = rd_request_create(size);
+    if (ask->request == NULL)
+        return;
+    begin(ask);
+    rd_redis_ask_operation(ask, opcode, RD_REDIS_READY);
+    ask->request->status = status;
+    ask->request->message = memcpy(ask->request->body, message, size);
+}
+
+static bool wants_values(const struct rd_request *request)
+{
+    for (size_t i = 0; i < request->look_count; i++)
+        if (request->looks[i].value_wanted)
+            return true;
+    return false;
+}
+
+/* Who may not do it is told just that: neither what else is wrong with it, nor that it waits for EXEC. A long
+ * command is refused so before it is whole, and its answer must not go by how its bytes have come. */
+static void heed_token(struct rd_redis_ask *ask)
+{
+    const struct rd_limits *limits = &ask->state->limits;
+    struct rd_slice store = rd_slice(ask->state->store, ask->state->store_len);
+    struct rd_asking asking = {
+        .opcode = ask->command->opcode,
+        .store = &store,
+        .values_too = ask->request->status == RD_OK && wants_values(ask->request),
+    };
+    struct rd_error error = {.status = RD_OK};
+    if (limits->admit == NULL || (ask->command->flags & RD_REDIS_NO_AUTH) != 0)
+        return;
+    enum rd_status status = limits->admit(limits->admit_context, &asking, 0, &error);
+    if (status == RD_FORBIDDEN || status == RD_UNAUTHORIZED)
+        refuse_operation(ask, asking.opcode, status, error.message);
+}
+
+static void parse_arguments(struct rd_redis_ask *ask, bool queues)
+{
+    ask->command->parse(ask);
+    if (queues || ask->request->status != RD_OK)
+        heed_token(ask);
+}
+
+static bool is_queued(const struct rd_redis_state *state, const struct rd_redis_command *command)
+{
+    return state->multi.open && (command == NULL || (command->flags & RD_REDIS_AT_ONCE) == 0);
+}
+
 static void parse(struct rd_redis_ask *ask)
 {
     const struct rd_redis_command *command = ask->command;
-    bool queues = ask->state->multi.open && (command == NULL || (command->flags & RD_REDIS_AT_ONCE) == 0);
+    bool queues = is_queued(ask->state, command);
     if (command == NULL)
         refuse_unknown(ask);
     else if (!rd_redis_command_takes(command, ask->arg_count))
@@ -110,10 +164,10 @@ static void parse(struct rd_redis_ask *ask)
     else if (queues && (command->flags & RD_REDIS_ALONE) != 0)
         rd_redis_ask_refuse(ask, "ERR '%s' cannot be part of a transaction here", command->name);
     else
-        command->parse(ask);
+        parse_arguments(ask, queues);
     if (!queues)
         return;
-    if (ask->request->status == RD_OK)
+    if (ask->request != NULL && ask->request->status == RD_OK)
         rd_redis_multi_queue(ask);
     else
         ask->state->multi.broken = true;
@@ -192,7 +246,8 @@ static struct rd_request *take_gathered(struct rd_decoder *decoder)
 
 /* ---- what does not fit, and what need not ------------------------------------------------------------------ */
 
-/* What the command under way asks for, where its name is whole. */
+/* What the command under way asks for, where its name is whole; NONE for one that gets no further than to its
+ * number of arguments, or to MULTI. */
 static enum rd_opcode opcode_under_way(const struct rd_decoder *decoder)
 {
     const struct rd_resp_scan *scan = &decoder->scan;
@@ -200,21 +255,20 @@ static enum rd_opcode opcode_under_way(const struct rd_decoder *decoder)
         return RD_OPCODE_NONE;
     struct rd_slice name = rd_slice(scan->bytes.data + scan->args[0].offset, scan->args[0].len);
     const struct rd_redis_command *command = rd_redis_command_find(name, false);
-    return command == NULL ? RD_OPCODE_NONE : command->opcode;
+    bool inside = scan->phase == RD_RESP_IN_DATA || scan->phase == RD_RESP_IN_END;
+    if (command == NULL || !rd_redis_command_takes(command, scan->arg_count + scan->args_left - (inside ? 1 : 0)))
+        return RD_OPCODE_NONE;
+    if (is_queued(&decoder->state, command) && (command->flags & (RD_REDIS_NO_MULTI | RD_REDIS_ALONE)) != 0)
+        return RD_OPCODE_NONE;
+    return command->opcode;
 }
 
 /* Answers the command under way before it is whole. What is there of it is forgotten, as the rest will be. */
 static enum rd_decode refuse_rest(struct rd_decoder *decoder, enum rd_status status, const char *message,
                                   struct rd_request **ret_request)
 {
-    size_t size = strlen(message) + 1;
-    struct rd_redis_ask ask = {.state = &decoder->state, .request = rd_request_create(size)};
-    if (ask.request != NULL) {
-        begin(&ask);
-        rd_redis_ask_operation(&ask, opcode_under_way(decoder), RD_REDIS_READY);
-        ask.request->status = status;
-        ask.request->message = memcpy(ask.request->body, message, size);
-    }
+    struct rd_redis_ask ask = {.state = &decoder->state};
+    refuse_operation(&ask, opcode_under_way(decoder), status, message);
     decoder->dropping = true;
     rd_resp_scan_drop(&decoder->scan);
     decoder->state.multi.broken = decoder->state.multi.open;

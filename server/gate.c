@@ -151,7 +151,10 @@ enum rd_status rd_gate_foresee(struct rd_conn *conn, const struct rd_asking *ask
         return judge_unknown(identity, ret_error);
     if (operation == NULL || asking->store == NULL)
         return RD_OK;
-    return judge(token, operation, *asking->store, ret_error);
+    enum rd_status status = judge(token, operation, *asking->store, ret_error);
+    if (status == RD_OK && asking->values_too)
+        status = judge_store(token, *asking->store, RD_VERB_READ, ret_error);
+    return status;
 }
 
 bool rd_gate_admit(struct rd_call *call)

@@ -350,15 +350,42 @@ def test_redis_waits_for_who_may(guarded):
         assert connection.answer() == b"+OK\r\n"
 
 
-def test_redis_a_long_command_in_a_transaction(guarded):
-    """It is not queued, so EXEC does nothing; short ones are judged by EXEC."""
+EXECABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+
+
+def test_redis_in_a_transaction(guarded):
+    """None is queued, long or short, so EXEC does nothing."""
+    before = entries(guarded)
     connection, refusal = redis(guarded, "reader")
     with connection:
-        assert connection.call("MULTI") == b"+OK\r\n"
-        assert connection.call("SET", "k", "short") == b"+QUEUED\r\n"
-        assert connection.call("SET", "k", bytes(100000)) == refusal
-        assert connection.call("EXEC").startswith(b"-EXECABORT ")
+        for words in (("SET", "k", "short"), ("SET", "k", bytes(100000)), ("SET", "k", "v", "GET"), ("DEL", "k")):
+            assert connection.call("MULTI") == b"+OK\r\n"
+            assert connection.call("GET", "k") == b"+QUEUED\r\n"
+            assert connection.call(*words) == refusal
+            assert connection.call("EXEC") == EXECABORT
         assert connection.call("PING") == b"+PONG\r\n"
+    assert entries(guarded) == before
+
+
+def cuts(command, length):
+    """Where its bytes are cut in two: anywhere before the value and behind it, here and there in it, and not at all."""
+    value = len(command) - length - len(b"\r\n")
+    inside = {value + at for at in (4000, *range(4092, 4100), length // 2) if at < length}
+    return sorted({*range(1, value + 3), *inside, *range(len(command) - 3, len(command) + 1)})
+
+
+@pytest.mark.parametrize("length", [100, 5000, 20000])
+def test_redis_a_transaction_does_not_go_by_how_its_bytes_come(guarded, length):
+    connection, refusal = redis(guarded, "reader")
+    other, _ = redis(guarded, "reader")
+    command = encode("SET", "k", b"v" * length)
+    with connection, other:
+        for at in cuts(command, length):
+            assert connection.call("MULTI") == b"+OK\r\n"
+            connection.send(command[:at])
+            assert other.call("PING") == b"+PONG\r\n"  # so the first part has been read
+            connection.send(command[at:] + encode("EXEC"))
+            assert [connection.answer(), connection.answer()] == [refusal, EXECABORT], at
 
 
 def test_redis_a_long_command_that_needs_no_store(guarded):

@@ -560,28 +560,44 @@ static void test_a_stream_that_breaks(void **state)
     expect_break(5, 1 << 20, words, "syntax error");
 }
 
-/* Somebody who may write nothing. */
+/* Somebody who may write nothing, and whose word is not heeded for what is short and in order. */
 static enum rd_status forbid_writes(void *context, const struct rd_asking *asking, size_t len,
                                     struct rd_error *ret_error)
 {
     (void)context;
-    assert_true(len > RD_LIMITS_FEW);
-    if (asking->opcode != RD_OPCODE_WRITE)
+    assert_true(len == 0 || len > RD_LIMITS_FEW);
+    if (asking->opcode != RD_OPCODE_WRITE && asking->opcode != RD_OPCODE_BATCH_WRITE)
         return RD_OK;
     return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not there");
 }
 
-/* Between a PING and the rest comes a SET that is refused before it is whole, in two pieces, cut at `at`. */
-static void expect_refused(struct rd_slice set, struct rd_slice rest, size_t at, const char *expected)
+/* Somebody who may write, and read nothing. */
+static enum rd_status forbid_reads(void *context, const struct rd_asking *asking, size_t len,
+                                   struct rd_error *ret_error)
+{
+    (void)context;
+    (void)len;
+    if (asking->opcode != RD_OPCODE_READ && !asking->values_too)
+        return RD_OK;
+    return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not to be read");
+}
+
+typedef enum rd_status (*admit_function)(void *, const struct rd_asking *, size_t, struct rd_error *);
+
+/* `first` and the rest, and between them a command in two pieces, cut at `at`; in one piece where that is its
+ * length. */
+static void expect_refused(admit_function admit, const char *first, struct rd_slice command, const char *rest,
+                           size_t at, const char *expected)
 {
     struct rd_limits limits = test_limits();
     struct feed feed;
-    limits.admit = forbid_writes;
+    limits.admit = admit;
     feed_init(&feed, &limits);
-    feed_all(&feed, BYTES("PING\r\n"), CUT_WHOLE);
-    feed_piece(&feed, set.data, at);
-    feed_piece(&feed, set.data + at, set.len - at);
-    feed_all(&feed, rest.data, rest.len, CUT_WHOLE);
+    feed_all(&feed, first, strlen(first), CUT_WHOLE);
+    feed_piece(&feed, command.data, at);
+    if (at < command.len)
+        feed_piece(&feed, command.data + at, command.len - at);
+    feed_all(&feed, rest, strlen(rest), CUT_WHOLE);
     char *log = feed_end(&feed);
     assert_string_equal(log, expected);
     free(log);
@@ -595,13 +611,76 @@ static void test_a_command_that_is_refused_before_its_end(void **state)
     rd_buffer_init(&set, 0);
     rd_buffer_printf(&set, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16384\r\n%016384d\r\n", 7);
     for (size_t at = 1; at < set.len; at++)
-        expect_refused(rd_buffer_slice(&set), rd_slice_of_string("GET k\r\n*1\r\n$4\r\nPING\r\n"), at,
+        expect_refused(forbid_writes, "PING\r\n", rd_buffer_slice(&set), "GET k\r\n*1\r\n$4\r\nPING\r\n", at,
                        "+PONG\n-NOPERM not there\nread key=k -> value\n+PONG\n");
     set.data[set.len - 1] = 'X';
     for (size_t at = 1; at < set.len; at++) /* malformed behind its answer: the end, and no second answer */
-        expect_refused(rd_buffer_slice(&set), rd_slice_of_string("PING\r\n"), at,
+        expect_refused(forbid_writes, "PING\r\n", rd_buffer_slice(&set), "PING\r\n", at,
                        "+PONG\n-NOPERM not there\nsilence close\nclosed\n");
     rd_buffer_deinit(&set);
+}
+
+/* Of such a length that it is asked for before it is whole, unless it comes whole. */
+#define LONG_VALUE "$8000\r\n%08000d\r\n"
+
+static const char no_words[] = "";
+
+/* Whether its beginning has been refused or it was whole by then makes no difference. */
+static void test_a_refusal_does_not_go_by_how_a_command_comes(void **state)
+{
+    (void)state;
+    static const char aborted[] = "-EXECABORT Transaction discarded because of previous errors.\n";
+    static const struct {
+        admit_function admit;
+        bool queued;
+        const char *format; /* of a number that is the long value */
+        const char *answer;
+    } commands[] = {
+        {forbid_writes, true, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE, "-NOPERM not there\n"},
+        {forbid_writes, true, "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE "$3\r\nFOO\r\n", "-NOPERM not there\n"},
+        {forbid_writes, true, "*5\r\n$4\r\nMSET\r\n$1\r\nk\r\n" LONG_VALUE "$1\r\nl\r\n$1\r\nv\r\n",
+         "-NOPERM not there\n"},
+        {forbid_writes, false, "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE "$3\r\nFOO\r\n", "-NOPERM not there\n"},
+        {forbid_writes, true, "*4\r\n$6\r\nGETSET\r\n$1\r\nk\r\n" LONG_VALUE "$1\r\nl\r\n",
+         "-ERR wrong number of arguments for 'getset' command\n"},
+        {forbid_writes, false, "*4\r\n$6\r\nGETSET\r\n$1\r\nk\r\n" LONG_VALUE "$1\r\nl\r\n",
+         "-ERR wrong number of arguments for 'getset' command\n"},
+        {forbid_reads, true, "*3\r\n$6\r\nGETSET\r\n$1\r\nk\r\n" LONG_VALUE, "-NOPERM not to be read\n"},
+        {forbid_reads, true, "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE "$3\r\nGET\r\n",
+         "-NOPERM not to be read\n"},
+        {forbid_reads, true, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE, "+QUEUED\n"},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        bool refused = commands[i].answer[0] == '-';
+        struct rd_buffer command;
+        struct rd_buffer expected;
+        rd_buffer_init(&command, 0);
+        rd_buffer_init(&expected, 0);
+        rd_buffer_printf(&command, commands[i].format, 7);
+        rd_buffer_printf(&expected, "%s%s%s+PONG\n%c", commands[i].queued ? "+OK\n" : no_words, commands[i].answer,
+                         !commands[i].queued ? no_words
+                         : refused           ? aborted
+                                             : "+OK\n",
+                         0);
+        for (size_t at = 1; at <= command.len; at++)
+            expect_refused(commands[i].admit, commands[i].queued ? "MULTI\r\n" : no_words,
+                           rd_buffer_slice(&command),
+                           !commands[i].queued ? "PING\r\n"
+                           : refused           ? "EXEC\r\nPING\r\n"
+                                               : "DISCARD\r\nPING\r\n",
+                           at, (const char *)expected.data);
+        rd_buffer_deinit(&command);
+        rd_buffer_deinit(&expected);
+    }
+}
+
+/* Short ones come to no limit, and are refused when they are queued all the same. */
+static void test_short_commands_are_refused_when_they_are_queued(void **state)
+{
+    (void)state;
+    expect_refused(forbid_reads, "MULTI\r\nSET a 1\r\n", rd_slice_of_string("GET k\r\n"), "DEL b\r\nEXEC\r\n", 7,
+                   "+OK\n+QUEUED\n-NOPERM not to be read\n+QUEUED\n"
+                   "-EXECABORT Transaction discarded because of previous errors.\n");
 }
 
 static void test_many_arguments(void **state)
@@ -706,6 +785,8 @@ int main(void)
         cmocka_unit_test(test_a_long_key_before_a_long_value),
         cmocka_unit_test(test_a_stream_that_breaks),
         cmocka_unit_test(test_a_command_that_is_refused_before_its_end),
+        cmocka_unit_test(test_a_refusal_does_not_go_by_how_a_command_comes),
+        cmocka_unit_test(test_short_commands_are_refused_when_they_are_queued),
         cmocka_unit_test(test_many_arguments),
         cmocka_unit_test(test_filling),
         cmocka_unit_test(test_random_input),
