@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A long text in an outbox: it leaves from where it lies, a piece at a time, between what was encoded around it.
- * A value that is replaced meanwhile.
+ * A value that is replaced meanwhile, and one whose memory is just being given back: holding it is a function of
+ * this test, which counts, and fails where it is told to.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,6 +140,31 @@ static void a_constant_text_is_nobodys(void **state)
 
 /* ---- values ---- */
 
+bool __real_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
+void __real_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
+bool __wrap_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
+void __wrap_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
+
+static uint64_t held_len;      /* bytes of values that are held */
+static unsigned leaving_count; /* so many times they will be found to be leaving memory */
+
+bool __wrap_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    bool stays = __real_rd_value_hold(value, first, len);
+    held_len += len;
+    if (leaving_count == 0)
+        return stays;
+    leaving_count--;
+    return false;
+}
+
+void __wrap_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    assert_true(held_len >= len);
+    held_len -= len;
+    __real_rd_value_let_go(value, first, len);
+}
+
 enum { VALUES = 40, PATIENCE_S = 20 };
 
 static struct rd_key key_number(int number)
@@ -202,6 +228,108 @@ static void what_may_be_sent_stays_in_memory(void **state)
     rd_scratch_remove(folder);
 }
 
+static void expect_peek(struct rd_outbox *outbox, size_t len)
+{
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_outbox_peek(outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(peeked, len);
+}
+
+/* Whatever is found in memory then: it could be gone when the socket takes it. So it is fetched, and is not held
+ * for that. */
+static void what_is_leaving_memory_is_not_sent(enum rd_clearance clearance, struct rd_store *store)
+{
+    struct rd_value value;
+    struct rd_outbox outbox;
+    rd_outbox_init(&outbox);
+    assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
+    size_t len = value.payload.len;
+    assert_true(rd_value_is_in_memory(&value, 0, len));
+    assert_true(rd_outbox_append_value(&outbox, &value, NULL, clearance, NULL));
+    encode(&outbox, "next");
+
+    leaving_count = 2;
+    expect_peek(&outbox, 0);
+    assert_int_equal(held_len, 0);
+    struct rd_hosted *hosted;
+    uint64_t first;
+    assert_int_equal(rd_outbox_waiting(&outbox, &hosted, &first)->payload.len, len);
+    assert_int_equal(first, 0);
+    rd_outbox_fetched(&outbox, PIECE_MAX); /* it came back, and may be leaving again */
+    expect_peek(&outbox, 0);
+    assert_int_equal(held_len, 0);
+
+    expect_peek(&outbox, PIECE_MAX);
+    assert_int_equal(held_len, PIECE_MAX);
+    rd_outbox_sent(&outbox, PIECE_MAX - 1);
+    leaving_count = 1;
+    expect_peek(&outbox, 1); /* the next piece is not asked for before */
+    assert_int_equal(leaving_count, 1);
+    rd_outbox_sent(&outbox, 1);
+    expect_peek(&outbox, 0);
+    (void)rd_outbox_waiting(&outbox, &hosted, &first);
+    assert_int_equal(first, PIECE_MAX);
+    assert_int_equal(held_len, PIECE_MAX);
+    expect_peek(&outbox, len - PIECE_MAX + 4);
+    assert_int_equal(held_len, len - PIECE_MAX);
+    rd_outbox_sent(&outbox, len - PIECE_MAX + 4);
+    assert_int_equal(held_len, 0);
+    assert_int_equal(outbox.unsent, 0);
+    rd_outbox_deinit(&outbox);
+}
+
+static void what_is_just_leaving_memory_waits(void **state)
+{
+    (void)state;
+    char *folder = rd_scratch_create();
+    char *path = rd_path(folder, "store.rdr");
+    struct rd_store *store;
+    struct rd_store_options options = {.create = true};
+    uint8_t *bytes = make_text();
+    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
+    assert_int_equal(rd_store_write(store, key_number(0), rd_slice(bytes, PIECE_MAX + 1234), NULL), RD_OK);
+    what_is_leaving_memory_is_not_sent(RD_CLEARED_IN_MEMORY, store);
+    what_is_leaving_memory_is_not_sent(RD_CLEARED_VERIFIED, store);
+    rd_store_close(store);
+    free(bytes);
+    free(path);
+    rd_scratch_remove(folder);
+}
+
+/* What has been verified as a whole goes at once, and what is given up on the way is let go of. */
+static void what_has_been_looked_at_goes_all_the_same(void **state)
+{
+    (void)state;
+    char *folder = rd_scratch_create();
+    char *path = rd_path(folder, "store.rdr");
+    struct rd_store *store;
+    struct rd_store_options options = {.create = true};
+    struct rd_value value;
+    struct rd_outbox outbox;
+    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
+    assert_int_equal(rd_store_write(store, key_number(0), rd_slice_of_string("value"), NULL), RD_OK);
+    rd_outbox_init(&outbox);
+    for (unsigned sent = 0; sent <= 5; sent += 5) {
+        assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
+        leaving_count = 1;
+        assert_true(rd_outbox_append_value(&outbox, &value, NULL, RD_CLEARED, NULL));
+        assert_int_equal(held_len, 5);
+        expect_peek(&outbox, 5);
+        rd_outbox_sent(&outbox, sent);
+        if (sent == 0) { /* the connection ends */
+            rd_outbox_deinit(&outbox);
+            rd_outbox_init(&outbox);
+        }
+        assert_int_equal(held_len, 0);
+    }
+    rd_outbox_deinit(&outbox);
+    rd_store_close(store);
+    free(path);
+    rd_scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +337,8 @@ int main(void)
         cmocka_unit_test(a_connection_that_ends_leaves_nothing_of_it),
         cmocka_unit_test(a_constant_text_is_nobodys),
         cmocka_unit_test(what_may_be_sent_stays_in_memory),
+        cmocka_unit_test(what_is_just_leaving_memory_waits),
+        cmocka_unit_test(what_has_been_looked_at_goes_all_the_same),
     };
     return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
 }
