@@ -220,6 +220,9 @@ RUN_UNIT = for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZER_ENV) $$te
              $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name tests/fuzz/corpus/$$name || \
              { $(SANITIZER_ENV) $(BUILD)/bin/fuzz-$$name -v tests/fuzz/corpus/$$name; exit 1; }; done
 
+# A tool of bench/ that they try, too.
+TRIED_TOOLS := $(BUILD)/bin/bench-answer_only
+
 # Much of what these tests do is waiting for a disk. Each file's tests stay together: they share a daemon.
 IN_PARALLEL = -n 2 --dist loadfile
 
@@ -228,12 +231,12 @@ unit: $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## build and run the unit tests alone, the 
 	@$(RUN_UNIT)
 
 .PHONY: integration
-integration: all ## build, and test the programs from outside alone
+integration: all $(TRIED_TOOLS) ## build, and test the programs from outside alone
 	@$(PYTEST) $(IN_PARALLEL) tests/integration tests/python
 
 # One recipe, not two prerequisites: under -j the suites would run at once and share the processors.
 .PHONY: suite
-suite: all $(UNIT_TESTS) $(FUZZ_PROGRAMS)
+suite: all $(TRIED_TOOLS) $(UNIT_TESTS) $(FUZZ_PROGRAMS)
 	@$(RUN_UNIT)
 	@$(PYTEST) $(IN_PARALLEL) tests/integration tests/python
 
@@ -349,6 +352,10 @@ $(BUILD)/bin/bench-%: $(BUILD)/obj/bench/%.o $(call archive,clients/bench) $(cal
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) $(TLS_LIBS) $(UV_LIBS) -o $@
 
+$(BUILD)/bin/bench-answer_only: $(call objects,bench/answer_only) $(call archive,protocol) $(call archive,base)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@
+
 # Keeps its figures in the load generator's histogram.
 $(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/bench) $(call archive,engine) \
                            $(call archive,base)
@@ -356,7 +363,7 @@ $(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/b
 	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
 .PHONY: bench-tools
-bench-tools: $(BENCH_TOOLS) $(BUILD)/bin/bench-engine
+bench-tools: $(BENCH_TOOLS) $(BUILD)/bin/bench-answer_only $(BUILD)/bin/bench-engine
 
 .PHONY: bench
 bench: $(BUILD)/bin/bench-engine ## figures of the storage engine, in a temporary folder below BUILD

@@ -127,6 +127,21 @@ http {{
         return f"http://127.0.0.1:{self.port}/{key}"
 
 
+class AnswerOnly(Server):
+    """bench-answer_only: no store, only answers. kept: None, or what it does with what it receives before it answers: "file", one
+    write and one sync a turn; "beside", the same on a thread of its own."""
+
+    def __init__(self, root, value_len, kept=None):
+        super().__init__(root)
+        flags = {None: (), "file": ("--file", "kept"), "beside": ("--file", "kept", "--beside")}[kept]
+        self.start([os.path.join(machine.BIN, "bench-answer_only"), *flags, str(value_len)])
+        log = os.path.join(self.folder, "log")
+        self.wait_until(lambda: os.path.getsize(log))
+        with open(log, encoding="utf-8") as file:
+            self.binary = file.readline().strip()
+        self.port = int(self.binary.rsplit(":", 1)[1])
+
+
 def rdrived_knows(flag):
     done = subprocess.run([os.path.join(machine.BIN, "rdrived"), "--help"], capture_output=True, text=True)
     return flag in done.stdout

@@ -4,7 +4,7 @@
 {"key", "title", "unit",
  "measured": {"date", "commit", "seconds": x or null, "rounds", "others": the mean of others_by_round, "others_by_round": [..]},
  "sides": {name: {"values": [..], "median": x or null, "why": "" or why there is none}},
- "comparisons": [{"ours", "peer", "mark", "lower", "ratio": x or null, "met": true, false or null}]}
+ "comparisons": [{"ours", "peer", "mark", "lower", "ceiling", "ratio": x or null, "met": true, false or null}]}
 """
 import json
 import os
@@ -22,7 +22,7 @@ def compare(comparison, sides):
     if ratio is not None and comparison.mark is not None:
         met = ratio <= comparison.mark if comparison.lower and not comparison.peer else ratio >= comparison.mark
     return {"ours": comparison.ours, "peer": comparison.peer, "mark": comparison.mark, "lower": comparison.lower,
-            "ratio": ratio, "met": met}
+            "ceiling": comparison.ceiling, "ratio": ratio, "met": met}
 
 
 def result(key, title, unit, values, why, comparisons, measured):
@@ -80,7 +80,7 @@ def line_of(row, comparison):
     unit = "×" if comparison["peer"] else " " + row["unit"]
     mark = f"{sign} {comparison['mark']:g}{unit}" if comparison["mark"] is not None else ""
     ratio = number(comparison["ratio"]) + "×" if comparison["peer"] and comparison["ratio"] is not None else ""
-    word = {True: "met", False: "**not met**", None: ""}[comparison["met"]]
+    word = {True: "met", False: "**not met**", None: "ceiling" if comparison.get("ceiling") else ""}[comparison["met"]]
     if ours is None or ours["median"] is None or (peer is not None and peer["median"] is None):
         word = "not measured"
     cells = [row["title"], f"{comparison['ours']}: {number(ours and ours['median'])} {row['unit']}",

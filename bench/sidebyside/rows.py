@@ -5,7 +5,7 @@ import dataclasses
 from typing import Callable, Optional
 
 from . import fill, tools
-from .peers import Memcached, Nginx, Rdrive, Redis
+from .peers import AnswerOnly, Memcached, Nginx, Rdrive, Redis
 
 MIB = 1 << 20
 CLIENTS = 50
@@ -25,6 +25,7 @@ class Comparison:
     peer: Optional[str]            # a side; None: the mark is a figure
     mark: Optional[float] = None   # ours / peer, or a figure in the row's unit; None: told, not judged
     lower: bool = False            # less is better: ours must not be above the mark; with a peer the ratio is peer / ours
+    ceiling: bool = False          # ours is a server that does less than any could: what the row's tool allows at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +108,30 @@ def get_memcaslap(value_len, clients):
     return side
 
 
+def answer_only(op, depth, value_len, clients, kept=None):
+    """What redis-benchmark reaches where nothing is stored or looked up."""
+    def side(context):
+        with AnswerOnly(context.root, value_len, kept) as server:
+            return tools.redis_benchmark(server.port, context.seconds, op, clients, depth, value_len, context.keys)
+    return side
+
+
+def answer_only_binary(op, depth, value_len, clients, kept=None):
+    """The same of rdrive-bench."""
+    def side(context):
+        with AnswerOnly(context.root, value_len, kept) as server:
+            return tools.rdrive_bench(("--server", server.binary), context.seconds, op, clients=clients, depth=depth,
+                                      value_size=value_len, keys=context.keys)
+    return side
+
+
+def answer_only_memcaslap(value_len, clients):
+    def side(context):
+        with AnswerOnly(context.root, value_len) as server:
+            return tools.memcaslap(server.port, context.seconds, clients, value_len)
+    return side
+
+
 def http_nginx(value_len, clients):
     def side(context):
         with Nginx(context.root) as server:
@@ -153,6 +178,8 @@ def redis_memory(keys, value_len):
 REDIS, FACE, BINARY = "redis", "rdrive, Redis face", "rdrive, binary"
 MEMCACHED, MEMCASLAP, NGINX, HTTP, DISK = "memcached", "memcached, memcaslap", "nginx", "rdrive, HTTP", "by hand"
 REDIS_NO, REDIS_MEMORY = "redis, appendfsync no", "redis without a file"
+ANSWERS, ANSWERS_BINARY, ANSWERS_MEMCASLAP = "answers only", "answers only, binary", "answers only, memcaslap"
+SYNCS, SYNCS_BESIDE, SYNCS_BESIDE_BINARY = "answers only, synced", "answers only, synced beside", "answers only, synced beside, binary"
 REDIS_PROGRAMS = ("redis-server", "redis-benchmark")
 
 
@@ -160,40 +187,62 @@ def against_redis(mark):
     return Comparison(FACE, REDIS, mark), Comparison(BINARY, REDIS, mark)
 
 
-def put_row(key, title, appendfsync, durability, depth, mark, value_len=100, long=False):
+def ceilings(peer, *sides):
+    return tuple(Comparison(side, peer, ceiling=True) for side in sides)
+
+
+def put_row(key, title, appendfsync, durability, depth, mark, value_len=100, long=False, answering=None):
+    """answering: sides that only answer, told beside redis."""
+    answering = answering or {}
     return Row(key, title, "k/s", 1e-3,
                {REDIS: put_redis(appendfsync, depth, value_len, CLIENTS),
                 FACE: put_redis_face(durability, depth, value_len, CLIENTS),
-                BINARY: put_binary(durability, depth, value_len, CLIENTS)},
-               against_redis(mark), REDIS_PROGRAMS, long, writes=True)
+                BINARY: put_binary(durability, depth, value_len, CLIENTS), **answering},
+               (*against_redis(mark), *ceilings(REDIS, *answering)), REDIS_PROGRAMS, long, writes=True)
+
+
+def put_none_row(depth, answering=None):
+    """Against redis that writes a file and never syncs it, and redis without one."""
+    answering = answering or {}
+    return Row(f"put-none-{depth}", f"PUT 100 B, none, depth {depth}", "k/s", 1e-3,
+               {REDIS_NO: put_redis("no", depth, 100, CLIENTS), REDIS_MEMORY: put_redis(None, depth, 100, CLIENTS),
+                FACE: put_redis_face("none", depth, 100, CLIENTS), BINARY: put_binary("none", depth, 100, CLIENTS), **answering},
+               (Comparison(FACE, REDIS_NO), Comparison(BINARY, REDIS_NO), *ceilings(REDIS_NO, *answering),
+                Comparison(FACE, REDIS_MEMORY), Comparison(BINARY, REDIS_MEMORY)), REDIS_PROGRAMS, writes=True)
 
 
 NETWORK = (
-    put_row("put-sync-1", "PUT 100 B, sync, depth 1", "always", "sync", 1, 1.2),
+    put_row("put-sync-1", "PUT 100 B, sync, depth 1", "always", "sync", 1, 1.2,
+            answering={ANSWERS: answer_only("set", 1, 100, CLIENTS), SYNCS: answer_only("set", 1, 100, CLIENTS, "file"),
+                       SYNCS_BESIDE: answer_only("set", 1, 100, CLIENTS, "beside"),
+                       SYNCS_BESIDE_BINARY: answer_only_binary("put", 1, 100, CLIENTS, "beside")}),
     put_row("put-sync-16", "PUT 100 B, sync, depth 16", "always", "sync", 16, 1.5),
     put_row("put-interval-16", "PUT 100 B, interval:1000, depth 16", "everysec", "interval:1000", 16, 1.5, long=True),
     put_row("put-interval-64", "PUT 100 B, interval:1000, depth 64", "everysec", "interval:1000", 64, 2, long=True),
-    put_row("put-4k-interval-16", "PUT 4 KiB, interval:1000, depth 16", "everysec", "interval:1000", 16, 4, 4096, long=True),
+    put_row("put-4k-interval-16", "PUT 4 KiB, interval:1000, depth 16", "everysec", "interval:1000", 16, 4, 4096, long=True,
+            answering={ANSWERS: answer_only("set", 16, 4096, CLIENTS), ANSWERS_BINARY: answer_only_binary("put", 16, 4096, CLIENTS)}),
     Row("put-1m-sync", "PUT 1 MiB, sync, 4 connections", "MiB/s", 1,
         {REDIS: put_redis("always", 1, MIB, 4, keys=100), FACE: put_redis_face("sync", 1, MIB, 4, keys=100),
          BINARY: put_binary("sync", 1, MIB, 4, keys=100), DISK: raw_disk(MIB, 4)},
         (*against_redis(1.5), Comparison(FACE, DISK, 0.7), Comparison(BINARY, DISK, 0.7)), REDIS_PROGRAMS, writes=True),
-    Row("put-none-16", "PUT 100 B, none, depth 16", "k/s", 1e-3,
-        {REDIS_NO: put_redis("no", 16, 100, CLIENTS), REDIS_MEMORY: put_redis(None, 16, 100, CLIENTS),
-         FACE: put_redis_face("none", 16, 100, CLIENTS), BINARY: put_binary("none", 16, 100, CLIENTS)},
-        (Comparison(FACE, REDIS_NO), Comparison(BINARY, REDIS_NO), Comparison(FACE, REDIS_MEMORY),
-         Comparison(BINARY, REDIS_MEMORY)), REDIS_PROGRAMS, writes=True),
+    put_none_row(1, {ANSWERS: answer_only("set", 1, 100, CLIENTS), ANSWERS_BINARY: answer_only_binary("put", 1, 100, CLIENTS)}),
+    put_none_row(16),
     Row("get-1", "GET 100 B, depth 1", "k/s", 1e-3,
         {MEMCACHED: get_memcached(1, 100, CLIENTS), MEMCASLAP: get_memcaslap(100, CLIENTS),
-         BINARY: get_binary(1, 100, CLIENTS), REDIS: get_redis(1, 100, CLIENTS), FACE: get_redis_face(1, 100, CLIENTS)},
-        (Comparison(BINARY, MEMCACHED, 1), Comparison(BINARY, MEMCASLAP, 1), *against_redis(None)),
+         BINARY: get_binary(1, 100, CLIENTS), REDIS: get_redis(1, 100, CLIENTS), FACE: get_redis_face(1, 100, CLIENTS),
+         ANSWERS: answer_only("get", 1, 100, CLIENTS), ANSWERS_BINARY: answer_only_binary("get", 1, 100, CLIENTS),
+         ANSWERS_MEMCASLAP: answer_only_memcaslap(100, CLIENTS)},
+        (Comparison(BINARY, MEMCACHED, 1), *ceilings(MEMCACHED, ANSWERS_BINARY),
+         Comparison(BINARY, MEMCASLAP, 1), *ceilings(MEMCASLAP, ANSWERS_BINARY, ANSWERS_MEMCASLAP),
+         *against_redis(None), *ceilings(REDIS, ANSWERS, ANSWERS_BINARY)),
         (*REDIS_PROGRAMS, "memcached", "memcaslap")),
     Row("get-16", "GET 100 B, depth 16", "k/s", 1e-3,
         {REDIS: get_redis(16, 100, CLIENTS), FACE: get_redis_face(16, 100, CLIENTS), BINARY: get_binary(16, 100, CLIENTS)},
         against_redis(1.2), REDIS_PROGRAMS),
     Row("get-1m", "GET 1 MiB, 4 connections", "MiB/s", 1,
-        {REDIS: get_redis(1, MIB, 4, keys=100), FACE: get_redis_face(1, MIB, 4, keys=100), BINARY: get_binary(1, MIB, 4, keys=100)},
-        against_redis(1.3), REDIS_PROGRAMS),
+        {REDIS: get_redis(1, MIB, 4, keys=100), FACE: get_redis_face(1, MIB, 4, keys=100), BINARY: get_binary(1, MIB, 4, keys=100),
+         ANSWERS: answer_only("get", 1, MIB, 4), ANSWERS_BINARY: answer_only_binary("get", 1, MIB, 4)},
+        (*against_redis(1.3), *ceilings(REDIS, ANSWERS, ANSWERS_BINARY)), REDIS_PROGRAMS),
     Row("http-1k", "HTTP GET 1 KiB, 50 connections", "k/s", 1e-3,
         {NGINX: http_nginx(1024, CLIENTS), HTTP: http_rdrive(1024, CLIENTS)}, (Comparison(HTTP, NGINX, 0.9),), ("nginx", "wrk")),
     Row("http-1m", "HTTP GET 1 MiB, 4 connections", "MiB/s", 1,
