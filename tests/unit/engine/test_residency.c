@@ -2,6 +2,10 @@
  *
  * What is known of which pages are in memory: asked once, remembered, doubted, forgotten. On the disk that holds
  * this program, since a temporary folder may be memory itself.
+ *
+ * What was read may leave again at any time, long before memory is short: a virtual machine's kernel may be told
+ * to give back pages of files that nobody has mapped (DAMON's scheme "pageout"; within seconds, of those just
+ * read). So whatever is to be found has a map of its own meanwhile.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -14,33 +18,64 @@
 #define FILE_LEN (UINT64_C(80) << 20) /* more than a chunk */
 #define PAGE     4096u
 
+#define KEPT_MAX 8
+
 /* A file that nobody has touched through its map, so that the kernel lets go of its pages when it is asked to. */
 struct subject {
     char path[4096];
     int fd;
     uint8_t *base;
     struct rd_residency residency;
+    struct {
+        void *map;
+        size_t len;
+    } kept[KEPT_MAX]; /* of what was loaded */
+    size_t kept_count;
 };
 
-static void drop(const struct subject *subject)
+/* By touching, as a map that is populated may read on to what is behind. */
+static void keep(struct subject *subject, uint64_t first, uint64_t len)
 {
+    assert_true(subject->kept_count < KEPT_MAX);
+    void *map = mmap(NULL, len, PROT_READ, MAP_PRIVATE, subject->fd, (off_t)first);
+    assert_ptr_not_equal(map, MAP_FAILED);
+    assert_int_equal(madvise(map, len, MADV_RANDOM), 0);
+    const volatile uint8_t *bytes = map;
+    for (uint64_t at = 0; at < len; at += PAGE)
+        (void)bytes[at];
+    subject->kept[subject->kept_count].map = map;
+    subject->kept[subject->kept_count++].len = len;
+}
+
+static void stop_keeping(struct subject *subject)
+{
+    while (subject->kept_count != 0) {
+        subject->kept_count--;
+        munmap(subject->kept[subject->kept_count].map, subject->kept[subject->kept_count].len);
+    }
+}
+
+static void drop(struct subject *subject)
+{
+    stop_keeping(subject);
     assert_int_equal(fsync(subject->fd), 0);
     assert_int_equal(posix_fadvise(subject->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
 }
 
-/* Into the page cache, past the map. */
-static void load(const struct subject *subject, uint64_t first, uint64_t len)
+/* Into the page cache, past the subject's map: whole pages. */
+static void load(struct subject *subject, uint64_t first, uint64_t len)
 {
     static uint8_t bytes[1 << 20];
     for (uint64_t at = first; at < first + len; at += sizeof bytes) {
         size_t step = first + len - at < sizeof bytes ? (size_t)(first + len - at) : sizeof bytes;
         assert_int_equal(pread(subject->fd, bytes, step, (off_t)at), (ssize_t)step);
     }
+    keep(subject, first, len);
 }
 
 static struct subject subject_create(void)
 {
-    struct subject subject;
+    struct subject subject = {.kept_count = 0};
     char folder[2048];
     ssize_t len = readlink("/proc/self/exe", folder, sizeof folder - 1);
     assert_true(len > 0);
@@ -63,6 +98,7 @@ static struct subject subject_create(void)
 
 static void subject_remove(struct subject *subject)
 {
+    stop_keeping(subject);
     rd_residency_deinit(&subject->residency);
     munmap(subject->base, FILE_LEN);
     close(subject->fd);
@@ -225,6 +261,7 @@ static void what_is_forgotten_goes_to_the_page(void **state)
     const volatile uint8_t *bytes = subject.base;
     for (uint64_t page = 0; page < 2048; page++)
         (void)bytes[page * PAGE];
+    stop_keeping(&subject);                   /* it has a map now, and one alone, or it could not be forgotten */
     assert_true(holds(&subject, 0, 8 << 20)); /* and that is remembered */
     rd_residency_forget(&subject.residency, 100 * PAGE + 1, 900 * PAGE);
     assert_true(holds(&subject, 100 * PAGE, PAGE));
