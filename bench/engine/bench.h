@@ -14,6 +14,8 @@
 
 #define BENCH_ENTRY_COUNT 1000000u
 #define BENCH_BATCH_COUNT 1024u
+#define BENCH_PASSES      5u /* of what is measured several times in a round */
+#define BENCH_STORE_NAME  "bench-engine.rdr"
 
 _Noreturn void bench_die(const char *what);
 
@@ -49,10 +51,17 @@ uint64_t bench_random(uint64_t *state);
 /* Keeps the compiler from dropping what was read. */
 void bench_use(uint64_t sum);
 
-/* One more figure of a row, which main.c's table must have. */
+/* Works for a second, on a store of its own. */
+void bench_warm(void);
+
+/* What no index that names places in a file can surpass: of each key a look at a table and one at the file, where
+ * that says, of memory as long as the index and the store that is there. Adds to the row "two_looks". */
+void bench_two_looks(void);
+
+/* One more figure of a row, which main.c's table must have: at most BENCH_PASSES in a round. */
 void bench_result(const char *row, double value);
 
-/* ---- the parts; each adds one figure to each of its rows ---- */
+/* ---- the parts; each adds a figure, or BENCH_PASSES, to each of its rows ---- */
 
 void bench_operations(void);
 void bench_opening(void);

@@ -8,8 +8,6 @@
 #include "base/endian.h"
 #include "bench/engine/bench.h"
 
-#define STORE_NAME "bench-engine.rdr"
-
 static volatile uint64_t sink_hole;
 
 void bench_die(const char *what)
@@ -45,7 +43,7 @@ struct rd_key bench_key(uint64_t number)
 
 void bench_clean(void)
 {
-    static const char *const names[] = {STORE_NAME, STORE_NAME ".meta", STORE_NAME ".index"};
+    static const char *const names[] = {BENCH_STORE_NAME, BENCH_STORE_NAME ".meta", BENCH_STORE_NAME ".index"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unlink(bench_path(names[i]));
 }
@@ -57,7 +55,7 @@ struct rd_store *bench_open(bool fresh)
         bench_clean();
     struct rd_store *store;
     struct rd_error error;
-    if (rd_store_open(bench_path(STORE_NAME), &options, &store, &error) != RD_OK)
+    if (rd_store_open(bench_path(BENCH_STORE_NAME), &options, &store, &error) != RD_OK)
         bench_die(error.message);
     return store;
 }

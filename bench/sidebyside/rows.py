@@ -284,6 +284,7 @@ ENGINE_ROWS = (
     engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "M/s", "operations", 4.0, 3),
     engine_row("batch_in_flight", "engine: the same, 4 batches in flight", "M/s", "operations", 4.0, None),
     engine_row("random_read", "engine: random single reads", "M/s", "operations", 2.3, 2),
+    engine_row("two_looks", "engine: two dependent looks by hand", "M/s", "operations", None, None),
     engine_row("batch_read", "engine: batch reads of 1,024", "M/s", "operations", 6.1, 3.5),
     engine_row("iterate", "engine: iteration", "M/s", "operations", 12, 3),
     engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "k/s", "operations", 117, 1),

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 
@@ -109,7 +110,7 @@ def rawdisk(folder, seconds, piece_len, piece_count):
 
 
 def engine(folder, part):
-    """The rows of one part of bench-engine, run once: key to figure."""
+    """The rows of one part of bench-engine, run once: key to figure, of several passes the median."""
     report = json.loads(run([os.path.join(machine.BIN, "bench-engine"), "--json", "--rounds", "1", "--only", part, folder],
                             timeout=600))
-    return {row["key"]: row["values"][0] for row in report["rows"]}
+    return {row["key"]: statistics.median(row["values"]) for row in report["rows"]}
