@@ -154,6 +154,9 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 # What holds values in memory counts there, and fails where it is to.
 $(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wrap=rd_value_let_go
 
+# A processor that is given away and comes back when the test says so.
+$(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime
+
 # What of the command line tool can be tried without a server.
 CLI_PURE := $(patsubst %,$(BUILD)/obj/clients/cli/%.o,samples readings top_show)
 $(BUILD)/tests/cli/%: $(BUILD)/obj/tests/unit/cli/%.o $(CLI_PURE) $(call archive,protocol) $(call archive,base) \

@@ -4,10 +4,10 @@
  * of them and has the disk go on with what comes next, so that it is there, or nearly so, when that is asked for.
  * Of a value that memory cannot hold it has what was sent forgotten, which would push out what others read.
  */
-#include <sched.h>
 #include <stdlib.h>
 
 #include "server/conn_state.h"
+#include "server/courtesy.h"
 #include "server/loop.h"
 #include "server/stores.h"
 
@@ -15,7 +15,6 @@
 #define AHEAD_LEN    ((uint64_t)4 << 20)
 #define STEP_LEN     ((uint64_t)256 << 10) /* asked for or forgotten at a time: some 80 us of a processor */
 #define UNSENT_LEN   FETCH_LEN             /* before what is fetched, it may not have left yet */
-#define CROWDED_NS   1000000u              /* a processor that comes back later than that is wanted by others */
 #define MEMORY_SHARE 2u                    /* a value above this share of memory is forgotten */
 
 struct fetch {
@@ -25,7 +24,7 @@ struct fetch {
     struct rd_hosted *hosted;           /* one use */
     const struct rd_download *download; /* compared only; NULL: for what is unsent */
     uint64_t first;
-    bool crowded; /* others compute on the processor; the thread that works on it */
+    struct rd_courtesy courtesy; /* the thread that works on it */
 };
 
 static void tell(struct rd_conn *conn, const struct rd_download *download, uint64_t end)
@@ -42,19 +41,6 @@ static void tell(struct rd_conn *conn, const struct rd_download *download, uint6
     rd_conn_mark_dirty(conn);
 }
 
-/* The kernel takes a millisecond and more for all that is asked for or forgotten at a time, and its scheduler lets
- * a thread have its processor for as long, whoever else waits for it: a loop, or a client. So whoever waits is let
- * in between. Those who compute, and so keep the processor once they have it, get it once in a fetch, or there
- * would be little left for reading: to yield is to give a whole slice away. */
-static void let_in(struct fetch *fetch)
-{
-    if (fetch->crowded)
-        return;
-    uint64_t begun_ns = uv_hrtime();
-    sched_yield();
-    fetch->crowded = uv_hrtime() - begun_ns >= CROWDED_NS;
-}
-
 static void ask(struct fetch *fetch)
 {
     uint64_t end = fetch->first + FETCH_LEN + AHEAD_LEN;
@@ -64,7 +50,7 @@ static void ask(struct fetch *fetch)
         if (rd_value_is_in_memory(&fetch->value, at, STEP_LEN))
             continue; /* most of it, which was asked for before */
         rd_value_fetch(&fetch->value, at, 0, STEP_LEN);
-        let_in(fetch);
+        rd_courtesy_let_in(&fetch->courtesy);
     }
 }
 
@@ -76,7 +62,7 @@ static void forget_sent(struct fetch *fetch)
     uint64_t first = end > FETCH_LEN + AHEAD_LEN ? end - FETCH_LEN - AHEAD_LEN : 0;
     for (uint64_t at = first; at < end; at += STEP_LEN) {
         rd_value_forget(&fetch->value, at, end - at < STEP_LEN ? end - at : STEP_LEN);
-        let_in(fetch);
+        rd_courtesy_let_in(&fetch->courtesy);
     }
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * courtesy.h - a thread that has the kernel do much at a time lets those in who wait for its processor.
+ *
+ * The kernel takes a millisecond and more for all that is asked for or forgotten at a time, and its scheduler lets
+ * a thread have its processor for as long, whoever else waits for it: a loop, or a client. So whoever waits is let
+ * in between steps. Those who compute, and so keep the processor once they have it, get it once in a job, or there
+ * would be little left for reading: to yield is to give a whole slice away.
+ */
+#ifndef RD_SERVER_COURTESY_H
+#define RD_SERVER_COURTESY_H
+
+#include <stdbool.h>
+
+/* Of one job; zeroed at its beginning. The thread that works on it. */
+struct rd_courtesy {
+    bool crowded; /* others compute on the processor */
+};
+
+/* Between two steps. */
+void rd_courtesy_let_in(struct rd_courtesy *courtesy);
+
+#endif
