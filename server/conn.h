@@ -75,6 +75,9 @@ void rd_conn_let_go(struct rd_conn *conn);
 bool rd_conn_uploads_are_full(const struct rd_conn *conn);
 bool rd_conn_downloads_are_full(const struct rd_conn *conn);
 
+/* Whether uploads are given credit; else they are held back by not reading. */
+bool rd_conn_uploads_have_credit(const struct rd_conn *conn);
+
 /* For upload.c: an upload begins; it has had its last part or has failed (`whole` tells whether all of its parts
  * came: where they did not and the codec does not skip the rest, the connection ends after the answer);
  * so many of its bytes are safe, so the peer may send as many more. */

@@ -21,6 +21,11 @@ bool rd_conn_uploads_are_full(const struct rd_conn *conn)
     return conn->upload_count >= conn->loop->tuning.limits.in_flight_max / STREAM_PART;
 }
 
+bool rd_conn_uploads_have_credit(const struct rd_conn *conn)
+{
+    return !conn->codec->answers_in_order;
+}
+
 bool rd_conn_downloads_are_full(const struct rd_conn *conn)
 {
     return conn->downloads.count >= conn->loop->tuning.limits.in_flight_max / STREAM_PART;

@@ -13,11 +13,12 @@
 #include "server/terms.h"
 
 #define SPOOL_MEMORY_LEN (256u << 10) /* that a spool keeps in memory, as engine.h says */
+#define SPOOL_STEP_LEN   (256u << 10) /* worth waking a thread */
 #define VALUE_TOO_LONG   "the value is longer than this server takes"
 
 struct rd_upload {
     struct rd_spool *spool;    /* owned; the pool thread's while working */
-    struct rd_buffer gathered; /* parts that are not on their way to the spool yet */
+    struct rd_buffer gathered; /* parts that are not on their way to the spool yet; ended, while working only */
     struct rd_buffer spooling; /* the pool thread's while working */
     struct rd_error error;     /* status not RD_OK: the upload has failed; the loop's */
     enum rd_status spooled;    /* of the last spooling; the pool thread's while working */
@@ -314,11 +315,20 @@ static void fail_at_work(struct rd_call *call, enum rd_status status, const char
         rd_conn_upload_over(call->conn, call, false);
 }
 
+/* A thread is woken for so much at a time that it pays: but not where the peer may wait for the credit of less. */
+static bool is_worth_spooling(const struct rd_call *call)
+{
+    uint32_t window = rd_conn_loop(call->conn)->tuning.limits.stream_window;
+    size_t step_len = window < SPOOL_STEP_LEN ? window : SPOOL_STEP_LEN;
+    bool all = call->upload->ended || rd_conn_uploads_have_credit(call->conn);
+    return call->upload->gathered.len >= (all ? 1 : step_len);
+}
+
 /* No pool thread is at work any more. */
 static void go_on(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
-    if (upload->gathered.len != 0)
+    if (is_worth_spooling(call))
         start_spooling(call);
     else if (upload->has_turn)
         commit(call);
@@ -419,7 +429,7 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
     rd_counter_add(&rd_conn_loop(call->conn)->counts.upload_bytes, bytes.len);
     if (!is_within_limits(call))
         return;
-    if (!upload->working && rd_spool_stays_in_memory(upload->spool, bytes.len)) {
+    if (!upload->working && upload->gathered.len == 0 && rd_spool_stays_in_memory(upload->spool, bytes.len)) {
         spool_here(call, bytes);
         return;
     }
@@ -433,7 +443,7 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
     rd_buffer_append_slice(&upload->gathered, bytes);
     if (upload->gathered.failed)
         fail(call, RD_NO_MEMORY, "no memory for the upload", false);
-    else if (!upload->working)
+    else if (!upload->working && is_worth_spooling(call))
         start_spooling(call);
 }
 
@@ -449,15 +459,21 @@ static void give_up(struct rd_call *call, const struct rd_stream_part *part)
 
 static void take_end(struct rd_call *call, const struct rd_stream_part *part)
 {
+    struct rd_upload *upload = call->upload;
     if (part->status != RD_OK) {
         give_up(call, part);
         return;
     }
     if (part->condition.kind != RD_MESSAGE_IF_ANYTHING)
         call->request->condition = part->condition;
-    call->upload->ended = true;
+    upload->ended = true;
     call->begun_ns = rd_loop_clock_ns(rd_conn_loop(call->conn));
     rd_conn_upload_over(call->conn, call, true);
+    if (!upload->working && is_worth_spooling(call)) {
+        start_spooling(call);
+        if (!upload->working)
+            return; /* it has been answered */
+    }
     rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
 }
 

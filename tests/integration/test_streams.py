@@ -74,6 +74,30 @@ def test_put_of_any_length(http, store, curl, form, length):
     assert curl.get("k").headers["etag"] == answer.headers["etag"]
 
 
+KIB = 1 << 10
+
+
+@pytest.mark.parametrize("form", ["length", "chunked"])
+@pytest.mark.parametrize("pieces", [
+    [200 * KIB, 100 * KIB, 10 * KIB, 1, 200 * KIB, 300 * KIB, 5, 700 * KIB],  # what fits into memory behind what did not
+    [256 * KIB, 1, 255 * KIB, 1, MIB, 1], [300 * KIB, MIB, 255 * KIB], [2 * MIB, 100 * KIB, 600 * KIB]], ids=str)
+def test_a_put_whose_bytes_come_piece_by_piece(http, wire, store, curl, form, pieces):
+    """They keep their order, whether they wait for more to be spooled with or go at once."""
+    value = random.Random(sum(pieces)).randbytes(sum(pieces))
+    how = f"Content-Length: {len(value)}" if form == "length" else "Transfer-Encoding: chunked"
+    http.send(head(store, how))
+    at = 0
+    for length in pieces:
+        piece = value[at:at + length]
+        http.send(piece if form == "length" else b"%x\r\n%s\r\n" % (length, piece))
+        wire.ping()  # so that it has been read
+        at += length
+    if form == "chunked":
+        http.send(b"0\r\n\r\n")
+    assert http.answer().status == 201
+    assert_stored(curl, value)
+
+
 @pytest.mark.parametrize("value", [b"", b"\0"], ids=["empty", "one-zero-byte"])
 @pytest.mark.parametrize("form", ["length", "chunked", "chunked-in-binary"])
 def test_what_cannot_be_stored(http, store, curl, wire, form, value):
