@@ -6,6 +6,7 @@
 #include "engine/datafile.h"
 #include "engine/queue.h"
 #include "engine/record.h"
+#include "engine/regions.h"
 
 #define PAUSE_MS   1000u
 #define GROUPS_MIN 16u
@@ -13,6 +14,8 @@
 #define LEN_MAX    (UINT64_C(1) << 20)
 #define GROUPS_IN  8u /* so many like the last one have to fit in: each byte is written twice */
 #define PARTS_MAX  64
+
+#define FILLED_GROUP_LEN_MIN (RD_REGION_LEN / 2) /* what is filled up is written twice */
 
 void rd_extension_init(struct rd_extension *extension)
 {
@@ -57,7 +60,18 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
         extension->len *= 2;
 }
 
+uint64_t rd_extension_fill(struct rd_extension *extension, const struct rd_datafile *file, uint64_t tail,
+                           uint64_t group_len)
+{
+    uint64_t end = (tail + RD_REGION_LEN - 1) / RD_REGION_LEN * RD_REGION_LEN;
+    if (group_len < FILLED_GROUP_LEN_MIN || file->size > tail || end > RD_TAIL_MAX)
+        return tail;
+    extension->filled_ms = rd_monotonic_ms();
+    return end;
+}
+
 uint64_t rd_extension_pause_ms(const struct rd_extension *extension)
 {
-    return extension->synced_ms + PAUSE_MS;
+    uint64_t used_ms = extension->synced_ms > extension->filled_ms ? extension->synced_ms : extension->filled_ms;
+    return used_ms + PAUSE_MS;
 }
