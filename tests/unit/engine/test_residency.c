@@ -252,6 +252,27 @@ static void while_memory_is_short_the_use_of_short_reads_counts(void **state)
     subject_remove(&subject);
 }
 
+/* The kernel leaves a page that somebody else has hold of at that moment, such as whoever counts what is used: so
+ * again, until the pages from the first one on are gone. */
+static void forget_to_the_last(struct subject *subject, uint64_t offset, uint64_t len, uint64_t first,
+                               uint64_t end)
+{
+    const volatile uint8_t *bytes = subject->base;
+    uint64_t began = now_ms();
+    uint64_t left;
+    do {
+        assert_true(now_ms() - began < 60000);
+        rd_residency_forget(&subject->residency, offset, len);
+        left = 0;
+        for (uint64_t page = first; page < end; page++) {
+            if (!holds(subject, page * PAGE, PAGE))
+                continue;
+            (void)bytes[page * PAGE]; /* or it may have no place in the map any more, where it is looked for */
+            left++;
+        }
+    } while (left != 0);
+}
+
 /* Of a page that is in the range in part, somebody else may have the rest. */
 static void what_is_forgotten_goes_to_the_page(void **state)
 {
@@ -263,11 +284,9 @@ static void what_is_forgotten_goes_to_the_page(void **state)
         (void)bytes[page * PAGE];
     stop_keeping(&subject);                   /* it has a map now, and one alone, or it could not be forgotten */
     assert_true(holds(&subject, 0, 8 << 20)); /* and that is remembered */
-    rd_residency_forget(&subject.residency, 100 * PAGE + 1, 900 * PAGE);
+    forget_to_the_last(&subject, 100 * PAGE + 1, 900 * PAGE, 101, 1000);
     assert_true(holds(&subject, 100 * PAGE, PAGE));
     assert_true(holds(&subject, 1000 * PAGE, PAGE));
-    for (uint64_t page = 101; page < 1000; page++)
-        assert_false(holds(&subject, page * PAGE, PAGE));
     rd_residency_forget(&subject.residency, 50 * PAGE, PAGE - 1);
     rd_residency_forget(&subject.residency, 50 * PAGE, 0);
     assert_true(holds(&subject, 0, 101 * PAGE));
