@@ -25,7 +25,7 @@
 #include "server/slow_log.h"
 #include "server/verifier.h"
 
-#define RD_LOOP_READ_BUFFER_LEN (64u << 10)
+#define RD_LOOP_READ_BUFFER_LEN (128u << 10)
 #define RD_LOOP_SIGNALS         3 /* SIGTERM, SIGINT, SIGHUP */
 
 struct rd_call;
