@@ -63,7 +63,7 @@ def text_of(results):
         lines.append(f"{row['title']} [{row['key']}]")
         for name, side in row["sides"].items():
             rounds = " ".join(number(value) for value in side["values"])
-            lines.append(f"    {name:<24} {number(side['median']):>9} {row['unit']:<6} {'(' + rounds + ')' if rounds else side['why']}")
+            lines.append(f"    {name:<36} {number(side['median']):>9} {row['unit']:<6} {'(' + rounds + ')' if rounds else side['why']}")
         lines += [f"  > {comparison['ours']}: {verdict(comparison, row['unit'])}" for comparison in row["comparisons"]]
     return "\n".join(lines) + "\n"
 
