@@ -379,12 +379,21 @@ static RD_COLD void judge_other_write(struct rd_plan *plan, const struct rd_inde
 }
 
 /* The index's lines of a block of keys are asked for in one go, so that the waits for them overlap. */
-static void approach_block(const struct rd_index *index, const struct rd_op *op, size_t first,
+static void approach_block(const struct rd_index *index, const struct rd_entry *entries, size_t count,
                            struct rd_index_spot spots[BLOCK_KEYS])
 {
-    size_t count = op->entry_count - first < BLOCK_KEYS ? op->entry_count - first : BLOCK_KEYS;
     for (size_t i = 0; i < count; i++)
-        rd_index_approach(index, op->entries[first + i].key.hash, &spots[i]);
+        rd_index_approach(index, entries[i].key.hash, &spots[i]);
+}
+
+/* And so are the trailers that the lines lead to, which may lie anywhere in the file. */
+static void approach_trailers(const uint8_t *file, const struct rd_index_spot spots[BLOCK_KEYS], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t trailer_offset = rd_index_guess_at(&spots[i]);
+        if (trailer_offset != 0)
+            __builtin_prefetch(file + trailer_offset);
+    }
 }
 
 static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
@@ -393,9 +402,15 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
     if (!are_values(op))
         return RD_INVALID_ARGUMENT;
     struct rd_index_spot spots[BLOCK_KEYS];
+    bool any_live = op->entry_count > 1; /* of the last block: where all keys are new, there are no trailers */
     for (size_t i = 0; i < op->entry_count; i++) {
-        if (i % BLOCK_KEYS == 0)
-            approach_block(index, op, i, spots);
+        if (i % BLOCK_KEYS == 0) {
+            size_t count = op->entry_count - i < BLOCK_KEYS ? op->entry_count - i : BLOCK_KEYS;
+            approach_block(index, &op->entries[i], count, spots);
+            if (any_live)
+                approach_trailers(file, spots, count);
+            any_live = false;
+        }
         const struct rd_entry *entry = &op->entries[i];
         struct key_state state;
         look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], entry->key.hash, &state);
@@ -403,6 +418,7 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
         if (status != RD_OK)
             return status;
         op->replaced = state.live;
+        any_live |= state.live;
         if (RD_LIKELY(entry->payload.len > 1 && !entry->crc32_known && plan->placed_at == 0))
             add_entry_inline(plan, index, &state, entry->key.hash, entry->payload, false);
         else

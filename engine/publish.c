@@ -40,14 +40,25 @@ RD_ALWAYS_INLINE int64_t publish_entry(struct rd_store *store, const struct rd_p
     return old == 0 ? grown : grown - (int64_t)bury(store, old);
 }
 
+/* The trailer that the entry's key has had, which its slot leads to. */
+RD_ALWAYS_INLINE void prefetch_buried(const struct rd_store *store, const struct rd_plan_entry *entry)
+{
+    if (!entry->in_index || entry->place == 0)
+        return;
+    uint64_t slot = atomic_load_explicit(rd_slot_at(entry->place), memory_order_relaxed);
+    __builtin_prefetch(rd_writer_mapping(store)->base + rd_slot_offset(slot));
+}
+
 static int64_t publish_entries(struct rd_store *store, const struct rd_plan *plan)
 {
-    enum { AHEAD = 16 };
+    enum { AHEAD = 16, BURIED_AHEAD = 8 };
     struct rd_index *index = rd_writer_index(store);
     int64_t grown = 0;
     for (uint32_t i = 0; i < plan->entry_count; i++) {
         if (i + AHEAD < plan->entry_count)
             rd_index_prefetch_place(index, plan->entries[i + AHEAD].key_hash, plan->entries[i + AHEAD].place);
+        if (i + BURIED_AHEAD < plan->entry_count)
+            prefetch_buried(store, &plan->entries[i + BURIED_AHEAD]);
         if (!plan->entries[i].superseded)
             grown += publish_entry(store, &plan->entries[i]);
     }
