@@ -19,7 +19,8 @@
 
 void rd_extension_init(struct rd_extension *extension)
 {
-    *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN};
+    *extension = (struct rd_extension){
+        .len = LEN_MIN, .groups_min = GROUPS_MIN, .filled_group_len_min = FILLED_GROUP_LEN_MIN};
 }
 
 /* As many ones as fit into PARTS_MAX parts of the scratch. */
@@ -64,7 +65,7 @@ uint64_t rd_extension_fill(struct rd_extension *extension, const struct rd_dataf
                            uint64_t group_len)
 {
     uint64_t end = (tail + RD_REGION_LEN - 1) / RD_REGION_LEN * RD_REGION_LEN;
-    if (group_len < FILLED_GROUP_LEN_MIN || file->size > tail || end > RD_TAIL_MAX)
+    if (group_len < extension->filled_group_len_min || file->size > tail || end > RD_TAIL_MAX)
         return tail;
     extension->filled_ms = rd_monotonic_ms();
     return end;

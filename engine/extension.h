@@ -31,11 +31,12 @@
 struct rd_datafile;
 
 struct rd_extension {
-    uint64_t synced_ms;  /* when the last group was synced; monotonic clock */
-    uint64_t filled_ms;  /* when a region was filled up; likewise */
-    uint32_t run;        /* synced groups without a pause */
-    uint64_t len;        /* bytes, of the next one */
-    uint32_t groups_min; /* that earn one; constant, fewer in tests */
+    uint64_t synced_ms;            /* when the last group was synced; monotonic clock */
+    uint64_t filled_ms;            /* when a region was filled up; likewise */
+    uint32_t run;                  /* synced groups without a pause */
+    uint64_t len;                  /* bytes, of the next one */
+    uint32_t groups_min;           /* that earn one; constant, fewer in tests */
+    uint64_t filled_group_len_min; /* bytes of a group that fills a region up; likewise, shorter */
 };
 
 void rd_extension_init(struct rd_extension *extension);
