@@ -6,6 +6,7 @@
 #include "engine/sound.h"
 
 #define SMALL_FILE_LEN     4096u
+#define PAGE_LEN           4096u
 #define PREV_TAIL_FROM_END 12u /* a trailer ends in prev_tail u64, crc u32 */
 #define CRC_LEN            4u
 #define ISLAND_WORK_FACTOR 16u /* bytes of checksums that the search for an island may cost, per byte */
@@ -93,6 +94,17 @@ static bool all_bytes_are(struct rd_slice bytes, uint8_t value)
     for (size_t i = 0; i < bytes.len; i++)
         if (bytes.data[i] != value)
             return false;
+    return true;
+}
+
+/* Nothing but zeros or ones in any page: what a power cut leaves of a first group, and of what ran ahead of it. */
+static bool is_blank(struct rd_slice file)
+{
+    for (size_t at = 0; at < file.len; at += PAGE_LEN) {
+        struct rd_slice page = rd_slice(file.data + at, file.len - at < PAGE_LEN ? file.len - at : PAGE_LEN);
+        if (!all_bytes_are(page, 0) && !all_bytes_are(page, 0xff))
+            return false;
+    }
     return true;
 }
 
@@ -302,7 +314,7 @@ enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recover
     if (hint != NULL && !fits)
         keep_what_was_durable(file, hint, &recovery);
     bool nothing = recovery.rest_end != 0 && recovery.tail == 0 && !recovery.damaged;
-    if (nothing && hint == NULL && file.len >= SMALL_FILE_LEN && !all_bytes_are(file, 0))
+    if (nothing && hint == NULL && file.len >= SMALL_FILE_LEN && !is_blank(file))
         return RD_NOT_A_STORE;
     *ret_recovery = recovery;
     return RD_OK;

@@ -63,7 +63,7 @@ struct rd_recovery_hint {
 };
 
 /* hint: NULL where there is no companion. RD_NOT_A_STORE: no whole entry and no companion, and neither empty,
- * under 4,096 bytes nor all zero. RD_NO_MEMORY. */
+ * under 4,096 bytes nor all zeros or ones, page by page. RD_NO_MEMORY. */
 enum rd_status rd_recovery_examine(struct rd_slice file, const struct rd_recovery_hint *hint,
                                    struct rd_recovery *ret_recovery) RD_MUST_CHECK;
 
