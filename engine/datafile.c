@@ -268,6 +268,11 @@ void rd_datafile_drop_cache(struct rd_datafile *file, uint64_t offset, uint64_t 
     (void)file->io->drop_cache(file->io->self, file->fd, (off_t)offset, (off_t)len);
 }
 
+void rd_datafile_read_anew(struct rd_datafile *file, uint64_t from)
+{
+    rd_datafile_drop_cache(file, from / RD_LARGE_PAGE_LEN * RD_LARGE_PAGE_LEN, 0); /* 0: to the end */
+}
+
 int rd_datafile_cut(struct rd_datafile *file, uint64_t size)
 {
     struct stat now;

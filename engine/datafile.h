@@ -17,6 +17,9 @@
 #include "base/status.h"
 #include "engine/io.h"
 
+/* No part of a file that the kernel keeps in one piece is larger. */
+#define RD_LARGE_PAGE_LEN (UINT64_C(2) << 20)
+
 struct rd_datafile {
     const struct rd_io *io; /* borrows */
     char *path;             /* owned */
@@ -56,6 +59,10 @@ int rd_datafile_await_writeback(struct rd_datafile *file, uint64_t offset, uint6
 
 /* Lets memory forget a range that is written out. */
 void rd_datafile_drop_cache(struct rd_datafile *file, uint64_t offset, uint64_t len);
+
+/* Lets memory forget what lies at `from` and behind, so that it is read anew. The kernel keeps or forgets a large
+ * page as a whole, and keeps one that is mapped: so before anything there is looked at. */
+void rd_datafile_read_anew(struct rd_datafile *file, uint64_t from);
 
 /* An unlinked file, read and written, in the store's folder. The descriptor, or -1 with errno. */
 int rd_datafile_open_unnamed(const struct rd_datafile *file) RD_MUST_CHECK;

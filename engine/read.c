@@ -6,9 +6,8 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-#define LOOK_TRIES       4                   /* of a look at several keys, before it holds publishing up */
-#define TOUCH_STEP_LEN   4096u               /* no page is smaller */
-#define LARGE_PAGE_LEN   (UINT64_C(2) << 20) /* no part of a file that the kernel keeps in one piece is larger */
+#define LOOK_TRIES       4     /* of a look at several keys, before it holds publishing up */
+#define TOUCH_STEP_LEN   4096u /* no page is smaller */
 #define CRC_STEP_LEN     ((uint64_t)2 << 20)
 #define LINE_LEN         64u
 #define PREFETCH_LEN_MAX 512u /* the processor's own prefetching sees to what is longer */
@@ -200,7 +199,7 @@ void rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len)
 bool rd_store_may_lend(const struct rd_store *store, const struct rd_value *value)
 {
     uint64_t end = value->offset + value->payload.len;
-    end = (end + LARGE_PAGE_LEN - 1) / LARGE_PAGE_LEN * LARGE_PAGE_LEN;
+    end = (end + RD_LARGE_PAGE_LEN - 1) / RD_LARGE_PAGE_LEN * RD_LARGE_PAGE_LEN;
     return end <= atomic_load_explicit(&store->syncer.synced_tail, memory_order_acquire);
 }
 

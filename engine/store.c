@@ -267,10 +267,14 @@ static void expect_walk(const struct rd_store *store, bool walk)
     rd_residency_expect(mapping->base, mapping->len, !walk);
 }
 
-/* What a companion says of the file, where there is one; a new generation otherwise. */
+/* What a companion says of the file, where there is one; a new generation otherwise. After a failed sync the
+ * kernel may take pages for clean that the disk never got: what was not recorded as synced is read anew. */
 static bool read_hint(struct rd_store *store, struct rd_recovery_hint *ret_hint)
 {
-    if (!rd_meta_read(store->io, store->file.path, &store->meta)) {
+    bool found = rd_meta_read(store->io, store->file.path, &store->meta);
+    if (!found || !store->meta.clean)
+        rd_datafile_read_anew(&store->file, found ? store->meta.durable_tail : 0);
+    if (!found) {
         store->meta.generation = rd_meta_new_generation();
         return false;
     }
@@ -290,9 +294,6 @@ static enum rd_status examine(struct rd_store *store, const struct rd_recovery_h
 {
     bool clean = hint != NULL && hint->clean;
     expect_walk(store, !clean || hint->known_tail != hint->durable_tail);
-    /* After a failed sync the kernel may take pages for clean that the disk never got: they are read anew. */
-    if (!clean)
-        (void)store->io->drop_cache(store->io->self, store->file.fd, (off_t)store->meta.durable_tail, 0);
     struct rd_slice file = rd_slice(rd_writer_mapping(store)->base, store->file.size);
     enum rd_status status = rd_recovery_examine(file, hint, ret_recovery);
     if (check_readable(store, ret_error) != RD_OK)
