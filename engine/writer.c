@@ -147,6 +147,12 @@ bool rd_writer_file_is_lost(struct rd_store *store)
     return shorter || now.st_nlink == 0;
 }
 
+/* Of the file, which has been cut. */
+static void show_size(struct rd_store *store)
+{
+    atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
+}
+
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
     if (rd_writer_file_is_lost(store))
@@ -155,6 +161,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
     if (cut == 0)
         cut = rd_datafile_cut(&store->file, tail);
+    show_size(store);
     rd_store_make_read_only(store, "%s failed: %s%s%s; no write is taken until the store is reopened", what,
                             strerror(os_errno),
                             cut == 0 ? "" : "; cutting the file back failed too: ", cut == 0 ? "" : strerror(cut));
@@ -217,7 +224,7 @@ static bool give_up_extension(struct rd_store *store)
     if (!is_extended(store))
         return true;
     int failed = rd_datafile_cut(&store->file, rd_writer_tail(store));
-    atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
+    show_size(store);
     if (failed != 0)
         fail_store(store, "cutting the file", failed);
     return failed == 0;
@@ -251,8 +258,10 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     store->writer.encoder.end = end_behind(store, plan);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
-        rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0)
+        rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {
+        show_size(store);
         return RD_NO_SPACE;
+    }
     if (*ret_errno != 0) {
         fail_store(store, "writing", *ret_errno);
         return RD_IO_ERROR;

@@ -842,6 +842,9 @@ static void a_failed_sync_cuts_it_off_as_well(void **state)
     faults_set(faults, CALL_FDATASYNC, 0, 1, EIO);
     assert_int_equal(rd_store_write(store, key_named("lost"), rd_slice_of_string("x"), NULL), RD_IO_ERROR);
     assert_int_equal(size_of(place.path), tail);
+    struct rd_store_info info;
+    rd_store_info(store, &info);
+    assert_int_equal(info.file_size, tail);
     expect_earned(store);
     rd_store_close(store);
     faults_destroy(faults);
