@@ -157,6 +157,13 @@ $(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wra
 # A processor that is given away and comes back when the test says so.
 $(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime
 
+# An upload's surroundings: none of them does anything, and threads come and go as the test says.
+UPLOAD_WRAPPED := uv_queue_work rd_dispatch_use_store rd_dispatch_enter_lane rd_handler_submit rd_hosted_unuse rd_store_bars \
+  $(addprefix rd_conn_,loop is_closing memory_is_full uploads_are_full uploads_have_credit upload_begun upload_over \
+    upload_credit keep let_go run_barrier take_finished) \
+  $(addprefix rd_spool_,create append stays_in_memory len destroy)
+$(BUILD)/tests/server/test_upload: ALL_LDFLAGS += $(UPLOAD_WRAPPED:%=-Wl,--wrap=%)
+
 # What of the command line tool can be tried without a server.
 CLI_PURE := $(patsubst %,$(BUILD)/obj/clients/cli/%.o,samples readings top_show)
 $(BUILD)/tests/cli/%: $(BUILD)/obj/tests/unit/cli/%.o $(CLI_PURE) $(call archive,protocol) $(call archive,base) \

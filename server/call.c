@@ -152,25 +152,32 @@ static void after_work(uv_work_t *work, int status)
     call->on_complete(call);
 }
 
-bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
-                        void (*on_complete)(struct rd_call *call))
+enum rd_status rd_call_try_work(struct rd_call *call, void (*work)(struct rd_call *call),
+                                void (*on_complete)(struct rd_call *call))
 {
     uv_work_t *request = malloc(sizeof *request);
-    if (request == NULL) {
-        rd_call_fail(call, RD_NO_MEMORY, "no memory for the request");
-        return false;
-    }
+    if (request == NULL)
+        return RD_NO_MEMORY;
     request->data = call;
     call->work = work;
     call->on_complete = on_complete;
     struct rd_loop *loop = rd_conn_loop(call->conn);
-    if (uv_queue_work(&loop->uv, request, run_work, after_work) == 0) {
-        rd_counter_add(&loop->counts.jobs, !call->scrapes);
-        return true;
+    if (uv_queue_work(&loop->uv, request, run_work, after_work) != 0) {
+        free(request);
+        return RD_UNAVAILABLE;
     }
-    free(request);
-    rd_call_fail(call, RD_UNAVAILABLE, "the request cannot be started");
-    return false;
+    rd_counter_add(&loop->counts.jobs, !call->scrapes);
+    return RD_OK;
+}
+
+bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
+                        void (*on_complete)(struct rd_call *call))
+{
+    enum rd_status status = rd_call_try_work(call, work, on_complete);
+    if (status != RD_OK)
+        rd_call_fail(call, status,
+                     status == RD_NO_MEMORY ? "no memory for the request" : "the request cannot be started");
+    return status == RD_OK;
 }
 
 static struct rd_call *call_of(struct rd_job *job)

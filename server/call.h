@@ -114,6 +114,10 @@ void rd_call_fail_error(struct rd_call *call, enum rd_status status, const struc
 bool rd_call_start_work(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call));
 
+/* The same, but where it cannot be started the call is as it was: NO_MEMORY or UNAVAILABLE. */
+enum rd_status rd_call_try_work(struct rd_call *call, void (*work)(struct rd_call *call),
+                                void (*on_complete)(struct rd_call *call)) RD_MUST_CHECK;
+
 /* The same for a read of the store in call->hosted that waits for the disk, and is short (pool.h). */
 void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call));

@@ -289,7 +289,7 @@ void rd_run_write_stream(struct rd_call *call)
         commit(call);
 }
 
-static void start_spooling(struct rd_call *call);
+static void after_spooling(struct rd_call *call);
 
 /* On a pool thread. */
 static void spool_gathered(struct rd_call *call)
@@ -303,7 +303,7 @@ static const char *spool_fault(enum rd_status status)
     return status == RD_NO_SPACE ? "no space for the upload beside the store" : "the upload cannot be kept";
 }
 
-/* A pool thread came back with bad news; an earlier failure goes over it. */
+/* A pool thread came back with bad news, or none came at all; an earlier failure goes over it. */
 static void fail_at_work(struct rd_call *call, enum rd_status status, const char *message)
 {
     struct rd_upload *upload = call->upload;
@@ -324,13 +324,30 @@ static bool is_worth_spooling(const struct rd_call *call)
     return call->upload->gathered.len >= (all ? 1 : step_len);
 }
 
-/* No pool thread is at work any more. */
+/* False: no thread is to be had, and the upload has failed. Its answer is not given here: it may be in its lane,
+ * and then has to wait there for its turn. */
+static bool start_spooling(struct rd_call *call)
+{
+    struct rd_upload *upload = call->upload;
+    struct rd_buffer empty = upload->spooling;
+    upload->spooling = upload->gathered;
+    upload->gathered = empty;
+    enum rd_status status = rd_call_try_work(call, spool_gathered, after_spooling);
+    upload->working = status == RD_OK;
+    if (status == RD_OK)
+        return true;
+    rd_buffer_clear(&upload->spooling);
+    fail_at_work(call, status, "no thread is to be had for the upload");
+    return false;
+}
+
+/* No pool thread is at work. */
 static void go_on(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
-    if (is_worth_spooling(call))
-        start_spooling(call);
-    else if (upload->has_turn)
+    if (is_worth_spooling(call) && start_spooling(call))
+        return;
+    if (upload->has_turn)
         commit(call);
     else if (upload->error.status != RD_OK && !upload->ended)
         rd_call_fail_error(call, upload->error.status, &upload->error);
@@ -385,15 +402,6 @@ static bool charge_spool(struct rd_call *call)
     return false;
 }
 
-static void start_spooling(struct rd_call *call)
-{
-    struct rd_upload *upload = call->upload;
-    struct rd_buffer empty = upload->spooling;
-    upload->spooling = upload->gathered;
-    upload->gathered = empty;
-    upload->working = rd_call_start_work(call, spool_gathered, after_spooling);
-}
-
 /* Short values stay in memory: no thread is needed for these. */
 static void spool_here(struct rd_call *call, struct rd_slice bytes)
 {
@@ -443,8 +451,8 @@ static void take_chunk(struct rd_call *call, struct rd_slice bytes)
     rd_buffer_append_slice(&upload->gathered, bytes);
     if (upload->gathered.failed)
         fail(call, RD_NO_MEMORY, "no memory for the upload", false);
-    else if (!upload->working && is_worth_spooling(call))
-        start_spooling(call);
+    else if (!upload->working)
+        go_on(call);
 }
 
 /* The upload is not to be: as the peer wants it, or as the codec finds, which then says why. */
@@ -469,11 +477,8 @@ static void take_end(struct rd_call *call, const struct rd_stream_part *part)
     upload->ended = true;
     call->begun_ns = rd_loop_clock_ns(rd_conn_loop(call->conn));
     rd_conn_upload_over(call->conn, call, true);
-    if (!upload->working && is_worth_spooling(call)) {
-        start_spooling(call);
-        if (!upload->working)
-            return; /* it has been answered */
-    }
+    if (!upload->working)
+        go_on(call);
     rd_dispatch_enter_lane(call, RD_CALL_EXCLUSIVE);
 }
 
