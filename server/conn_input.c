@@ -12,7 +12,8 @@
 #include "server/loop.h"
 #include "server/upload.h"
 
-#define UNSENT_LEN_LOW (512u << 10) /* reading goes on */
+#define UNSENT_LEN_LOW   (512u << 10) /* reading goes on */
+#define PENDING_KEPT_MAX (16u << 10)  /* an empty buffer above this gives its memory back */
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
 bool rd_conn_expects_input(const struct rd_conn *conn)
@@ -260,6 +261,8 @@ void rd_conn_resume(struct rd_conn *conn)
         consume(conn, &input);
         if (conn->state == RD_CONN_OPEN)
             rd_buffer_consume(&conn->pending, conn->pending.len - input.len);
+        if (conn->pending.len == 0 && conn->pending.capacity > PENDING_KEPT_MAX)
+            rd_buffer_deinit(&conn->pending);
         rd_conn_mark_dirty(conn);
     }
     if (conn->tls != NULL)
