@@ -67,11 +67,18 @@ static void refuse_unknown(struct rd_redis_ask *ask)
                         (int)(name.len < NAMES_SHOWN ? name.len : NAMES_SHOWN), (const char *)name.data, shown);
 }
 
+/* What is refused before it is looked at ends the transaction it was sent in, also if it would not be queued. */
+static void break_transaction(struct rd_redis_state *state)
+{
+    state->multi.broken = state->multi.open;
+}
+
 /* With EXEC the transaction goes too. */
 static void refuse_arity(struct rd_redis_ask *ask)
 {
     const char *name = ask->command->name;
     if (strcmp(name, "exec") != 0) {
+        break_transaction(ask->state);
         rd_redis_ask_refuse(ask, "ERR wrong number of arguments for '%s' command", name);
         return;
     }
@@ -135,8 +142,10 @@ static void heed_token(struct rd_redis_ask *ask)
     if (limits->admit == NULL || (ask->command->flags & RD_REDIS_NO_AUTH) != 0)
         return;
     enum rd_status status = limits->admit(limits->admit_context, &asking, 0, &error);
-    if (status == RD_FORBIDDEN || status == RD_UNAUTHORIZED)
-        refuse_operation(ask, asking.opcode, status, error.message);
+    if (status != RD_FORBIDDEN && status != RD_UNAUTHORIZED)
+        return;
+    break_transaction(ask->state);
+    refuse_operation(ask, asking.opcode, status, error.message);
 }
 
 static void parse_arguments(struct rd_redis_ask *ask, bool queues)
@@ -271,7 +280,7 @@ static enum rd_decode refuse_rest(struct rd_decoder *decoder, enum rd_status sta
     refuse_operation(&ask, opcode_under_way(decoder), status, message);
     decoder->dropping = true;
     rd_resp_scan_drop(&decoder->scan);
-    decoder->state.multi.broken = decoder->state.multi.open;
+    break_transaction(&decoder->state);
     return hand_out(decoder, ask.request, ret_request);
 }
 

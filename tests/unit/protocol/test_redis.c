@@ -577,7 +577,7 @@ static enum rd_status forbid_reads(void *context, const struct rd_asking *asking
 {
     (void)context;
     (void)len;
-    if (asking->opcode != RD_OPCODE_READ && !asking->values_too)
+    if (asking->opcode != RD_OPCODE_READ && asking->opcode != RD_OPCODE_WATCH && !asking->values_too)
         return RD_OK;
     return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not to be read");
 }
@@ -649,6 +649,9 @@ static void test_a_refusal_does_not_go_by_how_a_command_comes(void **state)
         {forbid_reads, true, "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE "$3\r\nGET\r\n",
          "-NOPERM not to be read\n"},
         {forbid_reads, true, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n" LONG_VALUE, "+QUEUED\n"},
+        {forbid_reads, true, "*2\r\n$5\r\nWATCH\r\n" LONG_VALUE, "-NOPERM not to be read\n"},
+        {forbid_reads, true, "*2\r\n$5\r\nMULTI\r\n" LONG_VALUE,
+         "-ERR wrong number of arguments for 'multi' command\n"},
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         bool refused = commands[i].answer[0] == '-';
@@ -681,6 +684,9 @@ static void test_short_commands_are_refused_when_they_are_queued(void **state)
     expect_refused(forbid_reads, "MULTI\r\nSET a 1\r\n", rd_slice_of_string("GET k\r\n"), "DEL b\r\nEXEC\r\n", 7,
                    "+OK\n+QUEUED\n-NOPERM not to be read\n+QUEUED\n"
                    "-EXECABORT Transaction discarded because of previous errors.\n");
+    expect_refused(forbid_reads, "MULTI\r\nSET a 1\r\n", rd_slice_of_string("WATCH k\r\n"), "EXEC\r\nPING\r\n", 9,
+                   "+OK\n+QUEUED\n-NOPERM not to be read\n"
+                   "-EXECABORT Transaction discarded because of previous errors.\n+PONG\n");
 }
 
 static void test_many_arguments(void **state)
