@@ -3,9 +3,10 @@
  * What is known of which pages are in memory: asked once, remembered, doubted, forgotten. On the disk that holds
  * this program, since a temporary folder may be memory itself.
  *
- * What was read may leave again at any time, long before memory is short: a virtual machine's kernel may be told
- * to give back pages of files that nobody has mapped (DAMON's scheme "pageout"; within seconds, of those just
- * read). So whatever is to be found has a map of its own meanwhile.
+ * What was read may leave again at any time, long before memory is short: of 80 MiB read past any map, some pages
+ * were gone within 3 to 5.4 s in 4 rounds of 11, on a virtual machine with 17 GiB of 23 free. Its kernel has
+ * DAMON's scheme "pageout" on; that it was this has not been shown. So whatever is to be found has a map of its
+ * own meanwhile.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -252,8 +253,8 @@ static void while_memory_is_short_the_use_of_short_reads_counts(void **state)
     subject_remove(&subject);
 }
 
-/* The kernel leaves a page that somebody else has hold of at that moment, such as whoever counts what is used: so
- * again, until the pages from the first one on are gone. */
+/* To forget is a hint: in one run of 15 of a slow build one page of 899 had stayed, perhaps since somebody else in
+ * the kernel had hold of it. So again, until the pages from the first one on are gone. */
 static void forget_to_the_last(struct subject *subject, uint64_t offset, uint64_t len, uint64_t first,
                                uint64_t end)
 {
