@@ -122,10 +122,15 @@ static void drain(const struct rd_codec *codec, struct rd_decoder *decoder, stru
     }
 }
 
+/* Of whoever talks. NULL: who may what is not asked. */
+static enum rd_status (*admit)(void *context, const struct rd_asking *asking, size_t len,
+                               struct rd_error *ret_error);
+
 static void talk(const struct rd_codec *codec, struct rd_slice bytes, size_t piece_len, struct outcome *outcome)
 {
     struct rd_limits limits = RD_LIMITS_DEFAULT;
     limits.stream_threshold = 16u << 10; /* so that long values need not be very long */
+    limits.admit = admit;
     struct rd_decoder *decoder = codec->create(&limits);
     *outcome = (struct outcome){.closed = decoder == NULL};
     while (bytes.len != 0 && !outcome->closed)
@@ -248,6 +253,28 @@ static void test_redis(void **state)
     rd_buffer_deinit(&bytes);
 }
 
+static enum rd_status forbid(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
+{
+    (void)context;
+    (void)asking;
+    (void)len;
+    return rd_error_set(ret_error, RD_FORBIDDEN, 0, "not there");
+}
+
+/* Of somebody who may do nothing: malformed, to be queued, at once, and long. */
+static void test_redis_refusals(void **state)
+{
+    (void)state;
+    struct rd_buffer bytes;
+    rd_buffer_init(&bytes, 0);
+    rd_buffer_append_string(&bytes, "SET k v FOO\r\nMULTI\r\nSET a 1\r\nMGET b c\r\nWATCH d\r\nGET\r\nEXEC\r\n");
+    rd_buffer_printf(&bytes, "*2\r\n$4\r\nECHO\r\n$%d\r\n%0*d\r\n", 20000, 20000, 7);
+    admit = forbid;
+    fail_each(talk, &rd_redis_codec, rd_buffer_slice(&bytes), 8);
+    admit = NULL;
+    rd_buffer_deinit(&bytes);
+}
+
 static void append_frame(struct rd_buffer *out, const struct rd_request *request)
 {
     size_t follow_len = 0;
@@ -309,10 +336,8 @@ int main(void)
 {
     json_set_alloc_funcs(json_malloc, free);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_http),
-        cmocka_unit_test(test_binary),
-        cmocka_unit_test(test_redis),
-        cmocka_unit_test(test_reader),
+        cmocka_unit_test(test_http),           cmocka_unit_test(test_binary), cmocka_unit_test(test_redis),
+        cmocka_unit_test(test_redis_refusals), cmocka_unit_test(test_reader),
     };
     return cmocka_run_group_tests_name("no_memory", tests, NULL, NULL);
 }
