@@ -485,7 +485,8 @@ static void counts_are_those_of_what_lives(void **state)
             (void)compare_counts(scene->store);
         }
     }
-    assert_true(compare_counts(scene->store) > 0); /* a compacted file has few regions that were not there before */
+    /* A compacted file has few regions that were not there before. */
+    assert_true(compare_counts(scene->store) > 0);
     scene_end(scene);
 }
 
