@@ -100,6 +100,23 @@ def anonymous_memory(daemon):
         return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) * KIB
 
 
+def test_what_a_pause_had_left_over_costs_an_idle_connection_nothing(launch):
+    """More than may be in flight, in one read: what it brought waits in memory for its answers to leave."""
+    daemon = launch("--redis", "127.0.0.1:0",
+                    environment={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"})
+    pings = 20000
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(Resp(daemon.redis_address)) for _ in range(400)]
+        before = anonymous_memory(daemon)
+        for connection in connections:
+            connection.send(b"PING\r\n" * pings)
+            left = len(b"+PONG\r\n") * pings
+            while left and (data := connection.socket.recv(left)):
+                left -= len(data)
+            assert left == 0
+        assert anonymous_memory(daemon) - before < 20 * MIB  # some 7; 40 where each keeps what a read brings
+
+
 def test_a_value_of_100_mib(launch):
     """Beyond what a request may hold. Only a window of it is in memory on its way in and out."""
     daemon = launch("--redis", "127.0.0.1:0", "--durability", "none")
