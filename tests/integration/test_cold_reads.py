@@ -5,21 +5,20 @@ The store is dropped from the page cache while the daemon is down. Then the thre
 thread, must not have a single major fault while it answers; and the answers must be right.
 """
 import concurrent.futures
-import contextlib
 import os
 import random
 import re
 import shutil
-import subprocess
 import tempfile
 
 import pytest
 
 from harness import wire as w
 from harness.curl import Curl
-from harness.daemon import BUILD, Daemon, wait_until
+from harness.daemon import BUILD, Daemon
 from harness.pages import evict, major_faults, pages_in_memory, threads_named
 from harness.resp import Resp
+from harness.syscalls import traced
 from harness.wire import Wire
 
 SMALL = 70_000  # of these there are so many that the index is kept in a checkpoint, and no trailer is in memory
@@ -151,25 +150,7 @@ def test_long_values_over_http(cold):
 STEP = 256 << 10
 FETCH = 1 << 20
 ASKED = re.compile(r"madvise\(\w+, (\d+), MADV_WILLNEED\)")
-CALLS = "madvise,sched_yield"
-
-
-@contextlib.contextmanager
-def traced(daemon, *injections):
-    """Yields a list, which has the lines of what all threads have called when the block has ended."""
-    lines = []
-    trace, log = (os.path.join(daemon.folder, name) for name in ("trace", "strace.log"))
-    with open(log, "wb") as output:
-        strace = subprocess.Popen(["strace", "-f", "-o", trace, "-e", "trace=" + CALLS, *injections, "-p",
-                                   str(daemon.process.pid)], stdout=output, stderr=output)
-    try:
-        wait_until(lambda: b"attached" in open(log, "rb").read(), "strace to attach")
-        yield lines
-    finally:
-        strace.terminate()
-        strace.wait()
-    with open(trace, encoding="ascii") as file:
-        lines += file
+CALLS = ("-f", "-e", "trace=madvise,sched_yield")  # of all threads
 
 
 def asked(lines):
@@ -182,7 +163,7 @@ def yields(lines):
 
 def test_whoever_waits_for_a_processor_is_let_in_between_steps(cold):
     """Most of a long value is asked for in such steps as the kernel does in a moment."""
-    with traced(cold) as lines:
+    with traced(cold, *CALLS) as lines:
         assert Curl(cold.http).get("long 5").body == long(5)
     assert sum(length for length in asked(lines) if length <= STEP + 4096) > LONG - 2 * FETCH
     assert yields(lines) >= LONG // (6 * FETCH)
@@ -190,7 +171,7 @@ def test_whoever_waits_for_a_processor_is_let_in_between_steps(cold):
 
 def test_whoever_computes_is_let_in_once_in_a_fetch(cold):
     """Each time that the processor is given away it comes back after 2 ms, as strace has it."""
-    with traced(cold, "-e", "inject=sched_yield:delay_exit=2000") as lines:
+    with traced(cold, *CALLS, "-e", "inject=sched_yield:delay_exit=2000") as lines:
         assert Curl(cold.http).get("long 6").body == long(6)
     assert len(asked(lines)) > 3 * LONG // FETCH
     assert 0 < yields(lines) <= LONG // FETCH

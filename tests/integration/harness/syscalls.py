@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The system calls of a daemon's first loop, by strace."""
+"""The system calls of a daemon, by strace: of its first loop unless more is asked for."""
 import collections
 import contextlib
 import os
@@ -15,25 +15,31 @@ WRITES = ("write", "writev", "sendto", "sendmsg", "splice")
 
 
 @contextlib.contextmanager
-def recorded(daemon, names=WAITS + READS + WRITES):
-    """Yields a list, which has a (name, descriptor, result) of each call that was made inside when the block has ended."""
-    calls = []
-    trace = os.path.join(daemon.folder, "trace")
-    log = os.path.join(daemon.folder, "strace.log")
+def traced(daemon, *options):
+    """Yields a list, which has the lines that strace with these options wrote when the block has ended."""
+    lines = []
+    trace, log = (os.path.join(daemon.folder, name) for name in ("trace", "strace.log"))
     with open(log, "wb") as output:
-        strace = subprocess.Popen(["strace", "-o", trace, "-s", "0", "-e", "trace=" + ",".join(names),
-                                   "-p", str(daemon.process.pid)], stdout=output, stderr=output)
+        strace = subprocess.Popen(["strace", *options, "-o", trace, "-p", str(daemon.process.pid)],
+                                  stdout=output, stderr=output)
     try:
         wait_until(lambda: b"attached" in open(log, "rb").read(), "strace to attach")
-        yield calls
+        yield lines
     finally:
         strace.terminate()
         strace.wait()
     with open(trace, encoding="ascii") as file:
-        for line in file:
-            found = LINE.match(line)
-            if found:
-                calls.append((found[1], int(found[2]), int(found[3])))
+        lines += file
+
+
+@contextlib.contextmanager
+def recorded(daemon, names=WAITS + READS + WRITES):
+    """Yields a list, which has a (name, descriptor, result) of each call that was made inside when the block has ended."""
+    calls = []
+    with traced(daemon, "-s", "0", "-e", "trace=" + ",".join(names)) as lines:
+        yield calls
+    for found in filter(None, map(LINE.match, lines)):
+        calls.append((found[1], int(found[2]), int(found[3])))
 
 
 def turns(calls):
