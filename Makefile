@@ -157,6 +157,9 @@ $(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wra
 # A processor that is given away and comes back when the test says so.
 $(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime
 
+# Whether there is a store, and what it does, is the test's.
+$(BUILD)/tests/server/test_dispatch: ALL_LDFLAGS += -Wl,--wrap=rd_stores_find,--wrap=rd_hosted_unref,--wrap=rd_conn_loop
+
 # An upload's surroundings: none of them does anything, and threads come and go as the test says.
 UPLOAD_WRAPPED := uv_queue_work rd_dispatch_use_store rd_dispatch_enter_lane rd_handler_submit rd_hosted_unuse rd_store_bars \
   $(addprefix rd_conn_,loop is_closing memory_is_full uploads_are_full uploads_have_credit upload_begun upload_over \

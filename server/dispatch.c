@@ -159,9 +159,9 @@ bool rd_dispatch_should_make(const struct rd_call *call, enum rd_status status)
     if (!call->request->creates_store || (status != RD_STORE_NOT_FOUND && status != RD_UNAVAILABLE))
         return false;
     struct rd_hosted *hosted = rd_stores_find(rd_call_stores(call), created_name(call));
-    bool makes = hosted == NULL || atomic_load(&hosted->state) == RD_HOSTED_CREATING;
+    enum rd_hosted_state state = hosted == NULL ? RD_HOSTED_CREATING : rd_hosted_state(hosted);
     rd_hosted_unref(hosted);
-    return makes;
+    return state == RD_HOSTED_CREATING || state == RD_HOSTED_SERVING;
 }
 
 bool rd_dispatch_make_store(struct rd_call *call, void (*on_made)(struct rd_call *call))

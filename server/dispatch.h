@@ -20,7 +20,7 @@ void rd_dispatch_enter_lane(struct rd_call *call, enum rd_call_mode mode);
 enum rd_status rd_dispatch_use_store(struct rd_call *call, struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* Whether the store that could not be used is one that the request has made where it is missing, or that somebody
- * is making already. status: why it could not be used. */
+ * is making already, or has made since. status: why it could not be used. */
 bool rd_dispatch_should_make(const struct rd_call *call, enum rd_status status);
 
 /* Makes it on a pool thread, then on_made on the loop, where call->error says how it went. False: the call has
