@@ -200,6 +200,24 @@ UNUSED static bool file_exists(const char *path)
     return stat(path, &found) == 0;
 }
 
+/* A folder of its own with those of these files that the other one has, as they are now. */
+UNUSED static struct place place_copy(const struct place *place, const char *const *names, size_t count)
+{
+    struct place copy = place_create();
+    for (size_t i = 0; i < count; i++) {
+        char *from = rd_path(place->folder, names[i]);
+        char *to = rd_path(copy.folder, names[i]);
+        if (file_exists(from)) {
+            struct rd_buffer bytes = rd_file_read(from);
+            rd_file_write(to, rd_buffer_slice(&bytes));
+            rd_buffer_deinit(&bytes);
+        }
+        free(from);
+        free(to);
+    }
+    return copy;
+}
+
 /* ---- both faces of a write ---- */
 
 /* A sink that collects, in order, and that one thread waits for. */

@@ -245,19 +245,7 @@ static void it_is_written_for_few_but_long_values(void **state)
 static struct place copy_of_now(const struct world *world)
 {
     static const char *const names[] = {"store.rdr", "store.rdr.meta", "store.rdr.index"};
-    struct place copy = place_create();
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        char *from = rd_path(world->place.folder, names[i]);
-        char *to = rd_path(copy.folder, names[i]);
-        if (file_exists(from)) {
-            struct rd_buffer bytes = rd_file_read(from);
-            rd_file_write(to, rd_buffer_slice(&bytes));
-            rd_buffer_deinit(&bytes);
-        }
-        free(from);
-        free(to);
-    }
-    return copy;
+    return place_copy(&world->place, names, sizeof names / sizeof names[0]);
 }
 
 static void expect_same_figures(struct rd_store *one, struct rd_store *other)

@@ -45,17 +45,7 @@ static void expect_ones_above(const char *path, uint64_t tail)
 static struct place copy_of_now(const struct place *place, bool with_companion)
 {
     static const char *const names[] = {"store.rdr", "store.rdr.meta"};
-    struct place copy = place_create();
-    for (size_t i = 0; i < (with_companion ? 2 : 1); i++) {
-        char *from = rd_path(place->folder, names[i]);
-        char *to = rd_path(copy.folder, names[i]);
-        struct rd_buffer bytes = rd_file_read(from);
-        rd_file_write(to, rd_buffer_slice(&bytes));
-        rd_buffer_deinit(&bytes);
-        free(from);
-        free(to);
-    }
-    return copy;
+    return place_copy(place, names, with_companion ? 2 : 1);
 }
 
 /* ---- when it is there ---- */
