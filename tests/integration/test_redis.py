@@ -102,7 +102,7 @@ def anonymous_memory(daemon):
 
 def test_what_a_pause_had_left_over_costs_an_idle_connection_nothing(launch):
     """More than may be in flight, in one read: what it brought waits in memory for its answers to leave."""
-    daemon = launch("--redis", "127.0.0.1:0",
+    daemon = launch("--redis", "127.0.0.1:0", "--header-timeout-ms", "600000",  # most wait for their turn
                     environment={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"})
     pings = 20000
 
@@ -115,11 +115,12 @@ def test_what_a_pause_had_left_over_costs_an_idle_connection_nothing(launch):
             assert left == 0
 
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(Resp(daemon.redis_address)) for _ in range(450)]
+        connections = [stack.enter_context(Resp(daemon.redis_address)) for _ in range(250)]
         ping_at_once(connections[:50])  # what one such connection needs at a time, whichever it is, and a sanitizer's own
         before = anonymous_memory(daemon)
         ping_at_once(connections[50:])
-        assert anonymous_memory(daemon) - before < 16 * MIB  # some 9; 30 where each keeps what a read brings
+        shadow = 5 if "-fsanitize=thread" in instrumentation_flags() else 1  # bytes, and one, for each
+        assert anonymous_memory(daemon) - before < 9 * shadow * MIB  # some 5; 16 where each keeps what a read brings
 
 
 def test_a_value_of_100_mib(launch):
