@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/bridge.h"
 
+#include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#define SHORT_LEN (UINT64_C(16) << 10)
+
+/* Operations that were synced, and are small: with long values the writer copies as much as the loop, and is
+ * better off on the other processor. Their first speaks for all. */
+static bool tells_where_to_be(const struct rd_op *first)
+{
+    return first->durability_applied == RD_DURABILITY_SYNC && first->payload_bytes < SHORT_LEN;
+}
 
 /* The wake is sent under the lock: a loop that has taken an operation thereby knows that its deliverer is done
  * with the handle, so the handle can be closed once no operation is outstanding. */
@@ -9,6 +20,7 @@ static void deliver(struct rd_sink *sink, struct rd_op *first, struct rd_op *las
 {
     struct rd_bridge *bridge = (struct rd_bridge *)(void *)((char *)sink - offsetof(struct rd_bridge, sink));
     last->next = NULL;
+    int processor = tells_where_to_be(first) ? sched_getcpu() : -1;
     uv_mutex_lock(&bridge->lock);
     if (bridge->first == NULL) {
         bridge->first = first;
@@ -17,6 +29,7 @@ static void deliver(struct rd_sink *sink, struct rd_op *first, struct rd_op *las
         bridge->last->next = first;
     }
     bridge->last = last;
+    bridge->synced_on = processor;
     uv_mutex_unlock(&bridge->lock);
 }
 
@@ -27,8 +40,11 @@ static void on_wake(uv_async_t *wake)
     struct rd_op *op = bridge->first;
     bridge->first = NULL;
     bridge->last = NULL;
+    int synced_on = bridge->synced_on;
     uv_mutex_unlock(&bridge->lock);
 
+    if (bridge->affinity != NULL && synced_on >= 0)
+        rd_affinity_note(bridge->affinity, synced_on);
     while (op != NULL) {
         struct rd_op *next = op->next; /* completing may free or resubmit it */
         bridge->complete(op);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * bridge.h - the only place where writer threads meet a loop: a sink that puts finished operations on a list and
- * wakes the loop, which takes the whole list at once.
+ * wakes the loop, which takes the whole list at once. It tells the loop, too, on which processor a
+ * writer was after a sync (affinity.h).
  *
  * Lifetime: every operation whose sink this is must have been taken before rd_bridge_close, and every thread that
  * may deliver must have ended (its store be closed) before rd_bridge_deinit.
@@ -13,13 +14,16 @@
 
 #include "base/status.h"
 #include "engine/engine.h"
+#include "server/affinity.h"
 
 struct rd_bridge {
     struct rd_sink sink; /* what operations carry; any thread delivers to it */
-    uv_mutex_t lock;     /* guards first and last, and orders a delivery's wake before its being taken */
+    uv_mutex_t lock; /* guards first, last and synced_on, and orders a delivery's wake before its being taken */
     struct rd_op *first; /* oldest; written by delivering threads and the loop */
     struct rd_op *last;
-    uv_async_t wake;                    /* the loop's */
+    int synced_on;   /* the processor of the last delivery, if small writes were synced; -1: they were not */
+    uv_async_t wake; /* the loop's, as what is below */
+    struct rd_affinity *affinity;       /* borrows; is told of that; NULL: nobody is */
     void (*complete)(struct rd_op *op); /* runs on the loop, once for each operation, in the order delivered */
 };
 

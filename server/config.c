@@ -106,6 +106,12 @@ static bool set_insecure(struct rd_config *config, const char *text)
     return config->insecure || strcmp(text, "false") == 0;
 }
 
+static bool set_cpu_affinity(struct rd_config *config, const char *text)
+{
+    config->cpu_affinity = strcmp(text, "auto") == 0;
+    return config->cpu_affinity || strcmp(text, "off") == 0;
+}
+
 static bool set_port_file(struct rd_config *config, const char *text)
 {
     return copy_text(text, config->port_file, sizeof config->port_file);
@@ -169,6 +175,13 @@ static const struct option options[] = {
      FIXED,
      {0}},
     {"loops", "N", "1", "event loop threads", NULL, FIXED, NUMBER(loops, 1, 256)},
+    {"cpu-affinity",
+     "auto|off",
+     "auto",
+     "whether one loop of two processors stays on one",
+     set_cpu_affinity,
+     FIXED,
+     {0}},
     {"durability", MODE_FORM, "sync", "of stores with no setting of their own", set_durability, LIVE, {0}},
     {"port-file", "FILE", "", "written once everything listens", set_port_file, FIXED, {0}},
     {"connections-max", "N", "10000", "more are refused", NULL, LIVE, NUMBER(connections_max, 1, 1000000)},

@@ -44,6 +44,7 @@ struct rd_config {
     struct rd_address redis; /* host "": not served */
     char unix_path[108];     /* "": no Unix socket */
     uint64_t loops;
+    bool cpu_affinity; /* a loop that is the only one may be held to one: affinity.h */
     uint64_t connections_max;
     uint64_t requests_max;         /* of one connection, not answered yet */
     uint64_t frame_len_max;        /* bytes of a request's body */

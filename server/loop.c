@@ -67,6 +67,8 @@ static void close_handles(struct rd_loop *loop)
     uv_close((uv_handle_t *)&loop->going_on, on_handle_closed);
     uv_close((uv_handle_t *)&loop->sweep, on_handle_closed);
     uv_close((uv_handle_t *)&loop->alive, on_handle_closed);
+    if (loop->held)
+        rd_affinity_close(&loop->affinity);
     for (int i = 0; loop->on_signal != NULL && i < RD_LOOP_SIGNALS; i++)
         uv_close((uv_handle_t *)&loop->signals[i], on_handle_closed);
     uv_mutex_lock(&loop->inbox_lock);
@@ -290,6 +292,9 @@ static int start_handles(struct rd_loop *loop)
     status |= uv_timer_init(&loop->uv, &loop->sweep);
     status |= uv_timer_init(&loop->uv, &loop->alive);
     status |= uv_async_init(&loop->uv, &loop->control, on_control);
+    if (loop->held && rd_affinity_init(&loop->affinity, &loop->uv) != RD_OK)
+        return UV_ENOMEM;
+    loop->bridge.affinity = loop->held ? &loop->affinity : NULL;
     loop->prepare.data = loop;
     loop->check.data = loop;
     loop->sweep.data = loop;

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "protocol/codec.h"
+#include "server/affinity.h"
 #include "server/auth.h"
 #include "server/bridge.h"
 #include "server/gather.h"
@@ -68,6 +69,7 @@ struct rd_loop {
     struct rd_tls *tls;            /* borrows; spoken by TCP connections; NULL: they are plain */
     struct rd_auth_view auth;      /* the server's; on this loop's thread while it runs */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
+    bool held;                     /* its thread, to a processor: affinity.h */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
 
     struct rd_bridge bridge;
@@ -78,6 +80,7 @@ struct rd_loop {
     uint64_t turn_received;               /* bytes read in this one */
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
+    struct rd_affinity affinity;          /* unless the thread is not held at all */
     uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
     uv_signal_t signals[RD_LOOP_SIGNALS]; /* loop 0 */
 
@@ -129,7 +132,7 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
 }
 
 /* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,
- * on_signal and alive_ms in an otherwise zeroed struct, which stays where it is. */
+ * on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */

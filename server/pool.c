@@ -2,6 +2,7 @@
 #include "server/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #define THREADS_MAX       8u
@@ -12,6 +13,7 @@ struct rd_pool {
     pthread_cond_t work;
     struct rd_pool_queue *first; /* stores that have a job which may be taken, in the order of their turns */
     struct rd_pool_queue *last;
+    cpu_set_t processors; /* where its threads run; none: wherever who begins them may */
     pthread_t threads[THREADS_MAX];
     unsigned thread_count;
     unsigned idle;   /* threads, those among them that have been woken included */
@@ -75,6 +77,8 @@ static void deliver(struct rd_job *job)
 static void *run(void *context)
 {
     struct rd_pool *pool = context;
+    if (CPU_COUNT(&pool->processors) != 0) /* a loop began it, which may be held to one (affinity.h) */
+        (void)sched_setaffinity(0, sizeof pool->processors, &pool->processors);
     pthread_mutex_lock(&pool->lock);
     while (!pool->ending) {
         if (pool->first == NULL) {
@@ -141,6 +145,8 @@ enum rd_status rd_pool_create(struct rd_pool **ret_pool)
     struct rd_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return RD_NO_MEMORY;
+    if (sched_getaffinity(0, sizeof pool->processors, &pool->processors) != 0)
+        CPU_ZERO(&pool->processors);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     *ret_pool = pool;

@@ -49,6 +49,7 @@ struct rd_job {
     struct rd_job *next;              /* the pool's */
 };
 
+/* Its threads run where the caller's thread may. */
 enum rd_status rd_pool_create(struct rd_pool **ret_pool) RD_MUST_CHECK;
 
 /* When no job is queued or running. NULL is fine. */
