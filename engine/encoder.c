@@ -11,7 +11,6 @@
 #include "engine/engine.h"
 #include "engine/plan.h"
 #include "engine/record.h"
-#include "engine/regions.h"
 #include "engine/residency.h"
 #include "engine/spool.h"
 #include "engine/writeback.h"
@@ -23,12 +22,6 @@
 #define SHORT_LEN_MAX       16u
 #define VECTOR_COPY_LEN_MIN 64u  /* below it a call costs more than it saves */
 #define VECTOR_COPY_LEN_MAX 127u /* above it memcpy is as fast or faster */
-#define FILLED_PARTS_MAX    (int)(RD_REGION_LEN / sizeof ones)
-
-#define ONES_16  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
-#define ONES_128 ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16
-#define ONES_1K  ONES_128, ONES_128, ONES_128, ONES_128, ONES_128, ONES_128, ONES_128, ONES_128
-static const uint8_t ones[] = {ONES_1K, ONES_1K, ONES_1K, ONES_1K};
 
 enum rd_status rd_encoder_init(struct rd_encoder *encoder, uint64_t unwritten_max)
 {
@@ -196,18 +189,6 @@ static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *fil
     return failed;
 }
 
-/* By the same call as the group's end, if there is room for its parts. */
-static int fill(struct rd_encoder *encoder, struct rd_datafile *file, uint64_t tail)
-{
-    int failed = 0;
-    close_run(encoder);
-    if (encoder->part_count + FILLED_PARTS_MAX > RD_ENCODER_PARTS_MAX)
-        failed = flush(encoder, file);
-    for (uint64_t at = tail; at < encoder->end; at += sizeof ones)
-        put_part(encoder, rd_slice(ones, encoder->end - at < sizeof ones ? encoder->end - at : sizeof ones));
-    return failed;
-}
-
 int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan *plan, uint64_t tail)
 {
     encoder->offset = tail;
@@ -225,7 +206,5 @@ int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struc
         else if (failed == 0)
             failed = put_where_it_lies(encoder, file, entry);
     }
-    if (failed == 0 && encoder->end > plan->tail)
-        failed = fill(encoder, file, plan->tail);
     return failed != 0 ? failed : flush(encoder, file);
 }

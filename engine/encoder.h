@@ -29,7 +29,6 @@ struct rd_encoder {
     struct iovec parts[RD_ENCODER_PARTS_MAX];
     int part_count;
     bool synced;            /* the group is going to be, at once; set by the writer */
-    uint64_t end;           /* up to here ones are put behind the plan, where that ends below; likewise */
     uint64_t offset;        /* where in the file the next call writes */
     uint64_t unwritten_max; /* bytes of a long payload (writeback.h); constant */
     rd_simd_copy_fn *copy;

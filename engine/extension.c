@@ -6,7 +6,6 @@
 #include "engine/datafile.h"
 #include "engine/queue.h"
 #include "engine/record.h"
-#include "engine/regions.h"
 
 #define PAUSE_MS   1000u
 #define GROUPS_MIN 16u
@@ -15,12 +14,9 @@
 #define GROUPS_IN  8u /* so many like the last one have to fit in: each byte is written twice */
 #define PARTS_MAX  64
 
-#define FILLED_GROUP_LEN_MIN (RD_REGION_LEN / 2) /* what is filled up is written twice */
-
 void rd_extension_init(struct rd_extension *extension)
 {
-    *extension = (struct rd_extension){
-        .len = LEN_MIN, .groups_min = GROUPS_MIN, .filled_group_len_min = FILLED_GROUP_LEN_MIN};
+    *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN};
 }
 
 /* As many ones as fit into PARTS_MAX parts of the scratch. */
@@ -61,18 +57,7 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
         extension->len *= 2;
 }
 
-uint64_t rd_extension_fill(struct rd_extension *extension, const struct rd_datafile *file, uint64_t tail,
-                           uint64_t group_len)
-{
-    uint64_t end = (tail + RD_REGION_LEN - 1) / RD_REGION_LEN * RD_REGION_LEN;
-    if (group_len < extension->filled_group_len_min || file->size > tail || end > RD_TAIL_MAX)
-        return tail;
-    extension->filled_ms = rd_monotonic_ms();
-    return end;
-}
-
 uint64_t rd_extension_pause_ms(const struct rd_extension *extension)
 {
-    uint64_t used_ms = extension->synced_ms > extension->filled_ms ? extension->synced_ms : extension->filled_ms;
-    return used_ms + PAUSE_MS;
+    return extension->synced_ms + PAUSE_MS;
 }

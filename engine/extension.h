@@ -9,12 +9,6 @@
  * Not zeros: a zero-filled end would be the store's end to the reference. Ones hold nothing, to the reference and
  * to recovery (recovery.h, rule 6).
  *
- * A store that is not synced runs ahead, too, to the end of the region (regions.h) that it writes to, where one
- * write brings a good part of it. The kernel gives what is written at once to a piece of the file that had no
- * memory yet one piece of memory, as long as the write is, and its place in the file is a multiple of that. So
- * whole regions get one each, instead of half a dozen, and all that is done with it later costs less: mapping,
- * writing out, giving back.
- *
  * Earned by a run of synced groups without a pause; written behind a group before its sync, so that it costs no
  * sync of its own; longer each time it was used up in one run. Given up when the pause comes, when a long value is
  * to be placed ahead (ahead.h, whose hole must be zeros), when an append fails, and when the store is closed: then
@@ -31,12 +25,10 @@
 struct rd_datafile;
 
 struct rd_extension {
-    uint64_t synced_ms;            /* when the last group was synced; monotonic clock */
-    uint64_t filled_ms;            /* when a region was filled up; likewise */
-    uint32_t run;                  /* synced groups without a pause */
-    uint64_t len;                  /* bytes, of the next one */
-    uint32_t groups_min;           /* that earn one; constant, fewer in tests */
-    uint64_t filled_group_len_min; /* bytes of a group that fills a region up; likewise, shorter */
+    uint64_t synced_ms;  /* when the last group was synced; monotonic clock */
+    uint32_t run;        /* synced groups without a pause */
+    uint64_t len;        /* bytes, of the next one */
+    uint32_t groups_min; /* that earn one; constant, fewer in tests */
 };
 
 void rd_extension_init(struct rd_extension *extension);
@@ -47,12 +39,7 @@ void rd_extension_init(struct rd_extension *extension);
 void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail,
                           uint64_t group_len, uint8_t *scratch, uint64_t scratch_len);
 
-/* A group of so many bytes, up to `tail`, is about to be written and not synced: how far the file is to be filled
- * with ones in the same call. `tail`: it is not. */
-uint64_t rd_extension_fill(struct rd_extension *extension, const struct rd_datafile *file, uint64_t tail,
-                           uint64_t group_len);
-
-/* When it is to be given up, if no group is synced or filled behind before; monotonic clock. */
+/* When it is to be given up, if no group is synced before; monotonic clock. */
 uint64_t rd_extension_pause_ms(const struct rd_extension *extension);
 
 #endif

@@ -199,15 +199,6 @@ static bool is_extended(const struct rd_store *store)
     return !store->ahead.active && is_writable(store) && store->file.size > rd_writer_tail(store);
 }
 
-/* Where the file is to end behind the plan. A group of one operation, which no smaller one is tried in place of,
- * is not refused for want of more room than it needs. */
-static uint64_t end_behind(struct rd_store *store, const struct rd_plan *plan)
-{
-    if (store->writer.encoder.synced || store->ahead.active || plan->step_count < 2)
-        return plan->tail;
-    return rd_extension_fill(&store->extension, &store->file, plan->tail, plan->tail - rd_writer_tail(store));
-}
-
 /* Behind the plan, which is in the file and about to be synced. */
 static void extend(struct rd_store *store, const struct rd_plan *plan)
 {
@@ -255,7 +246,6 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     if (tail == 0)
         record_first_end(store, plan);
     store->writer.encoder.synced = rd_syncer_group_wants_sync(store, plan);
-    store->writer.encoder.end = end_behind(store, plan);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {

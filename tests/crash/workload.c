@@ -16,7 +16,6 @@
 #define SLICE_LEN          4096u
 #define RECORD_EVERY       60000u
 #define CHECKPOINT_ENTRIES 1u
-#define FILLED_LEN_MIN     200u
 #define GROUP_COUNT_MAX    8u
 #define ACTIONS_MIN        30u
 #define ACTIONS_MAX        90u
@@ -59,7 +58,6 @@ void workload_make_small(struct rd_store *store)
     store->writer.record_every_len = RECORD_EVERY;
     store->syncer.beside_len_min = 1;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
-    store->extension.filled_group_len_min = FILLED_LEN_MIN;
 }
 
 static void open_store(struct workload *workload, uint32_t number)

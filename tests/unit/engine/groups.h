@@ -8,8 +8,7 @@
 
 #include "tests/unit/engine/fixture.h"
 
-#define GROUP      10u /* values of 4,000 bytes: most of a region */
-#define REGION_LEN 65536u
+#define GROUP 10u /* values of 4,000 bytes */
 
 UNUSED static uint64_t size_of(const char *path)
 {

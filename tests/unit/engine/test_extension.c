@@ -182,97 +182,6 @@ static void a_long_value_is_placed_ahead_of_the_tail_alone(void **state)
     place_remove(&place);
 }
 
-/* ---- regions that are filled up ---- */
-
-#define GROUP_LEN (GROUP * (4000 + 32) - 12) /* bytes of a new file; most of a region */
-
-static void a_group_that_is_not_synced_fills_up_its_region(void **state)
-{
-    (void)state;
-    struct place place = place_create();
-    struct faults *faults = faults_create();
-    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
-    put_group(store, 0);
-    assert_int_equal(rd_store_file_size(store), GROUP_LEN);
-    assert_int_equal(size_of(place.path), REGION_LEN);
-    expect_ones_above(place.path, GROUP_LEN);
-    put_number(store, GROUP);
-    assert_int_equal(size_of(place.path), REGION_LEN); /* it fell into what was there */
-    unsigned writes = faults_count(faults, CALL_PWRITEV);
-    put_group(store, GROUP + 1);
-    assert_int_equal(faults_count(faults, CALL_PWRITEV) - writes, 1); /* the same that writes the group */
-    assert_int_equal(size_of(place.path), 2 * REGION_LEN);
-    uint64_t tail = rd_store_file_size(store);
-    expect_ones_above(place.path, tail);
-    struct place copy = copy_of_now(&place, true);
-    rd_store_close(store);
-    assert_int_equal(size_of(place.path), tail);
-    store = store_open(copy.path); /* as a crash would have left it */
-    assert_int_equal(rd_store_file_size(store), tail);
-    assert_int_equal(size_of(copy.path), tail);
-    expect_group(store, 0);
-    expect_group(store, GROUP + 1);
-    rd_store_close(store);
-    faults_destroy(faults);
-    place_remove(&place);
-    place_remove(&copy);
-}
-
-/* Of one operation, long as it may be: it would be refused for want of room that it does not need. */
-static void a_single_write_does_not(void **state)
-{
-    (void)state;
-    struct place place = place_create();
-    struct faults *faults = faults_create();
-    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
-    static uint8_t value[50000];
-    memset(value, 'v', sizeof value);
-    put(store, key_number(0), value, sizeof value);
-    assert_int_equal(size_of(place.path), rd_store_file_size(store));
-    rd_store_close(store);
-    faults_destroy(faults);
-    place_remove(&place);
-}
-
-static void a_pause_ends_what_was_filled_up(void **state)
-{
-    (void)state;
-    struct place place = place_create();
-    struct faults *faults = faults_create();
-    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
-    put_group(store, 0);
-    uint64_t began = now_ms();
-    while (size_of(place.path) != GROUP_LEN) {
-        assert_true(now_ms() - began < 60000);
-        usleep(5000);
-    }
-    assert_true(now_ms() - began > 500);
-    expect_group(store, 0);
-    rd_store_close(store);
-    faults_destroy(faults);
-    place_remove(&place);
-}
-
-/* The group fits, its region does not. */
-static void on_a_full_disk_nothing_is_filled_up(void **state)
-{
-    (void)state;
-    struct place place = place_create();
-    struct faults *faults = faults_create();
-    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
-    faults->size_max = GROUP_LEN + 1000;
-    put_group(store, 0);
-    assert_int_equal(size_of(place.path), GROUP_LEN);
-    faults->size_max = 0;
-    put_group(store, GROUP);
-    assert_int_equal(size_of(place.path), 2 * REGION_LEN);
-    expect_group(store, 0);
-    expect_group(store, GROUP);
-    rd_store_close(store);
-    faults_destroy(faults);
-    place_remove(&place);
-}
-
 /* ---- what a crash leaves ---- */
 
 static void nothing_of_it_is_kept(void **state)
@@ -533,10 +442,6 @@ int main(void)
         cmocka_unit_test(it_grows_with_use_to_a_megabyte),
         cmocka_unit_test(a_pause_ends_it),
         cmocka_unit_test(a_long_value_is_placed_ahead_of_the_tail_alone),
-        cmocka_unit_test(a_group_that_is_not_synced_fills_up_its_region),
-        cmocka_unit_test(a_single_write_does_not),
-        cmocka_unit_test(a_pause_ends_what_was_filled_up),
-        cmocka_unit_test(on_a_full_disk_nothing_is_filled_up),
         cmocka_unit_test(nothing_of_it_is_kept),
         cmocka_unit_test(a_torn_entry_before_it_is_cut),
         cmocka_unit_test(what_is_kept_aside_ends_where_it_begins),
