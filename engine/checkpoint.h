@@ -23,8 +23,9 @@
  *
  * It is believed where all of that holds, where generation is that of PATH.meta (which is another after compaction
  * and restore), where tail and entry_count are not beyond what PATH.meta recorded, and where slots spread over all
- * segments lead to trailers whose hashes lead back. Otherwise it is as good as none: the index is built from the
- * chain. It is written to a new file, synced and renamed; where that fails, or takes too long, there is none.
+ * segments lead to trailers whose hashes lead back, all but one, which may be damaged. Otherwise it is as good as
+ * none: the index is built from the chain. It is written to a new file, synced and renamed; where that fails, or
+ * takes too long, there is none.
  *
  * Opener and closer of a store; nobody else looks at the index meanwhile.
  */

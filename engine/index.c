@@ -18,6 +18,7 @@
 
 #define SLOT_BITS_MAX (6u + RD_SEGMENT_SIZE_MAX)
 #define FEW_PROMISED  64u /* in one segment */
+#define STRAYS_MAX    1u  /* among the entries that are held against the file */
 
 static uint64_t mix(const struct rd_index *index, uint64_t key_hash)
 {
@@ -529,18 +530,28 @@ enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct 
     return RD_OK;
 }
 
-/* The first entry of a segment that has any. */
-static uint64_t first_offset(const struct rd_index_part *part)
+/* Looks at a segment's entries until one of them leads back. Those before it are *strays; false: they are more
+ * than STRAYS_MAX, or all that it has. */
+static bool leads_back(const struct rd_index *index, const uint8_t *file, const struct rd_index_part *part,
+                       unsigned *strays)
 {
     const atomic_uint_fast64_t *slots = part->slots;
+    bool all_lead_back = true;
     for (size_t i = 0; i < (size_t)1 << part->slot_bits; i++) {
-        uint64_t offset = atomic_load_explicit(&slots[i], memory_order_relaxed) & RD_SLOT_OFFSET_MASK;
-        if (offset != 0)
-            return offset;
+        uint64_t offset = rd_slot_offset(atomic_load_explicit(&slots[i], memory_order_relaxed));
+        if (offset == 0)
+            continue;
+        if (rd_index_lookup(index, file, rd_load_u64le(file + offset)) == offset)
+            return true;
+        all_lead_back = false;
+        if (++*strays > STRAYS_MAX)
+            return false;
     }
-    return 0;
+    return all_lead_back;
 }
 
+/* Of an image of another file hardly any entry leads back. One that does not may be damaged, and is left to who
+ * looks for its key: built from the chain, the index would not have that key. */
 bool rd_index_restored(struct rd_index *index, size_t at, const uint8_t *file, unsigned samples)
 {
     size_t place_count = (size_t)1 << rd_index_depth(index);
@@ -548,9 +559,9 @@ bool rd_index_restored(struct rd_index *index, size_t at, const uint8_t *file, u
     if (at != place_count)
         return false;
     struct rd_index_part part;
+    unsigned strays = 0;
     for (at = 0; rd_index_next_part(index, &at, &part);) {
-        uint64_t offset = first_offset(&part);
-        if (offset != 0 && rd_index_lookup(index, file, rd_load_u64le(file + offset)) != offset)
+        if (!leads_back(index, file, &part, &strays))
             return false;
         size_t step = place_count / samples;
         at = step == 0 ? at : (at + step - 1) / step * step; /* the next multiple, which may be inside a segment */

@@ -262,7 +262,8 @@ enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct 
                                      uint64_t file_len, rd_index_fill_fn *fill, void *context) RD_MUST_CHECK;
 
 /* Whether all segments are there, and slots spread over all of them lead to trailers that lead back: at most
- * `samples` of these are looked at. */
+ * `samples` of these are looked at. A single one that does not is passed over where its segment's next one does.
+ */
 bool rd_index_restored(struct rd_index *index, size_t at, const uint8_t *file, unsigned samples);
 
 #endif
