@@ -487,6 +487,18 @@ static void keys_that_share_all_that_a_slot_tells_are_kept_apart(void **state)
 
 /* ---- trailers that are damaged later ---- */
 
+/* Another in one bit, which the tags tell apart: of 2^15 they do not tell one. */
+static uint64_t hash_told_from(const struct world *world, uint64_t key_hash)
+{
+    struct rd_located in = rd_index_locate(&world->index, rd_mix(world->index.seed, key_hash));
+    uint64_t tag = rd_tag_of(in, rd_mix(world->index.seed, key_hash));
+    for (;;) {
+        uint64_t other = key_hash ^ UINT64_C(1) << random_below(64);
+        if (rd_tag_of(in, rd_mix(world->index.seed, other)) != tag)
+            return other;
+    }
+}
+
 static void a_damaged_trailer_is_found_by_its_key_as_a_stray(void **state)
 {
     (void)state;
@@ -497,11 +509,12 @@ static void a_damaged_trailer_is_found_by_its_key_as_a_stray(void **state)
         put_key(&world, hash_of(i));
     uint64_t hit = random_below(KEYS_SOME);
     uint64_t offset = find(&world, hash_of(hit));
-    world.file[offset + random_below(8)] ^= (uint8_t)(1u << random_below(8));
-    uint64_t found_hash = rd_load_u64le(world.file + offset);
+    uint64_t found_hash = hash_told_from(&world, hash_of(hit));
+    rd_store_u64le(world.file + offset, found_hash);
     assert_int_equal(find(&world, hash_of(hit)), offset);
-    assert_int_equal(find(&world, found_hash), 0);  /* nobody takes it for the key that it says */
-    uint64_t newer = put_key(&world, hash_of(hit)); /* takes the stray's place */
+    assert_int_equal(find(&world, found_hash), 0); /* nobody takes it for the key that it says */
+    uint64_t newer = add_trailer(&world, hash_of(hit));
+    assert_int_equal(rd_index_put(&world.index, world.file, hash_of(hit), newer), offset); /* no room is needed */
     assert_int_equal(find(&world, hash_of(hit)), newer);
     assert_int_equal(world.index.count, KEYS_SOME);
     assert_int_equal(rd_index_remove(&world.index, world.file, hash_of(hit)), newer);
@@ -575,11 +588,31 @@ static void an_image_that_does_not_fit_is_refused(void **state)
     rd_index_deinit(&copy);
     assert_false(copy_by_parts(&world, &epoch, &copy, file_len, true)); /* cannot be read */
     rd_index_deinit(&copy);
-    for (uint64_t offset = TRAILER_AT; offset <= KEYS_SOME * TRAILER_AT; offset += TRAILER_AT)
-        world.file[offset] ^= 1; /* another file */
-    assert_false(copy_by_parts(&world, &epoch, &copy, file_len, false));
-    rd_index_deinit(&copy);
     world_end(&world);
+}
+
+/* However few segments and entries there are to tell it by. */
+static void an_image_of_another_file_is_refused(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {1, 2, 1000, KEYS_SOME};
+    random_begin();
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct world world;
+        struct rd_epoch epoch;
+        struct rd_index copy;
+        world_begin(&world, counts[i]);
+        for (uint64_t key = 0; key < counts[i]; key++)
+            put_key(&world, hash_of(key));
+        uint64_t file_len = counts[i] * TRAILER_AT + RD_TRAILER_LEN;
+        assert_true(copy_by_parts(&world, &epoch, &copy, file_len, false));
+        rd_index_deinit(&copy);
+        for (uint64_t offset = TRAILER_AT; offset <= counts[i] * TRAILER_AT; offset += TRAILER_AT)
+            rd_store_u64le(world.file + offset, hash_told_from(&world, rd_load_u64le(world.file + offset)));
+        assert_false(copy_by_parts(&world, &epoch, &copy, file_len, false));
+        rd_index_deinit(&copy);
+        world_end(&world);
+    }
 }
 
 /* ---- beside readers ---- */
@@ -672,6 +705,7 @@ int main(void)
         cmocka_unit_test(a_damaged_trailer_is_found_by_its_key_as_a_stray),
         cmocka_unit_test(an_image_of_it_is_as_good_and_goes_on_growing),
         cmocka_unit_test(an_image_that_does_not_fit_is_refused),
+        cmocka_unit_test(an_image_of_another_file_is_refused),
         cmocka_unit_test(readers_find_all_keys_while_segments_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
