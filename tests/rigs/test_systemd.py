@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The packaged service in a booted systemd: started by its sockets, ready when it says so, restarted under load without
 a refused connection, watched, killed, upgraded with its data kept."""
+import os
 import re
 import shutil
 import subprocess
@@ -118,6 +119,31 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog(machine):
     machine.wait_for("ActiveState", "active", seconds=60)
     assert "watchdog" in machine.run("journalctl", "-u", "rdrived", "-o", "cat").lower()
     assert get(machine, "kept") == "value"
+
+
+def test_the_loop_may_be_held_to_a_processor(machine):
+    """The unit's filter of system calls lets the daemon bind its own thread (docs/ARCHITECTURE.md, two processors)."""
+    two = sorted(os.sched_getaffinity(0))[:2]
+    assert len(two) == 2, "the test wants two processors"
+    machine.run("mkdir", "-p", "/run/systemd/system/rdrived.service.d")
+    machine.run("sh", "-c", f"printf '[Service]\\nCPUAffinity={two[0]} {two[1]}\\n' > /run/systemd/system/rdrived.service.d/two.conf")
+    machine.run("systemctl", "daemon-reload")
+    put(machine, "greeting", "hello")
+    load = subprocess.Popen(machine.command("rdrive-bench", "--op", "put", "--durability", "sync", "--clients", "8", "--keys", "1000",
+                                            "--value-size", "100", "--seconds", "60"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        seen = set()
+        deadline = time.monotonic() + 30
+        while not any(len(where) == 1 for where in seen):
+            assert load.poll() is None, load.stdout.read()
+            assert time.monotonic() < deadline, seen
+            text = machine.run("taskset", "-pc", machine.property("MainPID")).rsplit(":", 1)[1].strip()
+            first, _, last = text.replace(",", "-").partition("-")
+            seen.add(frozenset({first, last or first}))
+    finally:
+        load.kill()
+        load.communicate()
+    print(f"the loop ran on {[sorted(where) for where in seen]}")
 
 
 def test_an_upgrade_keeps_data_and_configuration(machine):
