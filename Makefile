@@ -157,6 +157,9 @@ $(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wra
 # A processor that is given away and comes back when the test says so.
 $(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime
 
+# The kernel's side is the test's own.
+$(BUILD)/tests/server/test_affinity: ALL_LDFLAGS += -Wl,--wrap=sched_setaffinity,--wrap=sched_getaffinity
+
 # Whether there is a store, and what it does, is the test's.
 $(BUILD)/tests/server/test_dispatch: ALL_LDFLAGS += -Wl,--wrap=rd_stores_find,--wrap=rd_hosted_unref,--wrap=rd_conn_loop
 

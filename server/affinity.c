@@ -2,7 +2,7 @@
 #include "server/affinity.h"
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <string.h>
 
 #define PROCESSORS 2     /* fewer are no choice, and more leave one free */
 #define HELD_MS    1000u /* at a time */
@@ -11,18 +11,33 @@
 
 /* ---- holding ---------------------------------------------------------------------------------------------- */
 
+/* All processors there can be, if nobody has said less of this thread: then it gets those, too, that its container
+ * or its machine is given while it is held. */
+static cpu_set_t free_set_of(const cpu_set_t *now)
+{
+    cpu_set_t all;
+    cpu_set_t most;
+    memset(&all, 0xff, sizeof all);
+    bool unbound = sched_setaffinity(0, sizeof all, &all) == 0 && sched_getaffinity(0, sizeof most, &most) == 0 &&
+                   CPU_EQUAL(&most, now);
+    return unbound ? all : *now;
+}
+
 /* Others may have changed where the thread may run meanwhile. */
 static void hold(struct rd_affinity *affinity)
 {
-    if (sched_getaffinity(0, sizeof affinity->free_set, &affinity->free_set) != 0 ||
-        CPU_COUNT(&affinity->free_set) != PROCESSORS ||
-        !CPU_ISSET((size_t)affinity->favourite, &affinity->free_set))
+    cpu_set_t now;
+    if (sched_getaffinity(0, sizeof now, &now) != 0 || CPU_COUNT(&now) != PROCESSORS ||
+        !CPU_ISSET((size_t)affinity->favourite, &now))
         return;
+    affinity->free_set = free_set_of(&now);
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET((size_t)affinity->favourite, &one);
     if (sched_setaffinity(0, sizeof one, &one) == 0)
         affinity->held = affinity->favourite;
+    else
+        (void)sched_setaffinity(0, sizeof affinity->free_set, &affinity->free_set);
 }
 
 static void let_go(struct rd_affinity *affinity)
@@ -62,18 +77,15 @@ void rd_affinity_note(struct rd_affinity *affinity, int processor)
         uv_timer_start(&affinity->timer, on_timer, FREE_MS, 0);
 }
 
+void rd_affinity_before_thread(struct rd_affinity *affinity)
+{
+    if (affinity == NULL || affinity->held < 0)
+        return;
+    let_go(affinity);
+    uv_timer_start(&affinity->timer, on_timer, FREE_MS, 0);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------- */
-
-static void do_nothing(uv_work_t *work)
-{
-    (void)work;
-}
-
-static void after_nothing(uv_work_t *work, int status)
-{
-    (void)work;
-    (void)status;
-}
 
 enum rd_status rd_affinity_init(struct rd_affinity *affinity, uv_loop_t *loop)
 {
@@ -81,7 +93,7 @@ enum rd_status rd_affinity_init(struct rd_affinity *affinity, uv_loop_t *loop)
     if (uv_timer_init(loop, &affinity->timer) != 0)
         return RD_IO_ERROR;
     affinity->timer.data = affinity;
-    return uv_queue_work(loop, &affinity->first_work, do_nothing, after_nothing) == 0 ? RD_OK : RD_IO_ERROR;
+    return RD_OK;
 }
 
 void rd_affinity_close(struct rd_affinity *affinity)

@@ -14,8 +14,7 @@
  * stay beside what others have bound to its processor meanwhile, and what others say of its affinity (taskset)
  * goes over what is done here. Where fewer writes are synced it is left alone.
  *
- * A thread inherits the affinity of who begins it. So the pool's are given that of who made the pool (pool.c), and
- * libuv's are begun before the loop's thread is held for the first time.
+ * A thread inherits the affinity of who begins it, for life. So the loop's is let go before it begins one.
  *
  * Threads: all of it is the loop's.
  */
@@ -28,20 +27,22 @@
 #include "base/status.h"
 
 struct rd_affinity {
-    uv_timer_t timer;     /* active while writes are synced */
-    uv_work_t first_work; /* has libuv begin its threads */
-    cpu_set_t free_set;   /* where the thread may run unless it is held */
-    int held;             /* the number of the processor; -1: the thread is not held */
-    unsigned notes;       /* since it was last decided on; the two below are of these */
-    int favourite;        /* the processor of most of them, if one has more than half */
+    uv_timer_t timer;   /* active while writes are synced */
+    cpu_set_t free_set; /* where the thread may run once it is let go; has a meaning while it is held */
+    int held;           /* the number of the processor; -1: the thread is not held */
+    unsigned notes;     /* since it was last decided on; the two below are of these */
+    int favourite;      /* the processor of most of them, if one has more than half */
     unsigned lead; /* of that one over the others (R. Boyer, J S. Moore: MJRTY, a fast majority vote algorithm) */
 };
 
-/* Before the loop runs. RD_IO_ERROR: libuv has no memory, or no threads. */
+/* Before the loop runs. RD_IO_ERROR: libuv has no memory. */
 enum rd_status rd_affinity_init(struct rd_affinity *affinity, uv_loop_t *loop) RD_MUST_CHECK;
 
 /* A writer that had synced small writes was on that processor afterwards. */
 void rd_affinity_note(struct rd_affinity *affinity, int processor);
+
+/* The loop's thread is about to begin another: it may run where it may for a moment. NULL is fine. */
+void rd_affinity_before_thread(struct rd_affinity *affinity);
 
 /* On the loop, whose end waits for it. The thread may run where it might before; nothing is noted any more. */
 void rd_affinity_close(struct rd_affinity *affinity);

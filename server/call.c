@@ -162,7 +162,7 @@ enum rd_status rd_call_try_work(struct rd_call *call, void (*work)(struct rd_cal
     call->work = work;
     call->on_complete = on_complete;
     struct rd_loop *loop = rd_conn_loop(call->conn);
-    if (uv_queue_work(&loop->uv, request, run_work, after_work) != 0) {
+    if (rd_loop_queue_work(loop, request, run_work, after_work) != 0) {
         free(request);
         return RD_UNAVAILABLE;
     }

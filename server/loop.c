@@ -21,6 +21,17 @@
 #define STOP_UPLOADS_MS   4000u /* a stopping daemon waits this long for half-received requests */
 #define STOP_OUTPUT_MS    4000u /* and for clients to take their answers: the fifth second is for checkpoints */
 
+/* ---- work on libuv's threads ------------------------------------------------------------------------------- */
+
+/* The first begins libuv's threads. */
+int rd_loop_queue_work(struct rd_loop *loop, uv_work_t *work, uv_work_cb run, uv_after_work_cb after)
+{
+    if (!loop->has_queued_work)
+        rd_affinity_before_thread(loop->bridge.affinity);
+    loop->has_queued_work = true;
+    return uv_queue_work(&loop->uv, work, run, after);
+}
+
 /* ---- the end of a turn ------------------------------------------------------------------------------------ */
 
 void rd_loop_mark_store(struct rd_loop *loop, struct rd_hosted *hosted)
@@ -292,9 +303,10 @@ static int start_handles(struct rd_loop *loop)
     status |= uv_timer_init(&loop->uv, &loop->sweep);
     status |= uv_timer_init(&loop->uv, &loop->alive);
     status |= uv_async_init(&loop->uv, &loop->control, on_control);
-    if (loop->held && rd_affinity_init(&loop->affinity, &loop->uv) != RD_OK)
-        return UV_ENOMEM;
+    if (loop->held)
+        status |= rd_affinity_init(&loop->affinity, &loop->uv) != RD_OK;
     loop->bridge.affinity = loop->held ? &loop->affinity : NULL;
+    loop->port.affinity = loop->bridge.affinity;
     loop->prepare.data = loop;
     loop->check.data = loop;
     loop->sweep.data = loop;

@@ -81,6 +81,7 @@ struct rd_loop {
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
     struct rd_affinity affinity;          /* unless the thread is not held at all */
+    bool has_queued_work;                 /* libuv's threads have begun */
     uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
     uv_signal_t signals[RD_LOOP_SIGNALS]; /* loop 0 */
 
@@ -134,6 +135,9 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
 /* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,
  * on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
+
+/* As uv_queue_work, which is not to be called: affinity.h says why. */
+int rd_loop_queue_work(struct rd_loop *loop, uv_work_t *work, uv_work_cb run, uv_after_work_cb after);
 
 /* Runs until rd_loop_request_stop and the end of all connections; then only rd_loop_deinit is left. */
 void rd_loop_run(struct rd_loop *loop);

@@ -2,7 +2,6 @@
 #include "server/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #define THREADS_MAX       8u
@@ -13,7 +12,6 @@ struct rd_pool {
     pthread_cond_t work;
     struct rd_pool_queue *first; /* stores that have a job which may be taken, in the order of their turns */
     struct rd_pool_queue *last;
-    cpu_set_t processors; /* where its threads run; none: wherever who begins them may */
     pthread_t threads[THREADS_MAX];
     unsigned thread_count;
     unsigned idle;   /* threads, those among them that have been woken included */
@@ -77,8 +75,6 @@ static void deliver(struct rd_job *job)
 static void *run(void *context)
 {
     struct rd_pool *pool = context;
-    if (CPU_COUNT(&pool->processors) != 0) /* a loop began it, which may be held to one (affinity.h) */
-        (void)sched_setaffinity(0, sizeof pool->processors, &pool->processors);
     pthread_mutex_lock(&pool->lock);
     while (!pool->ending) {
         if (pool->first == NULL) {
@@ -102,13 +98,15 @@ static void *run(void *context)
 }
 
 /* Starts one more where no other is free for a further job. False: there is no thread at all. */
-static bool have_thread(struct rd_pool *pool)
+static bool have_thread(struct rd_pool *pool, struct rd_affinity *affinity)
 {
-    pthread_t *thread = &pool->threads[pool->thread_count];
-    if (pool->idle <= pool->queued && pool->thread_count < THREADS_MAX &&
-        pthread_create(thread, NULL, run, pool) == 0) {
-        pthread_setname_np(*thread, "rdrived-read");
-        pool->thread_count++;
+    if (pool->idle <= pool->queued && pool->thread_count < THREADS_MAX) {
+        pthread_t *thread = &pool->threads[pool->thread_count];
+        rd_affinity_before_thread(affinity);
+        if (pthread_create(thread, NULL, run, pool) == 0) {
+            pthread_setname_np(*thread, "rdrived-read");
+            pool->thread_count++;
+        }
     }
     return pool->thread_count != 0;
 }
@@ -117,7 +115,7 @@ bool rd_pool_submit(struct rd_pool *pool, struct rd_job *job)
 {
     struct rd_pool_queue *queue = job->queue;
     pthread_mutex_lock(&pool->lock);
-    bool taken = have_thread(pool);
+    bool taken = have_thread(pool, job->port->affinity);
     if (taken) {
         job->next = NULL;
         if (queue->last == NULL)
@@ -145,8 +143,6 @@ enum rd_status rd_pool_create(struct rd_pool **ret_pool)
     struct rd_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return RD_NO_MEMORY;
-    if (sched_getaffinity(0, sizeof pool->processors, &pool->processors) != 0)
-        CPU_ZERO(&pool->processors);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     *ret_pool = pool;

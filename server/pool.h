@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "base/status.h"
+#include "server/affinity.h"
 
 struct rd_pool;
 struct rd_job;
@@ -29,6 +30,7 @@ struct rd_pool_port {
     uv_mutex_t lock;      /* guards first and last, and orders a delivery's wake before its being taken */
     struct rd_job *first; /* oldest */
     struct rd_job *last;
+    struct rd_affinity *affinity; /* borrows; of the loop, whose thread submits; NULL: it is never held */
 };
 
 /* The jobs of one store; zeroed at first. Lives as long as any of them. The pool's. */
@@ -49,7 +51,6 @@ struct rd_job {
     struct rd_job *next;              /* the pool's */
 };
 
-/* Its threads run where the caller's thread may. */
 enum rd_status rd_pool_create(struct rd_pool **ret_pool) RD_MUST_CHECK;
 
 /* When no job is queued or running. NULL is fine. */

@@ -59,7 +59,7 @@ static bool start_burial(struct rd_call *call, struct rd_spool *spool)
     if (burial == NULL)
         return false;
     *burial = (struct burial){.work.data = burial, .spool = spool, .hosted = call->hosted};
-    if (uv_queue_work(&rd_conn_loop(call->conn)->uv, &burial->work, bury, after_burial) != 0) {
+    if (rd_loop_queue_work(rd_conn_loop(call->conn), &burial->work, bury, after_burial) != 0) {
         free(burial);
         return false;
     }

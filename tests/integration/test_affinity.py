@@ -82,25 +82,49 @@ def launch_on(launch):
     return start
 
 
-def test_the_loop_is_held_and_nothing_else(launch_on):
-    """Not what it begins meanwhile either: threads for stores, for work on files, for reads of what is not in memory."""
-    first = launch_on(2)
-    with Wire(first.binary_address) as wire:
+def write_what_is_not_in_memory(launch_on):
+    daemon = launch_on(2)
+    with Wire(daemon.binary_address) as wire:
         for number in range(40):
             wire.write(b"%d" % number, os.urandom(1 << 20), w.NONE)
-    first.stop()
-    evict(first.store_path("default"))
+    daemon.stop()
+    evict(daemon.store_path("default"))
+
+
+def read_what_is_not_in_memory(wire):
+    """Or was not, which has the daemon begin threads that read."""
+    for number in range(40):
+        wire.read(b"%d" % number)
+
+
+def test_the_loop_is_held_and_nothing_else(launch_on):
+    """Not what it begins meanwhile either: threads for stores, for work on files, for reads of what is not in memory."""
+    write_what_is_not_in_memory(launch_on)
     daemon = launch_on(2)
     with writes(daemon), Wire(daemon.binary_address) as wire:
         wait_until_held(daemon)
         Curl(daemon.http, "other").create()
-        for number in range(40):
-            wire.read(b"%d" % number)
+        read_what_is_not_in_memory(wire)
         assert threads_named(daemon.process.pid, "rdrived-read")
         others = [where for thread, where in threads(daemon).items() if thread != daemon.process.pid]
         assert len(others) > 4
         assert all(where == set(OURS[:2]) for where in others)
     wait_until(lambda: not is_held(daemon), "nothing is written any more, and the loop goes where it may")
+
+
+@pytest.mark.parametrize("flags", [[], ["--cpu-affinity", "off"]])
+def test_threads_begin_where_the_loop_may_run(launch_on, flags):
+    """As `taskset -ap` has it for the whole process, and not where the daemon was started."""
+    write_what_is_not_in_memory(launch_on)
+    daemon = launch_on(2, *flags)
+    one = set(OURS[1:2])
+    for thread in threads(daemon):
+        os.sched_setaffinity(thread, one)
+    with Wire(daemon.binary_address) as wire:
+        read_what_is_not_in_memory(wire)
+    Curl(daemon.http, "other").create()
+    assert threads_named(daemon.process.pid, "rdrived-read")
+    assert all(where == one for where in threads(daemon).values()), threads(daemon)
 
 
 @pytest.mark.parametrize("count, flags, durability", [(2, ["--cpu-affinity", "off"], w.SYNC), (2, ["--loops", "2"], w.SYNC),

@@ -87,6 +87,7 @@ def test_check_config_opens_no_store(folder, launch):
     (("--unix", "/nowhere/socket"), "unix"),
     (("--port-file", "/nowhere/ports"), "port_file"),
     (("--loops", "257"), "--loops: '257' is not of the form N, from 1 to 256"),
+    (("--cpu-affinity", "on"), "--cpu-affinity: 'on' is not of the form auto|off"),
 ])
 def test_check_config_finds_what_would_fail(folder, flags, hint):
     code, _, err = run_to_end("--check-config", "--data-dir", os.path.join(folder, "data"), *flags)
@@ -153,11 +154,12 @@ def test_a_reload_changes_durability(launch, config):
 def test_a_reload_says_what_needs_a_restart(launch, config):
     config.write(loops=1)
     daemon = launch("--config", config.path)
-    config.write(loops=2, redis="127.0.0.1:0", stores={"default": {"batch_marker": False}})
+    config.write(loops=2, redis="127.0.0.1:0", cpu_affinity="off", stores={"default": {"batch_marker": False}})
     for _ in range(2):  # as long as it is so
         said = reload(daemon)
         assert "loops has changed and needs a restart" in said
         assert "redis has changed and needs a restart" in said
+        assert "cpu_affinity has changed and needs a restart" in said
         assert "store default: batch_marker needs the store to be reopened" in said
     assert Curl(daemon.http).request("POST", "/v1/stores/default/reopen").status == 200
     assert Curl(daemon.http).info()["batch_marker"] is False
