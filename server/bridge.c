@@ -6,12 +6,15 @@
 #include <stddef.h>
 
 #define SHORT_LEN (UINT64_C(16) << 10)
+#define FEW       16u /* entries */
 
-/* Operations that were synced, and are small: with long values the writer copies as much as the loop, and is
- * better off on the other processor. Their first speaks for all. */
+/* Operations that were synced, and are small: with long values the writer copies as much as the loop, of batches
+ * it judges and publishes as much as the loop decodes, and is better off on the other processor. Their first
+ * speaks for all. */
 static bool tells_where_to_be(const struct rd_op *first)
 {
-    return first->durability_applied == RD_DURABILITY_SYNC && first->payload_bytes < SHORT_LEN;
+    return first->durability_applied == RD_DURABILITY_SYNC && first->payload_bytes < SHORT_LEN &&
+           first->entry_count <= FEW;
 }
 
 /* The wake is sent under the lock: a loop that has taken an operation thereby knows that its deliverer is done

@@ -41,15 +41,19 @@ def wait_until_held(daemon):
 
 
 @contextlib.contextmanager
-def writes(daemon, durability=w.SYNC):
-    """A client that writes as fast as it can, eight at a time."""
+def writes(daemon, durability=w.SYNC, entries=1):
+    """A client that writes as fast as it can, eight at a time; more entries are a batch."""
     done = threading.Event()
 
     def write():
         with Wire(daemon.binary_address) as wire:
             while not done.is_set():
                 for _ in range(8):
-                    wire.start(w.WRITE, w.write_body(wire.store, b"k", b"v", durability))
+                    if entries == 1:
+                        wire.start(w.WRITE, w.write_body(wire.store, b"k", b"v", durability))
+                    else:
+                        batch = [(b"%d" % number, b"v") for number in range(entries)]
+                        wire.start(w.BATCH_WRITE, w.batch_write_body(wire.store, batch, durability))
                 for _ in range(8):
                     assert wire.answer()[2] == w.OK
 
@@ -127,11 +131,12 @@ def test_threads_begin_where_the_loop_may_run(launch_on, flags):
     assert all(where == one for where in threads(daemon).values()), threads(daemon)
 
 
-@pytest.mark.parametrize("count, flags, durability", [(2, ["--cpu-affinity", "off"], w.SYNC), (2, ["--loops", "2"], w.SYNC),
-                                                      (2, [], w.NONE), (1, [], w.SYNC)])
-def test_it_goes_where_it_may_otherwise(launch_on, count, flags, durability):
+@pytest.mark.parametrize("count, flags, durability, entries", [
+    (2, ["--cpu-affinity", "off"], w.SYNC, 1), (2, ["--loops", "2"], w.SYNC, 1), (2, [], w.NONE, 1), (1, [], w.SYNC, 1),
+    (2, [], w.SYNC, 100)])
+def test_it_goes_where_it_may_otherwise(launch_on, count, flags, durability, entries):
     daemon = launch_on(count, *flags)
-    with writes(daemon, durability):
+    with writes(daemon, durability, entries):
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
             assert all(where == set(OURS[:count]) for where in threads(daemon).values())
