@@ -10,7 +10,6 @@
 #include "engine/checkpoint.h"
 #include "engine/digest.h"
 #include "engine/record.h"
-#include "engine/segment.h"
 #include "tests/unit/engine/checkpoints.h"
 #include "tests/unit/engine/faults.h"
 
