@@ -2,6 +2,7 @@
 #include "bench/answer_only/journal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,8 @@ static void append(struct bench_journal *journal, uint64_t first, uint64_t end)
                              {journal->ring, (size_t)(end - first - before_wrap)}};
     if (pwritev(journal->fd, pieces, 2, (off_t)first) != (ssize_t)(end - first))
         die("writing");
+    if (journal->every_ms != 0)
+        return;
     extend(journal, end);
     if (fdatasync(journal->fd) != 0)
         die("fdatasync");
@@ -52,19 +55,19 @@ static void append(struct bench_journal *journal, uint64_t first, uint64_t end)
 
 /* ---- beside the receiver ---------------------------------------------------------------------------------- */
 
-static void *sync_beside(void *context)
+static void *append_beside(void *context)
 {
     struct bench_journal *journal = context;
     pthread_mutex_lock(&journal->lock);
     for (;;) {
-        while (journal->submitted == journal->synced)
+        while (journal->submitted == journal->kept)
             pthread_cond_wait(&journal->work, &journal->lock);
-        uint64_t first = journal->synced;
+        uint64_t first = journal->kept;
         uint64_t end = journal->submitted;
         pthread_mutex_unlock(&journal->lock);
         append(journal, first, end);
         pthread_mutex_lock(&journal->lock);
-        journal->synced = end;
+        journal->kept = end;
         pthread_cond_signal(&journal->room);
         if (eventfd_write(journal->done_fd, 1) != 0)
             die("eventfd");
@@ -72,16 +75,27 @@ static void *sync_beside(void *context)
     return NULL;
 }
 
+static void *sync_every(void *context)
+{
+    const struct bench_journal *journal = context;
+    for (;;) {
+        (void)poll(NULL, 0, (int)journal->every_ms);
+        if (fdatasync(journal->fd) != 0)
+            die("fdatasync");
+    }
+    return NULL;
+}
+
 /* ---- the receiver's --------------------------------------------------------------------------------------- */
 
-/* Returns once more is synced than was known, if there is more. */
+/* Returns once more is kept than was known, if there is more. */
 static void wait_for_room(struct bench_journal *journal)
 {
     (void)bench_journal_end_turn(journal);
     pthread_mutex_lock(&journal->lock);
-    while (journal->beside && journal->synced == journal->known && journal->synced != journal->submitted)
+    while (journal->beside && journal->kept == journal->known && journal->kept != journal->submitted)
         pthread_cond_wait(&journal->room, &journal->lock);
-    journal->known = journal->synced;
+    journal->known = journal->kept;
     pthread_mutex_unlock(&journal->lock);
 }
 
@@ -103,22 +117,22 @@ uint64_t bench_journal_end_turn(struct bench_journal *journal)
 {
     pthread_mutex_lock(&journal->lock);
     journal->submitted = journal->received;
-    if (journal->submitted != journal->synced) {
+    if (journal->submitted != journal->kept) {
         if (journal->beside) {
             pthread_cond_signal(&journal->work);
         } else {
-            append(journal, journal->synced, journal->submitted);
-            journal->synced = journal->submitted;
+            append(journal, journal->kept, journal->submitted);
+            journal->kept = journal->submitted;
         }
     }
-    journal->known = journal->synced;
+    journal->known = journal->kept;
     pthread_mutex_unlock(&journal->lock);
     return journal->known;
 }
 
-void bench_journal_open(struct bench_journal *journal, const char *path, bool beside)
+void bench_journal_open(struct bench_journal *journal, const char *path, bool beside, unsigned every_ms)
 {
-    *journal = (struct bench_journal){.beside = beside, .done_fd = -1};
+    *journal = (struct bench_journal){.beside = beside, .every_ms = every_ms, .done_fd = -1};
     journal->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     journal->ring = malloc(RING_LEN);
     if (journal->fd < 0 || journal->ring == NULL)
@@ -126,9 +140,11 @@ void bench_journal_open(struct bench_journal *journal, const char *path, bool be
     pthread_mutex_init(&journal->lock, NULL);
     pthread_cond_init(&journal->work, NULL);
     pthread_cond_init(&journal->room, NULL);
+    if (every_ms != 0 && pthread_create(&journal->syncer, NULL, sync_every, journal) != 0)
+        die("the thread that syncs");
     if (!beside)
         return;
     journal->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (journal->done_fd < 0 || pthread_create(&journal->thread, NULL, sync_beside, journal) != 0)
-        die("the thread that syncs");
+    if (journal->done_fd < 0 || pthread_create(&journal->appender, NULL, append_beside, journal) != 0)
+        die("the thread that appends");
 }

@@ -2,13 +2,13 @@
  *
  * main.c - a server that only answers: it sees where each request ends, and sends an answer that was made
  * beforehand. What a load generator reaches against it is the generator's own ceiling (and the kernel's), since no
- * server of that protocol can do less. With --file it also appends all that it receives to a file, and syncs that
- * before it answers: the least that a synced write can be.
+ * server of that protocol can do less. With --file it also appends all that it receives to a file before it
+ * answers, and syncs it, at once or every so many milliseconds: the least that a write which is kept can be.
  *
- * Usage: bench-answer_only [--file PATH [--beside]] [VALUE_LEN]; prints its address on loopback, serves until it
- * is killed. One thread, and with --beside another one that syncs. A connection's answers leave by one call, a
- * long one too: shares of 256 or 512 KiB by turns, and pages handed over (sendfile), are no faster or slower.
- * Sends block, which is good enough for a peer that always reads.
+ * Usage: bench-answer_only [--file PATH [--beside] [--every MS]] [VALUE_LEN]; prints its address on loopback,
+ * serves until it is killed. One thread, with --beside another one that appends, with --every another one that
+ * syncs. A connection's answers leave by one call, a long one too: shares of 256 or 512 KiB by turns, and pages
+ * handed over (sendfile), are no faster or slower. Sends block, which is good enough for a peer that always reads.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,6 +29,7 @@
 #define INPUT_LEN     ((size_t)256 << 10)
 #define VALUE_LEN_MAX (64ul << 20)
 #define EVENTS_MAX    256
+#define EVERY_MS_MAX  60000u
 
 struct conn {
     int fd; /* -1: closed */
@@ -38,7 +39,7 @@ struct conn {
 };
 
 static struct bench_journal *journal; /* NULL: nothing is kept */
-static struct conn *first_waiting;    /* for a sync */
+static struct conn *first_waiting;    /* for what they sent to be kept */
 static struct conn **last_waiting = &first_waiting;
 
 static _Noreturn void die(const char *what)
@@ -85,7 +86,7 @@ static void answer(struct conn *conn, uint64_t end)
         send_bytes(conn->fd, bytes);
 }
 
-static void wait_for_sync(struct conn *conn)
+static void wait_until_kept(struct conn *conn)
 {
     if (conn->waits)
         return;
@@ -95,7 +96,7 @@ static void wait_for_sync(struct conn *conn)
     last_waiting = &conn->next;
 }
 
-static void answer_synced(uint64_t synced)
+static void answer_kept(uint64_t kept)
 {
     struct conn *conn = first_waiting;
     first_waiting = NULL;
@@ -104,11 +105,11 @@ static void answer_synced(uint64_t synced)
         struct conn *next = conn->next;
         conn->waits = false;
         if (conn->fd >= 0)
-            answer(conn, synced);
+            answer(conn, kept);
         if (conn->fd < 0)
             free_conn(conn);
         else if (bench_talk_owes(&conn->talk))
-            wait_for_sync(conn);
+            wait_until_kept(conn);
         conn = next;
     }
 }
@@ -126,7 +127,7 @@ static void take(struct conn *conn, struct rd_slice bytes)
     if (journal == NULL)
         answer(conn, UINT64_MAX);
     else
-        wait_for_sync(conn);
+        wait_until_kept(conn);
 }
 
 static void on_input(struct conn *conn)
@@ -199,7 +200,7 @@ static _Noreturn void serve(void)
                 on_input(events[i].data.ptr);
         }
         if (journal != NULL)
-            answer_synced(bench_journal_end_turn(journal));
+            answer_kept(bench_journal_end_turn(journal));
     }
 }
 
@@ -207,34 +208,38 @@ static _Noreturn void serve(void)
 
 static _Noreturn void refuse(void)
 {
-    fputs("usage: bench-answer_only [--file PATH [--beside]] [VALUE_LEN]\n", stderr);
+    fputs("usage: bench-answer_only [--file PATH [--beside] [--every MS]] [VALUE_LEN]\n", stderr);
     exit(2);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"file", required_argument, NULL, 'f'}, {"beside", no_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"file", required_argument, NULL, 'f'},
+                                            {"beside", no_argument, NULL, 'b'},
+                                            {"every", required_argument, NULL, 'e'},
+                                            {NULL, 0, NULL, 0}};
     static struct bench_journal kept;
     const char *path = NULL;
     bool beside = false;
+    uint64_t every_ms = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'f')
             path = optarg;
         else if (option == 'b')
             beside = true;
-        else
+        else if (option != 'e' || !rd_text_parse_u64(rd_slice_of_string(optarg), &every_ms) || every_ms == 0)
             refuse();
     }
     uint64_t value_len = 100;
     bool understood =
         optind == argc || (optind + 1 == argc && rd_text_parse_u64(rd_slice_of_string(argv[optind]), &value_len));
-    if (!understood || value_len > VALUE_LEN_MAX || (beside && path == NULL))
+    bool wants_file = beside || every_ms != 0;
+    if (!understood || value_len > VALUE_LEN_MAX || every_ms > EVERY_MS_MAX || (wants_file && path == NULL))
         refuse();
     if (!bench_talk_init((uint32_t)value_len))
         die("the answers");
     if (path != NULL) {
-        bench_journal_open(&kept, path, beside);
+        bench_journal_open(&kept, path, beside, (unsigned)every_ms);
         journal = &kept;
     }
     serve();

@@ -128,13 +128,16 @@ http {{
 
 
 class AnswerOnly(Server):
-    """bench-answer_only: no store, only answers. kept: None, or what it does with what it receives before it answers: "file", one
-    write and one sync a turn; "beside", the same on a thread of its own."""
+    """bench-answer_only: no store, only answers. kept: flags that say what it does with what it receives before it answers."""
 
-    def __init__(self, root, value_len, kept=None):
+    SYNCED = ("--file", "kept")             # one write and one sync a turn
+    SYNCED_BESIDE = (*SYNCED, "--beside")   # the same on a thread of its own
+    WRITTEN = (*SYNCED, "--every", "1000")  # one write a turn, a sync each second
+    WRITTEN_BESIDE = (*WRITTEN, "--beside")
+
+    def __init__(self, root, value_len, kept=()):
         super().__init__(root)
-        flags = {None: (), "file": ("--file", "kept"), "beside": ("--file", "kept", "--beside")}[kept]
-        self.start([os.path.join(machine.BIN, "bench-answer_only"), *flags, str(value_len)])
+        self.start([os.path.join(machine.BIN, "bench-answer_only"), *kept, str(value_len)])
         log = os.path.join(self.folder, "log")
         self.wait_until(lambda: os.path.getsize(log))
         with open(log, encoding="utf-8") as file:

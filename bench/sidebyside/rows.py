@@ -108,7 +108,7 @@ def get_memcaslap(value_len, clients):
     return side
 
 
-def answer_only(op, depth, value_len, clients, kept=None):
+def answer_only(op, depth, value_len, clients, kept=()):
     """What redis-benchmark reaches where nothing is stored or looked up."""
     def side(context):
         with AnswerOnly(context.root, value_len, kept) as server:
@@ -116,7 +116,7 @@ def answer_only(op, depth, value_len, clients, kept=None):
     return side
 
 
-def answer_only_binary(op, depth, value_len, clients, kept=None):
+def answer_only_binary(op, depth, value_len, clients, kept=()):
     """The same of rdrive-bench."""
     def side(context):
         with AnswerOnly(context.root, value_len, kept) as server:
@@ -180,6 +180,8 @@ MEMCACHED, MEMCASLAP, NGINX, HTTP, DISK = "memcached", "memcached, memcaslap", "
 REDIS_NO, REDIS_MEMORY = "redis, appendfsync no", "redis without a file"
 ANSWERS, ANSWERS_BINARY, ANSWERS_MEMCASLAP = "answers only", "answers only, binary", "answers only, memcaslap"
 SYNCS, SYNCS_BESIDE, SYNCS_BESIDE_BINARY = "answers only, synced", "answers only, synced beside", "answers only, synced beside, binary"
+WRITES, WRITES_BINARY = "answers only, written", "answers only, written, binary"
+WRITES_BESIDE, WRITES_BESIDE_BINARY = "answers only, written beside", "answers only, written beside, binary"
 REDIS_PROGRAMS = ("redis-server", "redis-benchmark")
 
 
@@ -213,14 +215,18 @@ def put_none_row(depth, answering=None):
 
 NETWORK = (
     put_row("put-sync-1", "PUT 100 B, sync, depth 1", "always", "sync", 1, 1.2,
-            answering={ANSWERS: answer_only("set", 1, 100, CLIENTS), SYNCS: answer_only("set", 1, 100, CLIENTS, "file"),
-                       SYNCS_BESIDE: answer_only("set", 1, 100, CLIENTS, "beside"),
-                       SYNCS_BESIDE_BINARY: answer_only_binary("put", 1, 100, CLIENTS, "beside")}),
+            answering={ANSWERS: answer_only("set", 1, 100, CLIENTS), SYNCS: answer_only("set", 1, 100, CLIENTS, AnswerOnly.SYNCED),
+                       SYNCS_BESIDE: answer_only("set", 1, 100, CLIENTS, AnswerOnly.SYNCED_BESIDE),
+                       SYNCS_BESIDE_BINARY: answer_only_binary("put", 1, 100, CLIENTS, AnswerOnly.SYNCED_BESIDE)}),
     put_row("put-sync-16", "PUT 100 B, sync, depth 16", "always", "sync", 16, 1.5),
     put_row("put-interval-16", "PUT 100 B, interval:1000, depth 16", "everysec", "interval:1000", 16, 1.5, long=True),
     put_row("put-interval-64", "PUT 100 B, interval:1000, depth 64", "everysec", "interval:1000", 64, 2, long=True),
     put_row("put-4k-interval-16", "PUT 4 KiB, interval:1000, depth 16", "everysec", "interval:1000", 16, 4, 4096, long=True,
-            answering={ANSWERS: answer_only("set", 16, 4096, CLIENTS), ANSWERS_BINARY: answer_only_binary("put", 16, 4096, CLIENTS)}),
+            answering={ANSWERS: answer_only("set", 16, 4096, CLIENTS), ANSWERS_BINARY: answer_only_binary("put", 16, 4096, CLIENTS),
+                       WRITES: answer_only("set", 16, 4096, CLIENTS, AnswerOnly.WRITTEN),
+                       WRITES_BINARY: answer_only_binary("put", 16, 4096, CLIENTS, AnswerOnly.WRITTEN),
+                       WRITES_BESIDE: answer_only("set", 16, 4096, CLIENTS, AnswerOnly.WRITTEN_BESIDE),
+                       WRITES_BESIDE_BINARY: answer_only_binary("put", 16, 4096, CLIENTS, AnswerOnly.WRITTEN_BESIDE)}),
     Row("put-1m-sync", "PUT 1 MiB, sync, 4 connections", "MiB/s", 1,
         {REDIS: put_redis("always", 1, MIB, 4, keys=100), FACE: put_redis_face("sync", 1, MIB, 4, keys=100),
          BINARY: put_binary("sync", 1, MIB, 4, keys=100), DISK: raw_disk(MIB, 4)},

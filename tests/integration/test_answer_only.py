@@ -6,11 +6,13 @@ import random
 import re
 import socket
 import subprocess
+import types
 
 import pytest
 
 from harness.bench import Bench
-from harness.daemon import BUILD, DEADLINE_S, clean_environment
+from harness.daemon import BUILD, DEADLINE_S, clean_environment, wait_until
+from harness.syscalls import traced
 
 KEY = b"key:000000000007"
 SET = b"*3\r\n$3\r\nSET\r\n$16\r\n" + KEY + b"\r\n$5\r\nab\ncd\r\n"
@@ -20,7 +22,9 @@ REDIS_ANSWERS = {SET: b"+OK\r\n", GET: b"$9\r\n" + b"v" * 9 + b"\r\n",
                  CONFIG: b"-ERR GET and SET alone are answered here\r\n"}
 MEMCACHED_ANSWERS = {b"set " + KEY + b" 0 0 5\r\nab\ncd\r\n": b"STORED\r\n", b"flush_all\r\n": b"ERROR\r\n",
                      b"get " + KEY + b"\r\n": b"VALUE key:000000000000 0 9\r\n" + b"v" * 9 + b"\r\nEND\r\n"}
-KEPT = ((), ("--file", "kept"), ("--file", "kept", "--beside"))
+KEPT = ((), ("--file", "kept"), ("--file", "kept", "--beside"), ("--file", "kept", "--every", "20"),
+        ("--file", "kept", "--beside", "--every", "20"))
+KEPT_IDS = ("not kept", "kept", "kept beside", "synced in between", "kept beside, synced in between")
 
 
 @pytest.fixture
@@ -37,6 +41,11 @@ def answer_only(folder):
         yield start
 
 
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def receive(connection, length):
     parts = b""
     while len(parts) < length and (part := connection.recv(length - len(parts))):
@@ -44,10 +53,10 @@ def receive(connection, length):
     return parts
 
 
-@pytest.mark.parametrize("flags", KEPT, ids=("not kept", "kept", "kept beside"))
+@pytest.mark.parametrize("flags", KEPT, ids=KEPT_IDS)
 @pytest.mark.parametrize("answers", (REDIS_ANSWERS, MEMCACHED_ANSWERS), ids=("redis", "memcached"))
 def test_each_request_has_its_answer(answer_only, folder, answers, flags):
-    """Pipelined, cut anywhere; all that came is in the file by then, and behind it is nothing but 0xFF."""
+    """Pipelined, cut anywhere; all that came is in the file by then, and behind it nothing but 0xFF where each is synced."""
     seed = int(os.environ.get("RD_TEST_SEED", random.randrange(1 << 32)))
     print(f"RD_TEST_SEED={seed}")
     draw = random.Random(seed)
@@ -62,13 +71,13 @@ def test_each_request_has_its_answer(answer_only, folder, answers, flags):
             at += length
         assert receive(connection, len(expected)) == expected
         if flags:
-            with open(os.path.join(folder, "kept"), "rb") as file:
-                kept = file.read()
+            kept = read(os.path.join(folder, "kept"))
             assert kept[:len(sent)] == sent
-            assert kept[len(sent):] == b"\xff" * (len(kept) - len(sent)) != b""
+            assert kept[len(sent):] == b"\xff" * (len(kept) - len(sent))
+            assert (len(kept) == len(sent)) == ("--every" in flags)
 
 
-@pytest.mark.parametrize("flags", KEPT, ids=("not kept", "kept", "kept beside"))
+@pytest.mark.parametrize("flags", KEPT, ids=KEPT_IDS)
 @pytest.mark.parametrize("op", ("put", "get"))
 def test_the_load_generator(answer_only, op, flags):
     host, port = answer_only(70000, flags)
@@ -87,6 +96,22 @@ def test_more_than_is_held_at_once(answer_only):
             assert receive(connection, 200) == b"+OK\r\n" * 40
 
 
+@pytest.mark.parametrize("flags", ((), ("--beside",)), ids=("by the receiver", "beside"))
+def test_it_is_synced_in_between(folder, flags):
+    """Each answer waits for its append and none for a sync; of those there is one every so many milliseconds."""
+    with subprocess.Popen([os.path.join(BUILD, "bin", "bench-answer_only"), "--file", "kept", "--every", "300", *flags], cwd=folder,
+                          stdout=subprocess.PIPE, env=clean_environment()) as process:
+        port = int(re.search(rb":(\d+)", process.stdout.readline()).group(1))
+        with traced(types.SimpleNamespace(folder=folder, process=process), "-f", "-e", "trace=pwritev,fdatasync") as lines, \
+                socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
+            for _ in range(50):
+                connection.sendall(SET)
+                assert receive(connection, 5) == b"+OK\r\n"
+            wait_until(lambda: read(os.path.join(folder, "trace")).count(b"fdatasync") >= 3, "three syncs")
+        process.terminate()
+    assert sum("pwritev(" in line for line in lines) == 50
+
+
 @pytest.mark.parametrize("bad", (b"*9\r\n", b"*2\r\n$3\r\nGET\r\nkey\r\n", b"*2" + b"2" * 600, b"\xd2RDRIVE\n" + b"\x00" * 24))
 def test_what_is_not_known_ends_it(folder, bad):
     process = subprocess.Popen([os.path.join(BUILD, "bin", "bench-answer_only")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -98,7 +123,8 @@ def test_what_is_not_known_ends_it(folder, bad):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize("arguments", (("--beside",), ("--file",), ("many",), ("1", "2"), ("--no-such",)))
+@pytest.mark.parametrize("arguments", (("--beside",), ("--file",), ("--every", "1"), ("--file", "kept", "--every", "0"),
+                                       ("--file", "kept", "--every", "60001"), ("many",), ("1", "2"), ("--no-such",)))
 def test_its_command_line(arguments):
     done = subprocess.run([os.path.join(BUILD, "bin", "bench-answer_only"), *arguments], capture_output=True, timeout=DEADLINE_S,
                           env=clean_environment())
