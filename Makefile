@@ -372,11 +372,12 @@ $(BUILD)/bin/bench-answer_only: $(call objects,bench/answer_only) $(call archive
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@
 
-# Keeps its figures in the load generator's histogram.
+# Keeps its figures in the load generator's histogram, and times what a writer does to grow (growth.c).
+GROWING := rd_store_map rd_plan_reserve rd_epoch_collect
 $(BUILD)/bin/bench-engine: $(call objects,bench/engine) $(call archive,clients/bench) $(call archive,engine) \
                            $(call archive,base)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(GROWING:%=-Wl,--wrap=%) $^ $(ENGINE_LIBS) -o $@
 
 .PHONY: bench-tools
 bench-tools: $(BENCH_TOOLS) $(BUILD)/bin/bench-answer_only $(BUILD)/bin/bench-engine
