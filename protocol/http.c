@@ -58,6 +58,7 @@ struct rd_decoder {
     size_t discard_len;         /* DISCARD: still to come */
     struct rd_http_chunked chunked;
     struct rd_buffer chunks;      /* CHUNKED: the names and the content so far */
+    size_t admitted;              /* CHUNKED: bytes of the content that there is room for */
     bool stream_chunked;          /* STREAM_BEGIN: which way the body comes */
     bool stream_closes;           /* the streamed request is the connection's last */
     uint64_t stream_left;         /* STREAM: bytes to come; STREAM_CHUNKED: bytes that may still come */
@@ -278,6 +279,7 @@ static bool start_chunked(struct rd_decoder *decoder, const struct rd_http_ask *
         return false;
     rd_http_ask_write_names(ask, names);
     rd_buffer_commit(&decoder->chunks, decoder->names_len);
+    decoder->admitted = GATHERED_LEN;
     rd_http_chunked_init(&decoder->chunked, decoder->limits.header_len_max);
     decoder->state = STATE_CHUNKED;
     return true;
@@ -403,14 +405,22 @@ static enum step finish_chunked(struct rd_decoder *decoder, struct rd_request **
     return finish_request(decoder, content_len, ret_request);
 }
 
-/* The chunk that begins, with the names as they lie in front of those that are there. */
-static enum rd_status admit_chunk(const struct rd_decoder *decoder, struct rd_error *ret_error)
+/* The chunk that begins, with the names as they lie in front of those that are there. Small ones are asked for
+ * together: however many there are, only the last few bytes are not. */
+static enum rd_status admit_chunk(struct rd_decoder *decoder, struct rd_error *ret_error)
 {
+    size_t len = decoder->chunks.len - decoder->names_len + (size_t)decoder->chunked.left;
+    size_t more = len > decoder->admitted ? len - decoder->admitted : 0;
     const uint8_t *names = decoder->chunks.data;
     struct rd_slice store = rd_slice(names, decoder->request->store.len);
     struct rd_slice token = rd_slice(names + decoder->names_len - decoder->token_len, decoder->token_len);
     struct rd_asking asking = {.opcode = decoder->request->opcode, .token = &token, .store = &store};
-    return rd_limits_admit(&decoder->limits, &asking, decoder->chunked.left, ret_error);
+    if (!rd_limits_ask(&decoder->limits, more))
+        return RD_OK;
+    enum rd_status status = rd_limits_admit(&decoder->limits, &asking, more, ret_error);
+    if (status == RD_OK)
+        decoder->admitted = len;
+    return status;
 }
 
 static enum step step_chunked(struct rd_decoder *decoder, struct rd_slice *input, struct rd_request **ret_request)

@@ -371,14 +371,21 @@ static enum rd_decode break_stream(struct rd_decoder *decoder, enum rd_status st
     return RD_DECODE_PART;
 }
 
-/* Asks for room for len bytes of the command under way. RD_DECODE_MORE: there is. */
+/* Bytes of the command under way that are kept: a word may be shorter than what tells where it lies. */
+static size_t kept_len(const struct rd_resp_scan *scan)
+{
+    return scan->bytes.len + scan->arg_count * sizeof *scan->args;
+}
+
+/* Asks for room for len bytes of the command under way; a few more than it was asked for before wait until they
+ * are no longer few, as a long one may come in small pieces. RD_DECODE_MORE: there is. */
 static enum rd_decode admit(struct rd_decoder *decoder, size_t len, struct rd_request **ret_request)
 {
     const struct rd_redis_state *state = &decoder->state;
     struct rd_slice store = rd_slice(state->store, state->store_len);
     struct rd_asking asking = {.opcode = opcode_under_way(decoder), .store = &store};
     struct rd_error error = {.status = RD_OK};
-    if (len <= decoder->admitted)
+    if (len <= decoder->admitted || !rd_limits_ask(&state->limits, len - decoder->admitted))
         return RD_DECODE_MORE;
     if (rd_limits_admit(&state->limits, &asking, len - decoder->admitted, &error) != RD_OK)
         return refuse_rest(decoder, error.status, error.message, ret_request);
@@ -396,7 +403,7 @@ static enum rd_decode choose_way(struct rd_decoder *decoder, struct rd_request *
         return begin_stream(decoder, ret_request);
     if (scan->left > scan->bytes.len_max - scan->bytes.len)
         return refuse_rest(decoder, RD_TOO_LARGE, "the command is longer than this server takes", ret_request);
-    return admit(decoder, scan->bytes.len + scan->left, ret_request);
+    return admit(decoder, kept_len(scan) + scan->left, ret_request);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------------------- */
@@ -428,7 +435,7 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
         case RD_RESP_MORE: /* a line is as short as a head, and what is behind a stream is shorter */
             if (scan->way != RD_RESP_KEEP || scan->phase == RD_RESP_IN_INLINE || decoder->streaming)
                 return RD_DECODE_MORE;
-            return admit(decoder, scan->bytes.len, ret_request);
+            return admit(decoder, kept_len(scan), ret_request);
         case RD_RESP_COMMAND:
             if (!decoder->dropping)
                 return end_command(decoder, ret_request);

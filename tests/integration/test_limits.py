@@ -274,6 +274,23 @@ def test_bytes_of_all_requests(launch):
     assert Curl(daemon.http).put("after", b"x" * 900000).status == 201
 
 
+def test_requests_in_small_pieces_count_from_their_first_byte_on(launch):
+    """Chunks of a batch, and words of a command, each of which is next to nothing."""
+    daemon = launch("--request-bytes-max", "1m", "--redis", "127.0.0.1:0")
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("POST", "/v1/stores/default/batch/write",
+                          headers=["Content-Type: application/json", "Transfer-Encoding: chunked"]))
+        http.send(b"400\r\n%s\r\n" % (b" " * 1024) * 1100)
+        answer = http.answer()
+        assert (answer.status, answer.error, answer.headers["connection"]) == (429, "overloaded", "close")
+    with Resp(daemon.redis_address) as redis:
+        redis.send(b"*100001\r\n$3\r\nDEL\r\n" + b"$0\r\n\r\n" * 99999)  # 16 bytes for each word's place
+        assert redis.answer() == BUSY
+        redis.send(b"$0\r\n\r\n" + encode("PING"))
+        assert redis.answer() == b"+PONG\r\n"
+    assert Curl(daemon.http).put("after", b"x" * 900000).status == 201
+
+
 def test_memory_stays_within_it(launch):
     daemon = launch("--request-bytes-max", "4m")
     before = rss(daemon)

@@ -541,6 +541,24 @@ static void test_a_body_is_asked_for(void **state)
     }
 }
 
+/* Each of them is no more than a few bytes; all of them together are. */
+static void test_small_chunks_are_asked_for_together(void **state)
+{
+    (void)state;
+    struct rd_buffer message;
+    rd_buffer_init(&message, 0);
+    rd_buffer_append_string(&message,
+                            BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE "Transfer-Encoding: chunked\r\n" END);
+    for (int i = 0; i < 20; i++)
+        rd_buffer_printf(&message, "3e8\r\n%01000d\r\n", 0);
+    rd_buffer_append_u8(&message, 0);
+    assert_false(message.failed);
+    expect_waiting((const char *)message.data,
+                   "batch_read 's' by '' 4097;batch_read 's' by '' 4903;batch_read 's' by '' 5000;"
+                   "batch_read 's' by '' 5000;");
+    rd_buffer_deinit(&message);
+}
+
 /* It is not cut to one that is. */
 static void test_a_name_that_no_store_has_is_not_asked_for(void **state)
 {
@@ -565,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_mutated_requests),
         cmocka_unit_test(test_mid_request),
         cmocka_unit_test(test_a_body_is_asked_for),
+        cmocka_unit_test(test_small_chunks_are_asked_for_together),
         cmocka_unit_test(test_a_name_that_no_store_has_is_not_asked_for),
     };
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "tests/unit/protocol/redis_feed.h"
 
 #include "protocol/redis_command.h"
+#include "protocol/resp_scan.h"
 
 /* ---- what is not the protocol ------------------------------------------------------------------------------- */
 
@@ -343,6 +344,53 @@ static void test_short_commands_are_refused_when_they_are_queued(void **state)
                    "-EXECABORT Transaction discarded because of previous errors.\n+PONG\n");
 }
 
+/* Adds up what is asked for. */
+static enum rd_status add_up(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error)
+{
+    size_t *sum = context;
+    (void)asking;
+    (void)ret_error;
+    *sum += len;
+    return RD_OK;
+}
+
+/* Of a command that comes in pieces of 100 bytes, and but for its last one, all is asked for but for a few bytes.
+ */
+static void expect_asked(struct rd_slice command, size_t kept_len)
+{
+    size_t asked = 0;
+    struct rd_limits limits = test_limits();
+    struct feed feed;
+    limits.batch_count_max = 2000;
+    limits.admit = add_up;
+    limits.admit_context = &asked;
+    feed_init(&feed, &limits);
+    command.len--;
+    while (command.len != 0) {
+        struct rd_slice piece = rd_slice_take(&command, 100);
+        feed_piece(&feed, piece.data, piece.len);
+    }
+    char *log = feed_end(&feed);
+    assert_string_equal(log, "more\n");
+    free(log);
+    assert_in_range(asked, kept_len - RD_LIMITS_FEW, kept_len);
+}
+
+static void test_what_comes_in_small_pieces_is_asked_for(void **state)
+{
+    (void)state;
+    struct rd_buffer command;
+    rd_buffer_init(&command, 0);
+    rd_buffer_printf(&command, "*4\r\n$3\r\nDEL\r\n$16000\r\n%016000d\r\n$16000\r\n%016000d\r\n$1\r\nk\r\n", 0, 0);
+    expect_asked(rd_buffer_slice(&command), 32004 + 4 * sizeof(struct rd_resp_arg));
+    rd_buffer_clear(&command);
+    rd_buffer_append_string(&command, "*2001\r\n$3\r\nDEL\r\n"); /* of words that are shorter than their places */
+    for (int i = 0; i < 2000; i++)
+        rd_buffer_append_string(&command, "$0\r\n\r\n");
+    expect_asked(rd_buffer_slice(&command), 3 + 2001 * sizeof(struct rd_resp_arg));
+    rd_buffer_deinit(&command);
+}
+
 static void test_many_arguments(void **state)
 {
     (void)state;
@@ -433,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_a_command_that_is_refused_before_its_end),
         cmocka_unit_test(test_a_refusal_does_not_go_by_how_a_command_comes),
         cmocka_unit_test(test_short_commands_are_refused_when_they_are_queued),
+        cmocka_unit_test(test_what_comes_in_small_pieces_is_asked_for),
         cmocka_unit_test(test_many_arguments),
         cmocka_unit_test(test_filling),
         cmocka_unit_test(test_random_input),
