@@ -102,7 +102,9 @@ static void refuse_if_full(const struct rd_conn *conn, struct rd_request *reques
 
 void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request)
 {
-    conn->admitted = 0;
+    bool body_follows = request != NULL && request->opcode == RD_OPCODE_CONTINUE;
+    if (!body_follows) /* for which there is room */
+        conn->admitted = 0;
     conn->requested = true;
     conn->head_ms = 0;
     if (request == NULL) /* no memory; the codec says CLOSED next */

@@ -291,6 +291,19 @@ def test_requests_in_small_pieces_count_from_their_first_byte_on(launch):
     assert Curl(daemon.http).put("after", b"x" * 900000).status == 201
 
 
+def test_a_body_that_is_asked_for_counts(launch):
+    """By a 100 Continue, which is no end of its request."""
+    daemon = launch("--request-bytes-max", "1m")
+    head = request("PUT", KEYS + "k", headers=["Content-Length: 900000", "Expect: 100-continue"])
+    with RawHttp(daemon.http_address) as first, RawHttp(daemon.http_address) as second:
+        first.send(head)
+        assert first.socket.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        second.send(head)
+        assert second.answer().status == 429
+        first.send(b"x" * 900000)
+        assert first.answer().status == 201
+
+
 def test_memory_stays_within_it(launch):
     daemon = launch("--request-bytes-max", "4m")
     before = rss(daemon)
