@@ -179,11 +179,14 @@ bool rd_conn_is_left(const struct rd_conn *conn)
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+static bool decoder_waits(const struct rd_conn *conn)
+{
+    return conn->decoder != NULL && conn->codec->mid_request(conn->decoder);
+}
+
 bool rd_conn_mid_request(const struct rd_conn *conn)
 {
-    if (conn->uploads != NULL)
-        return true;
-    return conn->decoder != NULL && conn->codec->mid_request(conn->decoder);
+    return conn->uploads != NULL || decoder_waits(conn);
 }
 
 /* ---- opening and closing ---------------------------------------------------------------------------------- */
@@ -402,23 +405,29 @@ void rd_conn_drain(struct rd_conn *conn)
         rd_conn_mark_dirty(conn);
 }
 
+/* The peer is not to be blamed where it is this side that does not go on: others are served before, the disk has
+ * yet to bring what is next, or it has yet to take what uploads have sent, which have deadlines of their own. */
+static const char *find_stall(const struct rd_conn *conn, const struct rd_sweep *sweep)
+{
+    uint64_t stall_ms = conn->loop->tuning.stall_ms;
+    bool may_send = !conn->in_line && !conn->fetching;
+    if (conn->out.unsent != 0 && (sweep->end_output || (may_send && sweep->now_ms - conn->output_ms >= stall_ms)))
+        return "it does not take its answers";
+    if (conn->reading && decoder_waits(conn) && sweep->now_ms - conn->input_ms >= stall_ms)
+        return "its request does not arrive";
+    return NULL;
+}
+
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
 {
-    const char *reason = NULL;
-    bool unsent = conn->out.unsent != 0;
     if (conn->state == RD_CONN_CLOSING || (conn->tls != NULL && rd_conn_tls_sweep(conn, sweep->now_ms)))
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
     bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
-    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms))
+    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms, !conn->paused))
         rd_conn_mark_dirty(conn);
-    bool stalls = !conn->in_line && sweep->now_ms - conn->output_ms >= conn->loop->tuning.stall_ms;
-    if (unsent && (sweep->end_output || stalls))
-        reason = "it does not take its answers";
-    else if (conn->reading && rd_conn_mid_request(conn) &&
-             sweep->now_ms - conn->input_ms >= conn->loop->tuning.stall_ms)
-        reason = "its request does not arrive";
-    else if (withholds)
+    const char *reason = find_stall(conn, sweep);
+    if (reason == NULL && withholds)
         reason = "it does not take a value whose store is to be reopened";
     if (reason != NULL) {
         rd_conn_log(conn, RD_LOG_INFO, "connection closed: %s", reason);

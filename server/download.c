@@ -115,11 +115,11 @@ void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status stat
             fail(download, status, message);
 }
 
-bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms)
+bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms, bool heard)
 {
     bool any = false;
     for (struct rd_download *download = downloads->first; download != NULL; download = download->next) {
-        if (download->waiting || may_send(download) || download->sent != download->swept_sent ||
+        if (!heard || download->waiting || may_send(download) || download->sent != download->swept_sent ||
             download->swept_ms == 0) {
             download->swept_sent = download->sent;
             download->swept_ms = now_ms;

@@ -115,6 +115,11 @@ uint64_t rd_upload_progress_ms(const struct rd_call *call)
     return call->upload->progress_ms;
 }
 
+void rd_upload_excuse(struct rd_call *call)
+{
+    call->upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+}
+
 /* No part is taken from here on; `whole`: none comes either. While a pool thread is at work the answer waits for
  * it. */
 static void fail(struct rd_call *call, enum rd_status status, const char *message, bool whole)
