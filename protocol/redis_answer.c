@@ -515,6 +515,16 @@ static size_t answer_exec(const struct rd_request *request, const struct rd_resp
     return 0;
 }
 
+/* Where there is no store, keys are not found and none is to be deleted; but a value that was to be written is not
+ * there, and nobody is to take it for written. */
+static bool writes_values(const struct rd_request *request)
+{
+    for (size_t i = 0; i < request->item_count && request->changes != NULL; i++)
+        if (!request->changes[i].deletes)
+            return true;
+    return request->opcode == RD_OPCODE_WRITE || request->opcode == RD_OPCODE_WRITE_STREAM;
+}
+
 size_t rd_redis_answer_encode(const struct rd_request *request, const struct rd_response *response,
                               struct rd_buffer *out)
 {
@@ -532,6 +542,8 @@ size_t rd_redis_answer_encode(const struct rd_request *request, const struct rd_
     bool borne = (rows[kind].borne >> response->status & 1) != 0;
     if (kind == RD_REDIS_READY && request->value.len == 0)
         borne = false; /* it is not a command's: the connection has made it up */
+    if (response->status == RD_STORE_NOT_FOUND && writes_values(request))
+        borne = false;
     if (response->status != RD_OK && !borne) {
         put_failure(out, response->status, response->message);
         return 0;

@@ -408,6 +408,17 @@ def test_redis_a_store_is_made_by_administrators_alone(guarded):
         connection.call("SELECT", MINE)
         for value in (b"short", bytes(2 << 20)):
             assert connection.call("SET", "k", value).startswith(b"-ERR there is no store 'mine'")
+    with Resp(guarded.redis_address) as connection:
+        connection.call("AUTH", "transfer-right")  # which may read and write there
+        connection.call("SELECT", MINE)
+        for words in (["SET", "k", "v", "GET"], ["GETSET", "k", "v"], ["SETNX", "k", "v"], ["MSETNX", "k", "v"],
+                      ["SETNX", "k", bytes(2 << 20)], ["MULTI", "SET k v"], ["MULTI", "GET a", "MSET k v l w"]):
+            if words[0] == "MULTI":
+                assert connection.call("MULTI") == b"+OK\r\n"
+                assert {connection.call(*queued.split()) for queued in words[1:]} == {b"+QUEUED\r\n"}
+                words = ["EXEC"]
+            assert connection.call(*words).startswith(b"-ERR there is no store 'mine'"), words
+        assert connection.call("GETDEL", "k") == b"$-1\r\n"
     assert http(guarded, "GET", f"/v1/stores/{MINE}").status == 404
     with Resp(guarded.redis_address) as connection:
         connection.call("AUTH", tokens.ROOT)

@@ -263,6 +263,25 @@ static void test_exec(void **state)
     expect_answer("MULTI\r\nSET a 1\r\nEXEC\r\n", FAILED(RD_IO_ERROR), "-ERR what was wrong\r\n");
 }
 
+/* It is not made for everybody; who may not have it made has written nothing. */
+static void test_writes_where_there_is_no_store(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {
+        "SET k v\r\n",
+        "SET k v NX\r\n",
+        "SET k v GET\r\n",
+        "SETNX k v\r\n",
+        "GETSET k v\r\n",
+        "MSET k v\r\n",
+        "MSETNX k v\r\n",
+        "MULTI\r\nSET k v\r\nEXEC\r\n",
+        "MULTI\r\nDEL a\r\nMSET k v\r\nGET b\r\nEXEC\r\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        expect_answer(lines[i], FAILED(RD_STORE_NOT_FOUND), "-ERR what was wrong\r\n");
+}
+
 /* What a value's ends are taken for, against the rule written out byte by byte. */
 static void test_ranges(void **state)
 {
@@ -321,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_writes_where_there_is_no_store),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_numbers_of_databases),
     };
