@@ -52,3 +52,11 @@ bool rd_guards_add(struct rd_guards *guards, struct rd_slice key)
     guards->len += key.len;
     return true;
 }
+
+bool rd_guards_hold_without_keys(const struct rd_guards *guards)
+{
+    for (size_t i = 0; guards != NULL && i < guards->count; i++)
+        if (!guards->list[i].known || guards->list[i].condition.kind != RD_MESSAGE_IF_ABSENT)
+            return false;
+    return true;
+}

@@ -40,6 +40,9 @@ void rd_guards_unref(struct rd_guards *guards);
 /* Copies the key. False: no memory. */
 bool rd_guards_add(struct rd_guards *guards, struct rd_slice key);
 
+/* Whether all of them hold where there is no key at all. NULL is fine. */
+bool rd_guards_hold_without_keys(const struct rd_guards *guards);
+
 /* Bytes. */
 static inline size_t rd_guards_memory(const struct rd_guards *guards)
 {

@@ -8,6 +8,7 @@
  */
 #include "protocol/redis_answer.h"
 
+#include "protocol/guards.h"
 #include "protocol/redis_info.h"
 #include "protocol/resp_put.h"
 
@@ -490,10 +491,17 @@ static const struct {
     [RD_REDIS_EXEC] = {answer_exec, NULL, MISSING_STORE | NOT_HELD},
 };
 
+/* Whether what was watched is not as it was. In a store that is not there by now there is no key. */
+static bool is_outdated(const struct rd_request *request, const struct rd_response *response)
+{
+    return response->status == RD_PRECONDITION_FAILED ||
+           (response->status == RD_STORE_NOT_FOUND && !rd_guards_hold_without_keys(request->guards));
+}
+
 static size_t answer_exec(const struct rd_request *request, const struct rd_response *response,
                           struct rd_buffer *out)
 {
-    if (response->status == RD_PRECONDITION_FAILED) {
+    if (is_outdated(request, response)) {
         rd_resp_put_null_array(out, is_resp3(request));
         return 0;
     }

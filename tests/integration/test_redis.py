@@ -504,6 +504,17 @@ def test_what_is_watched_may_change_on_any_face(daemon, resp, curl, wire, store,
     assert resp.call("EXISTS", "m") == b":0\r\n"
 
 
+@pytest.mark.parametrize("command", [("GET", "k"), ("DEL", "k")])
+def test_what_is_watched_may_go_with_its_store(daemon, database, command):
+    with connect(daemon, database) as resp:
+        resp.call("SET", "k", "v")
+        assert resp.call("WATCH", "k") == OK
+        assert Curl(daemon.http, f"db{database}").drop().status == 200
+        resp.call("MULTI")
+        resp.call(*command)
+        assert resp.call("EXEC") == b"*-1\r\n"
+
+
 def test_a_transaction_is_seen_whole_or_not_at_all(daemon, store):
     keys = ["a", "b", "c"]
     end = threading.Event()

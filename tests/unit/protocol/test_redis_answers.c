@@ -282,6 +282,33 @@ static void test_writes_where_there_is_no_store(void **state)
         expect_answer(lines[i], FAILED(RD_STORE_NOT_FOUND), "-ERR what was wrong\r\n");
 }
 
+/* Of a store that has gone meanwhile: what was watched and was there is not any more. */
+static void test_exec_where_there_is_no_store(void **state)
+{
+    (void)state;
+    static const struct {
+        bool known;
+        enum rd_message_condition_kind kind;
+        const char *expected;
+    } guards[] = {{true, RD_MESSAGE_IF_ABSENT, "*2\r\n$-1\r\n:0\r\n"},
+                  {true, RD_MESSAGE_IF_VERSION, "*-1\r\n"},
+                  {false, RD_MESSAGE_IF_ABSENT, "*-1\r\n"}};
+    for (size_t i = 0; i < sizeof guards / sizeof guards[0]; i++) {
+        struct rd_request *request = request_of("WATCH a b\r\nMULTI\r\nGET a\r\nDEL b\r\nEXEC\r\n");
+        struct rd_buffer out;
+        rd_buffer_init(&out, 0);
+        request->guards->list[0].known = true;
+        request->guards->list[0].condition.kind = RD_MESSAGE_IF_ABSENT;
+        request->guards->list[1].known = guards[i].known;
+        request->guards->list[1].condition.kind = guards[i].kind;
+        assert_int_equal(rd_redis_codec.encode(request, FAILED(RD_STORE_NOT_FOUND), &out), 0);
+        rd_buffer_append_u8(&out, 0);
+        assert_string_equal(out.data, guards[i].expected);
+        rd_buffer_deinit(&out);
+        rd_request_destroy(request);
+    }
+}
+
 /* What a value's ends are taken for, against the rule written out byte by byte. */
 static void test_ranges(void **state)
 {
@@ -341,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_exec),
         cmocka_unit_test(test_writes_where_there_is_no_store),
+        cmocka_unit_test(test_exec_where_there_is_no_store),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_numbers_of_databases),
     };
