@@ -491,6 +491,19 @@ static const struct {
     [RD_REDIS_EXEC] = {answer_exec, NULL, MISSING_STORE | NOT_HELD},
 };
 
+/* One element of what EXEC answers. Where others have taken effect it is no longer to be refused as a whole
+ * because a value has no room in it: then this element says so. */
+static void put_part(const struct rd_request *part, struct results results, struct rd_buffer *out)
+{
+    size_t before = out->len;
+    rows[part->codec_flags & RD_REDIS_FLAG_ANSWER].put(part, results, out);
+    if (!out->failed || results.changes == NULL)
+        return;
+    out->len = before;
+    out->failed = false;
+    put_failure(out, RD_TOO_LARGE, "the answer would be too large; ask for less at a time");
+}
+
 /* Whether what was watched is not as it was. In a store that is not there by now there is no key. */
 static bool is_outdated(const struct rd_request *request, const struct rd_response *response)
 {
@@ -514,7 +527,7 @@ static size_t answer_exec(const struct rd_request *request, const struct rd_resp
         size_t changes;
         size_t looks;
         rd_redis_answer_share(part, &changes, &looks);
-        rows[part->codec_flags & RD_REDIS_FLAG_ANSWER].put(part, results, out);
+        put_part(part, results, out);
         if (results.changes != NULL)
             results.changes += changes;
         if (results.looks != NULL)

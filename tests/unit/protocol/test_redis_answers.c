@@ -309,6 +309,34 @@ static void test_exec_where_there_is_no_store(void **state)
     }
 }
 
+#define TOO_LARGE "-ERR the answer would be too large; ask for less at a time\r\n"
+
+/* What has been done is told, although a value that was read before it does not fit. */
+static void test_exec_without_room_for_a_value(void **state)
+{
+    (void)state;
+    char value[100] = {0};
+    struct rd_response_change changes[] = {{.applied = true}};
+    struct rd_response_item looks[] = {{.value = rd_slice(value, sizeof value)}, {.value = TEXT("abc")}};
+    struct rd_response response = {.changes = changes, .items = looks, .item_count = 2};
+    struct rd_request *request = request_of("MULTI\r\nGET a\r\nSET b 1\r\nGET c\r\nEXEC\r\n");
+    struct rd_buffer out;
+    rd_buffer_init(&out, sizeof value);
+    assert_int_equal(rd_redis_codec.encode(request, &response, &out), 0);
+    rd_buffer_append_u8(&out, 0);
+    assert_false(out.failed);
+    assert_string_equal(out.data, "*3\r\n" TOO_LARGE "+OK\r\n$3\r\nabc\r\n");
+    rd_buffer_deinit(&out);
+    rd_request_destroy(request);
+    request = request_of("MULTI\r\nGET a\r\nGET c\r\nEXEC\r\n"); /* nothing has been done */
+    rd_buffer_init(&out, sizeof value);
+    response.changes = NULL;
+    (void)rd_redis_codec.encode(request, &response, &out);
+    assert_true(out.failed);
+    rd_buffer_deinit(&out);
+    rd_request_destroy(request);
+}
+
 /* What a value's ends are taken for, against the rule written out byte by byte. */
 static void test_ranges(void **state)
 {
@@ -369,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_exec),
         cmocka_unit_test(test_writes_where_there_is_no_store),
         cmocka_unit_test(test_exec_where_there_is_no_store),
+        cmocka_unit_test(test_exec_without_room_for_a_value),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_numbers_of_databases),
     };
