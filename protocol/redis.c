@@ -93,7 +93,7 @@ static void begin(struct rd_redis_ask *ask)
 {
     struct rd_redis_state *state = ask->state;
     struct rd_request *request = ask->request;
-    state->before.kept = false;
+    state->before.kept = state->before.shows = false;
     request->needs_token = ask->command != NULL && (ask->command->flags & RD_REDIS_NO_AUTH) == 0;
     if (state->store_len != 0) {
         memcpy(request->detail, state->store, state->store_len);
@@ -458,13 +458,16 @@ static enum rd_decode decode(struct rd_decoder *decoder, struct rd_slice *input,
 }
 
 /* Nothing may be left of what somebody without a token has said: neither the protocol's version nor a database,
- * and least of all a transaction that the next command would fall into. */
+ * and least of all a transaction that the next command would fall into. But a token that is not known changes
+ * nothing: who has shown a known one before goes on with that, and with what was watched. */
 static void refused(struct rd_decoder *decoder)
 {
     struct rd_redis_state *state = &decoder->state;
     const struct rd_redis_before *before = &state->before;
-    rd_redis_multi_reset(&state->multi);
-    rd_redis_multi_unwatch(state);
+    if (!before->shows) {
+        rd_redis_multi_reset(&state->multi);
+        rd_redis_multi_unwatch(state);
+    }
     if (!before->kept)
         return;
     state->resp3 = before->resp3;

@@ -34,7 +34,8 @@ struct rd_redis_multi {
 /* What SELECT and HELLO change, as it was before the last command: that may be refused when it is decoded already.
  */
 struct rd_redis_before {
-    bool kept; /* the last command was one of the two */
+    bool shows; /* the last command showed a token */
+    bool kept;  /* it was one of the two */
     bool resp3;
     char store[64];
     size_t store_len;

@@ -59,8 +59,11 @@ void rd_redis_parse_reset(struct rd_redis_ask *ask)
 /* See struct rd_redis_before. */
 static void keep_before(struct rd_redis_state *state)
 {
-    state->before = (struct rd_redis_before){.kept = true, .resp3 = state->resp3, .store_len = state->store_len};
-    memcpy(state->before.store, state->store, sizeof state->before.store);
+    struct rd_redis_before *before = &state->before;
+    before->kept = true;
+    before->resp3 = state->resp3;
+    before->store_len = state->store_len;
+    memcpy(before->store, state->store, sizeof before->store);
 }
 
 void rd_redis_parse_select(struct rd_redis_ask *ask)
@@ -78,6 +81,7 @@ static bool is_known_user(const struct rd_redis_ask *ask, size_t i)
 
 static void show_token(struct rd_redis_ask *ask, size_t i)
 {
+    ask->state->before.shows = true;
     ask->request->token_use = RD_MESSAGE_TOKEN_SHOWN;
     ask->request->token = rd_redis_ask_arg(ask, i);
 }

@@ -192,6 +192,30 @@ static void test_what_is_refused_is_taken_back(void **state)
     rd_redis_codec.destroy(decoder);
 }
 
+/* Not what is watched, either: the next transaction is held against it. */
+static void test_a_token_that_is_not_known_changes_nothing(void **state)
+{
+    (void)state;
+    struct rd_limits limits = test_limits();
+    struct rd_decoder *decoder = rd_redis_codec.create(&limits);
+    assert_non_null(decoder);
+    rd_request_destroy(decode_line(decoder, "WATCH k\r\n"));
+    static const char *const lines[] = {"AUTH x\r\n", "HELLO 3 AUTH default x\r\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        rd_request_destroy(decode_line(decoder, lines[i]));
+        rd_redis_codec.refused(decoder);
+    }
+    rd_request_destroy(decode_line(decoder, "MULTI\r\n"));
+    rd_request_destroy(decode_line(decoder, "SET l v\r\n"));
+    struct rd_request *request = decode_line(decoder, "EXEC\r\n");
+    assert_int_equal(request->opcode, RD_OPCODE_TRANSACTION);
+    assert_non_null(request->guards);
+    assert_int_equal(request->guards->count, 1);
+    assert_int_equal(request->codec_flags & RD_REDIS_FLAG_RESP3, 0);
+    rd_request_destroy(request);
+    rd_redis_codec.destroy(decoder);
+}
+
 static void test_which_commands_need_a_token(void **state)
 {
     (void)state;
@@ -364,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_connection),
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_what_is_refused_is_taken_back),
+        cmocka_unit_test(test_a_token_that_is_not_known_changes_nothing),
         cmocka_unit_test(test_which_commands_need_a_token),
         cmocka_unit_test(test_client),
         cmocka_unit_test(test_catalog),
