@@ -21,8 +21,7 @@
 #include "server/log.h"
 #include "server/outbox.h"
 
-#define RD_CONN_UNSENT_LEN_HIGH (1u << 20)   /* bytes; stops reading and encoding */
-#define RD_CONN_ANSWER_LEN_MAX  (128u << 20) /* encoded bytes of one answer */
+#define RD_CONN_UNSENT_LEN_HIGH (1u << 20) /* bytes; stops reading and encoding */
 
 enum rd_conn_state { RD_CONN_OPEN, RD_CONN_ENDING, RD_CONN_LINGERING, RD_CONN_CLOSING };
 

@@ -278,6 +278,23 @@ static void fill_keys(const struct rd_request *request, struct rd_key *keys)
         keys[request->item_count + i] = rd_key_of_bytes(request->guards->list[i].key);
 }
 
+/* The values are copied into the answer, and whether it has room for them is judged before they are checked: so
+ * many bytes would keep the loop from all others for seconds. A transaction may answer with parts of its values,
+ * and is judged by what it answers. False: the call has been answered. */
+static bool fits_answer(struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    struct batch_arrays arrays = arrays_of(call);
+    uint64_t len = 0;
+    for (size_t i = 0; i < request->item_count; i++)
+        if (arrays.statuses[i] == RD_OK && !request->items[i].key_only)
+            len += arrays.values[i].payload.len;
+    if (len <= RD_CONN_ANSWER_LEN_MAX || request->parts != NULL)
+        return true;
+    rd_call_fail(call, RD_TOO_LARGE, "the answer would be too large; ask for less at a time");
+    return false;
+}
+
 static void answer_batch(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
@@ -285,7 +302,7 @@ static void answer_batch(struct rd_call *call)
     rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
     call->values = arrays.values;
     call->value_count = arrays.count;
-    if (!guards_hold(call, arrays.values, arrays.statuses))
+    if (!guards_hold(call, arrays.values, arrays.statuses) || !fits_answer(call))
         return;
     for (size_t i = 0; i < request->item_count; i++) {
         fill_item(request->items[i].key_only, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash,

@@ -237,6 +237,25 @@ def test_writes_of_a_store(launch, flags, value):
         wire.write(b"again", value)
 
 
+def processor_s(daemon):
+    """Seconds of a processor that the daemon has had."""
+    with open(f"/proc/{daemon.process.pid}/stat", encoding="ascii") as file:
+        user, system = file.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_answer_that_is_far_too_long(launch):
+    """What it would be made of is not even looked at: 64 GiB, on the loop that serves others."""
+    daemon = launch()
+    with Wire(daemon.binary_address) as wire:
+        wire.write_stream(b"k", bytes(64 << 20))
+        assert wire.batch_read([b"k"]) == [bytes(64 << 20)]
+        before = processor_s(daemon)
+        assert status_of(wire.batch_read, [b"k"] * 1000) == w.TOO_LARGE
+        assert processor_s(daemon) - before < 1
+        assert wire.batch_read([b"k"]) == [bytes(64 << 20)]
+
+
 # ---- memory and space -----------------------------------------------------------------------------------------------
 
 def half_a_frame(address, length):
