@@ -96,20 +96,36 @@ static enum rd_status load_some(struct rd_store *store, const uint8_t *file, str
     return status;
 }
 
-/* Keys that the whole chain may hold, judged by its newest entries: how long they are, and how many differ. */
-static uint64_t estimate_keys(const struct rd_store *store, const struct load *load, uint64_t tail)
+/* Entries of the whole chain. The companion says how many end at or below the tail that it recorded; those above
+ * are counted, as all are where there is none: recovery has just been over them for much longer. */
+static uint64_t count_entries(const struct rd_store *store, const uint8_t *file, uint64_t tail)
+{
+    const struct rd_meta *meta = &store->meta;
+    uint64_t count = 0;
+    uint64_t end = tail;
+    struct rd_record record;
+    while (end > meta->durable_tail && rd_record_parse(file, end, &record)) {
+        end = rd_store_chain_next(store, record.trailer.prev_tail);
+        count++;
+    }
+    return end == meta->durable_tail ? count + meta->entry_count : count;
+}
+
+/* Keys that the whole chain may hold, judged by how many of its newest entries' keys differ. By how long these are
+ * one cannot judge: below a few short ones there may lie nothing but long ones. */
+static uint64_t estimate_keys(const struct rd_store *store, const uint8_t *file, const struct load *load,
+                              uint64_t tail)
 {
     uint64_t distinct = atomic_load_explicit(&rd_writer_index(store)->count, memory_order_relaxed);
-    uint64_t entry_len = (tail - load->end) / load->records;
-    return tail / entry_len * distinct / load->records;
+    return count_entries(store, file, tail) * distinct / load->records;
 }
 
 /* Growing step by step reads each trailer again for every doubling: a large index is made in its size at once, and
  * the sample that told the size is loaded anew. */
-static enum rd_status presize(struct rd_store *store, struct load *load, uint64_t tail)
+static enum rd_status presize(struct rd_store *store, const uint8_t *file, struct load *load, uint64_t tail)
 {
-    uint64_t expected = estimate_keys(store, load, tail);
-    if (load->end == 0 || expected < 2 * SAMPLE_COUNT)
+    uint64_t expected = load->end == 0 ? 0 : estimate_keys(store, file, load, tail);
+    if (expected < 2 * SAMPLE_COUNT)
         return RD_OK;
     rd_epoch_drain(&store->epoch);
     rd_index_deinit(rd_writer_index(store));
@@ -123,7 +139,7 @@ static enum rd_status load_all(struct rd_store *store, const uint8_t *file, uint
     struct load load = {.end = tail};
     enum rd_status status = load_some(store, file, &load, SAMPLE_COUNT);
     if (status == RD_OK && load.records >= SAMPLE_COUNT)
-        status = presize(store, &load, tail);
+        status = presize(store, file, &load, tail);
     if (status == RD_OK)
         status = load_some(store, file, &load, UINT64_MAX);
     if (status == RD_OK && load.end != 0)

@@ -314,8 +314,8 @@ static enum rd_status adopt(struct rd_store *store, const struct rd_recovery *re
     store->damage_end = recovery->damage_end;
     if (recovery->damaged || !recovery->hint_fits)
         store->checkpoint.tail = 0; /* what it holds of the damaged range is not to be shown, or of another file */
-    if (!recovery->hint_fits)
-        store->meta.generation = rd_meta_new_generation();
+    if (!recovery->hint_fits)       /* nothing that the companion says is true of this file */
+        store->meta = (struct rd_meta){.generation = rd_meta_new_generation()};
     rd_writer_view(store)->generation = store->meta.generation;
     expect_walk(store, store->checkpoint.tail == 0);
     store->checkpoint_bytes = store->checkpoint.tail != 0 ? store->checkpoint.companion_len : 0;
