@@ -472,6 +472,15 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     return RD_OK;
 }
 
+/* Whether the trailer to which the key's slot leads is the key's own, and not a stray (index.h): the value is
+ * another key's then, or this one's and damaged. What the group has planned is the key's own. */
+static bool is_own_value(const struct key_state *state, const uint8_t *file, uint64_t key_hash)
+{
+    struct rd_record record;
+    return state->planned != NULL || (rd_record_parse(file, state->trailer_offset + RD_TRAILER_LEN, &record) &&
+                                      !record.tombstone && record.trailer.key_hash == key_hash);
+}
+
 /* rename, copy: the value under its new key; of rename then a tombstone for the old one, so that the chain never
  * lacks the value. */
 static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
@@ -495,7 +504,7 @@ static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, c
         status = check_condition(&op->target_condition, &target, file);
     if (status != RD_OK)
         return status;
-    if (!newest_value(&source, file, &value))
+    if (!is_own_value(&source, file, from) || !newest_value(&source, file, &value))
         return RD_CORRUPT;
     if (plan->tail + value.payload.len + 4 * (RD_RECORD_ALIGN + RD_TOMBSTONE_LEN) > RD_TAIL_MAX)
         return RD_NO_SPACE;
@@ -520,7 +529,6 @@ static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, c
 static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, const uint8_t *file,
                                  struct rd_look *look)
 {
-    struct rd_record record;
     struct rd_index_spot spot;
     struct key_state state;
     look_up(plan, index, file, look->key.hash, &spot, &state);
@@ -530,7 +538,7 @@ static enum rd_status judge_look(struct rd_plan *plan, struct rd_index *index, c
     else if (state.live)
         trailer_offset = state.trailer_offset;
     bool wanted = look->value_wanted && state.live;
-    if (wanted && state.planned == NULL && !rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
+    if (wanted && !is_own_value(&state, file, look->key.hash))
         return RD_CORRUPT;
     look->value = (struct rd_value){.offset = wanted ? trailer_offset : 0};
     return check_condition(&look->condition, &state, file);

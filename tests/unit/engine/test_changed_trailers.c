@@ -146,6 +146,53 @@ static void one_changed_hash_among_those_looked_at_is_damage_too(void **state)
     world_remove(&world);
 }
 
+static enum rd_status move(struct rd_store *store, enum rd_op_kind kind, uint64_t number)
+{
+    struct rd_entry entries[2] = {{.key = key_number(number)}, {.key = key_named("target")}};
+    struct rd_op op = {.kind = kind, .entries = entries, .entry_count = 2};
+    return rd_store_execute(store, &op);
+}
+
+/* Changes the key in a transaction that wants to know what it held. */
+static enum rd_status exchange(struct rd_store *store, uint64_t number, bool deletes)
+{
+    struct rd_look look = {.key = key_number(number), .value_wanted = true};
+    struct rd_entry entry = {.key = key_number(number), .payload = rd_slice_of_string("anything")};
+    struct rd_change change = {.deletes = deletes};
+    struct rd_op op = {.kind = RD_OP_TRANSACTION,
+                       .entries = &entry,
+                       .changes = &change,
+                       .entry_count = 1,
+                       .looks = &look,
+                       .look_count = 1};
+    enum rd_status status = rd_store_execute(store, &op);
+    assert_null(look.value.pin);
+    return status;
+}
+
+/* Neither "it held nothing" nor, under another key, a value that may be anybody's. */
+static void who_takes_a_value_away_is_told_of_its_damage(void **state)
+{
+    (void)state;
+    struct world world = world_create();
+    make_checkpoint(&world);
+    uint64_t number = 20001;
+    change_hash(&world, trailer_of(&world, number), telling_bit(&world, number, 0));
+    struct rd_store *store = store_open(world.place.path);
+    uint64_t tail = rd_store_file_size(store);
+    assert_int_equal(exchange(store, number, false), RD_CORRUPT);
+    assert_int_equal(exchange(store, number, true), RD_CORRUPT);
+    assert_int_equal(move(store, RD_OP_RENAME, number), RD_CORRUPT);
+    assert_int_equal(move(store, RD_OP_COPY, number), RD_CORRUPT);
+    assert_int_equal(rd_store_file_size(store), tail);
+    expect_corrupt(store, number);
+    expect_missing(store, "target");
+    write_keys(&world, store, number, 1); /* what does not look is not kept from putting it right */
+    check_world(&world, store);
+    rd_store_close(store);
+    world_remove(&world);
+}
+
 static void a_changed_link_is_damage_to_who_comes_by(void **state)
 {
     (void)state;
@@ -176,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_changed_hash_is_damage_and_not_absence),
         cmocka_unit_test(one_changed_hash_among_those_looked_at_is_damage_too),
+        cmocka_unit_test(who_takes_a_value_away_is_told_of_its_damage),
         cmocka_unit_test(a_changed_link_is_damage_to_who_comes_by),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
