@@ -101,9 +101,9 @@ struct rd_index_spot {
     uint32_t home;
 };
 
-/* Pulls the slots towards the cache. */
-RD_ALWAYS_INLINE void rd_index_approach(const struct rd_index *index, uint64_t key_hash,
-                                        struct rd_index_spot *ret_spot)
+/* Pulls the slots towards the cache. Returns the key's hash as rd_mix makes it of the index's seed. */
+RD_ALWAYS_INLINE uint64_t rd_index_approach(const struct rd_index *index, uint64_t key_hash,
+                                            struct rd_index_spot *ret_spot)
 {
     uint64_t mixed = rd_mix(index->seed, key_hash);
     struct rd_located in = rd_index_locate(index, mixed);
@@ -111,6 +111,7 @@ RD_ALWAYS_INLINE void rd_index_approach(const struct rd_index *index, uint64_t k
     ret_spot->tag = rd_tag_of(in, mixed);
     ret_spot->home = rd_home_of(in, mixed);
     __builtin_prefetch((void *)&in.slots[ret_spot->home]);
+    return mixed;
 }
 
 /* The first trailer with the key's tag, which is nearly always the key's; 0: the key is not there. */

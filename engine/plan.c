@@ -41,6 +41,7 @@ void rd_plan_deinit(struct rd_plan *plan)
 void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail)
 {
     rd_index_begin(index);
+    plan->seed = index->seed;
     plan->live = plan->bounded ? atomic_load_explicit(&index->count, memory_order_relaxed) : 0;
     plan->refused = false;
     plan->entry_count = 0;
@@ -53,12 +54,18 @@ void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail)
 
 /* ---- the latest entry of each key in the group -------------------------------------------------------- */
 
-static uint32_t *latest_slot(struct rd_plan *plan, uint64_t key_hash)
+/* mixed: as rd_index_approach returns it. */
+static uint32_t *latest_slot(struct rd_plan *plan, uint64_t mixed, uint64_t key_hash)
 {
-    uint32_t at = (uint32_t)((key_hash * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & plan->latest_mask;
+    uint32_t at = (uint32_t)(mixed >> 32) & plan->latest_mask;
     while (plan->latest[at] != 0 && plan->entries[plan->latest[at] - 1].key_hash != key_hash)
         at = (at + 1) & plan->latest_mask;
     return &plan->latest[at];
+}
+
+static uint32_t *latest_slot_of(struct rd_plan *plan, const struct rd_plan_entry *entry)
+{
+    return latest_slot(plan, rd_mix(plan->seed, entry->key_hash), entry->key_hash);
 }
 
 /* Uses as much of the table as count entries need, so that a small group clears little. */
@@ -73,7 +80,7 @@ static void latest_resize(struct rd_plan *plan, uint32_t count)
     memset(plan->latest, 0, slots * sizeof *plan->latest);
     for (uint32_t i = 0; i < plan->entry_count; i++)
         if (!plan->entries[i].superseded)
-            *latest_slot(plan, plan->entries[i].key_hash) = i + 1;
+            *latest_slot_of(plan, &plan->entries[i]) = i + 1;
 }
 
 /* For so many entries more, a spacer before each, and what else an operation needs. */
@@ -114,10 +121,11 @@ struct key_state {
 
 /* spot: must stay as long as the state is used. */
 RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *index, const uint8_t *file,
-                                 const struct rd_index_spot *spot, uint64_t key_hash, struct key_state *state)
+                                 const struct rd_index_spot *spot, uint64_t mixed, uint64_t key_hash,
+                                 struct key_state *state)
 {
     state->spot = spot;
-    state->latest = latest_slot(plan, key_hash);
+    state->latest = latest_slot(plan, mixed, key_hash);
     if (RD_UNLIKELY(*state->latest != 0)) {
         state->planned = &plan->entries[*state->latest - 1];
         state->place = 0;
@@ -133,8 +141,8 @@ RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *in
 static void look_up(struct rd_plan *plan, const struct rd_index *index, const uint8_t *file, uint64_t key_hash,
                     struct rd_index_spot *spot, struct key_state *state)
 {
-    rd_index_approach(index, key_hash, spot);
-    look_up_at(plan, index, file, spot, key_hash, state);
+    uint64_t mixed = rd_index_approach(index, key_hash, spot);
+    look_up_at(plan, index, file, spot, mixed, key_hash, state);
 }
 
 /* ---- trailers over the border of two sectors ------------------------------------------------------------ */
@@ -249,7 +257,7 @@ static void drop_marker(struct rd_plan *plan, uint32_t marker)
 {
     plan->tail = plan->entries[marker].prev_tail;
     plan->entry_count--;
-    uint32_t *latest = latest_slot(plan, plan->entries[marker + 1].key_hash);
+    uint32_t *latest = latest_slot_of(plan, &plan->entries[marker + 1]);
     struct rd_plan_entry *entry = &plan->entries[marker];
     *entry = plan->entries[marker + 1];
     entry->prev_tail = plan->tail;
@@ -380,10 +388,10 @@ static RD_COLD void judge_other_write(struct rd_plan *plan, const struct rd_inde
 
 /* The index's lines of a block of keys are asked for in one go, so that the waits for them overlap. */
 static void approach_block(const struct rd_index *index, const struct rd_entry *entries, size_t count,
-                           struct rd_index_spot spots[BLOCK_KEYS])
+                           struct rd_index_spot spots[BLOCK_KEYS], uint64_t mixed[BLOCK_KEYS])
 {
     for (size_t i = 0; i < count; i++)
-        rd_index_approach(index, entries[i].key.hash, &spots[i]);
+        mixed[i] = rd_index_approach(index, entries[i].key.hash, &spots[i]);
 }
 
 /* And so are the trailers that the lines lead to, which may lie anywhere in the file. */
@@ -402,18 +410,19 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
     if (!are_values(op))
         return RD_INVALID_ARGUMENT;
     struct rd_index_spot spots[BLOCK_KEYS];
+    uint64_t mixed[BLOCK_KEYS];
     bool any_live = op->entry_count > 1; /* of the last block: where all keys are new, there are no trailers */
     for (size_t i = 0; i < op->entry_count; i++) {
         if (i % BLOCK_KEYS == 0) {
             size_t count = op->entry_count - i < BLOCK_KEYS ? op->entry_count - i : BLOCK_KEYS;
-            approach_block(index, &op->entries[i], count, spots);
+            approach_block(index, &op->entries[i], count, spots, mixed);
             if (any_live)
                 approach_trailers(file, spots, count);
             any_live = false;
         }
         const struct rd_entry *entry = &op->entries[i];
         struct key_state state;
-        look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], entry->key.hash, &state);
+        look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], mixed[i % BLOCK_KEYS], entry->key.hash, &state);
         enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, &state, file) : RD_OK;
         if (status != RD_OK)
             return status;
@@ -643,7 +652,7 @@ static void take_back(struct rd_plan *plan, uint32_t first)
     while (plan->entry_count > first) {
         const struct rd_plan_entry *entry = &plan->entries[plan->entry_count - 1];
         if (entry->key_hash != RD_RESERVED_KEY_HASH) {
-            *latest_slot(plan, entry->key_hash) = entry->previous;
+            *latest_slot_of(plan, entry) = entry->previous;
             if (entry->previous != 0)
                 plan->entries[entry->previous - 1].superseded = false;
         }

@@ -55,6 +55,7 @@ struct rd_plan {
     uint32_t entry_capacity;
     uint32_t step_count;  /* at most RD_PLAN_STEPS_MAX */
     uint32_t latest_mask; /* slots that this group uses - 1; twice entry_capacity are there */
+    uint64_t seed;        /* of the index: callers may choose their keys' hashes, but do not know it */
     uint64_t placed_at;   /* where the value of the operation being judged lies already; 0: nowhere */
     bool refused;         /* the index has no room for some entry */
     bool placed;          /* the group commits what lies ahead */
