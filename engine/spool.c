@@ -39,13 +39,14 @@ void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len
         rd_datafile_drop_cache(&file, offset, len);
 }
 
-/* The kernel tells of any lost page of a file, once; these are the first that it was given, and on the disk by
- * now.
- */
+/* The kernel tells of any lost page of a file, once: also of those that it has written out by itself, which it
+ * does with all that is older than half a minute. It is asked about a place behind the end, where there is nothing
+ * to write and nothing to wait for. */
 int rd_spool_check(struct rd_spool *spool)
 {
     struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
-    int failed = spool->writeback.started == 0 ? 0 : rd_datafile_await_writeback(&file, 0, 1);
+    uint64_t behind = (spool->len / RD_LARGE_PAGE_LEN + 1) * RD_LARGE_PAGE_LEN;
+    int failed = rd_datafile_await_writeback(&file, behind, 1);
     spool->failed = spool->failed || failed != 0;
     return failed;
 }
