@@ -188,7 +188,18 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
     return failed;
 }
 
-/* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. */
+/* Others may have put another file in the place of the store's: nothing is to be written to that one. */
+static bool is_own_file(const struct rd_store *store, int fd)
+{
+    const struct rd_io *io = store->io;
+    struct stat opened;
+    struct stat own;
+    return io->fstat(io->self, fd, &opened) == 0 && io->fstat(io->self, store->file.fd, &own) == 0 &&
+           opened.st_dev == own.st_dev && opened.st_ino == own.st_ino;
+}
+
+/* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. The writer's is
+ * not exchanged as long as there is a region (compact.h). */
 static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, struct rd_spool *spool)
 {
     struct rd_store *store = placement->store;
@@ -196,7 +207,7 @@ static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload
     file.fd = store->io->open(store->io->self, store->file.path, O_RDWR | O_CLOEXEC, 0);
     if (file.fd < 0)
         return EIO;
-    int failed = copy(placement, &file, payload, spool);
+    int failed = is_own_file(store, file.fd) ? copy(placement, &file, payload, spool) : EIO;
     if (failed == 0 && placement->synced)
         failed = rd_datafile_sync(&file);
     store->io->close(store->io->self, file.fd);

@@ -294,6 +294,32 @@ static void under_busy_writers_the_chain_stays_whole(void **state)
     place_remove(&place);
 }
 
+/* An operator renames the store's file and puts another one there, while it is served. */
+static void nothing_is_put_into_another_file_of_that_name(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer value = long_value(8);
+    put_short(store, 0);
+    char *moved_path = rd_path(place.folder, "moved.rdr");
+    struct rd_slice others = rd_slice_of_string("another store, restored from somewhere");
+    assert_int_equal(rename(place.path, moved_path), 0);
+    rd_file_write(place.path, others);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
+    assert_null(placement);
+    assert_int_equal(commit(store, "long", &value, placement, anything), RD_OK);
+    expect(store, "long", &value);
+    expect_file(place.path, others);
+    rd_store_close(store);
+    expect_file(place.path, others);
+    unsigned fillers;
+    assert_int_equal(check_chain(moved_path, &fillers), 2);
+    free(moved_path);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
 /* The process dies while a value lies ahead: the short writes below are all there, the value never was. */
 static void a_crash_leaves_what_was_committed(void **state)
 {
@@ -345,6 +371,7 @@ int main(void)
         cmocka_unit_test(one_region_at_a_time),
         cmocka_unit_test(streams_renames_and_copies_use_it),
         cmocka_unit_test(under_busy_writers_the_chain_stays_whole),
+        cmocka_unit_test(nothing_is_put_into_another_file_of_that_name),
         cmocka_unit_test(a_crash_leaves_what_was_committed),
         cmocka_unit_test(nobody_may_name_the_reserved_key),
     };
