@@ -118,12 +118,13 @@ void rd_ahead_stop_copying(struct rd_ahead *ahead, bool failed)
     pthread_mutex_unlock(&ahead->lock);
 }
 
-void rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner)
+bool rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner)
 {
     pthread_mutex_lock(&ahead->lock);
-    if (ahead->owner == owner)
-        ahead->abandoned = true;
+    bool owned = ahead->owner == owner;
+    ahead->abandoned = ahead->abandoned || owned;
     pthread_mutex_unlock(&ahead->lock);
+    return owned;
 }
 
 /* ---- placing ---- */
@@ -264,7 +265,8 @@ void rd_placement_destroy(struct rd_placement *placement)
 {
     if (placement == NULL)
         return;
-    if (!placement->committed)
-        rd_ahead_abandon(&placement->store->ahead, placement);
+    struct rd_store *store = placement->store;
+    if (!placement->committed && rd_ahead_abandon(&store->ahead, placement))
+        rd_queue_nudge(&store->queue); /* what it takes of the disk goes now, not with the next write */
     free(placement);
 }

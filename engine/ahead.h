@@ -21,7 +21,7 @@
  *     the value's operation ----------------->  rd_ahead_is_ready, then the commit: rd_ahead_release -> FREE
  *                                               short writes have come close, or an append failed: rd_ahead_evict
  *                                               waits for the copying to stop and cuts the file -> FREE
- *     rd_placement_destroy, not committed -->  rd_ahead_evict at its next turn
+ *     rd_placement_destroy, not committed -->  rd_ahead_evict, at its next turn or when it has none
  *
  * An operation whose region was taken back is appended like any other: it only holds others up for longer.
  */
@@ -87,7 +87,8 @@ int rd_ahead_evict(struct rd_ahead *ahead, struct rd_datafile *file, uint64_t ta
 
 bool rd_ahead_is_lost(struct rd_ahead *ahead);
 void rd_ahead_stop_copying(struct rd_ahead *ahead, bool failed);
-void rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner);
+/* True: the writer has a region to take back. */
+bool rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner);
 
 /* The writer, before it delivers the operation. */
 void rd_placement_commit(struct rd_placement *placement);

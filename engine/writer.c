@@ -496,6 +496,8 @@ static void *run(void *context)
         } else {
             if (closing || rd_syncer_is_overdue(store))
                 sync_late(store);
+            if (rd_ahead_is_abandoned(&store->ahead))
+                evict(store);
             if (is_extended(store) && rd_monotonic_ms() >= rd_extension_pause_ms(&store->extension))
                 (void)give_up_extension(store);
             rd_epoch_collect(&store->epoch);

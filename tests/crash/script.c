@@ -2,6 +2,7 @@
 #include "tests/crash/script.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,10 +314,17 @@ static void answers_wait(struct answers *answers, size_t count)
     pthread_mutex_unlock(&answers->lock);
 }
 
+/* What is ahead and given up goes without another operation. */
 static void wait_until_idle(struct rd_store *store)
 {
-    pthread_mutex_lock(&store->writer.role);
-    pthread_mutex_unlock(&store->writer.role);
+    bool idle = false;
+    while (!idle) {
+        pthread_mutex_lock(&store->writer.role);
+        idle = !rd_ahead_is_abandoned(&store->ahead);
+        pthread_mutex_unlock(&store->writer.role);
+        if (!idle)
+            sched_yield();
+    }
 }
 
 static bool all_were_answered_once(struct script *script, struct answers *answers, size_t count)
@@ -373,10 +381,11 @@ static bool begin_request(struct script *script, struct request *request)
     return status == RD_OK;
 }
 
-static void end_request(struct request *request)
+static void end_request(struct script *script, struct request *request)
 {
     allocations_arm();
     rd_placement_destroy(request->op.placement);
+    wait_until_idle(script->stores[request->store]);
     request_end(request);
     allocations_disarm();
 }
@@ -396,7 +405,7 @@ static bool do_single(struct script *script)
     else
         fine = run_async(script, &request);
     fine = fine && take_answer(script, &request);
-    end_request(&request);
+    end_request(script, &request);
     return fine;
 }
 
@@ -437,7 +446,7 @@ static bool do_group(struct script *script)
     for (size_t i = 0; i < GROUP_COUNT; i++) {
         fine = fine && (!taken[i] || take_answer(script, &requests[i]));
         if (taken[i])
-            end_request(&requests[i]);
+            end_request(script, &requests[i]);
     }
     return fine;
 }
@@ -501,7 +510,7 @@ static bool do_placed(struct script *script)
     allocations_disarm();
     bool fine = run_async(script, &between) && take_answer(script, &between);
     fine = fine && run_async(script, &request) && take_answer(script, &request);
-    end_request(&request);
+    end_request(script, &request);
     return fine;
 }
 

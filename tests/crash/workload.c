@@ -79,15 +79,22 @@ static void close_store(struct workload *workload, uint32_t number)
     history_settle(&workload->history, number, recorder_note(&workload->recorder));
 }
 
-/* The writer answers before it has put everything away, and may have begun a sync beside it; the next thing that
- * is done must come behind that. */
-static void wait_until_idle(struct rd_store *store)
+static bool is_idle(struct rd_store *store)
 {
     const struct rd_sync_beside *beside = &store->syncer.beside;
     pthread_mutex_lock(&store->writer.role);
-    while (beside->running && !atomic_load_explicit(&beside->done, memory_order_acquire))
-        sched_yield();
+    bool syncs = beside->running && !atomic_load_explicit(&beside->done, memory_order_acquire);
+    bool idle = !syncs && !rd_ahead_is_abandoned(&store->ahead);
     pthread_mutex_unlock(&store->writer.role);
+    return idle;
+}
+
+/* The writer answers before it has put everything away, and may have begun a sync beside it, or have to take back
+ * what is ahead and was given up; the next thing that is done must come behind that. */
+static void wait_until_idle(struct rd_store *store)
+{
+    while (!is_idle(store))
+        sched_yield();
 }
 
 /* ---- submitting, answers ------------------------------------------------------------------------------ */
@@ -190,9 +197,10 @@ static void begin_request(struct workload *workload, struct request *request, st
     workload->placed += request->op.placement != NULL;
 }
 
-static void end_request(struct request *request)
+static void end_request(struct workload *workload, struct request *request)
 {
     rd_placement_destroy(request->op.placement);
+    wait_until_idle(workload->stores[request->store]);
     request_end(request);
 }
 
@@ -228,7 +236,7 @@ static void do_single(struct workload *workload)
         run_async(workload, &request);
     wait_until_idle(store);
     take_result(workload, &request, false);
-    end_request(&request);
+    end_request(workload, &request);
 }
 
 /* The first is a group of its own; its write is held up until the others are queued, which makes them one. */
@@ -406,6 +414,7 @@ static void do_placed(struct workload *workload)
         take_result(workload, &request, false);
     }
     rd_placement_destroy(placement);
+    wait_until_idle(store);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------------- */

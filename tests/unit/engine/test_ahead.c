@@ -11,7 +11,8 @@
 #include "engine/record.h"
 #include "tests/unit/engine/fixture.h"
 
-#define LONG_LEN ((uint64_t)20 << 20)
+#define LONG_LEN     ((uint64_t)20 << 20)
+#define CUT_WITHIN_S 20
 
 static struct rd_buffer long_value(uint8_t seed)
 {
@@ -148,6 +149,60 @@ static void what_is_not_committed_leaves_nothing(void **state)
     unsigned fillers;
     assert_int_equal(check_chain(place.path, &fillers), 2);
     assert_int_equal(fillers, 0);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
+/* Notes when a file is cut. */
+struct cuts {
+    struct rd_io io;
+    pthread_mutex_t lock;
+    pthread_cond_t cut;
+    off_t len; /* guarded by lock; -1: none was */
+};
+
+static int noted_ftruncate(void *self, int fd, off_t len)
+{
+    struct cuts *cuts = self;
+    int result = rd_io_system.ftruncate(NULL, fd, len);
+    pthread_mutex_lock(&cuts->lock);
+    cuts->len = len;
+    pthread_cond_signal(&cuts->cut);
+    pthread_mutex_unlock(&cuts->lock);
+    return result;
+}
+
+/* Nobody else may ever write, and until then the disk would have it. */
+static void what_is_not_committed_is_cut_without_another_write(void **state)
+{
+    (void)state;
+    struct cuts cuts = {
+        .io = rd_io_system, .lock = PTHREAD_MUTEX_INITIALIZER, .cut = PTHREAD_COND_INITIALIZER, .len = -1};
+    cuts.io.self = &cuts;
+    cuts.io.ftruncate = noted_ftruncate;
+    struct place place = place_create();
+    struct rd_store *store = store_open_with(
+        place.path, (struct rd_store_options){.create = true, .durability = RD_DURABILITY_NONE, .io = &cuts.io});
+    struct rd_buffer value = long_value(9);
+    put_short(store, 0);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
+    assert_non_null(placement);
+    assert_int_equal(cuts.len, -1);
+    assert_int_equal(commit(store, "long", &value, placement, (struct rd_condition){.kind = RD_IF_PRESENT}),
+                     RD_PRECONDITION_FAILED);
+    struct timespec deadline;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += CUT_WITHIN_S;
+    int timed_out = 0;
+    pthread_mutex_lock(&cuts.lock);
+    while (cuts.len == -1 && timed_out == 0)
+        timed_out = pthread_cond_timedwait(&cuts.cut, &cuts.lock, &deadline);
+    pthread_mutex_unlock(&cuts.lock);
+    assert_int_equal(timed_out, 0);
+    struct stat found;
+    assert_int_equal(stat(place.path, &found), 0);
+    assert_int_equal(found.st_size, rd_store_file_size(store));
+    rd_store_close(store);
     rd_buffer_deinit(&value);
     place_remove(&place);
 }
@@ -368,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_writes_go_on_below_and_a_filler_closes_the_gap),
         cmocka_unit_test(what_is_not_committed_leaves_nothing),
+        cmocka_unit_test(what_is_not_committed_is_cut_without_another_write),
         cmocka_unit_test(one_region_at_a_time),
         cmocka_unit_test(streams_renames_and_copies_use_it),
         cmocka_unit_test(under_busy_writers_the_chain_stays_whole),
