@@ -13,8 +13,9 @@
 #define PAGES_PER_CHUNK (RD_RESIDENCY_CHUNK_LEN / RD_RESIDENCY_PAGE_LEN)
 #define ASKED_MAX       256u /* pages that one call asks for */
 #define QUIET_MS        10000u
-#define COUNTED_MAX     (UINT64_C(64) << 10) /* bytes of a read whose use counts */
-#define DESCENT_LEN     (UINT64_C(4) << 20)  /* asked for at a time, when half of what was before is left */
+#define COUNTED_MAX     (UINT64_C(64) << 10)  /* bytes of a read whose use counts */
+#define DESCENT_LEN     (UINT64_C(4) << 20)   /* asked for at a time, when half of what was before is left */
+#define ADVISED_MAX     (UINT64_C(256) << 10) /* bytes of one call */
 
 static_assert(RD_RESIDENCY_PAGE_LEN == 1u << PAGE_SHIFT, "a page's number is its offset, shifted");
 
@@ -146,9 +147,12 @@ void rd_residency_expect(const uint8_t *base, uint64_t len, bool scattered)
     advise(base, len, scattered ? MADV_RANDOM : MADV_NORMAL);
 }
 
+/* Of what one call asks for the kernel reads no more than the device takes at once, or its read-ahead, if that is
+ * more; the rest would be read page by page. */
 void rd_residency_advise(const uint8_t *bytes, uint64_t len)
 {
-    advise(bytes, len, MADV_WILLNEED);
+    for (uint64_t at = 0; at < len; at += ADVISED_MAX)
+        advise(bytes + at, len - at < ADVISED_MAX ? len - at : ADVISED_MAX, MADV_WILLNEED);
 }
 
 /* At most ASKED_MAX pages from `page` on. */

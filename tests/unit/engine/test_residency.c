@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/residency.h"
@@ -74,14 +75,20 @@ static void load(struct subject *subject, uint64_t first, uint64_t len)
     keep(subject, first, len);
 }
 
-static struct subject subject_create(void)
+/* A name for mkstemp or mkdtemp, on the disk that holds this program. */
+static void name_on_disk(char *to, size_t len_max)
 {
-    struct subject subject = {.kept_count = 0};
     char folder[2048];
     ssize_t len = readlink("/proc/self/exe", folder, sizeof folder - 1);
     assert_true(len > 0);
     folder[len] = '\0';
-    snprintf(subject.path, sizeof subject.path, "%s/residency-XXXXXX", dirname(folder));
+    snprintf(to, len_max, "%s/residency-XXXXXX", dirname(folder));
+}
+
+static struct subject subject_create(void)
+{
+    struct subject subject = {.kept_count = 0};
+    name_on_disk(subject.path, sizeof subject.path);
     subject.fd = mkstemp(subject.path);
     assert_true(subject.fd >= 0);
     static uint8_t bytes[1 << 20];
@@ -312,6 +319,76 @@ static void a_descent_is_ahead_of_its_reader(void **state)
     subject_remove(&subject);
 }
 
+/* ---- long values, looked at for damage ---- */
+
+#define LONG_LEN   (UINT64_C(32) << 20)
+#define FAULTS_MAX 512 /* page by page it would be 8,192, less what the kernel reads of what one call asks for */
+
+static struct rd_store *open_plain(const char *path)
+{
+    return store_open_with(path, (struct rd_store_options){.create = true, .durability = RD_DURABILITY_NONE});
+}
+
+static void write_long(const char *path)
+{
+    uint8_t *bytes = malloc(LONG_LEN);
+    assert_non_null(bytes);
+    memset(bytes, 'v', LONG_LEN);
+    struct rd_store *store = open_plain(path);
+    put(store, key_named("long"), bytes, LONG_LEN);
+    rd_store_close(store);
+    free(bytes);
+}
+
+/* In the middle of the value. */
+static void change_one_byte(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "w", 1, (off_t)(LONG_LEN / 2)), 1);
+    close(fd);
+}
+
+static long major_faults(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_majflt;
+}
+
+static void a_long_value_is_not_verified_page_by_page(void **state)
+{
+    (void)state;
+    char folder[4096];
+    name_on_disk(folder, sizeof folder);
+    assert_non_null(mkdtemp(folder));
+    char *path = rd_path(folder, "store.rdr");
+    write_long(path);
+    struct rd_store *store = open_plain(path);
+    struct rd_value value;
+    assert_int_equal(rd_store_find(store, key_named("long"), &value), RD_OK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    close(fd);
+    assert_false(rd_value_is_in_memory(&value, 0, LONG_LEN));
+    rd_value_release(&value);
+    static struct rd_verification found;
+    long before = major_faults();
+    assert_int_equal(rd_store_verify(store, 0, UINT64_MAX, &found), RD_OK);
+    assert_in_range(major_faults() - before, 0, FAULTS_MAX);
+    assert_int_equal(found.entries, 1);
+    assert_int_equal(found.problem_count, 0);
+    rd_store_close(store);
+    change_one_byte(path);
+    store = open_plain(path);
+    assert_int_equal(rd_store_verify(store, 0, UINT64_MAX, &found), RD_OK);
+    assert_int_equal(found.problem_count, 1);
+    assert_int_equal(found.problems[0].kind, RD_PROBLEM_PAYLOAD);
+    assert_true(found.problems[0].live);
+    rd_store_close(store);
+    free(path);
+    rd_scratch_remove(strdup(folder));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +400,7 @@ int main(void)
         cmocka_unit_test(while_memory_is_short_the_use_of_short_reads_counts),
         cmocka_unit_test(what_is_forgotten_goes_to_the_page),
         cmocka_unit_test(a_descent_is_ahead_of_its_reader),
+        cmocka_unit_test(a_long_value_is_not_verified_page_by_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
