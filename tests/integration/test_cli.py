@@ -11,9 +11,9 @@ import zlib
 
 import pytest
 
-from harness.cli import Cli
+from harness.cli import Cli, Done
 from harness.curl import Curl
-from harness.daemon import RDRIVE, clean_environment
+from harness.daemon import DEADLINE_S, RDRIVE, clean_environment
 from harness.storefile import live_entries, physical_entries, read_chain
 
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
@@ -225,6 +225,29 @@ def test_standard_output_that_is_full(cli):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([RDRIVE, *cli.options, "read", "k"], stdout=full, stderr=subprocess.PIPE, env=clean_environment())
     assert done.returncode == FAILED and done.stderr
+
+
+def run_with_closed(number, tool, *arguments):
+    """Where that one of the three standard files is closed."""
+    shell = 'exec "$@" %s' % ("<&-", ">&-", "2>&-")[number]
+    done = subprocess.run(["sh", "-c", shell, "sh", RDRIVE, *tool.options, *arguments], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=DEADLINE_S, env=clean_environment())
+    return Done(done)
+
+
+def test_standard_files_that_are_closed(tool):
+    """The next file to be opened would get their numbers: what is printed would go into the store, or to its server, and
+    the store would be read as the value."""
+    tool.ok("write", "k", "a value")
+    done = run_with_closed(1, tool, "read", "k")
+    assert done.code == FAILED and "standard output" in done.err
+    done = run_with_closed(1, tool, "write", "l", "another")
+    assert done.code == FAILED and "standard output" in done.err
+    done = run_with_closed(0, tool, "write", "k")
+    assert done.code == FAILED and "standard input: cannot be read" in done.err
+    assert run_with_closed(2, tool, "write", "k", "a third", "--if-absent").code == FAILED
+    assert (tool.ok("read", "k"), tool.ok("read", "l"), tool.ok("len")) == (b"a value", b"another", b"2\n")
+    assert tool.ok("verify").endswith(b", 0 problems\n")
 
 
 def test_create_without_batch_markers(daemon):
