@@ -262,14 +262,15 @@ static int make_request(struct rd_run *run)
 
 /* ---- running ---------------------------------------------------------------------------------------------- */
 
-/* Page after page, until the limit or the end. Nothing lies below offset 0, and asking for it would start anew. */
+/* Page after page, until the limit or the end, or until nobody takes them. Nothing lies below offset 0, and asking
+ * for it would start anew. */
 int rd_run_iterate(struct rd_run *run, struct rd_backend *backend)
 {
     bool json = run->options->json;
     uint64_t limit = run->options->limit != 0 ? run->options->limit : UINT64_MAX;
     bool is_first_page = true;
     uint64_t next_offset = 0;
-    while (limit != 0 && (is_first_page || next_offset != 0)) {
+    while (limit != 0 && (is_first_page || next_offset != 0) && !ferror(stdout)) {
         struct rd_response response;
         run->request->limit = limit < ITERATE_PAGE_COUNT ? (uint32_t)limit : ITERATE_PAGE_COUNT;
         if (backend->calls->execute(backend, run->request, &response, &run->error) != RD_OK)

@@ -250,6 +250,20 @@ def test_standard_files_that_are_closed(tool):
     assert tool.ok("verify").endswith(b", 0 problems\n")
 
 
+def test_iterate_ends_where_nobody_takes_it(cli, store):
+    entries = [{"key": f"k{i}", "value": "v"} for i in range(5000)]
+    cli.ok("batch-write", stdin=json.dumps({"entries": entries}).encode())
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([RDRIVE, *cli.options, "iterate"], stdout=writer, stderr=subprocess.PIPE, timeout=DEADLINE_S,
+                          env=clean_environment())
+    os.close(writer)
+    assert done.returncode == FAILED and b"standard output" in done.stderr
+    asked = [line.split()[-1] for line in cli.ok("metrics").splitlines()
+             if line.startswith(b"rdrive_requests_total{") and b'"iterate"' in line and b'"%s"' % store.encode() in line]
+    assert asked == [b"1"]
+
+
 def test_create_without_batch_markers(daemon):
     for name, settings in (("unmarked", ["--no-batch-marker"]), ("quick", ["--settings", '{"durability":"none","batch_marker":false}'])):
         tool = Cli(("--server", daemon.binary), name)
