@@ -337,11 +337,15 @@ static const char *check_options(const struct rd_command *command, const struct 
         return "--file names the store already";
     if (offline && options->settings != NULL)
         return "settings are the server's: --file does not go with --settings";
+    if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->args[0][0] == '\0')
+        return "STORE is a store's name, not an empty one";
     if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->store != NULL &&
         strcmp(options->args[0], options->store) != 0)
         return "--store and STORE name different stores";
     if (moves && (options->target != NULL) == (options->arg_count == 2))
         return offline ? "it needs the file to put the value into: --target FILE" : "it needs one TARGET store";
+    if (moves && (options->target != NULL ? options->target : options->args[1])[0] == '\0')
+        return "TARGET must not be empty";
     if (options->no_batch_marker && !offline && command->opcode != RD_OPCODE_CREATE)
         return "--no-batch-marker goes with create, or with --file";
     if (options->no_batch_marker && options->settings != NULL)

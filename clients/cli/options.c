@@ -268,6 +268,8 @@ static bool fits_together(const struct rd_options *options, bool server_given)
     const char *wrong = NULL;
     if (server_given + (options->unix_path != NULL) + (options->file_path != NULL) > 1)
         wrong = "give one of --server, --unix and --file";
+    else if (options->store != NULL && options->store[0] == '\0')
+        wrong = "--store takes a store's name, not an empty one";
     else if (options->file_path != NULL && options->store != NULL)
         wrong = "--file names a store's file: --store has no meaning beside it";
     else if (options->tls && (options->unix_path != NULL || options->file_path != NULL))

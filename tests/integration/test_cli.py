@@ -45,6 +45,8 @@ def test_help_and_version():
     ["--file", "x", "reopen"], ["--file", "x", "drop", "--confirm", "x"], ["verify", "extra"], ["reopen", "a", "b"],
     ["--store", "a", "reopen", "b"], ["write", "a", "b", "--no-batch-marker"], ["batch-write", "--no-batch-marker"],
     ["create", "--no-batch-marker", "--settings", "{}"], ["--file", "x", "create", "--settings", "{}"],
+    ["--store", "", "write", "a", "b"], ["create", ""], ["drop", "", "--confirm", ""], ["copy", "a", ""],
+    ["transfer", "a", "--target", ""],
 ], ids=" ".join)
 def test_wrong_usage(arguments, folder):
     done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
