@@ -12,7 +12,8 @@
 #define JSON_LEN_MAX       (256u << 20) /* bytes */
 #define ITERATE_PAGE_COUNT 1000u
 #define LONG_TIMEOUT_MS    3600000u
-#define METRICS_TIMEOUT_MS 5000u            /* who watches is to be told soon that there is nothing to see */
+#define PATIENT_LEN        (64u << 20) /* bytes; what is not longer is written well within the client's timeout */
+#define METRICS_TIMEOUT_MS 5000u       /* who watches is to be told soon that there is nothing to see */
 #define LONGEST_TIMEOUT_MS (7u * 86400000u) /* a large store's compaction, at a low rate */
 
 #define KEY_FORM   RD_OPTION_KEY_FORM
@@ -364,10 +365,19 @@ static void deinit(struct rd_run *run)
     rd_input_close(&run->input);
 }
 
-/* Of one request: a recovery, a step of a look or a move takes as long as its file or value is long. */
-static uint32_t timeout_ms_of(const struct rd_command *command)
+/* Whether what is written may be of any length: behind its last byte the server has to copy all of it. */
+static bool writes_long_values(const struct rd_run *run)
 {
-    switch (command->opcode) {
+    bool of_input = run->command->opcode == RD_OPCODE_WRITE && run->input.fd >= 0;
+    return run->command->args == RD_ARGS_FOLDER || (of_input && run->input.len > PATIENT_LEN);
+}
+
+/* Of one request: a recovery, a step of a look or a move takes as long as its file or value is long. */
+static uint32_t timeout_ms_of(const struct rd_run *run)
+{
+    if (writes_long_values(run))
+        return LONG_TIMEOUT_MS;
+    switch (run->command->opcode) {
     case RD_OPCODE_REOPEN:
     case RD_OPCODE_VERIFY:
     case RD_OPCODE_RENAME:
@@ -392,7 +402,6 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     const char *wrong = check_options(command, options);
     if (wrong != NULL)
         return rd_run_fail_usage(&run, wrong);
-    named.timeout_ms = timeout_ms_of(command);
     if (command->args == RD_ARGS_STORE && options->arg_count == 1)
         named.store = options->args[0];
     if (command->args == RD_ARGS_KEY_TARGET && options->arg_count == 2)
@@ -406,6 +415,7 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     int code = make_request(&run);
     if (code != RD_EXIT_DONE)
         goto done;
+    named.timeout_ms = timeout_ms_of(&run);
     enum rd_status status = RD_OK;
     if (named.file_path == NULL)
         status = rd_online_create(&named, &backend, &run.error);

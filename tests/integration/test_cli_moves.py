@@ -5,8 +5,11 @@ import json
 import os
 import pty
 import random
+import re
 import resource
 import select
+import socket
+import struct
 import subprocess
 import zlib
 
@@ -14,7 +17,7 @@ import pytest
 
 from harness.cli import Cli
 from harness.curl import Curl
-from harness.daemon import DEADLINE_S, RDRIVE, clean_environment
+from harness.daemon import DEADLINE_S, RDRIVE, clean_environment, wait_until
 
 DONE, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 MIB = 1 << 20
@@ -148,6 +151,44 @@ def test_streams_from_a_file_and_from_standard_input(place, folder, length):
     assert place.tool.ok("read", "of the file") == place.tool.ok("read", "of standard input") == value
     metadata = json.loads(place.tool.ok("--json", "metadata", "of the file"))
     assert (metadata["length"], metadata["crc32"]) == (length, f"{zlib.crc32(value):08x}")
+
+
+def waits(folder, arguments, content):
+    """The milliseconds that `rdrive write` is ready to wait, each time that it does, for a server that takes what is sent
+    and gives no more credit, and no answer."""
+    log = os.path.join(folder, "calls")
+    window = 1 << 20
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = "127.0.0.1:%d" % listener.getsockname()[1]
+        command = ["strace", "-qq", "-e", "trace=poll,ppoll", "-o", log, RDRIVE, "--server", address, "write", *arguments]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()) as process:
+            process.stdin.write(content)
+            process.stdin.close()
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(DEADLINE_S)
+                connection.sendall(b"\xd2RDRIVE\n" + struct.pack("<HHI6I", 1, 0, 24, 80 << 20, 32 << 10, 1000, 64, window, 1 << 18))
+                seen = 0
+                while seen < min(window, len(content)):
+                    seen += len(connection.recv(1 << 16))
+                with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+                    pid, = file.read().split()
+
+                def sleeps():
+                    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                        return file.read().rpartition(")")[2].split()[0] == "S"
+
+                wait_until(sleeps, "it to wait")
+            assert process.wait(timeout=DEADLINE_S) == FAILED
+    with open(log, encoding="ascii") as file:
+        found = re.findall(r"poll\(.*\], 1, (\{tv_sec=)?(\d+)", file.read())
+    return [int(number) * (1000 if in_seconds else 1) for in_seconds, number in found]
+
+
+def test_how_long_is_waited(folder):
+    """The answer to a long value comes once the server has copied all of it."""
+    assert max(waits(folder, ["k"], bytes(MIB + 1))) > 600000
+    assert max(waits(folder, ["k", "v"], b"")) <= 60000
 
 
 def test_flat_memory(place, folder):
