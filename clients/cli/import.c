@@ -3,8 +3,9 @@
  * import.c - import: every regular file below a folder becomes a value under its relative path.
  *
  * It goes on where it was ended: a file whose stored length and checksum are its own is left alone. Short files
- * are gathered into batches, long ones are streamed. Symbolic links are not followed, neither to files nor to
- * folders. One file that cannot be read does not end it; a server or store that fails does.
+ * are gathered into batches, smaller ones where the server takes no such, long ones are streamed. Symbolic links
+ * are not followed, neither to files nor to folders. One file that cannot be read does not end it; a server or
+ * store that fails does.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -82,29 +83,70 @@ static void point_into(struct rd_slice *slice, const uint8_t *data)
     slice->data = data + (uintptr_t)slice->data;
 }
 
-static void store_batch(struct import *import)
+static enum rd_status store_items(struct import *import, size_t first, size_t count)
 {
-    if (import->item_count == 0 || import->stopped)
-        return;
-    uint64_t len = 0;
-    for (size_t i = 0; i < import->item_count; i++) {
-        point_into(&import->items[i].key.bytes, import->bytes.data);
-        point_into(&import->items[i].value, import->bytes.data);
-        len += import->items[i].value.len;
-    }
     struct rd_request *request = import->run->request;
     struct rd_response response;
     request->opcode = RD_OPCODE_BATCH_WRITE;
-    request->items = import->items;
-    request->item_count = import->item_count;
-    if (import->backend->calls->execute(import->backend, request, &response, &import->run->error) != RD_OK) {
-        stop(import);
-    } else {
-        import->stored_count += import->item_count;
-        import->stored_len += len;
-    }
+    request->items = import->items + first;
+    request->item_count = count;
+    enum rd_status status =
+        import->backend->calls->execute(import->backend, request, &response, &import->run->error);
     request->items = NULL; /* they are not the request's */
     request->item_count = 0;
+    return status;
+}
+
+static int64_t give_bytes(void *context, void *to, size_t len_max)
+{
+    struct rd_slice taken = rd_slice_take(context, len_max);
+    if (taken.len != 0)
+        memcpy(to, taken.data, taken.len);
+    return (int64_t)taken.len;
+}
+
+/* For one that is longer than the server takes at once. */
+static enum rd_status store_item_in_parts(struct import *import, size_t index)
+{
+    struct rd_slice left = import->items[index].value;
+    struct rd_request *request = import->run->request;
+    struct rd_response response;
+    request->opcode = RD_OPCODE_WRITE_STREAM;
+    request->key = import->items[index].key;
+    request->stream_len = left.len;
+    return import->backend->calls->write_stream(import->backend, request, give_bytes, &left, &response,
+                                                &import->run->error);
+}
+
+/* All at once, or where the server does not take so much, in batches that it takes. */
+static void store_batch(struct import *import)
+{
+    if (import->stopped)
+        return;
+    for (size_t i = 0; i < import->item_count; i++) {
+        point_into(&import->items[i].key.bytes, import->bytes.data);
+        point_into(&import->items[i].value, import->bytes.data);
+    }
+    size_t count = import->item_count;
+    for (size_t done = 0; done < import->item_count && !import->stopped;) {
+        count = count < import->item_count - done ? count : import->item_count - done;
+        enum rd_status status = store_items(import, done, count);
+        if (status == RD_TOO_LARGE && count > 1) {
+            count /= 2;
+            continue;
+        }
+        if (status == RD_TOO_LARGE)
+            status = store_item_in_parts(import, done);
+        if (status != RD_OK) {
+            stop(import);
+            continue;
+        }
+        import->stored_count += count;
+        for (size_t i = done; i < done + count; i++)
+            import->stored_len += import->items[i].value.len;
+        done += count;
+        count *= 2;
+    }
     import->item_count = 0;
     rd_buffer_clear(&import->bytes);
 }

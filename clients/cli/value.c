@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * value.c - write and read: values of any size, with flat memory. A value that fits SHORT_LEN goes in one request;
- * only a longer one is a stream.
+ * only a longer one is a stream, and one that is longer than the server takes at once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,19 +46,28 @@ static int64_t give(void *context, void *to, size_t len_max)
     return got;
 }
 
+/* len: bytes in all; UINT64_MAX: until the input ends. */
 static enum rd_status write_long(struct rd_run *run, struct rd_backend *backend, struct rd_slice begin,
-                                 struct rd_response *ret_response)
+                                 uint64_t len, struct rd_response *ret_response)
 {
-    struct source source = {.input = &run->input, .begin = begin, .left_len = run->input.len};
+    struct source source = {.input = &run->input, .begin = begin, .left_len = len};
     run->request->opcode = RD_OPCODE_WRITE_STREAM;
-    run->request->stream_len = run->input.len;
-    rd_progress_begin(&source.progress, run->input.len, false);
+    run->request->stream_len = len;
+    rd_progress_begin(&source.progress, len, false);
     enum rd_status status =
         backend->calls->write_stream(backend, run->request, give, &source, ret_response, &run->error);
     rd_progress_end(&source.progress);
     if (status != RD_OK && run->input.os_errno != 0)
         rd_error_set(&run->error, RD_IO_ERROR, run->input.os_errno, "%s: cannot be read", run->input.name);
     return status;
+}
+
+static enum rd_status write_short(struct rd_run *run, struct rd_backend *backend, struct rd_slice value,
+                                  struct rd_response *ret_response)
+{
+    run->request->value = value;
+    enum rd_status status = backend->calls->execute(backend, run->request, ret_response, &run->error);
+    return status == RD_TOO_LARGE ? write_long(run, backend, value, value.len, ret_response) : status;
 }
 
 static enum rd_status write_input(struct rd_run *run, struct rd_backend *backend, struct rd_response *ret_response)
@@ -72,10 +81,9 @@ static enum rd_status write_input(struct rd_run *run, struct rd_backend *backend
         status =
             rd_error_set(&run->error, RD_IO_ERROR, run->input.os_errno, "%s: cannot be read", run->input.name);
     } else if ((size_t)len < SHORT_LEN) {
-        run->request->value = rd_slice(begin, (size_t)len);
-        status = backend->calls->execute(backend, run->request, ret_response, &run->error);
+        status = write_short(run, backend, rd_slice(begin, (size_t)len), ret_response);
     } else {
-        status = write_long(run, backend, rd_slice(begin, (size_t)len), ret_response);
+        status = write_long(run, backend, rd_slice(begin, (size_t)len), run->input.len, ret_response);
     }
     free(begin);
     return status;
@@ -84,9 +92,8 @@ static enum rd_status write_input(struct rd_run *run, struct rd_backend *backend
 int rd_run_write(struct rd_run *run, struct rd_backend *backend)
 {
     struct rd_response response;
-    enum rd_status status = run->input.fd >= 0
-                                ? write_input(run, backend, &response)
-                                : backend->calls->execute(backend, run->request, &response, &run->error);
+    enum rd_status status = run->input.fd >= 0 ? write_input(run, backend, &response)
+                                               : write_short(run, backend, run->request->value, &response);
     if (status != RD_OK)
         return rd_run_fail(run);
     run->command->print(&response, run->options->json);

@@ -337,3 +337,25 @@ def test_import_of_a_file_that_cannot_be_read(place, folder):
 def test_import_of_what_is_no_folder(place, folder):
     done = place.tool.run("import", os.path.join(folder, "nowhere"))
     assert done.code == FAILED and "nowhere" in done.err
+
+
+def test_where_the_server_takes_short_requests_alone(launch, folder):
+    """What does not fit one goes in parts, or in smaller batches."""
+    daemon = launch("--frame-len-max", "64k", "--batch-count-max", "100")
+    tool = Cli(("--server", daemon.binary))
+    value = random.Random(8).randbytes(300000)
+    path = os.path.join(folder, "value")
+    with open(path, "wb") as file:
+        file.write(value)
+    tool.ok("write", "file", "-f", path)
+    tool.ok("write", "input", stdin=value)
+    tool.ok("write", "argument", "x" * 100000)
+    assert tool.ok("read", "file") == tool.ok("read", "input") == value
+    assert tool.ok("read", "argument") == b"x" * 100000
+    done = tool.run("write", "argument", "y" * 100000, "--if-absent")
+    assert done.code == FAILED and "precondition_failed" in done.err
+    root, files = make_tree(folder)
+    summary = json.loads(tool.ok("--json", "import", root))
+    assert summary == {"stored": len(files), "bytes": sum(map(len, files.values())), "unchanged": 0, "left_out": 0, "failed": 0}
+    for name in ("a", "b/d/e f", "long", "many/0007", "many/1199"):
+        assert tool.ok("read", name) == files[name]
