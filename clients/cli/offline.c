@@ -69,6 +69,50 @@ static struct rd_condition condition_of(struct rd_message_condition condition)
         .kind = (enum rd_condition_kind)condition.kind, .offset = condition.offset, .crc32 = condition.crc32};
 }
 
+/* What the engine's blocking calls tell by a status alone, in words. */
+static const char *explain(enum rd_status status)
+{
+    switch (status) {
+    case RD_KEY_NOT_FOUND:
+        return "no such key in the file";
+    case RD_CORRUPT:
+        return "the stored bytes do not match their checksum";
+    case RD_INVALID_ARGUMENT:
+        return "an empty value or one of exactly one zero byte cannot be stored";
+    case RD_UNAVAILABLE:
+        return "the store is read-only: see info";
+    case RD_IO_ERROR:
+        return "the file cannot be read or written";
+    case RD_NO_SPACE:
+        return "there is no room for it: the file system is full, or the store's quota is used up";
+    case RD_FORBIDDEN:
+        return "the store's settings take no writes";
+    case RD_CONFLICT:
+        return "source and target are one key or one store, or the source has changed";
+    case RD_PRECONDITION_FAILED:
+        return "the condition does not hold; nothing has changed";
+    case RD_RANGE_NOT_SATISFIABLE:
+        return "the range begins behind the value's end";
+    default:
+        return rd_status_name(status);
+    }
+}
+
+/* A quota and the store's settings are not the disk's fault. */
+static enum rd_status fail_op(struct offline *offline, const struct rd_op *op, enum rd_status status)
+{
+    static const char *const bars[] = {
+        [RD_BAR_WRITES] = "the store's settings take no writes",
+        [RD_BAR_BYTES] = "the store's quota of bytes is used up",
+        [RD_BAR_ENTRIES] = "the store's quota of entries is used up",
+    };
+    if (op->bar != RD_BAR_NONE)
+        return rd_error_set(&offline->error, status, 0, "%s", bars[op->bar]);
+    if (op->os_errno != 0)
+        return rd_error_set(&offline->error, status, op->os_errno, "%s", explain(status));
+    return status;
+}
+
 /* What any operation that writes has in common: op has its kind and whatever is its own. */
 static enum rd_status run_op(struct offline *offline, const struct rd_request *request,
                              const struct rd_entry *entries, size_t entry_count, struct rd_op *op,
@@ -81,7 +125,7 @@ static enum rd_status run_op(struct offline *offline, const struct rd_request *r
     op->target_condition = condition_of(request->target_condition);
     enum rd_status status = rd_store_execute(offline->store, op);
     if (status != RD_OK)
-        return status;
+        return fail_op(offline, op, status);
     response->offset = op->offset;
     response->tail = op->tail;
     response->count = op->count;
@@ -117,13 +161,29 @@ static enum rd_status do_rename(struct offline *offline, const struct rd_request
     return run_op(offline, request, entries, 2, &op, response);
 }
 
+/* As its settings say, but for its durability. */
+static enum rd_status open_store(const char *path, const struct rd_json_settings *settings,
+                                 struct rd_store_options *options, struct rd_store **ret_store,
+                                 struct rd_error *ret_error)
+{
+    options->batch_marker_off = settings->batch_marker_off;
+    enum rd_status status = rd_store_open(path, options, ret_store, ret_error);
+    if (status == RD_OK)
+        rd_store_tune(*ret_store, &(struct rd_store_tuning){.durability = options->durability,
+                                                            .quota_bytes = settings->quota_bytes,
+                                                            .quota_entries = settings->quota_entries,
+                                                            .writes_barred = settings->read_only});
+    return status;
+}
+
 /* copy and transfer; the target is another file. */
 static enum rd_status do_move(struct offline *offline, const struct rd_request *request,
                               struct rd_response *response)
 {
     struct rd_store_options options = {.create = true};
+    struct rd_json_settings settings = rd_companion_load(offline->target_path);
     struct rd_store *target = NULL;
-    enum rd_status status = rd_store_open(offline->target_path, &options, &target, &offline->error);
+    enum rd_status status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
     if (status != RD_OK)
         return status;
     struct rd_moved moved = {.source_tail = 0};
@@ -359,33 +419,6 @@ static do_function *const doers[] = {
     [RD_OPCODE_VERIFY] = do_verify,      [RD_OPCODE_COMPACT] = do_compact,
 };
 
-/* What the engine's blocking calls tell by a status alone, in words. */
-static const char *explain(enum rd_status status)
-{
-    switch (status) {
-    case RD_KEY_NOT_FOUND:
-        return "no such key in the file";
-    case RD_CORRUPT:
-        return "the stored bytes do not match their checksum";
-    case RD_INVALID_ARGUMENT:
-        return "an empty value or one of exactly one zero byte cannot be stored";
-    case RD_UNAVAILABLE:
-        return "the store is read-only: see info";
-    case RD_IO_ERROR:
-        return "the file cannot be read or written";
-    case RD_NO_SPACE:
-        return "the file system is full";
-    case RD_CONFLICT:
-        return "source and target are one key or one store, or the source has changed";
-    case RD_PRECONDITION_FAILED:
-        return "the condition does not hold; nothing has changed";
-    case RD_RANGE_NOT_SATISFIABLE:
-        return "the range begins behind the value's end";
-    default:
-        return rd_status_name(status);
-    }
-}
-
 static enum rd_status give_answer(const struct offline *offline, enum rd_status status,
                                   const struct rd_response *response, struct rd_response *ret_response,
                                   struct rd_error *ret_error)
@@ -597,9 +630,8 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
         .durability = (enum rd_durability)options->durability,
         .create = access == RD_BACKEND_MAKE || access == RD_BACKEND_MAKE_NEW,
         .read_only = access == RD_BACKEND_READ,
-        .batch_marker_off = settings.batch_marker_off,
     };
-    status = rd_store_open(options->file_path, &store_options, &offline->store, ret_error);
+    status = open_store(options->file_path, &settings, &store_options, &offline->store, ret_error);
     if (status != RD_OK) {
         struct rd_json_settings none = {.durability = RD_MESSAGE_DURABILITY_DEFAULT};
         if (access == RD_BACKEND_MAKE_NEW && rd_companion_save(options->file_path, &none, NULL) != RD_OK)
@@ -607,10 +639,6 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
         free(offline);
         return status;
     }
-    rd_store_tune(offline->store, &(struct rd_store_tuning){.durability = store_options.durability,
-                                                            .quota_bytes = settings.quota_bytes,
-                                                            .quota_entries = settings.quota_entries,
-                                                            .writes_barred = settings.read_only});
     *ret_backend = &offline->backend;
     return RD_OK;
 }

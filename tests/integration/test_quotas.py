@@ -164,3 +164,31 @@ def test_the_command_line(launch, folder):
     sealed.ok("create", "--read-only")
     assert sealed.run("write", "k", "x").code == 1
     assert tool.run("len", "--quota-bytes", "1").code == 2
+
+
+def test_offline_refusals_say_whose_they_are(folder):
+    """Not the file system's, and of a copy's target as of any other file."""
+    files = {}
+    for name, options in (("source", []), ("entries", ["--quota-entries", "1"]), ("bytes", ["--quota-bytes", str(BYTES)]),
+                          ("sealed", ["--read-only"])):
+        path = os.path.join(folder, name + ".rdr")
+        files[name] = path, Cli(["--file", path])
+        files[name][1].ok("create", *options)
+        if name != "sealed":
+            files[name][1].ok("write", "k", "x" * 64)
+    refusals = {"entries": "no_space: the store's quota of entries is used up", "bytes": "no_space: the store's quota of bytes is used up",
+                "sealed": "forbidden: the store's settings take no writes"}
+    for name, words in refusals.items():
+        done = files[name][1].run("write", "l", "y")
+        assert (done.code, done.out) == (1, b"") and words in done.err, done
+        done = files[name][1].run("write", "l", stdin=bytes(2 << 20))  # a stream
+        assert (done.code, done.out) == (1, b"") and words in done.err, done
+    _, source = files["source"]
+    source.ok("write", "l", "y")
+    for command in ("copy", "transfer"):
+        for name, words in refusals.items():
+            path, target = files[name]
+            done = source.run(command, "l", "--target", path)
+            assert (done.code, done.out) == (1, b"") and words.split(":")[0] in done.err, done
+            assert target.run("exists", "l").code == 3
+    assert source.ok("read", "l") == b"y"
