@@ -121,18 +121,29 @@ static enum rd_status open_target(struct restore *restore, const struct stat *so
 
 /* ---- the copy --------------------------------------------------------------------------------------------- */
 
-/* With whatever opening it has left beside it. */
+/* Whether it is the copy, or what opening has left beside it. Names of stores may hold dots: NAME.rdr.restore.rdr
+ * is a store, and what has that in front belongs to it. */
+static bool is_of_copy(const char *file, const char *copy)
+{
+    size_t len = strlen(copy);
+    if (strncmp(file, copy, len) != 0 || (file[len] != '\0' && file[len] != '.'))
+        return false;
+    for (const char *at = strstr(file + len, ".rdr"); at != NULL; at = strstr(at + 1, ".rdr"))
+        if (at[4] == '\0' || at[4] == '.')
+            return false;
+    return true;
+}
+
 static void discard_copy(const struct restore *restore)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(restore->copy, '/');
     const char *name = slash != NULL ? slash + 1 : restore->copy;
-    size_t len = strlen(name);
     folder_of(restore->copy, folder);
     DIR *open_folder = opendir(folder);
     const struct dirent *found;
     while (open_folder != NULL && (found = readdir(open_folder)) != NULL)
-        if (strncmp(found->d_name, name, len) == 0 && (found->d_name[len] == '\0' || found->d_name[len] == '.'))
+        if (is_of_copy(found->d_name, name))
             (void)unlinkat(dirfd(open_folder), found->d_name, 0);
     if (open_folder != NULL)
         closedir(open_folder);

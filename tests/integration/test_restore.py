@@ -267,6 +267,20 @@ def test_no_space(place):
     place.assert_refused(done, "no_space", "nothing was restored")
 
 
+def test_a_store_that_is_named_like_the_copy_stays(place):
+    """Names of stores may hold dots; what an ended run has left goes."""
+    others = {place.store + ending: b"of another store"
+              for ending in (".restore.rdr", ".restore.rdr.meta", ".restore.more.rdr", ".restored.rdr")}
+    for path, content in others.items():
+        write(path, content)
+    left = [place.store + ending for ending in (".restore", ".restore.meta", ".restore.torn-7")]
+    for path in left:
+        write(path, b"of an ended run")
+    assert place.restore("--force").code == 0
+    assert {path: read(path) for path in others} == others
+    assert not any(map(os.path.exists, left))
+
+
 def test_usage(place, launch):
     assert Cli(("--file", place.store)).run("restore").code == 2
     assert Cli(("--file", place.store)).run("restore", "a", "--full").code == 2
