@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * verify.c - verify: looks at every entry of a store, step by step, and tells of each problem as it is found.
+ * Where the store is compacted meanwhile it is another file, and the look begins anew.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,6 +65,15 @@ static void print_summary(const struct look *look)
     rd_buffer_deinit(&text);
 }
 
+static void begin_anew(struct look *look)
+{
+    struct rd_response_problem *problems = look->sum.verification.problems;
+    rd_progress_end(&look->progress);
+    fputs("rdrive: verify: the store has been compacted meanwhile; the look begins anew\n", stderr);
+    look->sum = (struct rd_response){.verification.problems = problems};
+    rd_progress_begin(&look->progress, UINT64_MAX, false);
+}
+
 int rd_run_verify(struct rd_run *run, struct rd_backend *backend)
 {
     struct look look = {.json = run->options->json};
@@ -76,6 +86,11 @@ int rd_run_verify(struct rd_run *run, struct rd_backend *backend)
         struct rd_response step;
         run->request->verify_from = sum->next;
         status = backend->calls->execute(backend, run->request, &step, &run->error);
+        if (status == RD_CONFLICT && sum->next != 0) {
+            begin_anew(&look);
+            status = RD_OK;
+            continue;
+        }
         if (status != RD_OK)
             break;
         add_step(&look, &step.verification);

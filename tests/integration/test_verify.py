@@ -8,6 +8,7 @@ import random
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -481,3 +482,36 @@ def test_json_is_what_http_answers(hurt):
     for store in ("clean", "hurt", "many"):
         told = Cli(("--server", hurt.daemon.binary), store).run("--json", "verify").out
         assert json.loads(told) == Curl(hurt.daemon.http, store).request("POST", "verify").json()
+
+
+def test_a_compaction_between_two_steps(launch):
+    """The places of the look are another file's by then, which is no damage: the tool begins anew."""
+    daemon = launch()
+    source = random.Random(9)
+    with Wire(daemon.binary_address) as wire:
+        for i in range(60):  # of which half are replaced: two steps, and entries that end elsewhere afterwards
+            wire.write(b"key %d" % (i % 30), source.randbytes((2 << 20) + source.randrange(1 << 16)), durability=NONE)
+    curl = Curl(daemon.http)
+    answers = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def pass_on():
+            client, _ = listener.accept()
+            with client, socket.create_connection(daemon.binary_address) as server:
+                while True:
+                    for one in select.select([client, server], [], [])[0]:
+                        data = one.recv(1 << 16)
+                        if not data:
+                            return
+                        if one is server:
+                            answers.append(data)
+                        if one is server and len(answers) == 2:  # behind the hello's: the first step's
+                            assert curl.request("POST", "compact").status == 200
+                        (client if one is server else server).sendall(data)
+
+        proxy = threading.Thread(target=pass_on)
+        proxy.start()
+        done = Cli(("--server", "127.0.0.1:%d" % listener.getsockname()[1])).run("verify", "--json")
+        proxy.join()
+    assert done.code == 0 and "begins anew" in done.err, done
+    found = done.json()
+    assert (found["ok"], found["entries"], found["bytes"]) == (True, 30, curl.info()["tail"])
