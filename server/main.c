@@ -2,8 +2,10 @@
  *
  * main.c - rdrived: reads arguments and environment, and exits.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
@@ -14,8 +16,12 @@
 
 static int print(struct rd_buffer *text)
 {
+    errno = 0;
     size_t written = fwrite(text->data, 1, text->len, stdout);
     bool good = !text->failed && written == text->len && fflush(stdout) == 0;
+    if (!good)
+        fprintf(stderr, "rdrived: cannot write to standard output: %s\n",
+                text->failed ? "no memory" : strerror(errno));
     rd_buffer_deinit(text);
     return good ? 0 : 1;
 }
@@ -25,6 +31,14 @@ static int print_help(void)
     struct rd_buffer text;
     rd_buffer_init(&text, 0);
     rd_config_help(&text);
+    return print(&text);
+}
+
+static int print_version(void)
+{
+    struct rd_buffer text;
+    rd_buffer_init(&text, 0);
+    rd_buffer_append_string(&text, "rdrived " RD_VERSION "\n");
     return print(&text);
 }
 
@@ -64,8 +78,7 @@ int main(int argc, char **argv)
     case RD_CONFIG_HELP:
         return print_help();
     case RD_CONFIG_VERSION:
-        printf("rdrived %s\n", RD_VERSION);
-        return 0;
+        return print_version();
     case RD_CONFIG_BAD:
         return complain(&error);
     case RD_CONFIG_CHECK:

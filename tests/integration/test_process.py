@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 from harness import wire as w
 from harness.curl import Curl
-from harness.daemon import Daemon, run_to_end, wait_until
+from harness.daemon import DEADLINE_S, RDRIVED, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire, frame
 
@@ -191,6 +192,14 @@ def test_version_and_help():
     for flag in ("--config", "--data-dir", "--listen", "--http", "--unix", "--loops", "--durability", "--port-file",
                  "--log-level", "--version", "--help"):
         assert flag in out
+
+
+@pytest.mark.parametrize("flag", ["--version", "--help", "--check-config"])
+def test_standard_output_that_is_full(folder, flag):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([RDRIVED, flag], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=folder,
+                              env=clean_environment(), timeout=DEADLINE_S)
+    assert done.returncode == 1 and b"standard output: No space left" in done.stderr
 
 
 @pytest.mark.parametrize("arguments, hint", [
