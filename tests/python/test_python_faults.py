@@ -155,6 +155,22 @@ def test_a_restarted_server_is_found_again(open_face, launch, folder):
     assert face.read("key") == b"value"
 
 
+def test_a_connection_that_ended_while_nothing_was_asked(launch):
+    """Nobody's request went with it."""
+    first = launch(unix=True)
+    with rdrive.open("default", first.unix_path) as target:
+        target.write("key", b"value")
+        target.write("long", os.urandom(2 << 20))
+        first.stop()
+        launch(unix=True)
+        target.write("key", b"of the next server")
+        assert target["key"] == b"of the next server"
+        stream = target.read_stream("long", window=1 << 16)
+        next(stream)
+        assert target["key"] == b"of the next server"
+        assert len(b"".join(stream)) > 1 << 20
+
+
 def test_an_answer_that_never_comes(open_face):
     for act in (until_closed, lambda connection: (greet(connection), until_closed(connection))):
         script = Script(act)

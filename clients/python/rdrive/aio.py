@@ -543,8 +543,8 @@ class Store:
 
     async def iterate(self, after: int = 0, *, page: int = 0) -> AsyncIterator[Entry]:
         """Live entries, newest first, asked for page by page. after: only those with lower offsets (0: all); page:
-        entries asked for at once (0: as many as the server likes). Each page is a consistent look, all together are
-        not: an entry that is rewritten meanwhile may be missed."""
+        entries asked for at once (0: as many as the server likes; more than it ever gives, 10,000, is InvalidArgument).
+        Each page is a consistent look, all together are not: an entry that is rewritten meanwhile may be missed."""
         while True:
             entries = await self.client.call(codec.iterate(self.name, after, page))
             for entry in entries:
@@ -580,7 +580,7 @@ class Store:
     async def verify(self, progress: Optional[Progress] = None, *, step: int = 0) -> Verification:
         """Looks at every entry of the store, newest first, for damage, while it serves. progress: called behind each
         step with the bytes done and those there are; what it raises ends the look. step: bytes of one (0: as many as
-        the server likes)."""
+        the server likes). Conflict: the store has been compacted meanwhile, begin anew."""
         found = Verification()
         start, total = 0, None
         while True:

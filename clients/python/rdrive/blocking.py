@@ -128,6 +128,15 @@ class Link:
         self.session.receive(data)
         return True
 
+    def look(self) -> None:
+        """Takes what came while nobody waited: where that is the connection's end, no request was lost with it."""
+        if not self.closed:
+            try:
+                while self._receive():
+                    pass
+            except RdriveError as error:
+                self.close(error)
+
     def close(self, reason: Optional[RdriveError] = None) -> None:
         """Ends every exchange that is under way. Safe to call twice."""
         if self.closed:
@@ -266,6 +275,8 @@ class Client:
             return exchange.result()
 
     def _linked(self) -> Link:
+        if self._link is not None:
+            self._link.look()
         if self._link is None or self._link.closed:
             self._link = Link(self._address, self._context, self._connect_timeout_s, self._answer_len_max, self._token)
         return self._link
@@ -511,8 +522,8 @@ class Store:
 
     def iterate(self, after: int = 0, *, page: int = 0) -> Iterator[Entry]:
         """Live entries, newest first, asked for page by page. after: only those with lower offsets (0: all); page:
-        entries asked for at once (0: as many as the server likes). Each page is a consistent look, all together are
-        not: an entry that is rewritten meanwhile may be missed."""
+        entries asked for at once (0: as many as the server likes; more than it ever gives, 10,000, is InvalidArgument).
+        Each page is a consistent look, all together are not: an entry that is rewritten meanwhile may be missed."""
         while True:
             entries = self.client.call(codec.iterate(self.name, after, page))
             yield from entries
@@ -547,7 +558,7 @@ class Store:
     def verify(self, progress: Optional[Progress] = None, *, step: int = 0) -> Verification:
         """Looks at every entry of the store, newest first, for damage, while it serves. progress: called behind each
         step with the bytes done and those there are; what it raises ends the look. step: bytes of one (0: as many as
-        the server likes)."""
+        the server likes). Conflict: the store has been compacted meanwhile, begin anew."""
         found = Verification()
         start, total = 0, None
         while True:
