@@ -174,6 +174,19 @@ static bool is_stream(const struct rdrive_request *request)
     return request->operation == RDRIVE_OP_WRITE_STREAM || rd_async_is_download(request);
 }
 
+/* Of a request that waited for the connection, or was given up. */
+static const char *why_not(enum rdrive_status status)
+{
+    switch (status) {
+    case RDRIVE_TOO_LARGE:
+        return "the request is longer than the server takes at once";
+    case RDRIVE_NO_MEMORY:
+        return "no memory to send the request";
+    default:
+        return "the request was given up before it was sent or answered";
+    }
+}
+
 void rd_async_expire(struct rdrive_connection *connection)
 {
     uint64_t now_ms = rd_async_now_ms();
@@ -184,7 +197,7 @@ void rd_async_expire(struct rdrive_connection *connection)
         if (is_stream(request) && (state == RD_ASYNC_SENT || state == RD_ASYNC_ANSWERED))
             rd_async_send_part(request, RD_STREAM_ABORT, 0);
         if (request->status != RDRIVE_OK)
-            rd_async_complete(request, request->status, "the request was given up before it was sent or answered");
+            rd_async_complete(request, request->status, why_not(request->status));
         else
             rd_async_complete(request, RDRIVE_TIMEOUT, waited ? "no connection in time" : "no answer in time");
     }
@@ -239,6 +252,10 @@ void rd_async_take_answer(struct rdrive_connection *connection, const struct rd_
     if (request == NULL)
         return; /* it timed out before */
     bool refused = response->status != RD_OK;
+    if (!refused && request->operation == RDRIVE_OP_BATCH_READ && response->item_count != request->count) {
+        rd_async_break(connection, "the server answered another number of keys than was asked");
+        return;
+    }
     if (answer->opcode != (uint8_t)request->operation && !(refused && rd_wire_is_part(answer->opcode))) {
         rd_async_break(connection, "the server answered another operation than was asked");
         return;

@@ -344,6 +344,56 @@ static void test_bounds(void **state)
     free(client);
 }
 
+/* Who reads as many values as there were keys must find them. */
+static void test_a_batch_of_another_length(void **state)
+{
+    (void)state;
+    const struct rdrive_key keys[] = {rdrive_key_of_string("a"), rdrive_key_of_string("b")};
+    struct fake_server fake = {.manner = FAKE_GOOD}; /* answers none */
+    fake_start(&fake);
+    struct client *client = open_client(&fake, false, 30000);
+    client->requests[0] = (struct rdrive_request){
+        .operation = RDRIVE_OP_BATCH_READ, .on_complete = on_complete, .data = client, .keys = keys, .count = 2};
+    assert_int_equal(rdrive_submit(client->connection, &client->requests[0]), RDRIVE_OK);
+    client->submitted_count++;
+    run(client);
+    fake_stop(&fake);
+    assert_int_equal(client->status_counts[RDRIVE_CONNECTION_LOST], 1);
+    free(client);
+}
+
+static void on_too_large(struct rdrive_request *request)
+{
+    assert_int_equal(request->status, RDRIVE_TOO_LARGE);
+    assert_non_null(strstr(request->message, "longer than the server takes"));
+    on_complete(request);
+}
+
+/* What a server takes is known once it has said hello. */
+static void test_one_that_waited_and_is_too_long(void **state)
+{
+    (void)state;
+    struct fake_server fake = {.manner = FAKE_GOOD};
+    fake_start(&fake);
+    struct client *client = open_client(&fake, false, 30000);
+    size_t value_len = (size_t)81 << 20; /* a MiB more than it takes */
+    void *value = calloc(1, value_len);
+    assert_non_null(value);
+    client->requests[0] = (struct rdrive_request){.operation = RDRIVE_OP_WRITE,
+                                                  .on_complete = on_too_large,
+                                                  .data = client,
+                                                  .key = rdrive_key_of_string("key"),
+                                                  .value = value,
+                                                  .value_len = value_len};
+    assert_int_equal(rdrive_submit(client->connection, &client->requests[0]), RDRIVE_OK);
+    free(value);
+    client->submitted_count++;
+    run(client);
+    fake_stop(&fake);
+    assert_int_equal(client->open_count, 1);
+    free(client);
+}
+
 static void check_stream(enum fake_manner manner, enum rdrive_operation operation, uint64_t give_up_at,
                          enum rdrive_status expected, uint64_t len_expected)
 {
@@ -446,6 +496,8 @@ int main(void)
         cmocka_unit_test(test_closing_with_requests_pending),
         cmocka_unit_test(test_closing_at_once),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_a_batch_of_another_length),
+        cmocka_unit_test(test_one_that_waited_and_is_too_long),
         cmocka_unit_test(test_uploads),
         cmocka_unit_test(test_downloads),
         cmocka_unit_test(test_downloads_of_another_length),
