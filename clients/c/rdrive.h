@@ -159,8 +159,8 @@ RDRIVE_API enum rdrive_status rdrive_last(struct rdrive_client *client,
                                           struct rdrive_metadata *ret_metadata) RDRIVE_MUST_CHECK;
 
 /* Live entries with offsets below after_offset, newest first (0: from the newest), at most `limit` (0: as many as
- * the server gives at once). Go on with the last one's offset until none come. To be freed with
- * rdrive_entries_free. */
+ * the server gives at once; more than it ever does, 10,000, is RDRIVE_INVALID_ARGUMENT). Go on with the last one's
+ * offset until none come or it is 0. To be freed with rdrive_entries_free. */
 RDRIVE_API enum rdrive_status rdrive_iterate(struct rdrive_client *client, uint64_t after_offset, uint32_t limit,
                                              struct rdrive_entries *ret_entries) RDRIVE_MUST_CHECK;
 

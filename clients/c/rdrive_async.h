@@ -21,6 +21,9 @@
  * Those on one store take effect in the order submitted, a stream at its end. Nothing is retried: a request that
  * was sent when the connection broke ends with RDRIVE_CONNECTION_LOST. One that was submitted while there is no
  * connection waits for it, for as long as its timeout allows.
+ *
+ * libuv writes to sockets in a way that raises SIGPIPE where the other side is gone, and that ends a program. So
+ * have it ignored, signal(SIGPIPE, SIG_IGN), as with anything else on libuv: what was under way then completes.
  */
 #ifndef RD_CLIENTS_C_RDRIVE_ASYNC_H
 #define RD_CLIENTS_C_RDRIVE_ASYNC_H
@@ -143,7 +146,7 @@ struct rdrive_request {
     struct rdrive_condition target_condition; /* rename: on the new key */
     struct rdrive_range range;                /* read_stream */
     uint64_t after_offset;                    /* iterate: entries below this offset; 0: from the newest */
-    uint32_t limit;                           /* iterate; 0: as many as the server gives at once */
+    uint32_t limit;                           /* iterate, up to 10,000; 0: as the server likes */
     const char *settings;                     /* create: JSON text; NULL: the defaults */
     uint64_t verify_from;                     /* verify: 0 to begin with, else the `next` of the step before */
     uint64_t verify_bytes_max;                /* verify: of one step; 0: as many as the server likes */

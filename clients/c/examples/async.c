@@ -6,6 +6,7 @@
  *     cc async.c $(pkg-config --cflags --libs rdrive-client) -o async
  *     ./async 127.0.0.1:7401
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,7 @@ static void submit(int number)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); /* libuv raises it where the server has gone away */
     uv_loop_t loop;
     if (uv_loop_init(&loop) != 0)
         return 1;
