@@ -236,32 +236,34 @@ struct option_row {
     const char *form; /* NULL: takes no value */
     const char *help;
     bool (*set)(struct given *given, const char *text);
+    const char *bounds; /* of its number; NULL: there are none to tell */
 };
 
 static const struct option_row rows[] = {
-    {"server", "HOST:PORT", "the server; else RDRIVE_SERVER; else " SERVER_DEFAULT, set_server},
-    {"unix", "PATH", "its Unix socket instead", set_unix},
-    {"http", "HOST:PORT", "HTTP instead of the binary protocol", set_http},
-    {"tls", NULL, "speak TLS with the server, whose certificate the system has to believe", set_tls},
-    {"tls-ca", "FILE", "the same, with the authorities in this file", set_tls_ca},
-    {"token-file", "FILE", "the token that is shown to the server; else RDRIVE_TOKEN", set_token_file},
-    {"op", "put|get|mixed|batch-put|batch-get", "what to do; must be given", set_op},
-    {"clients", "N", "connections (50)", set_clients},
-    {"depth", "N", "requests under way on each (1)", set_depth},
-    {"value-size", "BYTES", "of values written (100); where given, what is read must be as long", set_value_size},
-    {"keys", "N", "keys are drawn uniformly from so many (1000000)", set_keys},
-    {"batch", "N", "entries of a batch (1000)", set_batch},
-    {"requests", "N", "send so many and end; a batch is one", set_requests},
-    {"seconds", "S", "send for so long and end (10, without --requests)", set_seconds},
+    {"server", "HOST:PORT", "the server; else RDRIVE_SERVER; else " SERVER_DEFAULT, set_server, NULL},
+    {"unix", "PATH", "its Unix socket instead", set_unix, NULL},
+    {"http", "HOST:PORT", "HTTP instead of the binary protocol", set_http, NULL},
+    {"tls", NULL, "speak TLS with the server, whose certificate the system has to believe", set_tls, NULL},
+    {"tls-ca", "FILE", "the same, with the authorities in this file", set_tls_ca, NULL},
+    {"token-file", "FILE", "the token that is shown to the server; else RDRIVE_TOKEN", set_token_file, NULL},
+    {"op", "put|get|mixed|batch-put|batch-get", "what to do; must be given", set_op, NULL},
+    {"clients", "N", "connections (50)", set_clients, "1 to 100000"},
+    {"depth", "N", "requests under way on each (1)", set_depth, "1 to 65536"},
+    {"value-size", "BYTES", "of values written (100); where given, what is read must be as long", set_value_size,
+     "1 to 1073741824"},
+    {"keys", "N", "keys are drawn uniformly from so many (1000000)", set_keys, "1 to 1000000000000"},
+    {"batch", "N", "entries of a batch (1000)", set_batch, "1 to 1000000"},
+    {"requests", "N", "send so many and end; a batch is one", set_requests, "1 to 18446744073709551614"},
+    {"seconds", "S", "send for so long and end (10, without --requests)", set_seconds, "above 0 to 1000000"},
     {"rate", "R", "so many requests a second, whatever the server does; latency counts from when each is due",
-     set_rate},
-    {"durability", "none|sync", "of writes; else as the store is set", set_durability},
-    {"read-ratio", "0..1", "mixed: the part of requests that read (0.9)", set_read_ratio},
-    {"store", "NAME", "the store (default)", set_store},
-    {"seed", "N", "of the sequence of keys (1)", set_seed},
-    {"json", NULL, "print one JSON object and nothing else", set_json},
-    {"help", NULL, "", set_help},
-    {"version", NULL, "", set_version},
+     set_rate, "0.001 to 10000000"},
+    {"durability", "none|sync", "of writes; else as the store is set", set_durability, NULL},
+    {"read-ratio", "0..1", "mixed: the part of requests that read (0.9)", set_read_ratio, NULL},
+    {"store", "NAME", "the store (default)", set_store, NULL},
+    {"seed", "N", "of the sequence of keys (1)", set_seed, "0 to 18446744073709551615"},
+    {"json", NULL, "print one JSON object and nothing else", set_json, NULL},
+    {"help", NULL, "", set_help, NULL},
+    {"version", NULL, "", set_version, NULL},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
@@ -355,7 +357,8 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
         if (number == 'h')
             (void)set_help(&given, NULL);
         else if (!row->set(&given, optarg)) {
-            fprintf(stderr, "rdrive-bench: --%s takes %s, not \"%s\"\n", row->name, row->form, optarg);
+            fprintf(stderr, "rdrive-bench: --%s takes %s%s%s, not \"%s\"\n", row->name, row->form,
+                    row->bounds != NULL ? ", " : "", row->bounds != NULL ? row->bounds : "", optarg);
             return false;
         }
     }

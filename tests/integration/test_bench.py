@@ -2,6 +2,7 @@
 """rdrive-bench against the real daemon: what it says it did is what the store holds, whatever the door."""
 import os
 import pty
+import re
 import signal
 import socket
 import struct
@@ -318,6 +319,15 @@ def test_wrong_usage(arguments):
     done = Bench().run(*arguments)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert done.stderr.startswith("rdrive-bench: ") or "rdrive-bench: " in done.stderr
+
+
+@pytest.mark.parametrize("option", ("clients", "depth", "value-size", "keys", "batch", "requests", "seconds", "rate", "seed"))
+def test_bounds_are_told_and_true(option):
+    done = Bench().run("--op", "put", "--" + option, "x")
+    least, most = re.search(r"--%s takes \w+, ([\d.]+|above 0) to (\d+), not \"x\"$" % option, done.stderr.strip()).groups()
+    for value, code in ((least, 0), (most, 0), (int(most) + 1, 2)):
+        if value != "above 0":
+            assert Bench().run("--op", "put", "--" + option, value, "--help").returncode == code, value
 
 
 def test_help_and_version():
