@@ -338,8 +338,10 @@ static const char *check_options(const struct rd_command *command, const struct 
         return "--file names the store already";
     if (offline && options->settings != NULL)
         return "settings are the server's: --file does not go with --settings";
-    if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->args[0][0] == '\0')
-        return "STORE is a store's name, not an empty one";
+    bool names =
+        command->args == RD_ARGS_STORE || command->args == RD_ARGS_FOLDER || command->args == RD_ARGS_FILE;
+    if (names && options->arg_count == 1 && options->args[0][0] == '\0')
+        return "its argument must not be empty";
     if (command->args == RD_ARGS_STORE && options->arg_count == 1 && options->store != NULL &&
         strcmp(options->args[0], options->store) != 0)
         return "--store and STORE name different stores";

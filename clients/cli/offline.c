@@ -78,7 +78,7 @@ static const char *explain(enum rd_status status)
     case RD_CORRUPT:
         return "the stored bytes do not match their checksum";
     case RD_INVALID_ARGUMENT:
-        return "an empty value or one of exactly one zero byte cannot be stored";
+        return "no value is empty or exactly one zero byte, and the engine's own key hash is nobody's";
     case RD_UNAVAILABLE:
         return "the store is read-only: see info";
     case RD_IO_ERROR:
@@ -109,7 +109,7 @@ static enum rd_status fail_op(struct offline *offline, const struct rd_op *op, e
     if (op->bar != RD_BAR_NONE)
         return rd_error_set(&offline->error, status, 0, "%s", bars[op->bar]);
     if (op->os_errno != 0)
-        return rd_error_set(&offline->error, status, op->os_errno, "%s", explain(status));
+        return rd_error_set(&offline->error, status, op->os_errno, "the file cannot be written");
     return status;
 }
 

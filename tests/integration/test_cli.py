@@ -46,7 +46,7 @@ def test_help_and_version():
     ["--store", "a", "reopen", "b"], ["write", "a", "b", "--no-batch-marker"], ["batch-write", "--no-batch-marker"],
     ["create", "--no-batch-marker", "--settings", "{}"], ["--file", "x", "create", "--settings", "{}"],
     ["--store", "", "write", "a", "b"], ["create", ""], ["drop", "", "--confirm", ""], ["copy", "a", ""],
-    ["transfer", "a", "--target", ""],
+    ["transfer", "a", "--target", ""], ["backup", ""], ["import", ""], ["--file", "x", "restore", ""],
 ], ids=" ".join)
 def test_wrong_usage(arguments, folder):
     done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
