@@ -215,6 +215,8 @@ enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, str
 {
     struct rd_moved moved = {0};
     struct rd_condition version;
+    if (rd_store_bars(source, 0) == RD_BAR_WRITES)
+        return RD_FORBIDDEN; /* before anything is copied */
     enum rd_status status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &version);
     if (status != RD_OK)
         return status;

@@ -566,8 +566,8 @@ struct rd_moved {
 
 /* Appends the value, verified, to another store. The same store: RD_CONFLICT. transfer then deletes what it
  * copied, and only that: where the source has changed meanwhile the answer is RD_CONFLICT, and copy and newer
- * value both stay. The target is synced before the source is touched, whatever its durability. ret_moved may be
- * NULL. */
+ * value both stay; where the source takes no writes nothing is copied, RD_FORBIDDEN. The target is synced before
+ * the source is touched, whatever its durability. ret_moved may be NULL. */
 enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
                              struct rd_moved *ret_moved) RD_MUST_CHECK;
 enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,

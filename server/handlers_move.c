@@ -315,6 +315,10 @@ static void run_copy(struct rd_call *call)
         rd_call_fail_error(call, status, &error);
         return;
     }
+    if (request->opcode == RD_OPCODE_TRANSFER && rd_store_bars(call->hosted->store, 0) == RD_BAR_WRITES) {
+        rd_handler_fail_barred(call, call->hosted, RD_BAR_WRITES); /* before anything is copied */
+        return;
+    }
     bool other_key = rd_message_key_is_given(&request->target_key);
     if (rd_slice_equal(rd_terms_store_name(request->target_store), rd_terms_store_name(request->store))) {
         if (request->opcode == RD_OPCODE_COPY && other_key)

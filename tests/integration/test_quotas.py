@@ -139,6 +139,8 @@ def test_read_only_and_a_reload(launch, folder):
     with Wire(daemon.binary_address, store="s") as wire, Resp(daemon.redis_address) as redis:
         assert refusal(wire.write, b"k", b"w") == FORBIDDEN
         assert refusal(wire.transfer, b"k", "default") == FORBIDDEN
+        assert Curl(daemon.http).get("k").status == 404  # nothing is copied that could not be deleted
+        wire.copy(b"k", "default")
         redis.call("select", "s")
         assert redis.call("set", "k", "w") == b"-NOPERM store 's': its settings take no writes\r\n"
         assert redis.call("get", "k") == b"$1\r\nv\r\n"
@@ -192,3 +194,16 @@ def test_offline_refusals_say_whose_they_are(folder):
             assert (done.code, done.out) == (1, b"") and words.split(":")[0] in done.err, done
             assert target.run("exists", "l").code == 3
     assert source.ok("read", "l") == b"y"
+
+
+def test_nothing_is_transferred_offline_out_of_what_takes_no_writes(folder):
+    path, target = (os.path.join(folder, name) for name in ("source.rdr", "target.rdr"))
+    source = Cli(["--file", path])
+    source.ok("write", "k", "v")
+    with open(path + ".settings.json", "w", encoding="utf-8") as file:
+        json.dump({"read_only": True}, file)
+    done = source.run("transfer", "k", "--target", target)
+    assert (done.code, done.out) == (1, b"") and "forbidden: the store's settings take no writes" in done.err, done
+    assert Cli(["--file", target]).run("exists", "k").code != 0
+    source.ok("copy", "k", "--target", target)
+    assert (source.ok("read", "k"), Cli(["--file", target]).ok("read", "k")) == (b"v", b"v")
