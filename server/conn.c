@@ -424,7 +424,8 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
     bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
-    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms, !conn->paused))
+    if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms,
+                           conn->paused ? sweep->now_ms : conn->resumed_ms))
         rd_conn_mark_dirty(conn);
     const char *reason = find_stall(conn, sweep);
     if (reason == NULL && withholds)

@@ -257,6 +257,8 @@ void rd_conn_resume(struct rd_conn *conn)
         return;
     /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
     bool decode_again = conn->paused || conn->pending.len != 0;
+    if (conn->paused)
+        conn->resumed_ms = uv_now(&conn->loop->uv);
     conn->paused = false;
     if (decode_again) {
         struct rd_slice input = rd_buffer_slice(&conn->pending);

@@ -81,11 +81,12 @@ struct rd_conn {
     uv_write_t write;
     size_t write_len; /* bytes of it */
     uv_shutdown_t shutdown;
-    uint64_t input_ms;  /* last progress, uv_now */
-    uint64_t output_ms; /* last progress, or when there first was something to send */
-    uint64_t linger_ms; /* LINGERING since */
-    uint64_t head_ms;   /* since when a head is under way, or the first request is waited for; 0: neither */
-    uint64_t rate_ms;   /* since when rate_bytes are counted; 0: no request is under way */
+    uint64_t input_ms;   /* last progress, uv_now */
+    uint64_t resumed_ms; /* the end of the last pause; 0: there was none */
+    uint64_t output_ms;  /* last progress, or when there first was something to send */
+    uint64_t linger_ms;  /* LINGERING since */
+    uint64_t head_ms;    /* since when a head is under way, or the first request is waited for; 0: neither */
+    uint64_t rate_ms;    /* since when rate_bytes are counted; 0: no request is under way */
     uint64_t rate_bytes;
     bool requested; /* a request has come */
     uint64_t request_count;

@@ -152,15 +152,21 @@ void rd_conn_end_credit(struct rd_conn *conn)
                                 "the connection's input ended before the credit for the value had come");
 }
 
+/* Since when the peer could have sent more of it: its connection is read, and what has come was taken. */
+static uint64_t awaited_since_ms(const struct rd_conn *conn, const struct rd_call *upload)
+{
+    uint64_t progress_ms = rd_upload_progress_ms(upload);
+    return progress_ms > conn->resumed_ms ? progress_ms : conn->resumed_ms;
+}
+
 /* Uploads whose parts have stopped coming although they may: not where they are not read, as the connection
  * pauses, nor where the peer waits for what has come to be taken. */
 void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms)
 {
     for (struct rd_call *call = conn->uploads; call != NULL;) {
         struct rd_call *next = call->queue_next;
-        if (conn->paused || rd_upload_is_working(call)) {
-            rd_upload_excuse(call);
-        } else if (now_ms - rd_upload_progress_ms(call) >= conn->loop->tuning.stall_ms) {
+        bool may_come = !conn->paused && !rd_upload_is_working(call);
+        if (may_come && now_ms - awaited_since_ms(conn, call) >= conn->loop->tuning.stall_ms) {
             rd_upload_fail(call, RD_TIMEOUT, "the stream's bytes did not come in time");
             if (conn->codec->answers_in_order) /* what is behind them does not come either */
                 rd_conn_end_input(conn);

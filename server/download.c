@@ -115,15 +115,15 @@ void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status stat
             fail(download, status, message);
 }
 
-bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms, bool heard)
+bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms, uint64_t heard_ms)
 {
     bool any = false;
     for (struct rd_download *download = downloads->first; download != NULL; download = download->next) {
-        if (!heard || download->waiting || may_send(download) || download->sent != download->swept_sent ||
+        if (download->waiting || may_send(download) || download->sent != download->swept_sent ||
             download->swept_ms == 0) {
             download->swept_sent = download->sent;
             download->swept_ms = now_ms;
-        } else if (now_ms - download->swept_ms >= stall_ms) {
+        } else if (now_ms - (download->swept_ms > heard_ms ? download->swept_ms : heard_ms) >= stall_ms) {
             fail(download, RD_TIMEOUT, "no credit for the stream came in time");
             any = true;
         }

@@ -45,9 +45,9 @@ void rd_download_fetched(struct rd_downloads *downloads, const struct rd_downloa
 /* No credit will come any more: downloads that have not enough of it for their rest are ended with an abort. */
 void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message);
 
-/* To be called now and then: ends downloads that have waited for credit for stall_ms, during which the connection
- * was read (`heard`; what lies unread may be credit). True: one was. */
-bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms, bool heard);
+/* To be called now and then: ends downloads that have waited for credit for stall_ms. heard_ms: since when the
+ * connection has been read all the time; what lay unread before may have been credit. True: one was. */
+bool rd_downloads_sweep(struct rd_downloads *downloads, uint64_t now_ms, uint64_t stall_ms, uint64_t heard_ms);
 
 /* Likewise: ends those whose store somebody has waited to reopen for grace_ms. */
 bool rd_downloads_withdraw(struct rd_downloads *downloads, uint64_t now_ms, uint64_t grace_ms);

@@ -115,7 +115,7 @@ uint64_t rd_upload_progress_ms(const struct rd_call *call)
     return call->upload->progress_ms;
 }
 
-void rd_upload_excuse(struct rd_call *call)
+static void note_progress(const struct rd_call *call)
 {
     call->upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
 }
@@ -362,6 +362,7 @@ static void after_spooling(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
     upload->working = false;
+    note_progress(call); /* the peer may have waited for this */
     if (rd_conn_is_closing(call->conn)) {
         rd_call_finish(call); /* into nothing */
         return;
@@ -380,6 +381,7 @@ static void after_making(struct rd_call *call)
     struct rd_upload *upload = call->upload;
     enum rd_status status = call->error.status;
     upload->working = false;
+    note_progress(call);
     if (rd_conn_is_closing(call->conn)) {
         rd_call_finish(call); /* into nothing */
         return;
@@ -490,7 +492,7 @@ static void take_end(struct rd_call *call, const struct rd_stream_part *part)
 void rd_upload_take_part(struct rd_call *call, const struct rd_stream_part *part)
 {
     struct rd_upload *upload = call->upload;
-    upload->progress_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+    note_progress(call);
     if (upload->error.status != RD_OK || upload->ended)
         return;
     switch (part->kind) {

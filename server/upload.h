@@ -48,9 +48,8 @@ uint64_t rd_upload_memory(const struct rd_call *call);
 /* Whether as much is gathered as may be. */
 bool rd_upload_is_full(const struct rd_call *call);
 
-/* uv_now of the last part, or of the last time that it was excused, as it was not the peer that was waited for. */
+/* uv_now of the last part, or of when what has come was taken, for which the peer may have waited. */
 uint64_t rd_upload_progress_ms(const struct rd_call *call);
-void rd_upload_excuse(struct rd_call *call);
 
 /* NULL is fine. */
 void rd_upload_destroy(struct rd_call *call);

@@ -14,7 +14,7 @@ from harness.faults import Fault
 from harness.pages import evict
 from harness.wire import Wire
 
-STALL = ("--stall-timeout-ms", "400")
+STALL = ("--stall-timeout-ms", "1000")
 MIB = 1 << 20
 LONG = random.Random(23).randbytes(8 * MIB)
 
@@ -76,7 +76,7 @@ def test_a_value_that_waits_for_the_disk():
         evict(os.path.join(place, "data", "default.rdr"))
         daemon = Daemon(place, *STALL)
         try:
-            with Fault(daemon.process.pid, "madvise", what="delay_enter=100000"):
+            with Fault(daemon.process.pid, "madvise", what="delay_enter=150000"):
                 assert Curl(daemon.http).get("k").body == LONG
             daemon.stop()
         finally:

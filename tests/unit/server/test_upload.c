@@ -321,9 +321,25 @@ static void no_thread_at_the_end(void **state)
     expect_one_refusal(call);
 }
 
+/* Its next part may be late by so much that it waited for credit. */
+static void the_time_that_a_thread_takes_is_not_the_peers(void **state)
+{
+    (void)state;
+    struct rd_call *call = begin(true);
+    send_chunk(call, 300 * KIB);
+    assert_true(rd_upload_is_working(call));
+    loop.uv.time += 5000;
+    thread_comes_back();
+    assert_false(rd_upload_is_working(call));
+    assert_int_equal(rd_upload_progress_ms(call), 5000);
+    rd_upload_fail(call, RD_UNAVAILABLE, "the test ends");
+    expect_one_refusal(call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_time_that_a_thread_takes_is_not_the_peers),
         cmocka_unit_test(no_thread_while_parts_come),
         cmocka_unit_test(no_thread_for_the_rest_while_it_waits_in_its_lane),
         cmocka_unit_test(no_thread_for_the_rest_when_it_has_its_turn),
