@@ -496,6 +496,8 @@ static const struct {
 static void put_part(const struct rd_request *part, struct results results, struct rd_buffer *out)
 {
     size_t before = out->len;
+    if (out->failed) /* what is in front of it is not there, and an answer without that is none */
+        return;
     rows[part->codec_flags & RD_REDIS_FLAG_ANSWER].put(part, results, out);
     if (!out->failed || results.changes == NULL)
         return;

@@ -327,6 +327,11 @@ static void test_exec_without_room_for_a_value(void **state)
     assert_false(out.failed);
     assert_string_equal(out.data, "*3\r\n" TOO_LARGE "+OK\r\n$3\r\nabc\r\n");
     rd_buffer_deinit(&out);
+    rd_buffer_init(&out, 0);
+    out.failed = true; /* there was no memory for the answer's head */
+    (void)rd_redis_codec.encode(request, &response, &out);
+    assert_true(out.failed);
+    rd_buffer_deinit(&out);
     rd_request_destroy(request);
     request = request_of("MULTI\r\nGET a\r\nGET c\r\nEXEC\r\n"); /* nothing has been done */
     rd_buffer_init(&out, sizeof value);
