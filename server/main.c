@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/standard_files.h"
 #include "engine/engine.h"
 #include "server/check.h"
 #include "server/config.h"
@@ -70,6 +71,8 @@ static int serve(struct rd_config *config, const struct rd_config_sources *sourc
 
 int main(int argc, char **argv)
 {
+    if (!rd_standard_files_hold("rdrived"))
+        return 1;
     struct rd_config_sources sources = {.argc = argc, .argv = argv, .getenv_function = getenv};
     struct rd_config config;
     struct rd_error error = {.status = RD_OK};

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/secret_file.h"
+#include "base/standard_files.h"
 #include "clients/bench/load.h"
 #include "clients/bench/options.h"
 #include "clients/bench/report.h"
@@ -82,6 +83,8 @@ static bool find_token(struct rd_options *options, char token[TOKEN_SIZE])
 
 int main(int argc, char **argv)
 {
+    if (!rd_standard_files_hold("rdrive-bench"))
+        return EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
     struct rd_options options;
     if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))

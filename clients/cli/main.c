@@ -3,13 +3,12 @@
  * main.c - the rdrive program: one command, one exit code.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/secret_file.h"
+#include "base/standard_files.h"
 #include "clients/cli/commands.h"
 #include "engine/engine.h"
 
@@ -69,18 +68,6 @@ static void print_help(void)
          "exit codes: 0 done, 1 failed (of verify: something is damaged), 2 wrong usage, 3 no such key or store");
 }
 
-/* Where the caller has closed one of the three, the next file to be opened would get its number: what is printed
- * would go into a store's file or to its server, and a store's file would be read as the value. These fail, as
- * what is closed does. */
-static bool hold_standard_files(void)
-{
-    static const int useless[] = {O_WRONLY, O_RDONLY, O_RDONLY};
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", useless[fd]) != fd)
-            return false;
-    return true;
-}
-
 /* What was printed may still be in a buffer, and the disk or the pipe behind it full. */
 static int flush_output(int code)
 {
@@ -107,10 +94,8 @@ static bool find_token(struct rd_options *options, char token[TOKEN_SIZE])
 
 int main(int argc, char **argv)
 {
-    if (!hold_standard_files()) {
-        fputs("rdrive: a standard file is closed, and /dev/null cannot stand for it\n", stderr);
+    if (!rd_standard_files_hold("rdrive"))
         return RD_EXIT_FAILED;
-    }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
     (void)rd_guard_install(); /* without it a failing disk ends an offline command as it would any program */
     struct rd_options options;

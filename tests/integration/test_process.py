@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness import wire as w
+from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, RDRIVED, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
@@ -200,6 +201,28 @@ def test_standard_output_that_is_full(folder, flag):
         done = subprocess.run([RDRIVED, flag], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=folder,
                               env=clean_environment(), timeout=DEADLINE_S)
     assert done.returncode == 1 and b"standard output: No space left" in done.stderr
+
+
+def test_standard_files_that_are_closed(folder):
+    """The next files to be opened would get their numbers: of the store's, where a socket is handed over, that of the log."""
+    port_file = os.path.join(folder, "ports.json")
+    command = [RDRIVED, *FREE, "--data-dir", folder, "--port-file", port_file, "--log-level", "debug"]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        http = "127.0.0.1:%d" % listening.getsockname()[1]
+        process = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@" <&- >&- 2>&-', "sh", *command], pass_fds=(3,),
+                                   preexec_fn=lambda: os.dup2(listening.fileno(), 3),
+                                   env=clean_environment(LISTEN_FDS="1", LISTEN_FDNAMES="http"))
+    try:
+        wait_until(lambda: os.path.exists(port_file) or process.poll() is not None, "its start or its end")
+        assert Curl(http).put("k", b"v" * 4096).status == 201
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=DEADLINE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+    store = Cli(("--file", os.path.join(folder, "default.rdr")))
+    assert store.ok("read", "k") == b"v" * 4096
+    assert store.ok("verify").endswith(b", 0 problems\n")
 
 
 @pytest.mark.parametrize("arguments, hint", [
