@@ -2,6 +2,7 @@
 """What goes wrong: refusals of the real daemon by their exceptions, servers that die, stall or talk nonsense."""
 import asyncio
 import os
+import select
 import signal
 import socket
 import struct
@@ -12,6 +13,7 @@ import pytest
 import rdrive
 import rdrive.aio
 from rdrive import codec
+from rdrive.session import Session
 from test_python_codec import HELLO_ANSWER, answer
 
 
@@ -400,6 +402,30 @@ def test_an_interrupt_does_not_mix_up_answers(daemon, store):
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
         assert target.read("b") == b"B"
+
+
+def test_an_interrupt_before_anything_is_asked(daemon, store, monkeypatch):
+    """Part of a stream has left the socket by then, and what follows must not be taken for what it is not."""
+    class Stop(Exception):
+        pass
+
+    def stop(_, data):
+        assert data
+        raise Stop
+
+    with rdrive.open(store, daemon.binary) as target:
+        target.write_stream("long", [b"L" * (4 << 20)])
+        target.write("b", b"B")
+        stream = target.read_stream("long", window=1 << 16)
+        next(stream)
+        assert select.select([target.client._link._socket], [], [], 30)[0]  # the next part
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "receive", stop)
+            with pytest.raises(Stop):
+                target.read("b")
+        assert target.read("b") == b"B"
+        with pytest.raises(rdrive.ConnectionLost):
+            list(stream)
 
 
 def test_closing_ends_what_is_under_way(daemon, store):

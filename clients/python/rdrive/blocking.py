@@ -136,6 +136,9 @@ class Link:
                     pass
             except RdriveError as error:
                 self.close(error)
+            except BaseException as error:  # an interrupt: what was received may not have been taken
+                self.close(ConnectionLost(f"the connection was given up: {error!r}"))
+                raise
 
     def close(self, reason: Optional[RdriveError] = None) -> None:
         """Ends every exchange that is under way. Safe to call twice."""
