@@ -107,16 +107,6 @@ static enum step give_up(struct rd_decoder *decoder)
     return STEP_AGAIN;
 }
 
-static uint32_t flags_of(const struct rd_http_head *head)
-{
-    uint32_t flags = 0;
-    if (head->method == RD_HTTP_HEAD)
-        flags |= RD_HTTP_FLAG_HEAD;
-    if (head->http_1_0 && head->keep_alive)
-        flags |= RD_HTTP_FLAG_KEEP_1_0;
-    return flags;
-}
-
 static bool is_fit_id(struct rd_slice id)
 {
     for (size_t i = 0; i < id.len; i++) {
@@ -131,11 +121,20 @@ static bool is_fit_id(struct rd_slice id)
 /* Without memory the request has no id: that is no reason to refuse it. */
 static void take_id(struct rd_request *request, const struct rd_http_head *head)
 {
-    if (head == NULL || head->request_id.data == NULL)
+    if (head->request_id.data == NULL)
         return;
     request->trace_wanted = true;
     if (is_fit_id(head->request_id))
         request->trace = strndup((const char *)head->request_id.data, head->request_id.len);
+}
+
+/* What goes for the answer whatever becomes of the request. */
+static void note_head(struct rd_request *request, const struct rd_http_head *head)
+{
+    request->head_only = head->method == RD_HTTP_HEAD;
+    if (head->http_1_0 && head->keep_alive)
+        request->codec_flags |= RD_HTTP_FLAG_KEEP_1_0;
+    take_id(request, head);
 }
 
 /* Hands the request out as one that only carries the problem. It may be NULL, for want of memory; head is NULL
@@ -146,12 +145,13 @@ static enum step refuse_request(struct rd_decoder *decoder, struct rd_request *r
 {
     if (request == NULL)
         return give_up(decoder);
-    take_id(request, head);
     request->status = problem->status;
     snprintf(request->detail, sizeof request->detail, "%s", problem->message);
     request->message = request->detail;
-    request->codec_flags = (uint32_t)problem->refusal << RD_HTTP_FLAG_REFUSAL_SHIFT |
-                           problem->allow << RD_HTTP_FLAG_ALLOW_SHIFT | (head == NULL ? 0 : flags_of(head));
+    request->codec_flags =
+        (uint32_t)problem->refusal << RD_HTTP_FLAG_REFUSAL_SHIFT | problem->allow << RD_HTTP_FLAG_ALLOW_SHIFT;
+    if (head != NULL)
+        note_head(request, head);
     bool may_discard = head != NULL && !head->chunked && head->content_len <= DISCARD_LEN_MAX &&
                        (head->content_len == 0 || !head->expect_continue);
     request->close_after = problem->close || !may_discard || !head->keep_alive;
@@ -308,8 +308,7 @@ static enum step start_request(struct rd_decoder *decoder, const struct rd_http_
     struct rd_request *request = decoder->request;
     decoder->by_hash = ask.route.by_hash;
     rd_http_ask_note(&ask, request);
-    take_id(request, head);
-    request->codec_flags = flags_of(head);
+    note_head(request, head);
     request->close_after = !head->keep_alive;
     if (request->body != NULL)
         rd_http_ask_write_names(&ask, request->body);

@@ -157,7 +157,7 @@ static size_t encode_backup(const struct rd_request *request, const struct rd_re
     LITERAL(out, "Content-Length: ");
     rd_text_u64_encode(response->value.len, out);
     LITERAL(out, "\r\n\r\n");
-    return (request->codec_flags & RD_HTTP_FLAG_HEAD) != 0 ? 0 : response->value.len;
+    return response->value.len;
 }
 
 /* A list of tags comes before the range in HTTP's order, so it may turn that error as well. */
@@ -312,6 +312,10 @@ static void encode_json(const struct rd_request *request, const struct rd_respon
                         struct rd_buffer *out)
 {
     append_json_head(request, response, out);
+    if (response->body_unmade) {
+        LITERAL(out, "\r\n");
+        return;
+    }
     LITERAL(out, "Content-Length: ");
     size_t gap_at = out->len;
     if (rd_buffer_reserve(out, LENGTH_DIGITS_MAX + 4) == NULL)
@@ -328,7 +332,7 @@ static void encode_json(const struct rd_request *request, const struct rd_respon
     out->len = gap_at;
     rd_text_u64_encode(body_len, out);
     LITERAL(out, "\r\n\r\n");
-    if ((request->codec_flags & RD_HTTP_FLAG_HEAD) != 0)
+    if (request->head_only)
         return;
     memmove(out->data + out->len, out->data + body_at, body_len);
     out->len += body_len;
@@ -355,13 +359,17 @@ static size_t encode_text(const struct rd_request *request, const struct rd_resp
     append_header(out, "Cache-Control", page ? "no-cache" : "no-store");
     if (page)
         append_page_policy(out);
-    LITERAL(out, "Content-Length: ");
-    rd_text_u64_encode(response->value.len, out);
-    LITERAL(out, "\r\n\r\n");
+    if (!response->body_unmade) {
+        LITERAL(out, "Content-Length: ");
+        rd_text_u64_encode(response->value.len, out);
+        LITERAL(out, "\r\n");
+    }
+    LITERAL(out, "\r\n");
     return response->value.len;
 }
 
-size_t rd_http_encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out)
+/* What is encoded, of a value the head alone. Bytes of it that belong behind the head. */
+static size_t encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out)
 {
     if (request->opcode == RD_OPCODE_CONTINUE && response->status == RD_OK) {
         LITERAL(out, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -381,6 +389,12 @@ size_t rd_http_encode(const struct rd_request *request, const struct rd_response
         return encode_text(request, response, out);
     encode_json(request, response, out);
     return 0;
+}
+
+size_t rd_http_encode(const struct rd_request *request, const struct rd_response *response, struct rd_buffer *out)
+{
+    size_t value_len = encode(request, response, out);
+    return request->head_only ? 0 : value_len;
 }
 
 void rd_http_refuse_connection(struct rd_buffer *out)

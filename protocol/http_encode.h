@@ -9,7 +9,6 @@
 #include "protocol/message.h"
 
 /* codec_flags: bits 0 to 7 are flags, 8 to 15 enum rd_http_refusal, 16 and up the methods for Allow. */
-#define RD_HTTP_FLAG_HEAD          1u /* answer without a body */
 #define RD_HTTP_FLAG_KEEP_1_0      2u /* an HTTP/1.0 client that asked for keep-alive is told that it got it */
 #define RD_HTTP_FLAG_CLOSE         4u /* a streamed write is the last request, though its body is still to come */
 #define RD_HTTP_FLAG_REFUSAL_SHIFT 8

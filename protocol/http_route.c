@@ -40,6 +40,7 @@ enum {
     PARAMETER_STORE = 1u << 8
 };
 
+/* HEAD is answered wherever GET is: by a row of its own that stands before that of GET, or else by that. */
 static const struct {
     enum resource resource;
     enum rd_http_method method;
@@ -54,12 +55,12 @@ static const struct {
     {RESOURCE_STORE, RD_HTTP_GET, RD_OPCODE_INFO, 0},
     {RESOURCE_STORE, RD_HTTP_PUT, RD_OPCODE_CREATE, 0},
     {RESOURCE_STORE, RD_HTTP_DELETE, RD_OPCODE_DROP, PARAMETER_CONFIRM},
-    {RESOURCE_KEY, RD_HTTP_GET, RD_OPCODE_READ, 0},
     {RESOURCE_KEY, RD_HTTP_HEAD, RD_OPCODE_METADATA, 0},
+    {RESOURCE_KEY, RD_HTTP_GET, RD_OPCODE_READ, 0},
     {RESOURCE_KEY, RD_HTTP_PUT, RD_OPCODE_WRITE, PARAMETER_DURABILITY},
     {RESOURCE_KEY, RD_HTTP_DELETE, RD_OPCODE_DELETE, PARAMETER_DURABILITY},
-    {RESOURCE_HASH, RD_HTTP_GET, RD_OPCODE_READ, 0},
     {RESOURCE_HASH, RD_HTTP_HEAD, RD_OPCODE_METADATA, 0},
+    {RESOURCE_HASH, RD_HTTP_GET, RD_OPCODE_READ, 0},
     {RESOURCE_HASH, RD_HTTP_PUT, RD_OPCODE_WRITE, PARAMETER_DURABILITY},
     {RESOURCE_HASH, RD_HTTP_DELETE, RD_OPCODE_DELETE, PARAMETER_DURABILITY},
     {RESOURCE_BATCH_WRITE, RD_HTTP_POST, RD_OPCODE_BATCH_WRITE, PARAMETER_DURABILITY},
@@ -74,7 +75,6 @@ static const struct {
     {RESOURCE_REOPEN, RD_HTTP_POST, RD_OPCODE_REOPEN, 0},
     {RESOURCE_COMPACT, RD_HTTP_POST, RD_OPCODE_COMPACT, 0},
     {RESOURCE_BACKUP, RD_HTTP_GET, RD_OPCODE_BACKUP, PARAMETER_BACKUP_FROM | PARAMETER_GENERATION},
-    {RESOURCE_BACKUP, RD_HTTP_HEAD, RD_OPCODE_BACKUP, PARAMETER_BACKUP_FROM | PARAMETER_GENERATION},
 };
 #define OPERATION_COUNT (sizeof operations / sizeof operations[0])
 
@@ -300,6 +300,13 @@ static bool take_query(struct rd_slice query, unsigned allowed, struct rd_http_r
 
 /* ---- the whole --------------------------------------------------------------------------------------------- */
 
+/* The methods of a row, 1 << method for each. */
+static uint32_t methods_of(size_t row)
+{
+    enum rd_http_method method = operations[row].method;
+    return 1u << method | (method == RD_HTTP_GET ? 1u << RD_HTTP_HEAD : 0);
+}
+
 static bool find_operation(enum resource resource, enum rd_http_method method, size_t *ret_index,
                            struct rd_http_problem *problem)
 {
@@ -307,11 +314,11 @@ static bool find_operation(enum resource resource, enum rd_http_method method, s
     for (size_t i = 0; i < OPERATION_COUNT; i++) {
         if (operations[i].resource != resource)
             continue;
-        if (operations[i].method == method) {
+        if ((methods_of(i) >> method & 1) != 0) {
             *ret_index = i;
             return true;
         }
-        allow |= 1u << operations[i].method;
+        allow |= methods_of(i);
     }
     problem->allow = allow;
     return rd_http_problem_set(problem, RD_METHOD_NOT_ALLOWED, "this path does not take this method");

@@ -209,6 +209,7 @@ struct rd_request {
     const char *message;   /* static text or `detail`, for the above; NULL otherwise */
     char detail[128];      /* text that was made up for it: a message that names a place, a store's name */
     bool close_after;      /* the connection ends once this one is answered */
+    bool head_only;        /* HTTP's HEAD: the answer leaves without its body */
     uint64_t id;           /* the binary protocol's request id; 0 elsewhere */
 
     enum rd_message_token_use token_use;
@@ -421,6 +422,7 @@ struct rd_response_compaction {
 struct rd_response {
     enum rd_status status;
     char message[192]; /* for errors: what, where, what to do; "" otherwise */
+    bool body_unmade;  /* to a request that is head_only: nothing below is filled in */
 
     uint64_t offset;    /* of the payload */
     uint64_t tail;      /* writes: the store's end; backup: that of the file as it is shown */

@@ -70,6 +70,21 @@ static const struct handler *handler_of(enum rd_opcode opcode)
     return &handlers[opcode];
 }
 
+/* What answers with as much as there is: for the head alone that is not gone through. */
+static bool is_long(enum rd_opcode opcode)
+{
+    return opcode == RD_OPCODE_ITERATE || opcode == RD_OPCODE_STORES || opcode == RD_OPCODE_METRICS;
+}
+
+static void run(struct rd_call *call, const struct handler *handler)
+{
+    call->response.body_unmade = call->request->head_only && is_long(call->request->opcode);
+    if (call->response.body_unmade)
+        rd_call_finish(call);
+    else
+        handler->run(call);
+}
+
 /* ---- on the way there ------------------------------------------------------------------------------------- */
 
 /* NULL where nothing is wrong with the keys. */
@@ -99,7 +114,7 @@ static const char *key_fault(const struct rd_call *call, const struct handler *h
     return NULL;
 }
 
-/* Names and keys that no store would take. False: the call has been answered. */
+/* Names, keys and numbers that no store would take. False: the call has been answered. */
 static bool is_legal(struct rd_call *call, const struct handler *handler)
 {
     const struct rd_request *request = call->request;
@@ -107,6 +122,11 @@ static bool is_legal(struct rd_call *call, const struct handler *handler)
     if (!rd_text_is_store_name(rd_terms_store_name(request->store)) ||
         (two_stores && !rd_text_is_store_name(rd_terms_store_name(request->target_store)))) {
         rd_call_fail(call, RD_INVALID_ARGUMENT, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+        return false;
+    }
+    if (request->limit > RD_HANDLER_ITERATE_LIMIT_MAX) {
+        rd_call_fail(call, RD_INVALID_ARGUMENT, "limit: at most %u entries at a time",
+                     RD_HANDLER_ITERATE_LIMIT_MAX);
         return false;
     }
     const char *fault = key_fault(call, handler);
@@ -209,7 +229,7 @@ void rd_dispatch_call(struct rd_call *call)
         rd_call_fail(call, RD_UNSUPPORTED, "unknown operation");
     } else if (handler->mode == RD_CALL_FREE) {
         call->state = RD_CALL_RUNNING;
-        handler->run(call);
+        run(call, handler);
     } else if (is_legal(call, handler)) {
         if (handler->mode == RD_CALL_UPLOAD)
             rd_upload_begin(call);
@@ -235,7 +255,7 @@ void rd_dispatch_run(struct rd_call *call)
             return;
         }
     }
-    handler->run(call);
+    run(call, handler);
 }
 
 void rd_dispatch_run_again(struct rd_call *call)

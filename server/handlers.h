@@ -10,6 +10,8 @@
 
 #include "server/call.h"
 
+#define RD_HANDLER_ITERATE_LIMIT_MAX 10000u /* entries of one answer; more are refused on the way there */
+
 /* handlers_metrics.c */
 void rd_run_ready(struct rd_call *call);
 void rd_run_metrics(struct rd_call *call);

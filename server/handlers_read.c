@@ -16,7 +16,6 @@
 #include "server/terms.h"
 
 #define ITERATE_LIMIT_DEFAULT 1000u
-#define ITERATE_LIMIT_MAX     10000u
 
 void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t offset)
 {
@@ -409,10 +408,6 @@ void rd_run_iterate(struct rd_call *call)
     struct rd_request *request = call->request;
     if (request->limit == 0)
         request->limit = ITERATE_LIMIT_DEFAULT;
-    if (request->limit > ITERATE_LIMIT_MAX) {
-        rd_call_fail(call, RD_INVALID_ARGUMENT, "limit: at most %u entries at a time", ITERATE_LIMIT_MAX);
-        return;
-    }
     call->response.items = rd_call_allocate(call, request->limit, sizeof *call->response.items);
     if (call->response.items == NULL)
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the entries");

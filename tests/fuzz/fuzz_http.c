@@ -115,7 +115,7 @@ static void check_answer(const struct rd_request *request, struct rd_slice bytes
     struct rd_slice text = rd_slice_take(&bytes, (size_t)(end - bytes.data) + 4);
     struct head head = check_head(text);
     bool bare = head.status == 100 || head.status == 304;
-    bool to_head = request->opcode == RD_OPCODE_METADATA || (request->codec_flags & RD_HTTP_FLAG_HEAD) != 0;
+    bool to_head = request->opcode == RD_OPCODE_METADATA || request->head_only;
     FUZZ_CHECK(head.length_count == (bare ? 0 : 1));
     FUZZ_CHECK(bytes.len + follow_len == (bare || to_head ? 0 : head.content_len));
     if (head.json && bytes.len != 0)

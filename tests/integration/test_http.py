@@ -2,12 +2,15 @@
 """What is HTTP's own: status codes, headers, forms of bodies, limits of paths. docs/HTTP.md is what it holds to."""
 import hashlib
 import json
+import os
 import random
 import re
+import subprocess
 import zlib
 
 import pytest
 
+from harness.daemon import DEADLINE_S, REPOSITORY
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire
 
@@ -269,6 +272,69 @@ def test_no_body_with_head_and_errors_have_json(daemon, store):
         assert connection.answer().status == 200
         connection.send(request("GET", f"/v1/stores/{store}/keys/missing"))
         assert set(json.loads(connection.answer().body)["error"]) == {"code", "message"}
+
+
+# Everything that answers GET, and what of it is not made to be measured.
+WITH_GET = ["/", "/healthz", "/readyz", "/readyz?store={store}", "/metrics", "/v1/stores", "/v1/stores/{store}",
+            "/v1/stores/{store}/keys/k", "/v1/stores/{store}/hashes/{hash}", "/v1/stores/{store}/last",
+            "/v1/stores/{store}/entries", "/v1/stores/{store}/entries?limit=1", "/v1/stores/{store}/backup"]
+LISTINGS = ["/metrics", "/v1/stores", "/v1/stores/{store}/entries", "/v1/stores/{store}/entries?limit=1"]
+
+
+@pytest.mark.parametrize("path", WITH_GET)
+def test_head_wherever_there_is_get(daemon, store, curl, path):
+    """The same answer without its body, and the connection stays in step."""
+    key_hash = curl.put("k", b"value").headers["rdrive-key-hash"]
+    target = path.format(store=store, hash=key_hash)
+    with RawHttp(daemon.http_address) as connection:
+        connection.send(request("GET", target) + request("HEAD", target) + request("GET", "/healthz"))
+        got = connection.answer()
+        head = connection.answer(to_head=True)
+        assert (got.status, head.status) == (200, 200)
+        assert connection.answer().json() == {"status": "ok"}
+        if path in LISTINGS:
+            del got.headers["content-length"]
+        assert head.headers == got.headers
+        connection.send(request("PATCH", target))
+        answer = connection.answer()
+        assert answer.status == 405
+        assert {"GET", "HEAD"} <= set(answer.headers["allow"].split(", "))
+
+
+def test_head_for_everything_that_the_document_lists():
+    with open(os.path.join(REPOSITORY, "docs", "HTTP.md"), encoding="utf-8") as file:
+        listed = re.findall(r"^\| `GET ([^`]*)`", file.read(), re.MULTILINE)
+    tried = {path.split("?")[0] for path in WITH_GET}
+    assert {path.replace("{key}", "k").split("?")[0] for path in listed} <= tried
+    assert len(listed) > 10
+
+
+@pytest.mark.parametrize("path, status", [("/nowhere", 404), ("/v1/stores/none", 404), ("/v1/stores/none/entries", 404),
+                                          ("/v1/stores/{store}/entries?limit=10001", 400), ("/readyz?store=none", 404),
+                                          ("/v1/stores/{store}/last", 404), ("/healthz?x=1", 400)])
+def test_head_of_what_get_refuses(daemon, store, path, status):
+    """Also where a listing would not have been made: what is wrong with it is told first."""
+    target = path.format(store=store)
+    with RawHttp(daemon.http_address) as connection:
+        connection.send(request("GET", target) + request("HEAD", target) + request("GET", "/healthz"))
+        got = connection.answer()
+        head = connection.answer(to_head=True)
+        assert (got.status, head.status, head.headers) == (status, status, got.headers)
+        assert connection.answer().json() == {"status": "ok"}
+
+
+def test_head_where_there_is_no_get(daemon, store):
+    with RawHttp(daemon.http_address) as connection:
+        for action in ("batch/write", "rename", "compact"):
+            connection.send(request("HEAD", f"/v1/stores/{store}/{action}"))
+            answer = connection.answer(to_head=True)
+            assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_curl_asks_for_heads(daemon):
+    done = subprocess.run(["curl", "-sS", "-I", f"http://{daemon.http}/healthz", f"http://{daemon.http}/v1/stores"],
+                          capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 0 and done.stdout.count("HTTP/1.1 200 OK") == 2, done
 
 
 def test_http_1_0_and_connection_close(daemon):

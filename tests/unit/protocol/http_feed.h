@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/text.h"
+#include "protocol/http_encode.h"
 
 #define BYTES(text) text, sizeof text - 1
 #define HOST        "Host: h\r\n"
@@ -124,8 +125,10 @@ static void dump_more(struct rd_buffer *log, const struct rd_request *request)
     assert_int_equal(request->streamed, request->opcode == RD_OPCODE_WRITE_STREAM);
     if (request->streamed)
         dump_number(log, " len=", request->stream_len);
-    if ((request->codec_flags & 4) != 0)
+    if ((request->codec_flags & RD_HTTP_FLAG_CLOSE) != 0)
         rd_buffer_append_string(log, " last");
+    if (request->head_only)
+        rd_buffer_append_string(log, " head");
     if (request->target_key.bytes.data != NULL || request->target_key.hash != 0) {
         rd_buffer_append_string(log, " to");
         dump_key(log, request->target_key);

@@ -71,7 +71,7 @@ static void test_answers_to_values(void **state)
     response.value = rd_slice("hello", 5);
     expect_answer(&request, &response, 5, VALUE_HEAD "Content-Length: 5\r\n\r\n");
     request.opcode = RD_OPCODE_METADATA;
-    request.codec_flags = 1;
+    request.head_only = true;
     response.value = rd_slice(NULL, 0);
     expect_answer(&request, &response, 0, VALUE_HEAD "Content-Length: 5\r\n\r\n");
     response.offset = 0;
@@ -380,6 +380,28 @@ static void test_answers_to_verify(void **state)
     "Content-Disposition: attachment; filename=\"s.rdr\"\r\nCache-Control: no-store\r\nAccept-Ranges: bytes\r\n"  \
     "ETag: \"0000beef00000001-1f41\"\r\nRdrive-Generation: 0000beef00000001\r\n"
 
+/* As to GET; of what was not made there is no length. */
+static void test_answers_to_head(void **state)
+{
+    (void)state;
+    static const char text_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                                    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n\r\n";
+    struct rd_request request = {.opcode = RD_OPCODE_HEALTH, .head_only = true};
+    struct rd_response response = {.status = RD_OK};
+    expect_answer(&request, &response, 0, OK_JSON "Content-Length: 16\r\n\r\n");
+    response.value = rd_slice_of_string("up 1\n");
+    request.opcode = RD_OPCODE_METRICS;
+    expect_answer(&request, &response, 0,
+                  "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                  "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nContent-Length: 5\r\n\r\n");
+    response = (struct rd_response){.body_unmade = true};
+    expect_answer(&request, &response, 0, text_head);
+    request.opcode = RD_OPCODE_ITERATE;
+    expect_answer(&request, &response, 0, OK_JSON "\r\n");
+    request.opcode = RD_OPCODE_STORES;
+    expect_answer(&request, &response, 0, OK_JSON "\r\n");
+}
+
 static void test_answers_to_backup(void **state)
 {
     (void)state;
@@ -398,11 +420,11 @@ static void test_answers_to_backup(void **state)
                   "Rdrive-Offset: 7996\r\nRdrive-Tail: 8001\r\nContent-Range: bytes 7996-8000/8001\r\n"
                   "Content-Length: 5\r\n\r\n");
     response.partial = false;
-    request.codec_flags = 1; /* of a HEAD */
+    request.head_only = true;
     expect_answer(&request, &response, 0,
                   "HTTP/1.1 200 OK\r\n" BACKUP_HEAD
                   "Rdrive-Offset: 7996\r\nRdrive-Tail: 8001\r\nContent-Length: 5\r\n\r\n");
-    request.codec_flags = 0;
+    request.head_only = false;
     response = (struct rd_response){
         .status = RD_PRECONDITION_FAILED, .message = "another", .generation = UINT64_C(0xbeef00000001)};
     expect_json(&request, &response,
@@ -455,10 +477,10 @@ static void test_answers_of_errors(void **state)
     expect_json(
         &request, &response, "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n",
         "{\"error\":{\"code\":\"key_not_found\",\"message\":\"no \\\"such\\\"\\u0001 \xef\xbf\xbd key\"}}\n");
-    request.codec_flags = 1; /* HEAD */
+    request.head_only = true;
     expect_answer(&request, &response, 0,
                   "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 73\r\n\r\n");
-    request.codec_flags = 0;
+    request.head_only = false;
     response = (struct rd_response){.status = RD_OVERLOADED};
     expect_json(&request, &response,
                 "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n",
@@ -486,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_answers_to_ranges),
         cmocka_unit_test(test_answers_that_nothing_changed),
         cmocka_unit_test(test_answers_to_backup),
+        cmocka_unit_test(test_answers_to_head),
         cmocka_unit_test(test_answers_to_moves),
         cmocka_unit_test(test_answers_that_are_text),
         cmocka_unit_test(test_answers_to_streams),

@@ -151,7 +151,7 @@ static const struct sample conditions[] = {
     READ_IF("If-None-Match: " TAG "\r\nIf-Match: *", READS " if=present not=" TAG),
     READ_IF("If-None-Match: nonsense", MALFORMED("If-None-Match")),
     {BYTES(KEY_HEAD "If-None-Match: " TAG "\r\nRange: bytes=0-1\r\n" END),
-     "metadata store=s key=k if=not_version:1f40-00abcdef\n"},
+     "metadata store=s key=k head if=not_version:1f40-00abcdef\n"},
     {BYTES("GET /v1/stores/s HTTP/1.1\r\n" HOST "If-None-Match: *\r\n" END), "info store=s\n"},
     {BYTES("PUT /v1/stores/s HTTP/1.1\r\n" HOST "If-None-Match: *\r\n" END),
      "400 invalid_argument (this request takes neither If-Match nor If-None-Match)\n"},
