@@ -342,7 +342,7 @@ static enum step take_head(struct rd_decoder *decoder, struct rd_slice bytes, st
 {
     struct rd_http_problem problem = {0};
     struct rd_http_head head;
-    if (!rd_http_head_parse(bytes, &head, &problem))
+    if (!rd_http_head_parse(bytes, decoder->limits.over_tls, &head, &problem))
         return refuse(decoder, NULL, &problem, ret_request);
     return start_request(decoder, &head, ret_request);
 }

@@ -77,7 +77,7 @@ bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *l
         problem->close = true;
         return rd_http_problem_set(problem, RD_INVALID_ARGUMENT, "the only expectation met is: 100-continue");
     }
-    if (!rd_http_route_find(head->method, head->target, &ask.route, problem))
+    if (!rd_http_route_find(head->method, head->path, head->query, &ask.route, problem))
         return false;
     if (ask.route.key.len > limits->key_len_max)
         return rd_http_problem_set(problem, RD_TOO_LARGE, "the key is longer than %u bytes", limits->key_len_max);

@@ -149,6 +149,7 @@ struct parse {
     unsigned length_count;
     unsigned coding_count;
     unsigned type_count;
+    bool over_tls;
     bool complete; /* llhttp saw the end of the head */
 };
 
@@ -362,27 +363,42 @@ static enum rd_http_method method_of(uint8_t method)
     }
 }
 
-/* Makes "/path?query" of "http://host/path?query", which a proxy may send. */
+/* Takes scheme and host off a target that has them, as a proxy may send it. */
+static bool take_origin_off(struct parse *parse, struct rd_slice *target)
+{
+    const char *scheme = parse->over_tls ? "https://" : "http://";
+    struct rd_slice rest = *target;
+    if (!rd_http_equals_ignoring_case(rd_slice_take(&rest, strlen(scheme)), scheme))
+        return true;
+    size_t host_len = 0;
+    while (host_len < rest.len && rest.data[host_len] != '/' && rest.data[host_len] != '?')
+        host_len++;
+    struct rd_slice host = rd_slice_take(&rest, host_len);
+    if (host.len == 0 || host.data[0] == ':')
+        return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "the target names no host");
+    if (!same_host(host, parse->host))
+        return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "target and Host name different hosts");
+    *target = rest;
+    return true;
+}
+
 static bool settle_target(struct parse *parse)
 {
     struct rd_slice target = parse->url;
-    struct rd_slice scheme = rd_slice(target.data, target.len < 7 ? target.len : 7);
-    if (rd_http_equals_ignoring_case(scheme, "http://")) {
-        rd_slice_take(&target, scheme.len);
-        size_t host_len = 0;
-        while (host_len < target.len && target.data[host_len] != '/' && target.data[host_len] != '?')
-            host_len++;
-        struct rd_slice host = rd_slice_take(&target, host_len);
-        if (!same_host(host, parse->host))
-            return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT,
-                                       "target and Host name different hosts");
-        if (target.len == 0 || target.data[0] != '/')
-            target = rd_slice_of_string("/");
-    }
-    bool asterisk = parse->head->method == RD_HTTP_OPTIONS && rd_slice_equal(target, rd_slice_of_string("*"));
-    if (!asterisk && (target.len == 0 || target.data[0] != '/' || memchr(target.data, '#', target.len) != NULL))
+    if (!take_origin_off(parse, &target))
+        return false;
+    bool had_origin = target.len != parse->url.len;
+    const uint8_t *mark = target.len == 0 ? NULL : memchr(target.data, '?', target.len);
+    struct rd_slice path = rd_slice_take(&target, mark == NULL ? target.len : (size_t)(mark - target.data));
+    rd_slice_take(&target, 1);
+    if (path.len == 0 && had_origin) /* RFC 9110, 4.2.3 */
+        path = rd_slice_of_string("/");
+    bool asterisk = parse->head->method == RD_HTTP_OPTIONS && rd_slice_equal(parse->url, rd_slice_of_string("*"));
+    bool fragment = parse->url.len != 0 && memchr(parse->url.data, '#', parse->url.len) != NULL;
+    if (!asterisk && (fragment || path.len == 0 || path.data[0] != '/'))
         return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "malformed request target");
-    parse->head->target = target;
+    parse->head->path = path;
+    parse->head->query = target;
     return true;
 }
 
@@ -434,10 +450,11 @@ static bool refused_by_llhttp(llhttp_errno_t code, struct rd_http_problem *probl
     }
 }
 
-bool rd_http_head_parse(struct rd_slice bytes, struct rd_http_head *ret_head, struct rd_http_problem *problem)
+bool rd_http_head_parse(struct rd_slice bytes, bool over_tls, struct rd_http_head *ret_head,
+                        struct rd_http_problem *problem)
 {
     struct rd_http_head head = {0};
-    struct parse parse = {.head = &head, .problem = problem};
+    struct parse parse = {.head = &head, .problem = problem, .over_tls = over_tls};
     llhttp_t parser;
     llhttp_init(&parser, HTTP_REQUEST, &settings);
     parser.data = &parse;

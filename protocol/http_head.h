@@ -68,7 +68,8 @@ enum rd_http_scanned rd_http_head_scan(struct rd_http_scan *scan, struct rd_slic
 
 struct rd_http_head {
     enum rd_http_method method;
-    struct rd_slice target; /* "/path?query", or "*" with OPTIONS */
+    struct rd_slice path;  /* of the target, not decoded; "*" with OPTIONS alone */
+    struct rd_slice query; /* what follows its first question mark; len 0: nothing */
     bool keep_alive;
     bool http_1_0;
     bool chunked;         /* then content_len is 0 */
@@ -87,8 +88,10 @@ struct rd_http_head {
     struct rd_slice request_id; /* the last X-Request-Id */
 };
 
-/* False: *problem says why, and the connection must close because the body's length is not to be trusted. */
-bool rd_http_head_parse(struct rd_slice bytes, struct rd_http_head *ret_head, struct rd_http_problem *problem);
+/* over_tls: how the head came, which a target's scheme has to fit. False: *problem says why, and the connection
+ * must close because the body's length is not to be trusted. */
+bool rd_http_head_parse(struct rd_slice bytes, bool over_tls, struct rd_http_head *ret_head,
+                        struct rd_http_problem *problem);
 
 /* Which bytes may be in a header's name, and in its value. */
 bool rd_http_is_token_byte(uint8_t c);

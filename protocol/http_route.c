@@ -324,18 +324,16 @@ static bool find_operation(enum resource resource, enum rd_http_method method, s
     return rd_http_problem_set(problem, RD_METHOD_NOT_ALLOWED, "this path does not take this method");
 }
 
-bool rd_http_route_find(enum rd_http_method method, struct rd_slice target, struct rd_http_route *ret_route,
-                        struct rd_http_problem *problem)
+bool rd_http_route_find(enum rd_http_method method, struct rd_slice path, struct rd_slice query,
+                        struct rd_http_route *ret_route, struct rd_http_problem *problem)
 {
     struct rd_http_route route = {0};
     struct rd_slice store = {0};
     struct rd_slice key = {0};
-    if (rd_slice_equal(target, rd_slice_of_string("*"))) {
+    if (rd_slice_equal(path, rd_slice_of_string("*"))) {
         problem->allow = (1u << RD_HTTP_METHOD_COUNT) - 1;
         return rd_http_problem_set(problem, RD_METHOD_NOT_ALLOWED, "OPTIONS is not offered");
     }
-    struct rd_slice path = take_until(&target, '?');
-    rd_slice_take(&target, 1);
     enum resource resource = split_path(path, &store, &key);
     if (resource == RESOURCE_NONE) {
         problem->refusal = RD_HTTP_REFUSAL_PATH;
@@ -352,7 +350,7 @@ bool rd_http_route_find(enum rd_http_method method, struct rd_slice target, stru
         return false;
     if (!route.by_hash && !check_text(key, &route.key, problem))
         return false;
-    if (!take_query(target, operations[index].parameters, &route, problem))
+    if (!take_query(query, operations[index].parameters, &route, problem))
         return false;
     *ret_route = route;
     return true;

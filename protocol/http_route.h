@@ -35,8 +35,8 @@ struct rd_http_route {
 };
 
 /* False: *problem says why: unknown path, wrong method, bad escape, unknown parameter. */
-bool rd_http_route_find(enum rd_http_method method, struct rd_slice target, struct rd_http_route *ret_route,
-                        struct rd_http_problem *problem);
+bool rd_http_route_find(enum rd_http_method method, struct rd_slice path, struct rd_slice query,
+                        struct rd_http_route *ret_route, struct rd_http_problem *problem);
 
 /* Writes text.len bytes to `to` and returns the place behind them. */
 uint8_t *rd_http_text_decode(struct rd_http_text text, uint8_t *to);

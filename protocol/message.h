@@ -366,7 +366,8 @@ struct rd_asking {
     bool values_too;              /* it is answered with values, which its operation alone does not say */
 };
 
-/* The limits that a codec enforces and hello states. Zero is never "no limit". */
+/* The limits that a codec enforces and hello states, and what else it has to know of a connection. Zero is never
+ * "no limit". */
 struct rd_limits {
     uint32_t body_len_max;     /* bytes of one request's body (binary: frame body; HTTP: message body) */
     uint32_t header_len_max;   /* bytes of an HTTP request line and headers */
@@ -376,6 +377,7 @@ struct rd_limits {
     uint32_t stream_window;    /* bytes of one incoming stream that may be on their way; the first credit */
     uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
+    bool over_tls;             /* HTTP: a target that names a scheme names https */
 
     /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few: whether
      * there is room, and whether who asks may do that at all; with len 0 only that. Anything but RD_OK

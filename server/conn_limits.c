@@ -41,6 +41,7 @@ struct rd_limits rd_conn_limits(struct rd_conn *conn)
     struct rd_limits limits = conn->loop->tuning.limits;
     limits.admit = admit;
     limits.admit_context = conn;
+    limits.over_tls = conn->loop->tls != NULL && conn->uv.handle.type == UV_TCP;
     return limits;
 }
 

@@ -125,7 +125,7 @@ void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request);
 void rd_conn_make_trace(struct rd_conn *conn, struct rd_call *call);
 
 /* ---- conn_limits.c ---- */
-/* The loop's, and that the process's memory is asked for. */
+/* The loop's, that the process's memory is asked for, and how the connection came. */
 struct rd_limits rd_conn_limits(struct rd_conn *conn);
 /* Brings the process's account of the connection up to date; gives its share back. */
 void rd_conn_charge(struct rd_conn *conn);

@@ -223,6 +223,15 @@ def test_foreign_origins_are_refused(daemon):
             assert http.answer().status == status
 
 
+@pytest.mark.parametrize("target, status", [("https://{host}/healthz", 200), ("HTTPS://{host}", 200), ("https://{host}/readyz?store=default", 200),
+                                            ("https://{host}?x=1", 400), ("http://{host}/healthz", 400), ("https://elsewhere/healthz", 400)])
+def test_a_target_names_this_scheme(daemon, target, status):
+    host = "localhost:%d" % daemon.http_address[1]
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("GET", target.format(host=host), host=host))
+        assert http.answer().status == status
+
+
 def test_new_keys_in_the_middle(daemon):
     """s_client sends a KeyUpdate for a line that begins with K, and asks the server for one in turn."""
     process = subprocess.Popen(["openssl", "s_client", "-connect", "%s:%d" % tuple(daemon.http_address)], stdin=subprocess.PIPE,

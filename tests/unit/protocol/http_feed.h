@@ -295,6 +295,8 @@ static void feed_all(struct feed *feed, const void *bytes, size_t len, enum cut 
     }
 }
 
+static bool over_tls; /* what the connection is said to be */
+
 static struct rd_limits test_limits(void)
 {
     return (struct rd_limits){.body_len_max = 1u << 20,
@@ -304,7 +306,8 @@ static struct rd_limits test_limits(void)
                               .stream_threshold = 500000,
                               .stream_window = 1000,
                               .chunk_len_max = 1000,
-                              .in_flight_max = 16};
+                              .in_flight_max = 16,
+                              .over_tls = over_tls};
 }
 
 /* Returns the log, to be freed. */

@@ -115,7 +115,10 @@ static const struct sample good[] = {
     {BYTES("HEAD /v1/stores/s/entries?after=64&limit=7 HTTP/1.1\r\n" HOST END),
      "iterate store=s head after=64 limit=7\n"},
     {BYTES("GET http://h HTTP/1.1\r\n" HOST END), "page\n"},
-    {BYTES("GET http://H/healthz HTTP/1.1\r\n" HOST END), "health\n"},
+    {BYTES("GET http://h? HTTP/1.1\r\n" HOST END), "page\n"},
+    {BYTES("GET HTTP://H/healthz HTTP/1.1\r\n" HOST END), "health\n"},
+    {BYTES("GET http://h/readyz?store=s HTTP/1.1\r\n" HOST END), "ready store=s\n"},
+    {BYTES("GET http://[::1]:7480/healthz HTTP/1.1\r\nHost: [::1]:7480\r\n" END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Origin: http://H\r\n" END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\nHost: [::1]:7480\r\nOrigin: http://[::1]:7480\r\n" END), "health\n"},
     {BYTES("GET /healthz HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n" END), "health\n"},
@@ -138,6 +141,28 @@ static void test_requests(void **state)
     expect_samples(good, sizeof good / sizeof good[0]);
 }
 
+/* ---- through TLS -------------------------------------------------------------------------------------------- */
+
+static const struct sample sealed[] = {
+    {BYTES("GET https://h HTTP/1.1\r\n" HOST END), "page\n"},
+    {BYTES("GET https://h? HTTP/1.1\r\n" HOST END), "page\n"},
+    {BYTES("GET HTTPS://H/healthz HTTP/1.1\r\n" HOST END), "health\n"},
+    {BYTES("GET https://h/readyz?store=s HTTP/1.1\r\n" HOST END), "ready store=s\n"},
+    {BYTES("GET /healthz HTTP/1.1\r\n" HOST END), "health\n"},
+    {BYTES("GET https://h?store=a HTTP/1.1\r\n" HOST END NEXT),
+     "400 invalid_argument (unknown query parameter: store)\nhealth\n"},
+    {BYTES("GET https://other/healthz HTTP/1.1\r\n" HOST END), "400 invalid_argument close\nclosed\n"},
+    {BYTES("GET http://h/healthz HTTP/1.1\r\n" HOST END), "400 invalid_argument close\nclosed\n"},
+};
+
+static void test_through_tls(void **state)
+{
+    (void)state;
+    over_tls = true;
+    expect_samples(sealed, sizeof sealed / sizeof sealed[0]);
+    over_tls = false;
+}
+
 /* ---- refused, and the connection goes on -------------------------------------------------------------------- */
 
 static const struct sample refused[] = {
@@ -146,6 +171,11 @@ static const struct sample refused[] = {
     {BYTES("POST /metrics HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END NEXT),
      "405 method_not_allowed allow=GET, HEAD\nhealth\n"},
     {BYTES("GET /?store=a HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
+    {BYTES("GET http://h?store=a HTTP/1.1\r\n" HOST END NEXT),
+     "400 invalid_argument (unknown query parameter: store)\nhealth\n"},
+    {BYTES("GET http://h?/healthz HTTP/1.1\r\n" HOST END NEXT),
+     "400 invalid_argument (unknown query parameter: /healthz)\nhealth\n"},
+    {BYTES("OPTIONS http://h HTTP/1.1\r\n" HOST END NEXT), "405 method_not_allowed allow=GET, HEAD\nhealth\n"},
     {BYTES("GET /readyz?store= HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
     {BYTES("GET /readyz?store=%4 HTTP/1.1\r\n" HOST END NEXT), "400 invalid_argument\nhealth\n"},
     {BYTES("GET /v1/stores/ HTTP/1.1\r\n" HOST END NEXT), "404 not_found\nhealth\n"},
@@ -584,6 +614,7 @@ int main(void)
     seed_random();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_through_tls),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_large_body_through_fill_target),
         cmocka_unit_test(test_large_chunked_body),
