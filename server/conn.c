@@ -18,7 +18,9 @@
 #include "server/loop.h"
 #include "server/upload.h"
 
-#define LINGER_MS 1000u
+#define LINGER_MS         1000u        /* whatever comes meanwhile */
+#define LINGER_SILENCE_MS 5000u        /* after that, of a peer that had more to send: since the last of it */
+#define LINGER_LEN_MAX    (256u << 20) /* and bytes, in all */
 
 /* ---- small things ----------------------------------------------------------------------------------------- */
 
@@ -413,9 +415,24 @@ static const char *find_stall(const struct rd_conn *conn, const struct rd_sweep 
     bool may_send = !conn->in_line && !conn->fetching;
     if (conn->out.unsent != 0 && (sweep->end_output || (may_send && sweep->now_ms - conn->output_ms >= stall_ms)))
         return "it does not take its answers";
-    if (conn->reading && decoder_waits(conn) && sweep->now_ms - conn->input_ms >= stall_ms)
+    if (conn->state == RD_CONN_OPEN && conn->reading && decoder_waits(conn) &&
+        sweep->now_ms - conn->input_ms >= stall_ms)
         return "its request does not arrive";
     return NULL;
+}
+
+/* A peer that sends all of a request before it looks for the answer may be at it for long, over a slow link. It is
+ * read on for, but no longer than it might have taken for a head, nor where its place is wanted: by a newcomer
+ * that is, or would be, one too many, or as the daemon stops. */
+static bool linger_is_over(const struct rd_conn *conn, uint64_t now_ms)
+{
+    const struct rd_loop *loop = conn->loop;
+    uint64_t lingered_ms = now_ms - conn->linger_ms;
+    bool wanted = conn->draining || atomic_load(loop->connection_count) >= loop->tuning.connections_max;
+    if (lingered_ms < LINGER_MS)
+        return false;
+    return wanted || conn->linger_len == 0 || conn->linger_len >= LINGER_LEN_MAX ||
+           now_ms - conn->input_ms >= LINGER_SILENCE_MS || lingered_ms >= loop->tuning.header_ms;
 }
 
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
@@ -434,8 +451,7 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
         rd_conn_log(conn, RD_LOG_INFO, "connection closed: %s", reason);
         rd_process_note(conn->loop->process, RD_ENDED_STALL);
         rd_conn_close(conn);
-    } else if (conn->state == RD_CONN_LINGERING &&
-               (sweep->end_output || sweep->now_ms - conn->linger_ms >= LINGER_MS)) {
+    } else if (conn->state == RD_CONN_LINGERING && (sweep->end_output || linger_is_over(conn, sweep->now_ms))) {
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_OPEN && sweep->end_uploads) {
         rd_conn_end_input(conn);

@@ -245,6 +245,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
         rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
     else if (conn->state == RD_CONN_OPEN)
         rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
+    else if (conn->state == RD_CONN_LINGERING)
+        conn->linger_len += (uint64_t)len;
     if (conn->turn_len >= RD_CONN_TURN_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);

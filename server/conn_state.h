@@ -85,6 +85,7 @@ struct rd_conn {
     uint64_t resumed_ms; /* the end of the last pause; 0: there was none */
     uint64_t output_ms;  /* last progress, or when there first was something to send */
     uint64_t linger_ms;  /* LINGERING since */
+    uint64_t linger_len; /* bytes that have come meanwhile, and were thrown away */
     uint64_t head_ms;    /* since when a head is under way, or the first request is waited for; 0: neither */
     uint64_t rate_ms;    /* since when rate_bytes are counted; 0: no request is under way */
     uint64_t rate_bytes;

@@ -2,6 +2,7 @@
 """Every limit at its border: what is just within it is served, what is one above it is told so, and nothing grows."""
 import os
 import resource
+import select
 import signal
 import socket
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from harness import wire as w
 from harness.curl import Curl
-from harness.daemon import memory_factor, wait_until
+from harness.daemon import DEADLINE_S, memory_factor, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
 from harness.wire import Wire, WireError, frame
@@ -473,6 +474,94 @@ def test_a_request_that_comes_slowly(launch):
         assert slow.answer().status == 408
         quick.send(b"x" * (3000000 - sent))
         assert quick.answer().status == 201
+
+
+# What has been refused before its body was there is read on for, so that a client that sends all of it before it reads
+# does not lose the answer to a reset.
+
+def refused(daemon, length):
+    """A connection that has been answered at its head, and has so many bytes still to send."""
+    http = RawHttp(daemon.http_address)
+    http.send(request("POST", "/v1/stores/default/batch/write", headers=["Content-Type: application/json", f"Content-Length: {length}"]))
+    select.select([http.socket], [], [], DEADLINE_S)  # it is there, and not read
+    return http
+
+
+def send_slowly(http, pieces, pause_s):
+    """False: it was cut off on the way."""
+    for piece in pieces:
+        time.sleep(pause_s)
+        try:
+            http.send(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+    return True
+
+
+def lasts_for(http, piece=b"x", pause_s=0.05):
+    """Seconds until it is cut off."""
+    begin = time.monotonic()
+    assert not send_slowly(http, iter(lambda: piece if time.monotonic() - begin < DEADLINE_S else None, None), pause_s)
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("pause_s, pieces", [(0.1, 40), (2.5, 3)], ids=["a slow link", "one that stands still for a while"])
+def test_a_client_that_sends_all_before_it_reads_has_its_answer(launch, pause_s, pieces):
+    daemon = launch()
+    with refused(daemon, 1 << 40) as http:
+        http.send(b"x" * 1000)
+        assert send_slowly(http, [b"x" * 1000] * pieces, pause_s), "it was cut off"
+        assert (http.answer().status, http.closed()) == (413, True)
+
+
+def connections(daemon):
+    return next(int(line.split()[1]) for line in Curl(daemon.http).request("GET", "/metrics").body.decode().splitlines()
+                if line.startswith("rdrive_connections "))
+
+
+def test_who_sends_nothing_more_is_not_waited_for(launch):
+    """A second or two where nothing came, some more where something did; who looks is a connection too."""
+    daemon = launch()
+    begin = time.monotonic()
+    with refused(daemon, 1 << 40) as silent, refused(daemon, 1 << 40) as fallen_silent:
+        fallen_silent.send(b"x")
+        assert connections(daemon) == 3
+        wait_until(lambda: connections(daemon) == 2, "the one that says nothing to be gone")
+        assert 1 <= time.monotonic() - begin < 5
+        wait_until(lambda: connections(daemon) == 1, "the other one to be gone")
+        assert 5 <= time.monotonic() - begin < 15
+        assert (silent.answer().status, fallen_silent.answer().status) == (413, 413)
+
+
+def test_it_lasts_no_longer_than_a_head_may_take(launch):
+    daemon = launch("--header-timeout-ms", "3000")
+    with refused(daemon, 1 << 40) as http:
+        assert 3 <= lasts_for(http) < 15
+
+
+def test_it_lasts_no_longer_where_others_want_the_place(launch):
+    daemon = launch("--connections-max", "2")
+    with Wire(daemon.binary_address) as other, refused(daemon, 1 << 40) as http:
+        assert lasts_for(http) < 10
+        other.ping()
+
+
+def test_it_does_not_go_on_for_as_many_bytes_as_one_likes(launch):
+    """Those of the first second are not counted: a client on the same machine sends a gigabyte in it."""
+    daemon = launch()
+    with refused(daemon, 1 << 40) as http:
+        assert lasts_for(http, b"x" * (1 << 20), 0) < 10
+
+
+def test_it_does_not_hold_up_a_stop(launch):
+    daemon = launch()
+    with refused(daemon, 1 << 40) as http:
+        assert send_slowly(http, [b"x"] * 30, 0.1), "it was cut off"
+        daemon.process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        assert lasts_for(http) < 2
+        assert daemon.wait() == 0
+        assert time.monotonic() - begin < 3
 
 
 def test_an_idle_connection(launch):

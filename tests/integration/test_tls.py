@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -370,6 +371,16 @@ def test_connection_close_says_good_bye(daemon, certificate):
     with TlsSocket(raw(daemon.http_address), trusting(certificate.ca)) as connection:
         connection.sendall(LAST)
         assert closed(connection).endswith(b'{"status":"ok"}\n') and not connection.truncated
+
+
+def test_a_client_that_sends_all_before_it_reads_has_its_answer(daemon):
+    """Over a slow link, too: what comes behind a refusal is taken and not looked at, as without TLS."""
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("PUT", "/v1/stores/none/keys/k", headers=[f"Content-Length: {1 << 40}"]))
+        for _ in range(40):
+            time.sleep(0.1)
+            http.send(b"x" * 1000)
+        assert (http.answer().status, http.closed(), http.socket.truncated) == (404, True, False)
 
 
 # ---- what comes that is none ----------------------------------------------------------------------------------------
