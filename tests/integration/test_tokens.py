@@ -150,10 +150,19 @@ def test_http(guarded, there, operation, token, may):
     check(guarded, there, operation, may, outcome, token)
 
 
+@pytest.mark.parametrize("operation, token, may", [case for case in CASES if HTTP[case[0]][0] == "GET"])
+def test_http_head_is_asked_what_get_is(guarded, there, operation, token, may):
+    """Also where the body is not made: whoever may not learns nothing by it."""
+    _, path, _, headers = HTTP[operation]
+    answer = http(guarded, "HEAD", path, token, headers=headers)
+    check(guarded, there, operation, may, HTTP_STATUS[answer.status], token)
+
+
 def test_http_lists_what_a_token_may_see(guarded):
     prepare(guarded, True)
     assert http(guarded, "GET", "/v1/stores", None).status == 401
     assert http(guarded, "GET", "/v1/stores", "unknown").status == 401
+    assert [http(guarded, "HEAD", "/v1/stores", token).status for token in (None, "unknown", "read-elsewhere")] == [401, 401, 200]
 
     def seen(token):
         return [store["name"] for store in http(guarded, "GET", "/v1/stores", token).json()["stores"]]
@@ -166,7 +175,7 @@ def test_http_lists_what_a_token_may_see(guarded):
 @pytest.mark.parametrize("token, status", [(None, 401), ("unknown", 401), *((token, 200 if may else 403) for token, (_, _, may) in tokens.OVERALL_TOKENS.items())])
 def test_what_tells_of_all_stores(guarded, token, status):
     """On HTTP and on the binary protocol."""
-    assert http(guarded, "GET", "/metrics", token).status == status
+    assert [http(guarded, method, "/metrics", token).status for method in ("GET", "HEAD")] == [status, status]
     with wire.Wire(guarded.binary_address) as connection:
         if token not in (None, "unknown"):
             connection.call(AUTH, token.encode())
