@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every limit at its border: what is just within it is served, what is one above it is told so, and nothing grows."""
 import os
+import re
 import resource
 import select
 import signal
@@ -322,6 +323,25 @@ def test_a_body_that_is_asked_for_counts(launch):
         assert second.answer().status == 429
         first.send(b"x" * 900000)
         assert first.answer().status == 201
+
+
+@pytest.mark.parametrize("sent", [b"", b"x" * 1000], ids=len)
+def test_the_room_of_a_body_that_never_comes_is_given_back_once(launch, sent):
+    daemon = launch("--request-bytes-max", "1m")
+    head = request("PUT", KEYS + "k", headers=["Content-Length: 900000", "Expect: 100-continue"])
+    with RawHttp(daemon.http_address) as watching:
+        def held():  # by this request too, or not yet any more by the one before
+            watching.send(request("GET", "/metrics"))
+            return int(re.search(rb"^rdrive_request_bytes (\d+)$", watching.answer().body, re.MULTILINE)[1])
+
+        before = held()
+        for _ in range(3):
+            with RawHttp(daemon.http_address) as http:
+                http.send(head)
+                assert http.socket.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+                http.send(sent)
+                assert abs(held() - before - 900000) < 10000
+            wait_until(lambda: abs(held() - before) < 10000, "as much to be held as before")
 
 
 def test_memory_stays_within_it(launch):
