@@ -6,6 +6,7 @@
  *     cc stream.c $(pkg-config --cflags --libs rdrive-client) -o stream
  *     ./stream 127.0.0.1:7401
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,6 +90,7 @@ static void on_room(struct rdrive_request *request)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); /* libuv raises it where the server has gone away */
     uv_loop_t loop;
     if (uv_loop_init(&loop) != 0)
         return 1;
