@@ -26,8 +26,9 @@
 enum rd_status rd_encoder_init(struct rd_encoder *encoder, uint64_t unwritten_max)
 {
     rd_crc32_prepare();
-    *encoder = (struct rd_encoder){
-        .buffer = malloc(RD_ENCODER_BUFFER_LEN), .unwritten_max = unwritten_max, .copy = rd_simd_copy_best()};
+    *encoder = (struct rd_encoder){.buffer = aligned_alloc(RD_RECORD_ALIGN, RD_ENCODER_BUFFER_LEN),
+                                   .unwritten_max = unwritten_max,
+                                   .copy = rd_simd_copy_best()};
     return encoder->buffer == NULL ? RD_NO_MEMORY : RD_OK;
 }
 
@@ -35,6 +36,21 @@ void rd_encoder_deinit(struct rd_encoder *encoder)
 {
     free(encoder->buffer);
     encoder->buffer = NULL;
+}
+
+/* What comes next in the buffer goes to that offset of the file. */
+static void begin_run(struct rd_encoder *encoder, uint64_t file_offset)
+{
+    encoder->buffer_len += (size_t)(file_offset - encoder->buffer_len) % RD_RECORD_ALIGN;
+    encoder->run_begin = encoder->buffer_len;
+}
+
+/* With nothing in it, for what comes at encoder->offset. */
+static void restart(struct rd_encoder *encoder)
+{
+    encoder->part_count = 0;
+    encoder->buffer_len = 0;
+    begin_run(encoder, encoder->offset);
 }
 
 /* Makes the bytes since run_begin a part. */
@@ -56,9 +72,7 @@ static int flush(struct rd_encoder *encoder, struct rd_datafile *file)
         len += encoder->parts[i].iov_len;
     int failed = rd_datafile_write(file, encoder->offset, encoder->parts, encoder->part_count);
     encoder->offset += len;
-    encoder->part_count = 0;
-    encoder->buffer_len = 0;
-    encoder->run_begin = 0;
+    restart(encoder);
     return failed;
 }
 
@@ -78,7 +92,8 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
     }
 }
 
-static void put_part(struct rd_encoder *encoder, struct rd_slice payload)
+/* file_offset: where it begins. */
+static void put_part(struct rd_encoder *encoder, struct rd_slice payload, uint64_t file_offset)
 {
     union {
         const void *readable;
@@ -86,6 +101,7 @@ static void put_part(struct rd_encoder *encoder, struct rd_slice payload)
     } from = {.readable = payload.data};
     close_run(encoder);
     encoder->parts[encoder->part_count++] = (struct iovec){.iov_base = from.base, .iov_len = payload.len};
+    begin_run(encoder, file_offset + payload.len);
 }
 
 /* Slice by slice, so that the disk works while the next slice is copied and the sync at the end finds little to
@@ -104,7 +120,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
         } else {
             rd_residency_advise(entry->payload.data + done,
                                 len); /* it may come from a store, and not be in memory */
-            put_part(encoder, rd_slice(entry->payload.data + done, len));
+            put_part(encoder, rd_slice(entry->payload.data + done, len), encoder->offset);
             failed = flush(encoder, file);
         }
         /* A disk that refuses has not run full, whatever it says: what it lost may have been answered long ago,
@@ -114,6 +130,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
     }
     if (failed == 0 && entry->spool != NULL)
         failed = rd_spool_check(entry->spool);
+    restart(encoder);
     return failed;
 }
 
@@ -121,7 +138,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
  * with its last page, which the trailer is still to go to. */
 static int put_part_early(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
 {
-    put_part(encoder, entry->payload);
+    put_part(encoder, entry->payload, entry->payload_offset);
     if (!encoder->synced || entry->payload.len < EARLY_LEN_MIN)
         return 0;
     int failed = flush(encoder, file);
@@ -175,6 +192,7 @@ static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *fil
     if (entry->in_place) {
         failed = flush(encoder, file);
         encoder->offset = entry->payload_offset + entry->payload.len;
+        restart(encoder);
     } else {
         put_pad(encoder, entry);
         if (entry->spool != NULL || entry->payload.len > SLICE_LEN)
@@ -192,13 +210,11 @@ static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *fil
 int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan *plan, uint64_t tail)
 {
     encoder->offset = tail;
-    encoder->buffer_len = 0;
-    encoder->run_begin = 0;
-    encoder->part_count = 0;
+    restart(encoder);
     int failed = 0;
     for (uint32_t i = 0; i < plan->entry_count && failed == 0; i++) {
         struct rd_plan_entry *entry = &plan->entries[i];
-        size_t most = RD_RECORD_ALIGN + COPIED_LEN_MAX + RD_TRAILER_LEN;
+        size_t most = 2 * RD_RECORD_ALIGN + COPIED_LEN_MAX + RD_TRAILER_LEN; /* a pad, and how a run begins */
         if (encoder->buffer_len + most > RD_ENCODER_BUFFER_LEN || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX)
             failed = flush(encoder, file);
         if (failed == 0 && is_copied(entry))
