@@ -97,4 +97,9 @@ void rd_handler_fail_read(struct rd_call *call, enum rd_status status, uint64_t 
  * False: the call has been answered. */
 bool rd_handler_verify(struct rd_call *call);
 
+/* Runs `check`, which verifies so many bytes of values that are pinned, then `finish` on the loop. What would keep
+ * others waiting is checked on a thread. */
+void rd_handler_check(struct rd_call *call, uint64_t bytes, void (*check)(struct rd_call *call),
+                      void (*finish)(struct rd_call *call));
+
 #endif

@@ -122,6 +122,15 @@ bool rd_handler_verify(struct rd_call *call)
     return status == RD_OK;
 }
 
+void rd_handler_check(struct rd_call *call, uint64_t bytes, void (*check)(struct rd_call *call),
+                      void (*finish)(struct rd_call *call))
+{
+    if (bytes > RD_CALL_LOOK_MAX && rd_call_try_work(call, check, finish) == RD_OK)
+        return;
+    check(call); /* no thread is to be had: better late than not at all */
+    finish(call);
+}
+
 static void finish_read(struct rd_call *call)
 {
     if (!rd_handler_verify(call))
@@ -277,35 +286,42 @@ static void fill_keys(const struct rd_request *request, struct rd_key *keys)
         keys[request->item_count + i] = rd_key_of_bytes(request->guards->list[i].key);
 }
 
+/* Of the values whose bytes are asked for. */
+static uint64_t bytes_wanted(const struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
+    uint64_t len = 0;
+    for (size_t i = 0; i < call->request->item_count; i++)
+        if (arrays.statuses[i] == RD_OK && !call->request->items[i].key_only)
+            len += arrays.values[i].payload.len;
+    return len;
+}
+
 /* The values are copied into the answer, and whether it has room for them is judged before they are checked: so
  * many bytes would keep the loop from all others for seconds. A transaction may answer with parts of its values,
  * and is judged by what it answers. False: the call has been answered. */
 static bool fits_answer(struct rd_call *call)
 {
-    const struct rd_request *request = call->request;
-    struct batch_arrays arrays = arrays_of(call);
-    uint64_t len = 0;
-    for (size_t i = 0; i < request->item_count; i++)
-        if (arrays.statuses[i] == RD_OK && !request->items[i].key_only)
-            len += arrays.values[i].payload.len;
-    if (len <= RD_CONN_ANSWER_LEN_MAX || request->parts != NULL)
+    if (bytes_wanted(call) <= RD_CONN_ANSWER_LEN_MAX || call->request->parts != NULL)
         return true;
     rd_call_fail(call, RD_TOO_LARGE, "the answer would be too large; ask for less at a time");
     return false;
 }
 
-static void answer_batch(struct rd_call *call)
+/* The values of a request are checked at once, so many bytes on a thread. */
+static void fill_items(struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
+    for (size_t i = 0; i < call->request->item_count; i++)
+        fill_item(call->request->items[i].key_only, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash,
+                  &arrays.items[i]);
+}
+
+static void finish_batch(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     struct batch_arrays arrays = arrays_of(call);
-    rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
-    call->values = arrays.values;
-    call->value_count = arrays.count;
-    if (!guards_hold(call, arrays.values, arrays.statuses) || !fits_answer(call))
-        return;
     for (size_t i = 0; i < request->item_count; i++) {
-        fill_item(request->items[i].key_only, &arrays.values[i], arrays.statuses[i], arrays.keys[i].hash,
-                  &arrays.items[i]);
         if (arrays.items[i].status == RD_IO_ERROR) {
             rd_handler_fail_read(call, RD_IO_ERROR, RD_OFFSET_UNKNOWN);
             return;
@@ -314,6 +330,16 @@ static void answer_batch(struct rd_call *call)
     call->response.items = arrays.items;
     call->response.item_count = request->item_count;
     rd_call_finish(call);
+}
+
+static void answer_batch(struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
+    rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
+    call->values = arrays.values;
+    call->value_count = arrays.count;
+    if (guards_hold(call, arrays.values, arrays.statuses) && fits_answer(call))
+        rd_handler_check(call, bytes_wanted(call), fill_items, finish_batch);
 }
 
 /* Of key i; guards are held against versions alone. */

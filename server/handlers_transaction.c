@@ -137,11 +137,44 @@ static void fetch_looks(struct rd_call *call)
             rd_value_fetch(&looks[i].value, 0, UINT64_MAX, 0);
 }
 
+static uint64_t bytes_wanted(const struct rd_call *call)
+{
+    const struct rd_look *looks = arrays_of(call).looks;
+    uint64_t len = 0;
+    for (size_t i = 0; i < call->request->look_count; i++)
+        len += reads_value(call, i) ? looks[i].value.payload.len : 0;
+    return len;
+}
+
+static void fill_items(struct rd_call *call)
+{
+    struct arrays arrays = arrays_of(call);
+    for (size_t i = 0; i < call->request->look_count; i++)
+        fill_item(&arrays.looks[i], call->request->looks[i].key_only, &arrays.items[i]);
+}
+
+/* item_count: of the looks that are answered one by one. */
+static void finish_changes(struct rd_call *call, size_t item_count)
+{
+    struct arrays arrays = arrays_of(call);
+    for (size_t i = 0; i < call->request->item_count; i++)
+        arrays.results[i] =
+            (struct rd_response_change){.found = arrays.changes[i].found, .applied = arrays.changes[i].applied};
+    call->response.items = arrays.items;
+    call->response.item_count = item_count;
+    call->response.changes = arrays.results;
+    rd_handler_complete_write(call);
+}
+
+static void finish_transaction(struct rd_call *call)
+{
+    finish_changes(call, call->request->look_count);
+}
+
 static void complete_transaction(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
     const struct rd_op *op = &call->op;
-    struct arrays arrays = arrays_of(call);
     if (op->status == RD_PRECONDITION_FAILED) {
         fail_for_condition(call);
         return;
@@ -155,17 +188,10 @@ static void complete_transaction(struct rd_call *call)
         return;
     }
     bool one_value = request->look_count == 1 && request->parts == NULL && request->looks[0].value_wanted;
-    if (one_value && !answer_with_value(call, &arrays.looks[0]))
-        return;
-    for (size_t i = 0; i < request->look_count && !one_value; i++)
-        fill_item(&arrays.looks[i], request->looks[i].key_only, &arrays.items[i]);
-    for (size_t i = 0; i < request->item_count; i++)
-        arrays.results[i] =
-            (struct rd_response_change){.found = arrays.changes[i].found, .applied = arrays.changes[i].applied};
-    call->response.items = arrays.items;
-    call->response.item_count = one_value ? 0 : request->look_count;
-    call->response.changes = arrays.results;
-    rd_handler_complete_write(call);
+    if (!one_value)
+        rd_handler_check(call, bytes_wanted(call), fill_items, finish_transaction);
+    else if (answer_with_value(call, &arrays_of(call).looks[0]))
+        finish_changes(call, 0);
 }
 
 void rd_run_transaction(struct rd_call *call)

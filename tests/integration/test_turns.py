@@ -117,3 +117,40 @@ def test_what_is_read(launch, put):
     most, total = largest(turns(calls)[0])
     assert total >= LENGTH
     assert most <= SHARE
+
+
+LONG = 64 << 20
+
+
+def begin_exec(resp, looks, writes):
+    """Looks at a long value so many times, of which one byte is answered and all is verified."""
+    commands = [("MULTI",), *[("GETRANGE", "long", "0", "0")] * looks, *[("SET", "other", "1")] * writes]
+    resp.send(b"".join(encode(*words) for words in commands))
+    for _ in commands:
+        resp.answer()
+    resp.send(encode("EXEC"))
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_what_a_transaction_verifies(launch, writes):
+    """Gigabytes are verified by another thread: others are answered meanwhile."""
+    daemon = launch("--redis", "127.0.0.1:0")
+    Curl(daemon.http).put("long", bytes(LONG))
+    looks = 100
+    with redis(daemon) as resp, redis(daemon) as other:
+        other.call("PING")
+        begin_exec(resp, looks, writes)
+        done = threading.Event()
+        answers = []
+
+        def take():
+            answers.append(resp.answer())
+            done.set()
+
+        pings = 0
+        with beside(take):
+            while not done.is_set():
+                other.call("PING")
+                pings += 1
+    assert answers == [b"*%d\r\n" % (looks + writes) + b"$1\r\n\0\r\n" * looks + b"+OK\r\n" * writes]
+    assert pings >= 20
