@@ -19,16 +19,20 @@ void rd_extension_init(struct rd_extension *extension)
     *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN};
 }
 
-/* As many ones as fit into PARTS_MAX parts of the scratch. */
+/* As many ones as fit into PARTS_MAX parts of the scratch, each from where it lies as the file does (encoder.h
+ * says why). */
 static int write_ones(struct rd_datafile *file, uint64_t offset, uint64_t len, uint8_t *scratch,
                       uint64_t scratch_len)
 {
     struct iovec parts[PARTS_MAX];
     int part_count = 0;
-    memset(scratch, 0xff, (size_t)(scratch_len < len ? scratch_len : len));
+    uint64_t end = offset;
+    memset(scratch, 0xff, (size_t)(scratch_len < len + RD_RECORD_ALIGN ? scratch_len : len + RD_RECORD_ALIGN));
     while (len != 0 && part_count < PARTS_MAX) {
-        uint64_t part_len = len < scratch_len ? len : scratch_len;
-        parts[part_count++] = (struct iovec){.iov_base = scratch, .iov_len = (size_t)part_len};
+        uint64_t begin = end % RD_RECORD_ALIGN;
+        uint64_t part_len = len < scratch_len - begin ? len : scratch_len - begin;
+        parts[part_count++] = (struct iovec){.iov_base = scratch + begin, .iov_len = (size_t)part_len};
+        end += part_len;
         len -= part_len;
     }
     return rd_datafile_write(file, offset, parts, part_count);

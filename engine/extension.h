@@ -35,7 +35,8 @@ void rd_extension_init(struct rd_extension *extension);
 
 /* A group of so many bytes has been written up to `tail`, and is about to be synced: extends the file behind it
  * where that is earned, it is not longer already, and more groups like this one fit in. scratch: scratch_len bytes
- * that may be overwritten. A write that fails is no failure: what there is of it are ones. */
+ * on a boundary of RD_RECORD_ALIGN, and more than that many, that may be overwritten. A write that fails is no
+ * failure: what there is of it are ones. */
 void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail,
                           uint64_t group_len, uint8_t *scratch, uint64_t scratch_len);
 

@@ -94,7 +94,7 @@ enum rd_status rd_successor_begin(struct rd_successor *successor, const struct r
     if (status != RD_OK)
         return status;
     successor->view = rd_view_create();
-    successor->buffer = malloc(BUFFER_LEN);
+    successor->buffer = aligned_alloc(RD_RECORD_ALIGN, BUFFER_LEN + RD_RECORD_ALIGN);
     successor->pending = calloc(PENDING_MAX, sizeof *successor->pending);
     if (successor->view == NULL || successor->buffer == NULL || successor->pending == NULL ||
         rd_index_init(&successor->view->index, &successor->epoch, expected_keys) != RD_OK)
@@ -184,11 +184,16 @@ static int index_pending(struct rd_successor *successor)
     return failed;
 }
 
+static uint8_t *buffer_begin(const struct rd_successor *successor)
+{
+    return successor->buffer + successor->file.size % RD_RECORD_ALIGN;
+}
+
 int rd_successor_flush(struct rd_successor *successor)
 {
     uint64_t offset = successor->file.size;
     size_t len = successor->buffer_len;
-    int failed = rd_datafile_write_slice(&successor->file, offset, rd_slice(successor->buffer, len));
+    int failed = rd_datafile_write_slice(&successor->file, offset, rd_slice(buffer_begin(successor), len));
     if (failed != 0)
         return failed;
     rd_datafile_start_writeback(&successor->file, offset, len);
@@ -208,7 +213,7 @@ static int put(struct rd_successor *successor, struct rd_slice bytes)
         }
         uint64_t room = BUFFER_LEN - successor->buffer_len;
         size_t len = (size_t)(bytes.len - done < room ? bytes.len - done : room);
-        uint8_t *to = successor->buffer + successor->buffer_len;
+        uint8_t *to = buffer_begin(successor) + successor->buffer_len;
         if (bytes.data == NULL)
             memset(to, 0, len);
         else

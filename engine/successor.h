@@ -26,7 +26,8 @@ struct rd_successor {
     struct rd_datafile file; /* owned; locked as a store's file is */
     struct rd_epoch epoch;   /* of the index, until the store's own takes over */
     struct rd_view *view;    /* owned; index and map, but no tail yet */
-    uint8_t *buffer;         /* owned; what follows the file's end */
+    uint8_t *buffer; /* owned; on a boundary of RD_RECORD_ALIGN; what follows the file's end lies in it as it
+                      * will in the file (encoder.h says why) */
     size_t buffer_len;
     struct rd_successor_entry *pending; /* owned */
     uint32_t pending_count;
