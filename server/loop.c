@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/page.h"
 #include "server/call.h"
 #include "server/conn.h"
 #include "server/dispatch.h"
@@ -328,10 +329,10 @@ static int start_handles(struct rd_loop *loop)
 
 static bool make_buffers(struct rd_loop *loop)
 {
-    loop->read_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
+    loop->read_buffer = rd_page_alloc(RD_LOOP_READ_BUFFER_LEN);
     if (loop->tls == NULL)
         return loop->read_buffer != NULL;
-    loop->sealed_buffer = malloc(RD_LOOP_READ_BUFFER_LEN);
+    loop->sealed_buffer = rd_page_alloc(RD_LOOP_READ_BUFFER_LEN);
     loop->record_buffer = malloc(RD_TLS_RECORD_LEN_MAX);
     return loop->read_buffer != NULL && loop->sealed_buffer != NULL && loop->record_buffer != NULL;
 }

@@ -85,10 +85,10 @@ struct rd_loop {
     uv_async_t control;                   /* something is in the inbox, or stop_requested is set; any thread */
     uv_signal_t signals[RD_LOOP_SIGNALS]; /* loop 0 */
 
-    uint8_t *read_buffer;        /* owned; RD_LOOP_READ_BUFFER_LEN; holds nothing between callbacks */
-    uint8_t *sealed_buffer;      /* owned; likewise, for records; NULL without tls */
-    uint8_t *record_buffer;      /* owned; of RD_TLS_RECORD_LEN_MAX: what becomes one record; NULL without tls */
-    struct rd_pages pages;       /* what sends long values */
+    uint8_t *read_buffer;   /* owned; RD_LOOP_READ_BUFFER_LEN, from a page on; holds nothing between callbacks */
+    uint8_t *sealed_buffer; /* owned; likewise, for records; NULL without tls */
+    uint8_t *record_buffer; /* owned; of RD_TLS_RECORD_LEN_MAX: what becomes one record; NULL without tls */
+    struct rd_pages pages;  /* what sends long values */
     struct rd_call *spare_calls; /* owned; memory of calls that are gone, for those to come */
     unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */

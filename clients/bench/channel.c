@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/page.h"
+
 #define PARTS_MAX 256u /* pieces of memory that one system call sends */
 
 /* ---- what channels share ---------------------------------------------------------------------------------- */
@@ -24,7 +26,7 @@ enum rd_status rd_channel_traffic_init(struct rd_channel_traffic *traffic, const
     for (int writes = 0; writes < 2; writes++)
         rd_buffer_init(&traffic->forms[writes].bytes, 0);
     traffic->text = rd_frame_make_text(plan->value_len, &traffic->values);
-    traffic->input = malloc(RD_DIALECT_HEAD_LEN_MAX + RD_CHANNEL_INPUT_LEN);
+    traffic->input = rd_page_alloc(RD_DIALECT_HEAD_LEN_MAX + RD_CHANNEL_INPUT_LEN);
     if (traffic->text == NULL || traffic->input == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory");
     enum rd_status status = RD_OK;
