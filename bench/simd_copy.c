@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * simd_copy.c - per size class: rd_simd_copy's ways against memcpy, and the hashing of keys in batches as the
- * engine does it against plain XXH3, and the checksum as the engine takes it against libdeflate's alone. Each
- * figure is nanoseconds for one copy, hash or checksum, the best of several rounds; sources and targets step
- * through a buffer that fits the second-level cache (first columns) and through one that does not (last columns).
- * Usage: bench-simd_copy
+ * simd_copy.c - per size class: rd_simd_copy's ways against memcpy, copies by how far behind the source the target
+ * begins modulo a page, the hashing of keys in batches as the engine does it against plain XXH3, and the checksum
+ * as the engine takes it against libdeflate's alone. Each figure is nanoseconds for one copy, hash or checksum,
+ * the best of several rounds; sources and targets step through a buffer that fits the second-level cache (first
+ * columns) and through one that does not (last columns), but for distances, where they stay. Usage:
+ * bench-simd_copy
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,21 +15,25 @@
 #include <libdeflate.h>
 #include <xxhash.h>
 
+#include "base/page.h"
 #include "engine/digest.h"
 #include "engine/engine.h"
 #include "engine/simd_copy.h"
 
-#define WARM_LEN    (256u << 10)
-#define COLD_LEN    (256u << 20)
-#define ROUNDS      7
-#define BYTES_ROUND (64u << 20) /* copied in one round */
-#define HASH_COUNT  1024u
-#define HASH_ROUNDS 200
-#define KEY_LEN_MAX 256u
-#define WAYS_MAX    6u
+#define WARM_LEN             (256u << 10)
+#define COLD_LEN             (256u << 20)
+#define ROUNDS               7
+#define BYTES_ROUND          (64u << 20) /* copied in one round */
+#define DISTANCE_BYTES_ROUND (8u << 20)
+#define HASH_COUNT           1024u
+#define HASH_ROUNDS          200
+#define KEY_LEN_MAX          256u
+#define WAYS_MAX             6u
 
 static const size_t copy_lens[] = {8, 16, 32, 64, 100, 128, 256, 512, 1024, 4096, 16384, 65536};
 static const size_t crc_lens[] = {8, 64, 200, 256, 512, 1024, 4096, 65536, 1u << 20};
+static const size_t far_lens[] = {1024, 2048, 4096, 65536};
+static const size_t distances[] = {0, 1, 8, 15, 16, 31, 32, 64, RD_PAGE_LEN - 16};
 static const size_t key_lens[] = {4, 8, 12, 16, 24, 32, 64, 128, 240, 256};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -88,6 +93,53 @@ static void bench_copies(uint8_t *to, const uint8_t *from)
             printf(" %10.2f", time_copy(copies[way], to, from, COLD_LEN, copy_lens[i]));
         printf("\n");
     }
+}
+
+/* ---- distances -------------------------------------------------------------------------------------------- */
+
+/* The copy that the kernel makes where the processor has fast short ones (fsrm). Elsewhere a plain one. */
+static void copy_by_string(uint8_t *to, const uint8_t *from, size_t len)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len) : : "memory");
+#else
+    memcpy(to, from, len);
+#endif
+}
+
+static double time_distance(rd_simd_copy_fn *copy, uint8_t *to, const uint8_t *from, size_t len)
+{
+    size_t count = DISTANCE_BYTES_ROUND / len;
+    double best = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        double began = now_ns();
+        for (size_t i = 0; i < count; i++)
+            copy(to, from, len);
+        double each = (now_ns() - began) / (double)count;
+        best = round == 0 || each < best ? each : best;
+        sink_hole = to[len - 1];
+    }
+    return best;
+}
+
+/* to and from: begin with a page. */
+static void bench_distances(uint8_t *to, const uint8_t *from)
+{
+    const struct {
+        const char *name;
+        rd_simd_copy_fn *copy;
+    } ways[] = {{"memcpy", copy_memcpy}, {"rep movsb", copy_by_string}, {"engine's", rd_simd_copy_best()}};
+    printf("\n%-8s %-10s", "bytes", "way");
+    for (size_t i = 0; i < COUNT_OF(distances); i++)
+        printf(" %9zu", distances[i]);
+    printf("   ns a copy whose target begins so many bytes behind its source, modulo a page\n");
+    for (size_t i = 0; i < COUNT_OF(far_lens); i++)
+        for (size_t way = 0; way < COUNT_OF(ways); way++) {
+            printf("%-8zu %-10s", far_lens[i], ways[way].name);
+            for (size_t at = 0; at < COUNT_OF(distances); at++)
+                printf(" %9.1f", time_distance(ways[way].copy, to + distances[at], from, far_lens[i]));
+            printf("\n");
+        }
 }
 
 /* ---- hashing ---------------------------------------------------------------------------------------------- */
@@ -171,14 +223,15 @@ static void bench_checksums(const uint8_t *from)
 
 int main(void)
 {
-    uint8_t *from = malloc(COLD_LEN + 64);
-    uint8_t *to = aligned_alloc(64, COLD_LEN);
+    uint8_t *from = rd_page_alloc(COLD_LEN + 64);
+    uint8_t *to = rd_page_alloc(COLD_LEN);
     if (from == NULL || to == NULL)
         return 1;
     for (size_t i = 0; i < COLD_LEN + 64; i++)
         from[i] = (uint8_t)(i * 7 + (i >> 9));
     memset(to, 0, COLD_LEN);
     bench_copies(to, from);
+    bench_distances(to, from);
     bench_hashes(from);
     bench_checksums(from);
     free(from);
