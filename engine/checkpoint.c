@@ -340,6 +340,7 @@ int rd_checkpoint_write(const struct rd_io *io, const char *path, const struct r
     writer.file.fd = io->open(io->self, new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (writer.file.fd < 0)
         return errno;
+    rd_datafile_give_companion(io, writer.file.fd, path);
     int failed = write_all(&writer, checkpoint, index);
     io->close(io->self, writer.file.fd);
     if (failed == 0 && io->rename(io->self, new_path, index_path) != 0)

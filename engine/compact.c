@@ -42,9 +42,13 @@ struct rd_compaction {
     struct rd_error error;
 };
 
-static enum rd_status fail_lost(struct rd_compaction *compaction)
+/* Between two groups, as the writer: the file is what it was, and where it was. A compaction may take hours. */
+static enum rd_status check_file(struct rd_compaction *compaction)
 {
-    return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", compaction->store->file.path);
+    struct rd_store *store = compaction->store;
+    if (rd_writer_file_is_lost(store))
+        return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "others changed %s", store->file.path);
+    return rd_successor_check_place(store->io, store->file.path, store->file.fd, &compaction->error);
 }
 
 /* ---- as the writer ------------------------------------------------------------------------------------- */
@@ -80,8 +84,9 @@ static enum rd_status as_writer(struct rd_compaction *compaction,
 static enum rd_status hold(struct rd_compaction *compaction)
 {
     struct rd_store *store = compaction->store;
-    if (rd_writer_file_is_lost(store)) /* then what was recorded before is to stay */
-        return fail_lost(compaction);
+    enum rd_status status = check_file(compaction);
+    if (status != RD_OK) /* then what was recorded before is to stay */
+        return status;
     compaction->held = true;
     store->compaction_holds = true;
     store->checkpoint = (struct rd_checkpoint){.tail = 0};
@@ -189,9 +194,9 @@ static enum rd_status exchange(struct rd_compaction *compaction)
     struct rd_store *store = compaction->store;
     struct rd_successor *successor = &compaction->successor;
     assert(!store->ahead.active);
-    if (rd_writer_file_is_lost(store))
-        return fail_lost(compaction);
-    enum rd_status status = complete(compaction);
+    enum rd_status status = check_file(compaction);
+    if (status == RD_OK)
+        status = complete(compaction);
     if (status != RD_OK)
         return status;
     bool renamed;

@@ -311,6 +311,27 @@ int rd_datafile_scrub(struct rd_datafile *file)
     return failed != 0 ? failed : not_cut;
 }
 
+int rd_datafile_give_away(const struct rd_io *io, int fd, const struct stat *other, mode_t mode)
+{
+    struct stat made;
+    if (io->fstat(io->self, fd, &made) != 0)
+        return errno;
+    bool given = (made.st_uid == other->st_uid && made.st_gid == other->st_gid) ||
+                 io->fchown(io->self, fd, other->st_uid, other->st_gid) == 0;
+    if (!given && made.st_uid != other->st_uid)
+        return errno;
+    if (!given)
+        mode &= S_IRWXU;
+    return (made.st_mode & 0777) == mode || io->fchmod(io->self, fd, mode) == 0 ? 0 : errno;
+}
+
+void rd_datafile_give_companion(const struct rd_io *io, int fd, const char *path)
+{
+    struct stat store;
+    if (io->stat(io->self, path, &store) == 0)
+        (void)!rd_datafile_give_away(io, fd, &store, S_IRUSR | S_IWUSR);
+}
+
 static int create_aside(struct rd_datafile *file, uint64_t offset, char *ret_path, size_t path_len_max)
 {
     for (int n = 0; n < ASIDE_NAMES_MAX; n++) {

@@ -80,6 +80,15 @@ int rd_datafile_scrub(struct rd_datafile *file) RD_MUST_CHECK;
 /* Syncs the folder in which `path` lies, so that names made or changed in it last. 0 or an errno value. */
 int rd_datafile_sync_folder(const struct rd_io *io, const char *path) RD_MUST_CHECK;
 
+/* Gives a file that was made beside another one to whom that belongs, as far as we may: root may do offline what a
+ * daemon's user is to open. Its permissions become `mode`, but for the group's and others' where it has come to
+ * another group. EPERM where it stays ours and is not to; 0 or an errno value. */
+int rd_datafile_give_away(const struct rd_io *io, int fd, const struct stat *other, mode_t mode) RD_MUST_CHECK;
+
+/* The same for a companion of the store at `path`. Where it fails nothing is lost but time: a companion that
+ * cannot be read is as good as none. */
+void rd_datafile_give_companion(const struct rd_io *io, int fd, const char *path);
+
 /* Writes bytes to a new file beside the store, PATH.torn-OFFSET or the first PATH.torn-OFFSET.N that is free, and
  * syncs file and folder. */
 enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes,

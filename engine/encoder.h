@@ -5,8 +5,8 @@
  * full, one pwritev sends what there is.
  *
  * Bytes lie in the buffer as they will in the file, by their offsets modulo RD_RECORD_ALIGN: the kernel copies by
- * `rep movsb`, which some processors do a byte at a time where the target begins just behind the source, modulo the
- * size of a page (AMD Zen 4: 25 times slower at distances of 1 to 15 bytes; bench-simd_copy shows it).
+ * `rep movsb`, which some processors do a byte at a time where the target begins just behind the source, modulo
+ * the size of a page (AMD Zen 4: 25 times slower at distances of 1 to 15 bytes; bench-simd_copy shows it).
  *
  * The writer's alone.
  */

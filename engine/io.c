@@ -124,6 +124,18 @@ static int io_fsync(void *self, int fd)
     return fsync(fd);
 }
 
+static int io_fchown(void *self, int fd, uid_t owner, gid_t group)
+{
+    (void)self;
+    return fchown(fd, owner, group);
+}
+
+static int io_fchmod(void *self, int fd, mode_t mode)
+{
+    (void)self;
+    return fchmod(fd, mode);
+}
+
 static int io_rename(void *self, const char *from, const char *to)
 {
     (void)self;
@@ -165,6 +177,8 @@ const struct rd_io rd_io_system = {
     .free_len = io_free_len,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,
+    .fchown = io_fchown,
+    .fchmod = io_fchmod,
     .rename = io_rename,
     .unlink = io_unlink,
     .mmap = io_mmap,

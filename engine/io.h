@@ -31,6 +31,8 @@ struct rd_io {
     int (*free_len)(void *self, int fd, uint64_t *ret_len); /* bytes that its file system has left for us */
     int (*fdatasync)(void *self, int fd);
     int (*fsync)(void *self, int fd);
+    int (*fchown)(void *self, int fd, uid_t owner, gid_t group);
+    int (*fchmod)(void *self, int fd, mode_t mode);
     int (*rename)(void *self, const char *from, const char *to);
     int (*unlink)(void *self, const char *path);
     void *(*mmap)(void *self, size_t len, int fd); /* shared, read-only, from offset 0 */

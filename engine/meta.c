@@ -84,7 +84,8 @@ bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_
 }
 
 /* Leaves it open, but where it cannot be opened. */
-static int open_new(const struct rd_io *io, const char *new_path, const struct rd_meta *meta, int *ret_fd)
+static int open_new(const struct rd_io *io, const char *path, const char *new_path, const struct rd_meta *meta,
+                    int *ret_fd)
 {
     uint8_t bytes[META_LEN];
     encode(meta, bytes);
@@ -92,14 +93,15 @@ static int open_new(const struct rd_io *io, const char *new_path, const struct r
     if (fd < 0)
         return errno;
     *ret_fd = fd;
+    rd_datafile_give_companion(io, fd, path);
     struct rd_datafile file = {.io = io, .fd = fd};
     return rd_datafile_write_slice(&file, 0, rd_slice(bytes, sizeof bytes));
 }
 
-static int write_new(const struct rd_io *io, const char *new_path, const struct rd_meta *meta)
+static int write_new(const struct rd_io *io, const char *path, const char *new_path, const struct rd_meta *meta)
 {
     int fd = -1;
-    int failed = open_new(io, new_path, meta, &fd);
+    int failed = open_new(io, path, new_path, meta, &fd);
     if (fd < 0)
         return failed;
     if (failed == 0 && io->fsync(io->self, fd) != 0)
@@ -114,7 +116,7 @@ int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta
     char new_path[PATH_MAX];
     if (!companion_path(path, ".meta", meta_path) || !companion_path(path, ".meta.new", new_path))
         return ENAMETOOLONG;
-    int failed = write_new(io, new_path, meta);
+    int failed = write_new(io, path, new_path, meta);
     if (failed == 0 && io->rename(io->self, new_path, meta_path) != 0)
         failed = errno;
     if (failed == 0)
@@ -137,7 +139,7 @@ int rd_meta_exchange(const struct rd_io *io, const char *path, struct rd_meta *m
     if (!companion_path(path, ".meta", meta_path) || !companion_path(path, ".meta.new", new_path))
         return ENAMETOOLONG;
     int fd = -1;
-    int no_companion = open_new(io, new_path, meta, &fd);
+    int no_companion = open_new(io, path, new_path, meta, &fd);
     int failed = io->rename(io->self, new_file, path) == 0 ? 0 : errno;
     *ret_renamed = failed == 0;
     if (failed == 0 && no_companion == 0 && io->rename(io->self, new_path, meta_path) != 0)

@@ -33,12 +33,13 @@ void rd_successor_remove_leftover(const struct rd_io *io, const char *path)
 
 /* ---- beginning and ending ------------------------------------------------------------------------------ */
 
-/* Whether the path itself, and no link that it is, leads to that file: the new one would take the link's place,
- * and the store would be two. */
-static enum rd_status check_name(const struct rd_io *io, const char *path, const struct stat *store_file,
-                                 struct rd_error *ret_error)
+enum rd_status rd_successor_check_place(const struct rd_io *io, const char *path, int store_fd,
+                                        struct rd_error *ret_error)
 {
+    struct stat store_file;
     struct stat found;
+    if (io->fstat(io->self, store_fd, &store_file) != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot examine %s", path);
     int fd = io->open(io->self, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0 && errno == ELOOP)
         return rd_error_set(ret_error, RD_IO_ERROR, ELOOP, "%s is to be compacted by the name of its file", path);
@@ -48,7 +49,7 @@ static enum rd_status check_name(const struct rd_io *io, const char *path, const
     io->close(io->self, fd);
     if (failed != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot examine %s", path);
-    if (found.st_dev != store_file->st_dev || found.st_ino != store_file->st_ino)
+    if (found.st_dev != store_file.st_dev || found.st_ino != store_file.st_ino)
         return rd_error_set(ret_error, RD_IO_ERROR, 0, "others have put another file in the place of %s", path);
     return RD_OK;
 }
@@ -64,11 +65,11 @@ static enum rd_status make_file(struct rd_successor *successor, const struct rd_
         return rd_error_set(ret_error, RD_IO_ERROR, ENAMETOOLONG, "cannot compact %s", path);
     if (io->fstat(io->self, store_fd, &found) != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot examine %s", path);
-    enum rd_status status = check_name(io, path, &found, ret_error);
+    enum rd_status status = rd_successor_check_place(io, path, store_fd, ret_error);
     if (status != RD_OK)
         return status;
     rd_successor_remove_leftover(io, path);
-    int fd = io->open(io->self, new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, found.st_mode & 0777);
+    int fd = io->open(io->self, new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         int failed = errno;
         status = failed == ENOSPC || failed == EDQUOT ? RD_NO_SPACE : RD_IO_ERROR;
@@ -81,6 +82,9 @@ static enum rd_status make_file(struct rd_successor *successor, const struct rd_
     }
     if (io->flock(io->self, fd, LOCK_EX | LOCK_NB) != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot lock %s", new_path);
+    int failed = rd_datafile_give_away(io, fd, &found, found.st_mode & 0777);
+    if (failed != 0)
+        return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot give %s to the owner of %s", new_path, path);
     return RD_OK;
 }
 

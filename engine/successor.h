@@ -58,6 +58,11 @@ int rd_successor_append(struct rd_successor *successor, const uint8_t *from, con
 /* Whether a value of that key is there. Only of what was flushed. */
 bool rd_successor_holds(struct rd_successor *successor, uint64_t key_hash);
 
+/* Whether the path itself, and no link that it is, leads to the store's file: the new one would take the link's
+ * place, and the store would be two; or that of a file which somebody has put there. */
+enum rd_status rd_successor_check_place(const struct rd_io *io, const char *path, int store_fd,
+                                        struct rd_error *ret_error) RD_MUST_CHECK;
+
 /* Writes and indexes all that was appended. */
 int rd_successor_flush(struct rd_successor *successor) RD_MUST_CHECK;
 

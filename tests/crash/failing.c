@@ -27,6 +27,8 @@ const char *const call_names[CALL_COUNT] = {
     [CALL_COPY_RANGE] = "copy_file_range",
     [CALL_FDATASYNC] = "fdatasync",
     [CALL_FSYNC] = "fsync",
+    [CALL_FCHOWN] = "fchown",
+    [CALL_FCHMOD] = "fchmod",
     [CALL_RENAME] = "rename",
     [CALL_UNLINK] = "unlink",
     [CALL_MMAP] = "mmap",
@@ -237,6 +239,16 @@ static int failing_fsync(void *self, int fd)
     return next(self, CALL_FSYNC, fd, NULL) != FAILURE_NONE ? -1 : 0;
 }
 
+static int failing_fchown(void *self, int fd, uid_t owner, gid_t group)
+{
+    return next(self, CALL_FCHOWN, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.fchown(NULL, fd, owner, group);
+}
+
+static int failing_fchmod(void *self, int fd, mode_t mode)
+{
+    return next(self, CALL_FCHMOD, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.fchmod(NULL, fd, mode);
+}
+
 static const char *last_part(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -317,6 +329,8 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .free_len = failing_free_len,
                                  .fdatasync = failing_fdatasync,
                                  .fsync = failing_fsync,
+                                 .fchown = failing_fchown,
+                                 .fchmod = failing_fchmod,
                                  .rename = failing_rename,
                                  .unlink = failing_unlink,
                                  .mmap = failing_mmap,

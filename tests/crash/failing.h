@@ -34,6 +34,8 @@ enum call {
     CALL_FREE_LEN,
     CALL_FDATASYNC,
     CALL_FSYNC,
+    CALL_FCHOWN,
+    CALL_FCHMOD,
     CALL_RENAME,
     CALL_UNLINK,
     CALL_MMAP,

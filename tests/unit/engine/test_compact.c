@@ -595,6 +595,69 @@ static int told_free_len(void *self, int fd, uint64_t *ret_len)
     return 0;
 }
 
+/* Ours has been moved away; what lies in its place now was never looked at. */
+static void what_others_put_in_its_place_stays(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    char *moved = rd_path(place.folder, "moved");
+    struct rd_store *store = store_open(place.path);
+    put_text(store, "key", "old");
+    put_text(store, "key", "new");
+    struct rd_compaction *compaction;
+    assert_int_equal(rd_compaction_begin(store, &compaction, NULL), RD_OK);
+    assert_int_equal(rename(place.path, moved), 0);
+    rd_file_write(place.path, rd_slice_of_string("somebody's"));
+    enum rd_status status = RD_OK;
+    bool done = false;
+    for (uint64_t bytes; status == RD_OK && !done;)
+        status = rd_compaction_step(compaction, 1, &bytes, &done, NULL);
+    assert_int_equal(status, RD_IO_ERROR);
+    rd_compaction_end(compaction);
+    expect_file(place.path, rd_slice_of_string("somebody's"));
+    put_text(store, "key", "newer");
+    expect_text(store, "key", "newer");
+    rd_store_close(store);
+    free(moved);
+    place_remove(&place);
+}
+
+static void expect_owner(const struct place *place, const char *name, uid_t owner, gid_t group, mode_t mode)
+{
+    char *path = rd_path(place->folder, name);
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(found.st_uid, owner);
+    assert_int_equal(found.st_gid, group);
+    assert_int_equal(found.st_mode & 0777, mode);
+    free(path);
+}
+
+/* Root may do offline what a daemon's user is to open; nobody else may give files away. */
+static void the_new_file_belongs_to_whom_the_old_one_does(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    bool root = geteuid() == 0;
+    uid_t owner = root ? 12345 : geteuid();
+    gid_t group = root ? 54321 : getegid();
+    struct rd_store *store = store_open(place.path);
+    put_text(store, "key", "old");
+    put_text(store, "key", "new");
+    assert_int_equal(chmod(place.path, 0664), 0);
+    assert_int_equal(chown(place.path, owner, group), 0);
+    mode_t mask = umask(0077);
+    assert_int_equal(rd_store_compact(store, NULL, NULL), RD_OK);
+    umask(mask);
+    expect_owner(&place, "store.rdr", owner, group, 0664);
+    expect_owner(&place, "store.rdr.meta", owner, group, 0600);
+    store->checkpoint_entries = 1;
+    rd_store_close(store);
+    expect_owner(&place, "store.rdr.meta", owner, group, 0600);
+    expect_owner(&place, "store.rdr.index", owner, group, 0600);
+    place_remove(&place);
+}
+
 static void without_space_it_is_refused(void **state)
 {
     (void)state;
@@ -695,6 +758,8 @@ int main(void)
         cmocka_unit_test(what_was_cut_short_is_removed_at_opening),
         cmocka_unit_test(a_store_that_is_read_only_is_refused),
         cmocka_unit_test(the_new_file_is_locked),
+        cmocka_unit_test(what_others_put_in_its_place_stays),
+        cmocka_unit_test(the_new_file_belongs_to_whom_the_old_one_does),
         cmocka_unit_test(without_space_it_is_refused),
         cmocka_unit_test(whatever_fails_the_store_is_as_it_was),
     };
