@@ -165,7 +165,8 @@ static enum rd_status append_value(const struct rd_value *value, struct rd_key k
                        .placement = rd_store_place(target, value->payload, durability)};
     enum rd_status status = execute(target, &op, ret_written);
     rd_placement_destroy(op.placement);
-    return status;
+    /* The source's file could not be read when it was copied: zeros were, which will not match their checksum. */
+    return status == RD_OK && rd_value_is_lost(value) ? RD_IO_ERROR : status;
 }
 
 static enum rd_status find_verified(struct rd_store *source, struct rd_key key, struct rd_value *ret_value)

@@ -8,6 +8,7 @@
  *
  *   judged invalid          that operation fails, the group goes on
  *   no memory, no space     the file is cut back to the published tail; operations are tried one by one
+ *   a payload is gone       the same: it lay in another store's map, whose file cannot be read any more
  *   write or sync failed    cut back, the store becomes read-only, everything in the group fails with RD_IO_ERROR
  *
  * Operations complete in the order of submission, whatever becomes of them.
@@ -223,8 +224,15 @@ static bool give_up_extension(struct rd_store *store)
 
 /* ---- one group, on its way to the file ---------------------------------------------------------------- */
 
-/* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY: the file is as it was. RD_IO_ERROR:
- * the store is read-only now. */
+/* Whether writing failed for what is not the store's fault: the disk is full, or a payload lies in another store's
+ * map and that one's file cannot be read any more. */
+static bool is_blameless(struct rd_store *store, int os_errno)
+{
+    return rd_status_of_errno(os_errno) == RD_NO_SPACE || (os_errno == EFAULT && !rd_writer_file_is_lost(store));
+}
+
+/* Appends and syncs the plan. RD_OK: publish it. RD_NO_SPACE, RD_NO_MEMORY, RD_IO_ERROR with EFAULT: the file is
+ * as it was. RD_IO_ERROR with another: the store is read-only now. */
 static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum rd_durability *ret_synced,
                              int *ret_errno)
 {
@@ -247,10 +255,10 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
         record_first_end(store, plan);
     store->writer.encoder.synced = rd_syncer_group_wants_sync(store, plan);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
-    if (*ret_errno != 0 && rd_status_of_errno(*ret_errno) == RD_NO_SPACE &&
+    if (*ret_errno != 0 && is_blameless(store, *ret_errno) &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {
         show_size(store);
-        return RD_NO_SPACE;
+        return rd_status_of_errno(*ret_errno);
     }
     if (*ret_errno != 0) {
         fail_store(store, "writing", *ret_errno);
@@ -418,7 +426,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
         status = append(store, plan, &synced, &os_errno);
     else
         status = sync_if_wanted(store, plan, &os_errno);
-    bool retry = (status == RD_NO_SPACE || status == RD_NO_MEMORY) && plan->step_count > 1;
+    bool apart = status == RD_NO_SPACE || status == RD_NO_MEMORY || (status == RD_IO_ERROR && os_errno == EFAULT);
+    bool retry = apart && plan->step_count > 1;
     *ret_status = status;
     if (retry)
         return first;

@@ -220,6 +220,10 @@ static void complete_append(struct rd_call *call)
         rd_handler_fail_op(call, call->target);
         return;
     }
+    if (rd_value_is_lost(&call->value)) { /* zeros were copied, which will not match their checksum */
+        rd_handler_fail_read(call, RD_IO_ERROR, call->value.offset);
+        return;
+    }
     call->response.target_offset = op->offset;
     call->response.target_tail = op->tail;
     call->response.crc32 = op->crc32;

@@ -3,6 +3,7 @@
  * Rename, copy, transfer, streams and conditions, as docs/FORMAT.md and engine.h promise them.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "tests/unit/engine/fixture.h"
@@ -237,6 +238,71 @@ static enum rd_status stream(struct rd_store *store, const char *name, struct so
     return rd_store_write_stream(store, key(name), read_source, &source, NULL);
 }
 
+/* ---- a source whose file is cut while it is copied ---- */
+
+#define LOST_LEN   ((size_t)100 << 10) /* written from where it lies, and not from a copy */
+#define COPIED_LEN ((size_t)1000)
+
+/* The target's calls. Once armed, the next look at the target's file cuts the source's: the value has been
+ * verified by then, and not been copied. */
+struct cutting {
+    struct rd_io io;
+    const char *path; /* borrows */
+    atomic_bool armed;
+};
+
+static int cut_at_fstat(void *self, int fd, struct stat *ret_stat)
+{
+    struct cutting *cutting = self;
+    if (atomic_exchange(&cutting->armed, false))
+        assert_int_equal(truncate(cutting->path, 0), 0);
+    return rd_io_system.fstat(NULL, fd, ret_stat);
+}
+
+/* The blocking copy, or a transfer; then the target is as it was, but for what was answered as failed. */
+static void cut_while_copied(size_t len, bool transfers)
+{
+    assert_true(rd_guard_install());
+    struct pair pair = {.source_place = place_create(), .target_place = place_create()};
+    struct cutting cutting = {.io = rd_io_system, .path = pair.source_place.path};
+    cutting.io.self = &cutting;
+    cutting.io.fstat = cut_at_fstat;
+    uint8_t *bytes = malloc(len);
+    memset(bytes, 'v', len);
+    pair.source = store_open(pair.source_place.path);
+    pair.target =
+        store_open_with(pair.target_place.path, (struct rd_store_options){.create = true, .io = &cutting.io});
+    put_value(pair.source, "k", rd_slice(bytes, len));
+    put_value(pair.target, "other", text("before"));
+    atomic_store(&cutting.armed, true);
+    enum rd_status status = transfers ? rd_store_transfer(pair.source, key("k"), pair.target, NULL)
+                                      : rd_store_copy(pair.source, key("k"), pair.target, NULL);
+    assert_int_equal(status, RD_IO_ERROR);
+    assert_false(atomic_load(&cutting.armed));
+
+    struct rd_store_info info;
+    rd_store_info(pair.target, &info);
+    assert_int_equal(info.state, RD_STORE_OPEN);
+    put_value(pair.target, "other", text("after"));
+    expect(pair.target, "other", text("after"));
+    free(bytes);
+    pair_close(&pair);
+}
+
+static void a_source_that_is_lost_is_not_the_target_s_fault(void **state)
+{
+    (void)state;
+    cut_while_copied(LOST_LEN, false);
+    cut_while_copied(LOST_LEN, true);
+}
+
+static void zeros_of_a_source_that_is_lost_are_no_copy(void **state)
+{
+    (void)state;
+    cut_while_copied(COPIED_LEN, false);
+    cut_while_copied(COPIED_LEN, true);
+}
+
 static void a_stream_of_any_length_is_one_value(void **state)
 {
     (void)state;
@@ -365,6 +431,8 @@ int main(void)
         cmocka_unit_test(the_same_store_and_missing_keys_are_refused),
         cmocka_unit_test(a_symlink_or_hard_link_to_the_source_is_no_target),
         cmocka_unit_test(a_damaged_value_is_neither_renamed_copied_nor_transferred),
+        cmocka_unit_test(a_source_that_is_lost_is_not_the_target_s_fault),
+        cmocka_unit_test(zeros_of_a_source_that_is_lost_are_no_copy),
         cmocka_unit_test(a_stream_of_any_length_is_one_value),
         cmocka_unit_test(a_stream_that_cannot_be_stored_leaves_nothing),
         cmocka_unit_test(conditions_are_judged_on_the_key),
