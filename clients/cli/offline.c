@@ -180,14 +180,19 @@ static enum rd_status open_store(const char *path, const struct rd_json_settings
 static enum rd_status do_move(struct offline *offline, const struct rd_request *request,
                               struct rd_response *response)
 {
+    struct rd_key key = key_of(&request->key);
+    struct rd_value value;
+    enum rd_status status = rd_store_find(offline->store, key, &value);
+    if (status != RD_OK)
+        return status; /* before a store is made for it */
+    rd_value_release(&value);
     struct rd_store_options options = {.create = true};
     struct rd_json_settings settings = rd_companion_load(offline->target_path);
     struct rd_store *target = NULL;
-    enum rd_status status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
+    status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
     if (status != RD_OK)
         return status;
     struct rd_moved moved = {.source_tail = 0};
-    struct rd_key key = key_of(&request->key);
     status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
                                                : rd_store_transfer(offline->store, key, target, &moved);
     rd_store_close(target);
@@ -504,6 +509,23 @@ static bool cut_range(struct rd_message_range range, struct rd_slice *value, uin
     return true;
 }
 
+/* That piece of the value's payload. Where the file cannot be read zeros stand in its place: those of a step that
+ * was fetched are not passed on, and one that is lost after that is still told of. */
+static enum rd_status pass_on(struct offline *offline, const struct rd_value *value, struct rd_slice left,
+                              rd_sink_function *sink, void *context)
+{
+    uint64_t total_len = left.len;
+    while (left.len != 0) {
+        rd_value_fetch(value, (uint64_t)(left.data - value->payload.data), STEP_LEN, AHEAD_LEN);
+        struct rd_slice step = rd_slice_take(&left, STEP_LEN);
+        if (rd_value_is_lost(value))
+            return RD_IO_ERROR;
+        if (!sink(context, step.data, step.len, total_len))
+            return rd_error_set(&offline->error, RD_IO_ERROR, 0, "not all of it was taken");
+    }
+    return rd_value_is_lost(value) ? RD_IO_ERROR : RD_OK;
+}
+
 static enum rd_status read_stream(struct rd_backend *backend, const struct rd_request *request,
                                   rd_sink_function *sink, void *context, struct rd_response *ret_response,
                                   struct rd_error *ret_error)
@@ -518,30 +540,9 @@ static enum rd_status read_stream(struct rd_backend *backend, const struct rd_re
     status = set_value(status, &offline->values[0], &response);
     if (status == RD_OK && !cut_range(request->range, &left, &response.range_first))
         status = RD_RANGE_NOT_SATISFIABLE;
-    uint64_t total_len = left.len;
-    while (status == RD_OK && left.len != 0) {
-        const struct rd_value *value = &offline->values[0];
-        rd_value_fetch(value, (uint64_t)(left.data - value->payload.data), STEP_LEN, AHEAD_LEN);
-        struct rd_slice step = rd_slice_take(&left, STEP_LEN);
-        if (!sink(context, step.data, step.len, total_len))
-            status = rd_error_set(&offline->error, RD_IO_ERROR, 0, "the value was not taken to its end");
-    }
+    if (status == RD_OK)
+        status = pass_on(offline, &offline->values[0], left, sink, context);
     return give_answer(offline, status, &response, ret_response, ret_error);
-}
-
-static enum rd_status pass_on(struct offline *offline, const struct rd_value *value, rd_sink_function *sink,
-                              void *context)
-{
-    uint64_t total_len = value->payload.len;
-    for (uint64_t at = 0; at < total_len; at += STEP_LEN) {
-        uint64_t len = total_len - at < STEP_LEN ? total_len - at : STEP_LEN;
-        rd_value_fetch(value, at, len, AHEAD_LEN);
-        if (rd_value_is_lost(value))
-            return RD_IO_ERROR;
-        if (!sink(context, value->payload.data + at, (size_t)len, total_len))
-            return rd_error_set(&offline->error, RD_IO_ERROR, 0, "the file was not taken to its end");
-    }
-    return RD_OK;
 }
 
 static enum rd_status take_backup(struct rd_backend *backend, const struct rd_request *request,
@@ -563,8 +564,9 @@ static enum rd_status take_backup(struct rd_backend *backend, const struct rd_re
                               (unsigned long long)file->len);
     if (status == RD_OK) {
         *ret_response = response;
-        (void)rd_slice_take(file, (size_t)request->backup_from);
-        status = pass_on(offline, &backup.value, sink, context);
+        struct rd_slice left = *file;
+        (void)rd_slice_take(&left, (size_t)request->backup_from);
+        status = pass_on(offline, &backup.value, left, sink, context);
     }
     rd_value_release(&backup.value);
     return give_answer(offline, status, &response, ret_response, ret_error);

@@ -326,6 +326,30 @@ def test_offline_reading_changes_nothing(folder):
     assert (sorted(os.listdir(folder)), os.stat(path).st_mtime_ns, os.path.getsize(path)) == before
 
 
+@pytest.mark.parametrize("command", (("read", "k"), ("backup", "-")), ids=("read", "backup"))
+def test_an_offline_file_that_is_cut_while_it_is_read(folder, command):
+    path = os.path.join(folder, "some.rdr")
+    value = os.urandom(30 << 20)
+    tool = Cli(("--file", path))
+    tool.ok("write", "k", stdin=value)
+    process = subprocess.Popen([RDRIVE, "--file", path, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=clean_environment())
+    first = os.read(process.stdout.fileno(), 1000)  # it has found the value, and waits for somebody to take more
+    os.truncate(path, 20 << 20)
+    rest, error = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == FAILED and error, process.returncode
+    assert value.startswith(first + rest), "zeros stand for bytes that are gone"
+
+
+def test_an_offline_copy_of_what_is_not_there_makes_no_store(folder):
+    tool = Cli(("--file", os.path.join(folder, "some.rdr")))
+    tool.ok("create")
+    before = sorted(os.listdir(folder))
+    for command in ("copy", "transfer"):
+        assert tool.run(command, "missing", "--target", os.path.join(folder, "other.rdr")).code == NOT_FOUND
+    assert sorted(os.listdir(folder)) == before
+
+
 def test_offline_files_that_are_not_there_or_no_stores(folder):
     path = os.path.join(folder, "missing.rdr")
     for command in (["read", "k"], ["len"]):
