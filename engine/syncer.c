@@ -42,9 +42,12 @@ bool rd_syncer_group_wants_sync(const struct rd_store *store, const struct rd_pl
 {
     if (rd_syncer_is_overdue(store))
         return true;
+    bool any_unsynced = store->syncer.unsynced || plan->entry_count != 0;
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct rd_op *op = plan->steps[i].op;
-        if ((plan->steps[i].count != 0 || op->kind == RD_OP_SYNC) && rd_syncer_is_asked(store, op))
+        /* Who asks for what is so already, as one that deletes what is gone, is told of it as of a change. */
+        bool told = op->status == RD_OK && op->entry_count != 0 && any_unsynced;
+        if ((plan->steps[i].count != 0 || op->kind == RD_OP_SYNC || told) && rd_syncer_is_asked(store, op))
             return true;
     }
     return false;

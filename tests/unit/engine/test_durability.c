@@ -182,6 +182,53 @@ static uint64_t clock_ns(clockid_t clock)
 /* Where somebody has asked for a file's times, Linux 6.13 and later give a write that comes in the same tick of
  * the clock a finer one, which its sync writes out; else both have the tick, as with earlier ones they always do.
  * Others on the machine push the tick on, and the second may come too late for it, hence the tries. */
+/* Deletes the key with these durabilities, in one group; the last finds nothing any more. */
+static void delete_twice(struct rd_store *store, struct faults *faults, enum rd_durability first,
+                         enum rd_durability second)
+{
+    struct watch watch;
+    watch_init(&watch, faults);
+    struct rd_entry entry = {.key = key_named("k")};
+    struct rd_op ops[2];
+    for (unsigned i = 0; i < 2; i++) {
+        ops[i] = (struct rd_op){.kind = RD_OP_DELETE,
+                                .entries = &entry,
+                                .entry_count = 1,
+                                .durability = i == 0 ? first : second,
+                                .sink = &watch.collector.sink};
+        assert_int_equal(rd_store_submit(store, &ops[i]), RD_OK);
+    }
+    rd_store_kick(store);
+    collector_wait(&watch.collector, 2);
+    assert_int_equal(ops[0].status, RD_OK);
+    assert_int_equal(ops[1].status, RD_OK);
+    assert_int_equal(ops[1].count, 0);
+    assert_int_equal(ops[1].durability_applied, second);
+    collector_deinit(&watch.collector);
+}
+
+static void that_a_key_is_gone_is_synced_too_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct faults *faults = faults_create();
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_SYNC, 0);
+    put_text(store, "k", "v");
+    delete_twice(store, faults, RD_DURABILITY_NONE, RD_DURABILITY_NONE);
+    assert_true(is_unsynced(faults));
+    assert_int_equal(rd_store_delete(store, key_named("k"), NULL), RD_OK); /* of a group before */
+    assert_false(is_unsynced(faults));
+    put_text(store, "k", "v");
+    delete_twice(store, faults, RD_DURABILITY_NONE, RD_DURABILITY_SYNC); /* of the same group */
+    assert_false(is_unsynced(faults));
+    unsigned before = faults_count(faults, CALL_FDATASYNC);
+    assert_int_equal(rd_store_delete(store, key_named("k"), NULL), RD_OK);
+    assert_int_equal(faults_count(faults, CALL_FDATASYNC), before); /* everything is */
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
 static void synced_writes_do_not_ask_for_the_files_times(void **state)
 {
     (void)state;
@@ -488,6 +535,7 @@ int main(void)
         cmocka_unit_test(many_writes_share_an_fdatasync),
         cmocka_unit_test(none_never_syncs_before_close),
         cmocka_unit_test(an_operation_may_ask_for_more_or_less_than_its_store),
+        cmocka_unit_test(that_a_key_is_gone_is_synced_too_where_that_is_asked_for),
         cmocka_unit_test(synced_writes_do_not_ask_for_the_files_times),
         cmocka_unit_test(interval_syncs_by_itself),
         cmocka_unit_test(interval_syncs_by_itself_though_the_writer_waits_for_something_later),
