@@ -44,11 +44,15 @@ enum rd_status rd_store_execute(struct rd_store *store, struct rd_op *op)
     struct waiter waiter = {
         .sink.deliver = deliver, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     op->sink = &waiter.sink;
+    /* The operation lies on the stack of a thread that others wait for, or that is the writer for the time. */
+    int cancelling;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     enum rd_status status = rd_store_admit(store, op);
     if (status == RD_OK && !rd_writer_commit_here(store, op))
         submit_and_wait(store, op, &waiter, &status);
     pthread_cond_destroy(&waiter.wake);
     pthread_mutex_destroy(&waiter.lock);
+    (void)pthread_setcancelstate(cancelling, &cancelling);
     return status == RD_OK ? op->status : status;
 }
 

@@ -17,7 +17,8 @@
  *  4. Every value must be released before rd_store_close; close waits for no reader.
  *  5. One store per file in all processes: the file is locked (flock) while it is open.
  *
- * Threads: every function may be called from any thread unless it says otherwise.
+ * Threads: every function may be called from any thread unless it says otherwise. A thread that is cancelled in a
+ * blocking write ends that first; nowhere else may one be.
  */
 #ifndef RD_ENGINE_ENGINE_H
 #define RD_ENGINE_ENGINE_H

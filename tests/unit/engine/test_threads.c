@@ -3,6 +3,8 @@
  * Many threads on one store, blocking and async. Run under ThreadSanitizer too. Failures inside threads are
  * counted and told by the thread that waits, since cmocka's checks belong to one thread.
  */
+#include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -375,6 +377,83 @@ static void close_completes_what_is_queued(void **state)
 /* ---- the index ---- */
 
 /* What rd_store_len has counted is there to be read, whatever splits meanwhile. */
+/* ---- a thread that is cancelled ---- */
+
+/* Stops the first sync until it is let go on; a point at which a thread can be cancelled. */
+struct gate {
+    struct rd_io io;
+    atomic_bool closed;
+    atomic_bool reached;
+};
+
+static int sync_at_gate(void *self, int fd)
+{
+    struct gate *gate = self;
+    atomic_store(&gate->reached, true);
+    while (atomic_load(&gate->closed)) {
+        pthread_testcancel();
+        sched_yield();
+    }
+    return rd_io_system.fdatasync(NULL, fd);
+}
+
+static void *write_one_key(void *context)
+{
+    put_text(context, "cancelled", "is written");
+    pthread_testcancel(); /* at the latest */
+    return NULL;
+}
+
+/* It may be the writer for that time, and the operation lies on its stack. queued: it waits for the thread that is
+ * the writer instead. */
+static void cancel_in_a_write(bool queued)
+{
+    struct place place = place_create();
+    struct gate gate = {.io = rd_io_system};
+    gate.io.self = &gate;
+    gate.io.fdatasync = sync_at_gate;
+    struct rd_store *store =
+        store_open_with(place.path, (struct rd_store_options){.create = true, .io = &gate.io});
+    atomic_store(&gate.reached, false);
+    atomic_store(&gate.closed, true);
+    pthread_t first;
+    pthread_t thread;
+    if (queued) {
+        assert_int_equal(pthread_create(&first, NULL, write_one_key, store), 0);
+        while (!atomic_load(&gate.reached))
+            sched_yield();
+    }
+    assert_int_equal(pthread_create(&thread, NULL, write_one_key, store), 0);
+    uint64_t waiting = 0;
+    uint64_t bytes;
+    while (!atomic_load(&gate.reached) || waiting < (queued ? 2 : 1))
+        rd_queue_depth(&store->queue, &waiting, &bytes);
+    assert_int_equal(pthread_cancel(thread), 0);
+    struct timespec soon;
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_nsec += 100000000;
+    soon.tv_sec += soon.tv_nsec / 1000000000;
+    soon.tv_nsec %= 1000000000;
+    void *result = NULL;
+    assert_int_equal(pthread_timedjoin_np(thread, &result, &soon), ETIMEDOUT); /* it stays to the end */
+    atomic_store(&gate.closed, false);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    if (queued)
+        assert_int_equal(pthread_join(first, NULL), 0);
+    expect_text(store, "cancelled", "is written");
+    put_text(store, "another", "goes on");
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+static void a_thread_that_is_cancelled_ends_its_write_first(void **state)
+{
+    (void)state;
+    cancel_in_a_write(false);
+    cancel_in_a_write(true);
+}
+
 static void *read_while_growing(void *context)
 {
     struct shared *shared = context;
@@ -523,6 +602,7 @@ int main(void)
         cmocka_unit_test(the_last_entry_is_never_missed_while_it_is_overwritten),
         cmocka_unit_test(full_queues_refuse_and_accepted_operations_complete_once_in_order),
         cmocka_unit_test(close_completes_what_is_queued),
+        cmocka_unit_test(a_thread_that_is_cancelled_ends_its_write_first),
         cmocka_unit_test(the_index_grows_under_readers),
         cmocka_unit_test(overwriting_does_not_grow_the_index),
         cmocka_unit_test(chosen_hashes_are_as_good_as_any),
