@@ -15,6 +15,7 @@
  */
 #include "server/handlers.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "server/conn.h"
@@ -213,15 +214,22 @@ static void delete_copied(struct rd_call *call)
     rd_handler_submit(call, call->hosted, complete_tombstone);
 }
 
+/* Whether the source's file could not be read when it was copied. The kernel says so of a long value; of a short
+ * one zeros were copied, which will not match their checksum. */
+static bool source_is_lost(const struct rd_call *call)
+{
+    return call->op.status == RD_OK ? rd_value_is_lost(&call->value) : call->op.os_errno == EFAULT;
+}
+
 static void complete_append(struct rd_call *call)
 {
     struct rd_op *op = &call->op;
-    if (op->status != RD_OK) {
-        rd_handler_fail_op(call, call->target);
+    if (source_is_lost(call)) {
+        rd_handler_fail_read(call, RD_IO_ERROR, call->value.offset);
         return;
     }
-    if (rd_value_is_lost(&call->value)) { /* zeros were copied, which will not match their checksum */
-        rd_handler_fail_read(call, RD_IO_ERROR, call->value.offset);
+    if (op->status != RD_OK) {
+        rd_handler_fail_op(call, call->target);
         return;
     }
     call->response.target_offset = op->offset;
