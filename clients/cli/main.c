@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     if (!rd_standard_files_hold("rdrive"))
         return RD_EXIT_FAILED;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error to report, not a way to die */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a limit of files' sizes: no_space */
     (void)rd_guard_install(); /* without it a failing disk ends an offline command as it would any program */
     struct rd_options options;
     struct rd_options_defaults defaults = {.server = getenv("RDRIVE_SERVER"), .tls_ca = getenv("RDRIVE_TLS_CA")};

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import socket
 import subprocess
 import zlib
@@ -339,6 +340,19 @@ def test_an_offline_file_that_is_cut_while_it_is_read(folder, command):
     rest, error = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == FAILED and error, process.returncode
     assert value.startswith(first + rest), "zeros stand for bytes that are gone"
+
+
+@pytest.mark.parametrize("length", (300000, 2 << 20), ids=("short", "streamed"))
+def test_a_limit_of_file_sizes_is_a_full_disk(folder, length):
+    path = os.path.join(folder, "some.rdr")
+    tool = Cli(("--file", path))
+    tool.ok("write", "k", "v")
+    limit = resource.RLIMIT_FSIZE, (200000, 200000)
+    done = subprocess.run([RDRIVE, "--file", path, "write", "long"], input=os.urandom(length), capture_output=True,
+                          timeout=DEADLINE_S, env=clean_environment(), preexec_fn=lambda: resource.setrlimit(*limit))
+    assert done.returncode == FAILED and b"no_space" in done.stderr, done
+    assert tool.ok("read", "k") == b"v" and tool.run("exists", "long").code == NOT_FOUND
+    assert sorted(os.listdir(folder)) == ["some.rdr", "some.rdr.meta"]
 
 
 def test_an_offline_copy_of_what_is_not_there_makes_no_store(folder):
