@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/store.h"
+#include "engine/thread.h"
 
 #define DIED_MIN    256u  /* regions: 16 MiB */
 #define RUNS_MAX    8192u /* of one thread */
@@ -80,7 +81,7 @@ static void begin(struct rd_store *store)
     discard->mapping = rd_writer_mapping(store);
     atomic_store_explicit(&discard->stops, false, memory_order_relaxed);
     atomic_store_explicit(&discard->done, false, memory_order_relaxed);
-    discard->under_way = discard->run_count != 0 && pthread_create(&discard->thread, NULL, run, discard) == 0;
+    discard->under_way = discard->run_count != 0 && rd_thread_start(&discard->thread, run, discard);
     if (discard->under_way) {
         rd_mapping_pin(discard->mapping, rd_seat(), 1);
     } else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/spare.h"
+#include "engine/thread.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -18,7 +19,7 @@ bool rd_spare_prepare(struct rd_spare *spare, void *(*make)(void))
         return false;
     spare->make = make;
     atomic_store_explicit(&spare->is_ready, false, memory_order_relaxed);
-    spare->under_way = pthread_create(&spare->thread, NULL, run, spare) == 0;
+    spare->under_way = rd_thread_start(&spare->thread, run, spare);
     return spare->under_way;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/syncer.h"
 
 #include "engine/store.h"
+#include "engine/thread.h"
 
 #define BESIDE_LEN_MIN (UINT64_C(1) << 20)
 
@@ -138,7 +139,7 @@ void rd_syncer_begin(struct rd_store *store)
     beside->later = (struct rd_debt){.owed = false};
     atomic_store_explicit(&beside->done, false, memory_order_relaxed);
     /* Without a thread the writer will do it, when it must. */
-    beside->running = pthread_create(&beside->thread, NULL, sync_beside, store) == 0;
+    beside->running = rd_thread_start(&beside->thread, sync_beside, store);
 }
 
 int rd_syncer_end(struct rd_store *store)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/view.h"
+#include "engine/thread.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static bool depart(struct rd_retired *retired)
         return false;
     struct rd_departures *departures = view->departures;
     rd_departures_wait(departures);
-    departures->under_way = pthread_create(&departures->thread, NULL, destroy, view) == 0;
+    departures->under_way = rd_thread_start(&departures->thread, destroy, view);
     if (!departures->under_way)
         rd_view_destroy(view);
     return true;

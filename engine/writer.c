@@ -20,6 +20,7 @@
 #include "engine/publish.h"
 #include "engine/record.h"
 #include "engine/store.h"
+#include "engine/thread.h"
 #include "engine/writeback.h"
 
 #define GROUP_BYTES_MAX   (UINT64_C(8) << 20)
@@ -547,7 +548,7 @@ enum rd_status rd_writer_start(struct rd_store *store)
     enum rd_status status = rd_plan_init(&writer->plan, store->batch_marker);
     if (status == RD_OK)
         status = rd_encoder_init(&writer->encoder, rd_writeback_bound(store->memory_bytes));
-    if (status == RD_OK && pthread_create(&writer->thread, NULL, run, store) != 0)
+    if (status == RD_OK && !rd_thread_start(&writer->thread, run, store))
         status = RD_NO_MEMORY;
     writer->started = status == RD_OK;
     return status;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -374,9 +375,50 @@ static void close_completes_what_is_queued(void **state)
     }
 }
 
-/* ---- the index ---- */
+/* ---- signals ---- */
 
-/* What rd_store_len has counted is there to be read, whatever splits meanwhile. */
+static atomic_uint handled;
+
+static void handle(int number)
+{
+    (void)number;
+    atomic_fetch_add(&handled, 1);
+}
+
+/* The writer has run in between, and would have handled what was pending. */
+static void write_by_the_writer(struct rd_store *store)
+{
+    struct rd_entry entry = {.key = rd_key_of_hash(1), .payload = rd_slice_of_string("payload")};
+    struct rd_op op = {.kind = RD_OP_WRITE, .entries = &entry, .entry_count = 1};
+    assert_int_equal(run_async(store, &op), RD_OK);
+}
+
+static void the_host_s_signals_are_not_handled_by_the_writer(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    struct sigaction action = {.sa_handler = handle};
+    struct sigaction before;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    sigset_t own;
+    sigset_t pending;
+    sigemptyset(&own);
+    sigaddset(&own, SIGUSR1);
+    write_by_the_writer(store);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &own, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    write_by_the_writer(store);
+    assert_int_equal(sigpending(&pending), 0);
+    assert_true(sigismember(&pending, SIGUSR1));
+    assert_int_equal(atomic_load(&handled), 0);
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &own, NULL), 0);
+    assert_int_equal(atomic_load(&handled), 1);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 /* ---- a thread that is cancelled ---- */
 
 /* Stops the first sync until it is let go on; a point at which a thread can be cancelled. */
@@ -460,6 +502,9 @@ static void a_thread_that_is_cancelled_ends_its_write_first(void **state)
     cancel_in_a_write(true);
 }
 
+/* ---- the index ---- */
+
+/* What rd_store_len has counted is there to be read, whatever splits meanwhile. */
 static void *read_while_growing(void *context)
 {
     struct shared *shared = context;
@@ -608,6 +653,7 @@ int main(void)
         cmocka_unit_test(the_last_entry_is_never_missed_while_it_is_overwritten),
         cmocka_unit_test(full_queues_refuse_and_accepted_operations_complete_once_in_order),
         cmocka_unit_test(close_completes_what_is_queued),
+        cmocka_unit_test(the_host_s_signals_are_not_handled_by_the_writer),
         cmocka_unit_test(a_thread_that_is_cancelled_ends_its_write_first),
         cmocka_unit_test(the_index_grows_under_readers),
         cmocka_unit_test(overwriting_does_not_grow_the_index),
