@@ -2,8 +2,9 @@
 """The blocking face: each call sends one request and waits for its answer.
 
 Threads may share a Client and its Stores: their calls take turns. For parallel work use a Client for each thread, or
-rdrive.aio. Nothing is retried. After Timeout, ConnectionLost and ProtocolError the connection is closed, and the next
-call makes a new one; a write that ended so may or may not have taken effect.
+rdrive.aio. In a child process (os.fork, multiprocessing) a Client connects anew, and streams of before the fork end
+with ConnectionLost: they are the parent's. Nothing is retried. After Timeout, ConnectionLost and ProtocolError the
+connection is closed, and the next call makes a new one; a write that ended so may or may not have taken effect.
 
 Any operation may raise, besides what it says itself: StoreNotFound, InvalidArgument, Timeout, ConnectFailed,
 ConnectionLost, ProtocolError, Overloaded, IoError, Unavailable, Unauthorized, Forbidden; those with a key, TooLarge.
@@ -11,11 +12,13 @@ Timeouts are seconds.
 """
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import ssl
 import threading
 import time
+import weakref
 from typing import Any, Callable, Generic, Iterable, Iterator, List, Mapping, Optional, Tuple, TypeVar, Union, cast
 
 from . import address, codec, tls as terms
@@ -144,16 +147,21 @@ class Link:
         """Ends every exchange that is under way. Safe to call twice."""
         if self.closed:
             return
-        self.closed = True
-        self._selector.close()
         if isinstance(self._socket, ssl.SSLSocket):
             try:
                 self._socket.unwrap()  # says good-bye; does not wait for the answer
             except (OSError, ValueError):
                 pass
+        self.leave(str(reason) if reason is not None else "the client was closed")
+
+    def leave(self, reason: str) -> None:
+        """The same, without a word to the server: in a child process the connection is the parent's."""
+        if self.closed:
+            return
+        self.closed = True
+        self._selector.close()
         self._socket.close()
-        text = str(reason) if reason is not None else "the client was closed"
-        self.session.fail(lambda: ConnectionLost(text))
+        self.session.fail(lambda: ConnectionLost(reason))
 
 
 def _connect(where: address.Address, context: Optional[ssl.SSLContext], timeout_s: float) -> socket.socket:
@@ -206,6 +214,7 @@ class Client:
         self._answer_len_max = answer_len_max
         self._lock = threading.RLock()
         self._link: Optional[Link] = None
+        _clients.add(self)
 
     def __enter__(self) -> Client:
         return self
@@ -284,6 +293,13 @@ class Client:
             self._link = Link(self._address, self._context, self._connect_timeout_s, self._answer_len_max, self._token)
         return self._link
 
+    def _forked(self) -> None:
+        """In a child process. Who held the lock may be a thread of the parent's."""
+        self._lock = threading.RLock()
+        link, self._link = self._link, None
+        if link is not None:
+            link.leave("the connection is of the process that this one was forked from")
+
     def start_download(self, request: codec.Request[Head], window: int) -> ReadStream[Head]:
         """Sends a read_stream or backup of rdrive.codec and waits for its head."""
         with self._lock:
@@ -347,6 +363,19 @@ class Client:
             download.cancel()
             if not link.closed:
                 link.run(lambda: True, time.monotonic() + self._timeout_s)
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """Two processes on one connection would be answered with each other's values."""
+    for client in list(_clients):
+        client._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class ReadStream(Generic[Head]):
