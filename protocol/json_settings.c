@@ -88,7 +88,10 @@ enum rd_status rd_json_settings_parse(struct rd_slice json, struct rd_json_setti
     if (json.len != 0) {
         json_error_t json_error;
         json_t *root = json_loadb((const char *)json.data, json.len, JSON_REJECT_DUPLICATES, &json_error);
-        if (!json_is_object(root))
+        if (root == NULL)
+            status = rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "settings: JSON, line %d, column %d: %.80s",
+                                  json_error.line, json_error.column, json_error.text);
+        else if (!json_is_object(root))
             status = rd_error_set(ret_error, RD_INVALID_ARGUMENT, 0, "settings: must be one JSON object");
         const char *key;
         json_t *value;

@@ -4,8 +4,8 @@
  * request and waits for the answer. No thread and no event loop are started. rdrive_async.h is the other face.
  *
  * Caveats first
- *  1. A struct rdrive_client is used by one thread at a time. Use one per thread. After a fork() only one of the two
- *     processes may use it, or destroy it: two on one connection are answered with each other's values.
+ *  1. A struct rdrive_client is used by one thread at a time. Use one per thread. After a fork() only one
+ *     of the two processes may use it, or destroy it: two on one connection get each other's values.
  *  2. Keys are not stored, only their XXH3-64 hash: two keys with one hash share an entry.
  *  3. An empty value and the value of exactly one zero byte cannot be stored.
  *  4. Nothing is retried. Where a write ends in RDRIVE_TIMEOUT or RDRIVE_IO_ERROR it may or may not have taken

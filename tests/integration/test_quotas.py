@@ -62,6 +62,15 @@ def test_what_is_no_setting(launch, settings):
     assert next(iter(settings)) in answer.json()["error"]["message"]
 
 
+def test_text_that_is_no_json_is_told_where(launch):
+    """A quota above what an integer may be is one: its object is an object."""
+    text = b'{"read_only":true,\n "quota_bytes":9223372036854775808}'
+    answer = Curl(launch().http).request("PUT", "/v1/stores/a", text, ["Content-Type: application/json"])
+    assert (answer.status, answer.error) == (400, "invalid_argument")
+    assert answer.json()["error"]["message"].startswith("settings: JSON, line 2, ")
+    assert "too big integer" in answer.json()["error"]["message"]
+
+
 def test_bytes(three):
     curl = Curl(three.http).at("bytes")
     assert curl.put("k", b"x" * 65).status == 507
