@@ -89,14 +89,15 @@ int main(int argc, char **argv)
     struct rd_options options;
     if (!rd_options_parse(argc, argv, getenv("RDRIVE_SERVER"), &options))
         return EXIT_USAGE;
+    if (options.help || options.version) {
+        if (options.help)
+            rd_options_help(stdout);
+        else
+            puts("rdrive-bench " RD_VERSION);
+        return flush_output(EXIT_DONE);
+    }
     char token[TOKEN_SIZE];
     if (!find_token(&options, token))
         return EXIT_USAGE;
-    if (options.help)
-        rd_options_help(stdout);
-    else if (options.version)
-        puts("rdrive-bench " RD_VERSION);
-    else
-        return flush_output(run(&options));
-    return flush_output(EXIT_DONE);
+    return flush_output(run(&options));
 }

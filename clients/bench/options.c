@@ -315,17 +315,26 @@ static bool fits_together(const struct given *given)
     return true;
 }
 
-static void finish(struct given *given, const char *server_default)
+static void finish(struct given *given)
 {
     struct rd_options *options = &given->options;
     if (!given->requests && !given->seconds)
         options->plan.seconds = SECONDS_DEFAULT;
     if (!rd_plan_batches(&options->plan))
         options->plan.batch_count = 1;
-    bool somewhere = given->server || given->http || given->unix_path;
-    if (!somewhere)
-        options->endpoint.server =
-            server_default != NULL && server_default[0] != '\0' ? server_default : SERVER_DEFAULT;
+}
+
+/* Where the command line names no server. */
+static bool take_default_server(struct given *given, const char *server_default)
+{
+    if (given->server || given->http || given->unix_path)
+        return true;
+    if (server_default == NULL || server_default[0] == '\0')
+        return set_server(given, SERVER_DEFAULT);
+    if (set_server(given, server_default))
+        return true;
+    fprintf(stderr, "rdrive-bench: RDRIVE_SERVER takes HOST:PORT, not \"%s\"\n", server_default);
+    return false;
 }
 
 /* getopt_long's table out of ours; an option's number is its row's plus 256, above every character. */
@@ -365,9 +374,9 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
     bool only_asks = given.options.help || given.options.version;
     if (optind < argc)
         return wrong("there are only options here, no arguments");
-    if (!only_asks && !fits_together(&given))
+    if (!only_asks && (!fits_together(&given) || !take_default_server(&given, server_default)))
         return false;
-    finish(&given, server_default);
+    finish(&given);
     *ret_options = given.options;
     return true;
 }

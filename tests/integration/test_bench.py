@@ -237,6 +237,18 @@ def test_the_server_from_the_environment(daemon, store):
     assert done.returncode == 0, done
 
 
+@pytest.mark.parametrize("server", ("nowhere", "h:", ":1", "[::1]7401", "h:1:2"))
+def test_a_malformed_server_in_the_environment_is_wrong_usage(server):
+    done = Bench().run("--op", "put", "--requests", 1, environment={"RDRIVE_SERVER": server})
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert "RDRIVE_SERVER" in done.stderr and f'"{server}"' in done.stderr
+
+
+def test_a_malformed_server_in_the_environment_is_not_asked_where_it_is_not_used(daemon, store):
+    for arguments in (("--help",), ("--op", "put", "--requests", 1, "--server", daemon.binary, "--store", store)):
+        assert Bench().run(*arguments, environment={"RDRIVE_SERVER": "nowhere"}).returncode == 0, arguments
+
+
 # ---- failures ----------------------------------------------------------------------------------------------------------
 
 def test_a_wrong_address(folder):
@@ -330,7 +342,8 @@ def test_bounds_are_told_and_true(option):
             assert Bench().run("--op", "put", "--" + option, value, "--help").returncode == code, value
 
 
-def test_help_and_version():
+def test_help_and_version(folder):
+    assert Bench().run("--help", "--token-file", folder + "/none").returncode == 0
     done = Bench().run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     for option in ("--server", "--unix", "--http", "--op", "--clients", "--depth", "--value-size", "--keys", "--batch",
