@@ -158,3 +158,31 @@ def test_an_upgrade_keeps_data_and_configuration(machine):
     machine.run("dpkg", "-r", "rdrive")
     assert machine.try_run("systemctl", "is-active", "rdrived.service")[0] != 0
     machine.run("test", "-s", "/var/lib/private/rdrive/default.rdr")
+
+
+def test_an_upgrade_whose_daemon_does_not_start_is_configured_and_says_so(machine):
+    put(machine, "kept", "value")
+    machine.run("sh", "-c", "cp /etc/rdrive/rdrived.conf /root/good.conf; echo '{\"no_such_setting\": 1}' > /etc/rdrive/rdrived.conf")
+    status, _, errors = machine.try_run("dpkg", "--force-confold", "-i", "/root/rdrive.deb")
+    assert status == 0 and "journalctl -u rdrived" in errors
+    assert machine.run("dpkg-query", "-W", "-f", "${db:Status-Status}", "rdrive") == "installed"
+    assert machine.property("ActiveState") == "failed" and machine.property("ExecMainStatus") == "2"
+    assert "no_such_setting" in machine.run("journalctl", "-u", "rdrived", "-o", "cat")
+    machine.run("cp", "/root/good.conf", "/etc/rdrive/rdrived.conf")
+    machine.run("systemctl", "restart", "rdrived.service")
+    assert get(machine, "kept") == "value"
+
+
+def test_a_purge_leaves_the_stores_and_nothing_else(machine):
+    put(machine, "kept", "value")
+    machine.run("dpkg", "-P", "rdrive")
+    assert machine.try_run("dpkg-query", "-W", "rdrive")[0] != 0
+    assert machine.try_run("systemctl", "cat", "rdrived.service")[0] != 0
+    assert machine.try_run("curl", "-sS", KEYS)[0] == 7, "nobody listens"
+    left = machine.run("find", "/", "-xdev", "-name", "*rdrive*", "-not", "-path", "/proc/*", "-not", "-path", "/root/*",
+                       "-not", "-path", "/var/log/*").split()
+    assert sorted(left) == ["/var/lib/private/rdrive", "/var/lib/rdrive"], left
+    machine.run("test", "-s", "/var/lib/private/rdrive/default.rdr")
+    machine.run("dpkg", "-i", "/root/rdrive.deb")
+    machine.run("systemctl", "start", "rdrived.socket")
+    assert get(machine, "kept") == "value"
