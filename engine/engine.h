@@ -75,6 +75,10 @@ struct rd_store_options {
     uint64_t memory_bytes; /* what the process may use: of a long value that is being written a sixteenth of it, or
                               8 MiB, may be in memory alone; 0 means the machine's */
     const struct rd_io *io; /* borrows; NULL means the system's own calls (engine/io.h) */
+    /* The store takes no writes from now on, after a failure since it was opened; once, on whichever thread met
+     * it. May not call the store. NULL: nobody is told. */
+    void (*on_failure)(void *context, const char *reason);
+    void *on_failure_context; /* borrows */
 };
 
 /* Opens, recovers and locks. Blocks: reads what recovery needs. On failure nothing is left open and *ret_error,

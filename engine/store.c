@@ -35,13 +35,17 @@ enum rd_status rd_status_of_errno(int os_errno)
 
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...)
 {
+    char reason[sizeof store->reason];
     va_list args;
     va_start(args, format);
-    pthread_mutex_lock(&store->state_lock);
-    vsnprintf(store->reason, sizeof store->reason, format, args);
-    pthread_mutex_unlock(&store->state_lock);
+    vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
-    atomic_store_explicit(&store->state, RD_STORE_READ_ONLY, memory_order_release);
+    pthread_mutex_lock(&store->state_lock);
+    snprintf(store->reason, sizeof store->reason, "%s", reason);
+    pthread_mutex_unlock(&store->state_lock);
+    int before = atomic_exchange_explicit(&store->state, RD_STORE_READ_ONLY, memory_order_acq_rel);
+    if (before == RD_STORE_OPEN && store->on_failure != NULL)
+        store->on_failure(store->on_failure_context, reason);
 }
 
 static bool note_fault(struct rd_store *store, bool faulted)
@@ -377,7 +381,9 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
     store->opening_ns = rd_monotonic_ns() - begun_ns; /* all but the writer's beginning, who may look at it */
     if (status == RD_OK && options->read_only && !store->damaged)
         rd_store_make_read_only(store, "opened read-only");
-    else if (status == RD_OK && !options->read_only && rd_writer_start(store) != RD_OK)
+    store->on_failure = options->on_failure; /* what the opening found, the opener reads off the store */
+    store->on_failure_context = options->on_failure_context;
+    if (status == RD_OK && !options->read_only && rd_writer_start(store) != RD_OK)
         status = rd_error_set(ret_error, RD_NO_MEMORY, 0, "cannot start the writer thread of %s", path);
     if (status != RD_OK) {
         rd_store_close(store);

@@ -101,6 +101,8 @@ struct rd_store {
     struct rd_queue queue;
     struct rd_syncer syncer; /* writer; its synced_tail is looked at by any thread */
     struct rd_writer writer;
+    void (*on_failure)(void *context, const char *reason); /* constant from the writer's start on; NULL before */
+    void *on_failure_context;                              /* borrows; likewise */
 };
 
 /* The view as its readers come to it: inside the epoch. */
@@ -133,7 +135,7 @@ static inline uint64_t rd_writer_tail(const struct rd_store *store)
 /* RD_NO_SPACE for a full disk, quota or size limit; RD_IO_ERROR for anything else. */
 enum rd_status rd_status_of_errno(int os_errno);
 
-/* Writes fail from now on, reads go on. */
+/* Writes fail from now on, reads go on. Who is to be told of failures is, the first time. */
 void rd_store_make_read_only(struct rd_store *store, const char *format, ...) RD_PRINTF(2, 3);
 
 static inline uint64_t rd_store_durability_word(enum rd_durability durability, uint32_t interval_ms)

@@ -146,6 +146,12 @@ static void tune(struct rd_stores *stores, struct rd_hosted *hosted)
         rd_log_store(RD_LOG_WARN, hosted->name, "batch_marker needs the store to be reopened");
 }
 
+static void log_failure(void *context, const char *reason)
+{
+    const struct rd_hosted *hosted = context;
+    rd_log_store(RD_LOG_ERROR, hosted->name, "has become read-only: %s", reason);
+}
+
 static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
                                   struct rd_error *ret_error)
 {
@@ -160,6 +166,8 @@ static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *ho
         .create = create,
         .batch_marker_off = settings.batch_marker_off,
         .memory_bytes = rd_memory_limit(),
+        .on_failure = log_failure,
+        .on_failure_context = hosted,
     };
     return rd_store_open(path, &options, &hosted->store, ret_error);
 }

@@ -147,6 +147,8 @@ def test_a_store_that_a_fault_made_read_only(launch, face_of, call):
             assert old.read(b"k39") == values[b"k39"]
             if call == "fdatasync":
                 assert other.put("k", b"v").status == 201
+        # The log says it once, whoever asks for what afterwards.
+        assert daemon.log().count("error store default: has become read-only: ") == 1
         # The cause is gone, and still the store does not write by itself.
         assert status_of(old.write, b"k1", b"still not") == 16
         assert other.put("k2", b"v").status == 201
