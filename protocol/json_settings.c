@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "protocol/json.h"
 
-#define INTERVAL_MS_MAX 3600000u
-
 bool rd_json_settings_parse_durability(const char *text, struct rd_json_settings *settings)
 {
     static const char interval[] = "interval:";
@@ -22,7 +20,7 @@ bool rd_json_settings_parse_durability(const char *text, struct rd_json_settings
         durability = RD_MESSAGE_DURABILITY_NONE;
     else if (strncmp(text, interval, sizeof interval - 1) == 0 &&
              rd_text_parse_u64(rd_slice_of_string(text + sizeof interval - 1), &interval_ms) && interval_ms > 0 &&
-             interval_ms <= INTERVAL_MS_MAX)
+             interval_ms <= RD_JSON_INTERVAL_MS_MAX)
         durability = RD_MESSAGE_DURABILITY_INTERVAL;
     else
         return false;
@@ -56,7 +54,8 @@ static enum rd_status parse_member(const char *key, const json_t *value, struct 
         if (json_is_string(value) && rd_json_settings_parse_durability(json_string_value(value), settings))
             return RD_OK;
         return rd_error_set(error, RD_INVALID_ARGUMENT, 0,
-                            "settings: durability must be \"sync\", \"interval:MS\" or \"none\"");
+                            "settings: durability must be \"sync\", \"interval:MS\" (MS from 1 to %u) or \"none\"",
+                            RD_JSON_INTERVAL_MS_MAX);
     }
     if (strcmp(key, "batch_marker") == 0) {
         bool marked = false;

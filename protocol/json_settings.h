@@ -47,6 +47,8 @@ bool rd_json_settings_are_defaults(const struct rd_json_settings *settings);
 /* Appends what rd_json_settings_parse reads, and no field that has its default without having been given. */
 void rd_json_settings_encode(const struct rd_json_settings *settings, struct rd_buffer *out);
 
+#define RD_JSON_INTERVAL_MS_MAX 3600000u
+
 /* "sync", "interval:MS" or "none" into *settings; false, and nothing is changed: it is none of these. */
 bool rd_json_settings_parse_durability(const char *text, struct rd_json_settings *settings);
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/listener.h"
 #include "server/tls.h"
 #include "server/tokens.h"
 
@@ -86,8 +87,33 @@ static enum rd_status check_tls(const struct rd_config *config, struct rd_error 
     return status;
 }
 
+enum rd_status rd_check_refuse_exposed(const char *address, struct rd_error *ret_error)
+{
+    return rd_error_set(
+        ret_error, RD_FORBIDDEN, 0,
+        "%.60s is reached from beyond this machine, and nobody is asked for a token: say who may do "
+        "what (--tokens FILE), listen on 127.0.0.1, or take the risk (--insecure)",
+        address);
+}
+
+/* A socket that the service manager hands over, in place of one of these, is seen by the start alone. */
+static enum rd_status check_exposure(const struct rd_config *config, struct rd_error *ret_error)
+{
+    const struct rd_address *addresses[] = {&config->listen, &config->http, &config->redis};
+    char text[sizeof addresses[0]->host + sizeof addresses[0]->port + 3];
+    if (config->tokens[0] != '\0' || config->insecure)
+        return RD_OK;
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++)
+        if (rd_address_is_exposed(addresses[i])) {
+            bool v6 = strchr(addresses[i]->host, ':') != NULL;
+            snprintf(text, sizeof text, v6 ? "[%s]:%s" : "%s:%s", addresses[i]->host, addresses[i]->port);
+            return rd_check_refuse_exposed(text, ret_error);
+        }
+    return RD_OK;
+}
+
 static enum rd_status (*const checks[])(const struct rd_config *config, struct rd_error *ret_error) = {
-    check_data_dir, check_unix, check_port_file, check_tokens, check_tls,
+    check_data_dir, check_unix, check_port_file, check_tokens, check_tls, check_exposure,
 };
 
 enum rd_status rd_check_config(const struct rd_config *config, struct rd_error *ret_error)

@@ -14,4 +14,7 @@
  * the table in check.c. */
 enum rd_status rd_check_config(const struct rd_config *config, struct rd_error *ret_error) RD_MUST_CHECK;
 
+/* RD_FORBIDDEN, and what can be done about an address that strangers reach. */
+enum rd_status rd_check_refuse_exposed(const char *address, struct rd_error *ret_error);
+
 #endif

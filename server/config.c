@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "protocol/json_settings.h"
 #include "server/config_file.h"
 #include "server/config_table.h"
 
@@ -222,6 +223,18 @@ static const struct option options[] = {
     {"log-level", LEVEL_FORM, "info", "how much goes to standard error", set_log_level, LIVE, {0}},
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
+
+/* What a value of a form has to be beside that, as it is told to who gave another one. */
+static const struct {
+    const char *form;
+    const char *bounds;
+} form_bounds[] = {
+    {MODE_FORM, "MS from 1 to 3600000"}, {"HOST:PORT", "PORT from 0 to 65535, an IPv6 address in brackets"},
+    {"PATH", "of at most 107 bytes"},    {"DIR", "of 1 to 4095 bytes"},
+    {"FILE", "of at most 4095 bytes"},
+};
+static_assert(RD_JSON_INTERVAL_MS_MAX == 3600000, "as the table above has it");
+static_assert(sizeof((struct rd_config){0}).unix_path == 108 && RD_CONFIG_PATH_SIZE == 4096, "likewise");
 static_assert(OPTION_COUNT <= RD_CONFIG_VALUES_MAX, "each option's value has its place");
 
 const size_t rd_config_option_count = OPTION_COUNT;
@@ -307,6 +320,9 @@ static bool refuse_value(const struct option *option, const char *text, const ch
     char bounds[64] = "";
     if (option->set == NULL)
         describe_bounds(option, bounds, sizeof bounds);
+    for (size_t i = 0; i < sizeof form_bounds / sizeof form_bounds[0]; i++)
+        if (strcmp(form_bounds[i].form, option->form) == 0)
+            snprintf(bounds, sizeof bounds, "%s", form_bounds[i].bounds);
     (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0, "%s: '%.60s' is not of the form %s%s%s", where, text,
                        option->form, bounds[0] != '\0' ? ", " : "", bounds);
     return false;

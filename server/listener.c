@@ -43,19 +43,39 @@ struct rd_listener {
 
 /* ---- sockets ---------------------------------------------------------------------------------------------- */
 
+static bool is_local(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_UNIX)
+        return true;
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return address->sa_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
+}
+
 bool rd_socket_is_local(int fd)
 {
     struct sockaddr_storage storage;
     socklen_t len = sizeof storage;
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) != 0)
+    return getsockname(fd, (struct sockaddr *)&storage, &len) == 0 && is_local((struct sockaddr *)&storage);
+}
+
+/* What its name stands for, the first of them: that one is bound. */
+static int resolve(const struct rd_address *address, struct addrinfo **ret_info)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    return getaddrinfo(address->host, address->port, &hints, ret_info);
+}
+
+bool rd_address_is_exposed(const struct rd_address *address)
+{
+    struct addrinfo *info = NULL;
+    if (address->host[0] == '\0' || resolve(address, &info) != 0)
         return false;
-    if (storage.ss_family == AF_UNIX)
-        return true;
-    if (storage.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
-    return storage.ss_family == AF_INET6 &&
-           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET));
+    bool exposed = !is_local(info->ai_addr);
+    freeaddrinfo(info);
+    return exposed;
 }
 
 /* On the loopback there is nothing that many senders share, and what paces them (bbr has a timer for each piece of
@@ -144,9 +164,8 @@ static bool replace_probe(struct addrinfo *info, unsigned count, int *fds, char 
 enum rd_status rd_socket_bind_tcp(const struct rd_address *address, unsigned count, int *ret_fds,
                                   char ret_text[RD_ADDRESS_TEXT_SIZE], struct rd_error *ret_error)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *info = NULL;
-    int failure = getaddrinfo(address->host, address->port, &hints, &info);
+    int failure = resolve(address, &info);
     if (failure != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, 0, "cannot listen on %.150s:%s: %s", address->host,
                             address->port, gai_strerror(failure));

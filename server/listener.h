@@ -32,6 +32,9 @@ bool rd_socket_name(int fd, char ret_text[RD_ADDRESS_TEXT_SIZE]);
 /* Whether only this machine reaches a bound socket: a Unix socket, or a loopback address. */
 bool rd_socket_is_local(int fd);
 
+/* Whether others would reach a socket that were bound there; one that cannot be resolved is reached by nobody. */
+bool rd_address_is_exposed(const struct rd_address *address);
+
 enum rd_status rd_socket_listen(int fd, const char *text, struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* ---- on a loop -------------------------------------------------------------------------------------------- */

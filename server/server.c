@@ -15,6 +15,7 @@
 #include "protocol/http.h"
 #include "protocol/redis.h"
 #include "server/auth.h"
+#include "server/check.h"
 #include "server/compactor.h"
 #include "server/listener.h"
 #include "server/log.h"
@@ -290,11 +291,7 @@ static enum rd_status check_exposure(struct server *server, struct rd_error *ret
         return RD_OK;
     }
     server->misconfigured = true;
-    return rd_error_set(
-        ret_error, RD_FORBIDDEN, 0,
-        "%.60s is reached from beyond this machine, and nobody is asked for a token: say who may do "
-        "what (--tokens FILE), listen on 127.0.0.1, or take the risk (--insecure)",
-        address);
+    return rd_check_refuse_exposed(address, ret_error);
 }
 
 /* ---- starting --------------------------------------------------------------------------------------------- */

@@ -88,11 +88,30 @@ def test_check_config_opens_no_store(folder, launch):
     (("--port-file", "/nowhere/ports"), "port_file"),
     (("--loops", "257"), "--loops: '257' is not of the form N, from 1 to 256"),
     (("--cpu-affinity", "on"), "--cpu-affinity: 'on' is not of the form auto|off"),
+    (("--durability", "interval:3600001"), "MS from 1 to 3600000"),
+    (("--unix", "/" + "u" * 107), "of at most 107 bytes"),
+    (("--data-dir", "d" * 4096), "of 1 to 4095 bytes"),
+    (("--tokens", "t" * 4096), "of at most 4095 bytes"),
+    (("--http", "127.0.0.1:65536"), "PORT from 0 to 65535"),
+    (("--listen", "0.0.0.0:0"), "0.0.0.0:0 is reached from beyond this machine"),
+    (("--http", "[::]:0"), "[::]:0 is reached from beyond this machine"),
+    (("--redis", "0.0.0.0:0"), "--insecure"),
 ])
 def test_check_config_finds_what_would_fail(folder, flags, hint):
     code, _, err = run_to_end("--check-config", "--data-dir", os.path.join(folder, "data"), *flags)
     assert code == 2
     assert hint in err
+
+
+@pytest.mark.parametrize("flags", [
+    ("--listen", "0.0.0.0:0", "--insecure"),
+    ("--listen", "localhost:0", "--http", "[::1]:0", "--redis", "127.8.8.8:0"),
+    ("--durability", "interval:3600000"),
+    ("--unix", "/" + "u" * 106),
+])
+def test_check_config_lets_pass_what_would_start(folder, flags):
+    code, _, err = run_to_end("--check-config", "--data-dir", os.path.join(folder, "data"), *flags)
+    assert (code, err) == (0, "")
 
 
 # ---- stores ---------------------------------------------------------------------------------------------------------
