@@ -124,6 +124,19 @@ def test_it_is_not_open_by_default(podman, environment, starts):
         podman("rm", "-f", "-v", "-t", "0", container)
 
 
+def test_any_user_of_group_0_has_the_volume(podman):
+    """As OpenShift runs it."""
+    container = podman("run", "-d", "--user", "1000660000:0", "--read-only", "--cap-drop=all", "-e", "RDRIVE_INSECURE=true", IMAGE)
+    try:
+        wait_until(lambda: answers(podman, container), "an answer to ping")
+        podman("exec", container, "/usr/bin/rdrive", "write", "k", "value")
+        assert podman("exec", container, "/usr/bin/rdrive", "read", "k") == "value"
+        podman("stop", "-t", "10", container)
+        assert json.loads(podman("inspect", container))[0]["State"]["ExitCode"] == 0
+    finally:
+        podman("rm", "-f", "-v", "-t", "0", container)
+
+
 def test_limited_in_everything_it_serves(start, podman):
     container = start()
     assert container.put("k", b"value") == 201
