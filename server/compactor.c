@@ -104,16 +104,17 @@ static enum rd_status carry_out(struct rd_compactor *compactor, struct rd_hosted
         rd_compaction_result(compaction, ret_result);
     rd_compaction_end(compaction);
     if (status == RD_OK)
-        rd_log(RD_LOG_INFO, "store '%s' is compacted: %llu bytes, before %llu; writes were held up for %llu us",
-               hosted->name, (unsigned long long)ret_result->tail, (unsigned long long)ret_result->tail_before,
-               (unsigned long long)ret_result->pause_us);
+        rd_log_store(RD_LOG_INFO, hosted->name,
+                     "is compacted: %llu bytes, before %llu; writes were held up for %llu us",
+                     (unsigned long long)ret_result->tail, (unsigned long long)ret_result->tail_before,
+                     (unsigned long long)ret_result->pause_us);
     return status;
 }
 
 /* What nobody waits for. */
 static void tell_failure(const struct rd_hosted *hosted, const struct rd_error *error)
 {
-    rd_log(RD_LOG_WARN, "store '%s' cannot be compacted: %s", hosted->name, error->message);
+    rd_log_store(RD_LOG_WARN, hosted->name, "cannot be compacted: %s", error->message);
 }
 
 /* ---- unasked ------------------------------------------------------------------------------------------- */
