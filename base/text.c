@@ -165,6 +165,20 @@ bool rd_text_is_store_name(struct rd_slice name)
     return true;
 }
 
+/* A number or a service's name. Of a number above 65535 the resolver would take what is left of it in 16 bits: the
+ * port of somebody else. */
+static bool is_port(struct rd_slice text)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return text.len <= RD_TEXT_PORT_LEN_MAX;
+        if (number <= UINT16_MAX)
+            number = number * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return text.len != 0 && text.len <= RD_TEXT_PORT_LEN_MAX && number <= UINT16_MAX;
+}
+
 bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port)
 {
     size_t colon = address.len;
@@ -178,7 +192,7 @@ bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, s
         host = rd_slice(host.data + 1, host.len - 2);
     else if (memchr(host.data, ':', host.len) != NULL)
         return false; /* an IPv6 address wants its brackets: which colon is the port's cannot be told */
-    if (host.len == 0 || host.len > RD_TEXT_HOST_LEN_MAX || port.len == 0 || port.len > RD_TEXT_PORT_LEN_MAX)
+    if (host.len == 0 || host.len > RD_TEXT_HOST_LEN_MAX || !is_port(port))
         return false;
     *ret_host = host;
     *ret_port = port;

@@ -320,6 +320,8 @@ def test_a_server_that_dies(launch, door):
     ("--op", "put", "--store", "../x"),
     ("--op", "put", "--seed", "x"),
     ("--op", "put", "--server", "nowhere"),
+    ("--op", "put", "--server", "127.0.0.1:73017"),
+    ("--op", "put", "--http", "127.0.0.1:184467440737095516167017"),
     ("--op", "put", "--server", "h:1", "--http", "h:1"),
     ("--op", "put", "--server", "h:1", "--unix", "/x"),
     ("--op", "batch-put", "--value-size", "1000000", "--batch", "1000"),
