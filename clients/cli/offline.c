@@ -10,6 +10,7 @@
 
 #include "clients/cli/backend.h"
 #include "clients/cli/companion.h"
+#include "clients/cli/owner.h"
 #include "engine/engine.h"
 
 #define STEP_LEN      (64u << 10)
@@ -24,6 +25,8 @@ static_assert((int)RD_DURABILITY_NONE == (int)RD_MESSAGE_DURABILITY_NONE, "the s
 struct offline {
     struct rd_backend backend; /* first, so that one pointer is both */
     struct rd_store *store;    /* owned */
+    const char *file_path;     /* borrows from the command line */
+    struct rd_owner owner;     /* of it */
     const char *target_path;   /* copy, transfer; borrows from the command line */
     struct rd_error error;     /* of the operation under way, where it knows more than its status */
     struct rd_slice name;      /* of the file, without folder and .rdr; borrows from the command line */
@@ -189,6 +192,7 @@ static enum rd_status do_move(struct offline *offline, const struct rd_request *
     struct rd_store_options options = {.create = true};
     struct rd_json_settings settings = rd_companion_load(offline->target_path);
     struct rd_store *target = NULL;
+    struct rd_owner owner = rd_owner_of(offline->target_path);
     status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
     if (status != RD_OK)
         return status;
@@ -196,6 +200,7 @@ static enum rd_status do_move(struct offline *offline, const struct rd_request *
     status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
                                                : rd_store_transfer(offline->store, key, target, &moved);
     rd_store_close(target);
+    rd_owner_give(&owner, offline->target_path);
     response->target_offset = moved.target.offset;
     response->target_tail = moved.target.tail;
     response->source_tail = moved.source_tail;
@@ -577,6 +582,7 @@ static void destroy(struct rd_backend *backend)
     struct offline *offline = (struct offline *)backend;
     forget(offline);
     rd_store_close(offline->store);
+    rd_owner_give(&offline->owner, offline->file_path);
     free(offline);
 }
 
@@ -618,6 +624,7 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
     struct stat file;
     if (access == RD_BACKEND_MAKE_NEW && lstat(options->file_path, &file) == 0)
         return rd_error_set(ret_error, RD_CONFLICT, 0, "%s exists already", options->file_path);
+    struct rd_owner owner = rd_owner_of(options->file_path);
     struct rd_json_settings settings;
     enum rd_status status = settle(options, access, &settings, ret_error);
     if (status != RD_OK)
@@ -626,6 +633,8 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
     if (offline == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory to start with");
     offline->backend.calls = &calls;
+    offline->file_path = options->file_path;
+    offline->owner = owner;
     offline->target_path = options->target;
     offline->name = name_of(options->file_path);
     struct rd_store_options store_options = {

@@ -537,10 +537,9 @@ enum rd_status rd_online_create(const struct rd_options *options, struct rd_back
     enum rdrive_status status = rdrive_client_create(&client_options, &online->client);
     if (status != RDRIVE_OK) {
         free(online);
-        return rd_error_set(
-            ret_error, (enum rd_status)status, 0,
-            "--server takes HOST:PORT or [IPV6]:PORT, --store a name of at most 64 bytes, and a token has "
-            "at most 4096 bytes");
+        return rd_error_set(ret_error, (enum rd_status)status, 0,
+                            "--server (or RDRIVE_SERVER) takes HOST:PORT or [IPV6]:PORT, --store a name of at "
+                            "most 64 bytes, and a token has at most 4096 bytes");
     }
     *ret_backend = &online->backend;
     return RD_OK;

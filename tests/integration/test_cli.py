@@ -42,7 +42,7 @@ def test_help_and_version():
     ["--no-such-option", "len"], ["--key-hex", "read", "xyz"], ["--key-hex", "read", "abc"], ["--hash", "read", "12"],
     ["--hash", "--key-hex", "read", "00"], ["--server", "a:1", "--file", "b", "len"], ["--file", "x", "--store", "y", "len"],
     ["--durability", "perhaps", "write", "a", "b"], ["--limit", "x", "iterate"], ["write", "a", "b", "-f", "c"],
-    ["drop", "some"], ["--file", "x", "stores"], ["--server", "nowhere", "len"], ["--store"],
+    ["drop", "some"], ["--file", "x", "stores"], ["--server", "nowhere", "len"], ["--server", "127.0.0.1:73017", "len"], ["--store"],
     ["--file", "x", "reopen"], ["--file", "x", "drop", "--confirm", "x"], ["verify", "extra"], ["reopen", "a", "b"],
     ["--store", "a", "reopen", "b"], ["write", "a", "b", "--no-batch-marker"], ["batch-write", "--no-batch-marker"],
     ["create", "--no-batch-marker", "--settings", "{}"], ["--file", "x", "create", "--settings", "{}"],
@@ -313,6 +313,31 @@ def test_a_file_that_the_daemon_has_open(launch, command):
     assert "process" in done.err and daemon.store_path("default") in done.err
     assert Curl(daemon.http).get("k").body == b"v"
     assert Curl(daemon.http).put("k", b"w").status == 200
+
+
+def test_what_root_does_offline_leaves_the_files_to_their_owner(folder):
+    """The daemon's user has to open them afterwards. What is no file of that store's own is given to nobody."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may give files away")
+    data = os.path.join(folder, "theirs")
+    os.mkdir(data)
+    os.chown(data, 12345, 23456)
+    stranger = os.path.join(folder, "stranger")
+    with open(stranger, "w", encoding="ascii"):
+        pass
+    os.symlink(stranger, os.path.join(data, "store.rdr.index"))
+    tool = Cli(("--file", os.path.join(data, "store.rdr")))
+    for command in (("create", "--quota-entries", "9"), ("write", "k", "a"), ("write", "k", "b"), ("compact",), ("delete", "k"),
+                    ("write", "k", "c"), ("copy", "k", "--target", os.path.join(data, "other.rdr"))):
+        tool.ok(*command)
+        for name in os.listdir(data):
+            found = os.lstat(os.path.join(data, name))
+            assert (found.st_uid, found.st_gid) == (12345, 23456) or os.path.islink(os.path.join(data, name)), (command, name)
+    assert {"store.rdr", "store.rdr.meta", "store.rdr.settings.json", "other.rdr"} <= set(os.listdir(data))
+    assert os.stat(stranger).st_uid == 0
+    mine = os.path.join(folder, "mine.rdr")
+    Cli(("--file", mine)).ok("write", "k", "v")
+    assert os.stat(mine).st_uid == os.stat(folder).st_uid
 
 
 def test_offline_reading_changes_nothing(folder):

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "clients/cli/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "protocol/json_settings.h"
+
+static const char *const endings[] = {"", ".meta", ".index", RD_JSON_SETTINGS_SUFFIX};
+
+struct rd_owner rd_owner_of(const char *path)
+{
+    struct stat found;
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s/", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+    if (geteuid() != 0 || (lstat(path, &found) != 0 && stat(folder, &found) != 0))
+        return (struct rd_owner){.known = false};
+    return (struct rd_owner){.known = found.st_uid != 0, .uid = found.st_uid, .gid = found.st_gid};
+}
+
+/* Who owns the folder may have put something else there: neither a link nor a file of another name is given away.
+ */
+static int give(const struct rd_owner *owner, const char *path)
+{
+    struct stat found;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ELOOP ? 0 : errno;
+    int failed = fstat(fd, &found) != 0 ? errno : 0;
+    bool ours = failed == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 && found.st_uid == 0;
+    if (ours && fchown(fd, owner->uid, owner->gid) != 0)
+        failed = errno;
+    close(fd);
+    return failed;
+}
+
+void rd_owner_give(const struct rd_owner *owner, const char *path)
+{
+    char file[PATH_MAX];
+    for (size_t i = 0; owner->known && i < sizeof endings / sizeof endings[0]; i++) {
+        int len = snprintf(file, sizeof file, "%s%s", path, endings[i]);
+        int failed = len < (int)sizeof file ? give(owner, file) : 0;
+        if (failed != 0)
+            fprintf(stderr, "rdrive: %s: cannot be given to user %u: %s\n", file, (unsigned)owner->uid,
+                    strerror(failed));
+    }
+}
