@@ -11,7 +11,13 @@
 
 #include "protocol/json_settings.h"
 
-static const char *const endings[] = {"", ".meta", ".index", RD_JSON_SETTINGS_SUFFIX};
+static const char *const endings[RD_OWNER_FILES] = {"", ".meta", ".index", RD_JSON_SETTINGS_SUFFIX};
+
+/* Of one of a store's files. False: it would be too long. */
+static bool make_path(char ret_path[PATH_MAX], const char *path, size_t file)
+{
+    return snprintf(ret_path, PATH_MAX, "%s%s", path, endings[file]) < PATH_MAX;
+}
 
 struct rd_owner rd_owner_of(const char *path)
 {
@@ -21,11 +27,15 @@ struct rd_owner rd_owner_of(const char *path)
     snprintf(folder, sizeof folder, "%.*s/", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
     if (geteuid() != 0 || (lstat(path, &found) != 0 && stat(folder, &found) != 0))
         return (struct rd_owner){.known = false};
-    return (struct rd_owner){.known = found.st_uid != 0, .uid = found.st_uid, .gid = found.st_gid};
+    struct rd_owner owner = {.known = found.st_uid != 0, .uid = found.st_uid, .gid = found.st_gid};
+    char file[PATH_MAX];
+    for (size_t i = 0; i < RD_OWNER_FILES; i++)
+        owner.was_there[i] = make_path(file, path, i) && lstat(file, &found) == 0;
+    return owner;
 }
 
-/* Who owns the folder may have put something else there: neither a link nor a file of another name is given away.
- */
+/* Who owns the folder may have put something else there meanwhile: neither a link nor a file of another name is
+ * given away. */
 static int give(const struct rd_owner *owner, const char *path)
 {
     struct stat found;
@@ -43,9 +53,8 @@ static int give(const struct rd_owner *owner, const char *path)
 void rd_owner_give(const struct rd_owner *owner, const char *path)
 {
     char file[PATH_MAX];
-    for (size_t i = 0; owner->known && i < sizeof endings / sizeof endings[0]; i++) {
-        int len = snprintf(file, sizeof file, "%s%s", path, endings[i]);
-        int failed = len < (int)sizeof file ? give(owner, file) : 0;
+    for (size_t i = 0; owner->known && i < RD_OWNER_FILES; i++) {
+        int failed = !owner->was_there[i] && make_path(file, path, i) ? give(owner, file) : 0;
         if (failed != 0)
             fprintf(stderr, "rdrive: %s: cannot be given to user %u: %s\n", file, (unsigned)owner->uid,
                     strerror(failed));

@@ -335,6 +335,12 @@ def test_what_root_does_offline_leaves_the_files_to_their_owner(folder):
             assert (found.st_uid, found.st_gid) == (12345, 23456) or os.path.islink(os.path.join(data, name)), (command, name)
     assert {"store.rdr", "store.rdr.meta", "store.rdr.settings.json", "other.rdr"} <= set(os.listdir(data))
     assert os.stat(stranger).st_uid == 0
+    put_there = os.path.join(data, "third.rdr.settings.json")  # by whom the folder belongs to, and root's
+    with open(put_there, "w", encoding="ascii") as file:
+        file.write("{}")
+    Cli(("--file", os.path.join(data, "third.rdr"))).ok("write", "k", "v")
+    assert os.stat(os.path.join(data, "third.rdr")).st_uid == 12345
+    assert os.stat(put_there).st_uid == 0
     mine = os.path.join(folder, "mine.rdr")
     Cli(("--file", mine)).ok("write", "k", "v")
     assert os.stat(mine).st_uid == os.stat(folder).st_uid
