@@ -33,7 +33,8 @@ static const struct {
      "asking cluster failover migrate psync readonly readwrite replconf replicaof restore-asking role slaveof "
      "sync"},
     {"what is stored has no such form here", "dump object restore"},
-    {"a store is emptied by dropping it, over HTTP or with the rdrive program", "flushall flushdb swapdb"},
+    {"a store is emptied by dropping it, over HTTP or with the rdrive program", "flushall flushdb"},
+    {"a store keeps its name: there are no databases here whose numbers could be exchanged", "swapdb"},
     {"this server is not managed over this protocol",
      "acl bgsave debug latency lolwut memory module monitor shutdown slowlog"},
 };

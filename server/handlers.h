@@ -81,8 +81,8 @@ void rd_handler_complete_write(struct rd_call *call);
 /* Fails the call with what its store's settings have against it. hosted is in use. */
 void rd_handler_fail_barred(struct rd_call *call, const struct rd_hosted *hosted, enum rd_bar bar);
 
-/* Fails the call with what the op says. */
-void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted);
+/* Fails the call with what the op says. hosted is in use. */
+void rd_handler_fail_op(struct rd_call *call, struct rd_hosted *hosted);
 
 /* Looks for the value of the request's key into call->value without waiting for the disk. RD_UNAVAILABLE: it is
  * being fetched, and `again` runs on the loop then. */

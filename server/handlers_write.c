@@ -9,9 +9,13 @@
 #include <time.h>
 
 #include "server/conn.h"
+#include "server/log.h"
 #include "server/loop.h"
 #include "server/stores.h"
 #include "server/terms.h"
+
+#define FULL_DISK_EVERY_MS 60000u
+#define NULL_PAYLOAD       "Payload cannot be a single zero byte: that is how a deleted key is marked."
 
 /* NULL where the payload can be stored. */
 static const char *payload_fault(struct rd_slice payload, bool allow_null_bytes)
@@ -19,7 +23,7 @@ static const char *payload_fault(struct rd_slice payload, bool allow_null_bytes)
     if (payload.len == 0)
         return "Payload cannot be empty.";
     if (payload.len == 1 && payload.data[0] == 0 && !allow_null_bytes)
-        return "Payload cannot be a single zero byte: that is how a deleted key is marked.";
+        return NULL_PAYLOAD;
     return NULL;
 }
 
@@ -38,11 +42,28 @@ void rd_handler_fail_barred(struct rd_call *call, const struct rd_hosted *hosted
                      info.quota_entries);
 }
 
-void rd_handler_fail_op(struct rd_call *call, const struct rd_hosted *hosted)
+/* Each client is told, but that is the operator's to hear of, too: once in a while. */
+static void log_full_disk(const struct rd_call *call, struct rd_hosted *hosted)
+{
+    uint64_t now_ms = uv_now(&rd_conn_loop(call->conn)->uv);
+    uint_fast64_t told_ms = atomic_load(&hosted->full_told_ms);
+    bool is_time = told_ms == 0 || now_ms >= told_ms + FULL_DISK_EVERY_MS;
+    if (is_time && atomic_compare_exchange_strong(&hosted->full_told_ms, &told_ms, now_ms))
+        rd_log_store(RD_LOG_WARN, hosted->name, "a write was refused, for there is no room: %s",
+                     strerror(call->op.os_errno));
+}
+
+void rd_handler_fail_op(struct rd_call *call, struct rd_hosted *hosted)
 {
     const struct rd_op *op = &call->op;
     if (op->bar != RD_BAR_NONE) {
         rd_handler_fail_barred(call, hosted, op->bar);
+        return;
+    }
+    if (op->status == RD_NO_SPACE && op->os_errno != 0)
+        log_full_disk(call, hosted);
+    if (op->status == RD_INVALID_ARGUMENT && op->kind == RD_OP_STREAM) { /* all else has been refused before */
+        rd_call_fail(call, op->status, NULL_PAYLOAD);
         return;
     }
     rd_call_fail(call, op->status, "store '%s': %s%s%s", hosted->name, rd_status_name(op->status),

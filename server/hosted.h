@@ -52,6 +52,7 @@ struct rd_hosted {
     uint64_t closed_tail;              /* bytes; what it had when it was last closed; written likewise */
     struct rd_op *wake_op;             /* borrows; written before the registry's use is given up */
     atomic_uint_fast64_t withdrawn_ms; /* uv_now; since when it is REOPENING or DROPPING */
+    atomic_uint_fast64_t full_told_ms; /* uv_now; when the log was last told that the disk is full; 0: never */
     pthread_mutex_t reason_lock;
     char reason[RD_HOSTED_REASON_SIZE]; /* guarded by reason_lock; why it is FAILED */
 };

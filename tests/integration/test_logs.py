@@ -12,6 +12,7 @@ import pytest
 from harness import wire as w
 from harness.curl import Curl
 from harness.daemon import RDRIVED, clean_environment, wait_until
+from harness.faults import Fault
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire, frame
 
@@ -139,6 +140,17 @@ def test_a_store_that_cannot_be_forges_no_field(launch):
     wait_until(lambda: "operation=read" in daemon.log(), "the line")
     line = next(line for line in daemon.log().splitlines() if "operation=read" in line)
     assert " store=? status=invalid_argument " in line and "you" not in line
+
+
+def test_a_full_disk_is_logged_once_in_a_while(launch):
+    """Each client is told by its answer; the log, for whoever can make room, once a minute."""
+    daemon = launch()
+    curl = Curl(daemon.http)
+    with Fault(daemon.process.pid, "pwritev", error="ENOSPC"):
+        for _ in range(3):
+            assert curl.put("k", b"v").status == 507
+    assert curl.put("k", b"v").status == 201
+    assert daemon.log().count("warn  store default: a write was refused, for there is no room: No space left on device\n") == 1
 
 
 def test_the_slow_log_is_bounded(launch):

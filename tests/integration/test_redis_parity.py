@@ -533,6 +533,7 @@ SCRIPTS = {
         !not-served PUBLISH c m
         !not-served FLUSHDB
         !not-served FLUSHALL
+        !not-served SWAPDB 0 1
         !not-served EVAL x 0
         !not-served OBJECT ENCODING @n
         !not-served REPLICAOF no one

@@ -74,6 +74,14 @@ def test_put_of_any_length(http, store, curl, form, length):
     assert curl.get("k").headers["etag"] == answer.headers["etag"]
 
 
+@pytest.mark.parametrize("form", ["length", "chunked"])
+def test_what_cannot_be_stored_is_told_why(http, store, form):
+    http.send(request("PUT", path_of(store), b"\0") if form == "length" else chunked(store, b"\0"))
+    answer = http.answer()
+    assert answer.status == 400
+    assert answer.json()["error"]["message"].startswith("Payload cannot be a single zero byte")
+
+
 KIB = 1 << 10
 
 
