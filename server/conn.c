@@ -94,6 +94,8 @@ void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char
     struct rd_conn_identity identity;
     char message[256];
     va_list args;
+    if (level == RD_LOG_INFO && !rd_log_share_take(&conn->loop->log_share, uv_now(&conn->loop->uv)))
+        return;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);

@@ -65,6 +65,8 @@ void rd_conn_tls_destroy(struct rd_conn *conn)
 static void log_end(const struct rd_conn *conn, enum rd_log_level level, const char *reason)
 {
     struct rd_response_server about;
+    if (level == RD_LOG_INFO && !rd_log_share_take(&conn->loop->log_share, uv_now(&conn->loop->uv)))
+        return;
     rd_conn_describe(conn, &about);
     rd_log(level, "TLS with %s ended: %s", about.peer, reason);
 }

@@ -189,6 +189,7 @@ static void on_sweep(uv_timer_t *timer)
         rd_conn_sweep(conn, &sweep);
         conn = next;
     }
+    rd_log_share_tell(&loop->log_share);
 }
 
 static void on_alive(uv_timer_t *timer)

@@ -19,6 +19,7 @@
 #include "server/auth.h"
 #include "server/bridge.h"
 #include "server/gather.h"
+#include "server/log_share.h"
 #include "server/metrics.h"
 #include "server/pages.h"
 #include "server/pool.h"
@@ -89,7 +90,8 @@ struct rd_loop {
     uint8_t *sealed_buffer; /* owned; likewise, for records; NULL without tls */
     uint8_t *record_buffer; /* owned; of RD_TLS_RECORD_LEN_MAX: what becomes one record; NULL without tls */
     struct rd_pages pages;  /* what sends long values */
-    struct rd_call *spare_calls; /* owned; memory of calls that are gone, for those to come */
+    struct rd_log_share log_share; /* of connections */
+    struct rd_call *spare_calls;   /* owned; memory of calls that are gone, for those to come */
     unsigned spare_call_count;
     struct rd_conn *conns;           /* owned; all of them */
     unsigned conn_count;             /* until they are freed */

@@ -408,6 +408,21 @@ def test_garbage(daemon, port, garbage):
     assert_serves(daemon)
 
 
+def test_strangers_do_not_fill_the_log(launch, certificate):
+    """A hundred lines at once and five a second; of the others it is said how many they were."""
+    daemon = launch(certificate=certificate)
+    for _ in range(300):
+        with raw(daemon.http_address) as connection:
+            connection.sendall(bytes(100))
+            closed(connection)
+
+    def told():
+        left_out = re.findall(r"info  (\d+) more lines about connections that ended were left out\n", daemon.log())
+        return daemon.log().count(" ended: ") + sum(map(int, left_out)) == 300 and left_out
+    wait_until(told, "what was left out to be told")
+    assert 100 <= daemon.log().count(" ended: ") < 300
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"])
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "byte by byte"])
 def test_plain_http_is_told_so(daemon, method, cut):
