@@ -185,31 +185,37 @@ static struct rd_call *call_of(struct rd_job *job)
     return (struct rd_call *)(void *)((char *)job - offsetof(struct rd_call, job));
 }
 
-static void run_read(struct rd_job *job)
+static void run_job(struct rd_job *job)
 {
     struct rd_call *call = call_of(job);
     call->work(call);
 }
 
-static void after_read(struct rd_job *job)
+static void after_job(struct rd_job *job)
 {
     struct rd_call *call = call_of(job);
-    call->fetches++;
     call->on_complete(call);
+}
+
+void rd_call_start_check(struct rd_call *call, void (*work)(struct rd_call *call),
+                         void (*on_complete)(struct rd_call *call))
+{
+    struct rd_loop *loop = rd_conn_loop(call->conn);
+    call->work = work;
+    call->on_complete = on_complete;
+    call->job =
+        (struct rd_job){.work = run_job, .done = after_job, .port = &loop->port, .queue = &call->hosted->reads};
+    if (rd_pool_submit(loop->pool, &call->job))
+        return;
+    run_job(&call->job); /* no thread is to be had: better late than not at all */
+    after_job(&call->job);
 }
 
 void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call))
 {
-    struct rd_loop *loop = rd_conn_loop(call->conn);
-    call->work = work;
-    call->on_complete = on_complete;
     if (call->mode == RD_CALL_READ)
         rd_lane_begin_look(call->lane, call);
-    call->job =
-        (struct rd_job){.work = run_read, .done = after_read, .port = &loop->port, .queue = &call->hosted->reads};
-    if (rd_pool_submit(loop->pool, &call->job))
-        return;
-    run_read(&call->job); /* no thread is to be had: better late than not at all */
-    after_read(&call->job);
+    call->fetches++;
+    rd_call_start_check(call, work, on_complete);
 }

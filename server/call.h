@@ -9,9 +9,9 @@
  *                    |                                                       |
  *                    +--- a streamed write: UPLOADING, until its last part ---+   (upload.c)
  *
- * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work); until it is back on
- * the loop nothing else touches it. A connection that closes destroys its WAITING and FINISHED calls; RUNNING ones
- * finish into nothing.
+ * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work, _read, _check); until
+ * it is back on the loop nothing else touches it. A connection that closes destroys its WAITING and FINISHED
+ * calls; RUNNING ones finish into nothing.
  *
  * Owned by the connection. The loop's thread only, but for the work function.
  */
@@ -66,7 +66,7 @@ struct rd_call {
 
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */
-    struct rd_job job;                         /* of rd_call_start_read */
+    struct rd_job job;                         /* of rd_call_start_read and rd_call_start_check */
     bool looking;                              /* its lane lets nothing change the store before it has finished */
     unsigned fetches;                          /* how often the pool has brought into memory what it looks at */
 
@@ -121,6 +121,10 @@ enum rd_status rd_call_try_work(struct rd_call *call, void (*work)(struct rd_cal
 /* The same for a read of the store in call->hosted that waits for the disk, and is short (pool.h). */
 void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),
                         void (*on_complete)(struct rd_call *call));
+
+/* The same for a look at values that it has pinned: nothing that is sent behind it waits. */
+void rd_call_start_check(struct rd_call *call, void (*work)(struct rd_call *call),
+                         void (*on_complete)(struct rd_call *call));
 
 /* Whether what is not in memory is to be fetched once more. It may be gone again each time: then the loop waits.
  */

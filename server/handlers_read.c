@@ -125,9 +125,11 @@ bool rd_handler_verify(struct rd_call *call)
 void rd_handler_check(struct rd_call *call, uint64_t bytes, void (*check)(struct rd_call *call),
                       void (*finish)(struct rd_call *call))
 {
-    if (bytes > RD_CALL_LOOK_MAX && rd_call_try_work(call, check, finish) == RD_OK)
+    if (bytes > RD_CALL_LOOK_MAX) {
+        rd_call_start_check(call, check, finish);
         return;
-    check(call); /* no thread is to be had: better late than not at all */
+    }
+    check(call);
     finish(call);
 }
 

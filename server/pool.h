@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool.h - threads for reads that wait for the disk, so that loops need not. Jobs are short: each brings at most
- * some MiB into memory. What takes long (spooling, verifying a store, opening one) is libuv's pool's.
+ * pool.h - threads for reads that wait for the disk, or verify much, so that loops need not. Jobs are short: each
+ * brings one request's values into memory, or verifies them. What takes long (spooling, verifying a store, opening
+ * one) is libuv's pool's.
  *
  * Fair between stores: jobs are queued by store, a thread takes the next one of the store whose turn it is, and
  * one store never has all threads.

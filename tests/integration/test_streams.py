@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Values that come and go in parts: HTTP uploads of every form, binary streams with credit, and what cuts them off."""
+import base64
 import contextlib
 import os
 import random
 import signal
 import socket
 import struct
+import threading
 import time
 import zlib
 
@@ -14,10 +16,12 @@ import pytest
 from harness import wire as w
 from harness.curl import Curl
 from harness.daemon import wait_until
+from harness.faults import Fault
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire, WireError, frame
 
 THRESHOLD = 1 << 20
+LONG_WORKERS = 4  # threads of libuv's
 MIB = 1 << 20
 LONG = random.Random(11).randbytes(5 * MIB)
 
@@ -580,6 +584,27 @@ def test_an_upload_vanishes_with_its_connection(daemon, store, wire):
         wait_until(lambda: spools(daemon) == 5, "spools")
     wait_until(lambda: spools(daemon) == 0, "no spool is left")
     assert wire.info()["entries"] == 0
+
+
+def test_a_batch_waits_for_no_upload(launch):
+    """Uploads whose disk takes long have all threads that there are for what takes long; a batch's values, which are long
+    enough that their checksums are taken on a thread, have others."""
+    daemon = launch()
+    curl = Curl(daemon.http)
+    assert curl.put("long", LONG).status == 201
+    ended = []
+    uploads = [threading.Thread(target=lambda key=f"upload{i}": ended.append(Curl(daemon.http).put(key, LONG).status))
+               for i in range(8)]
+    with Fault(daemon.process.pid, "pwritev", what="delay_enter=20000000"):
+        for upload in uploads:
+            upload.start()
+        wait_until(lambda: spools(daemon) == LONG_WORKERS, "all of them to be busy")
+        answer = curl.request("POST", "batch/read", b'{"keys":["long"]}', headers=("Content-Type: application/json",))
+        assert base64.b64decode(answer.json()["values"][0]["value_base64"]) == LONG
+        assert not ended and spools(daemon) == LONG_WORKERS, "the disk did not take long enough"
+    for upload in uploads:
+        upload.join()
+    assert ended == [201] * len(uploads)
 
 
 # ---- binary downloads -----------------------------------------------------------------------------------------------
