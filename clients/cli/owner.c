@@ -30,20 +30,22 @@ struct rd_owner rd_owner_of(const char *path)
     struct rd_owner owner = {.known = found.st_uid != 0, .uid = found.st_uid, .gid = found.st_gid};
     char file[PATH_MAX];
     for (size_t i = 0; i < RD_OWNER_FILES; i++)
-        owner.was_there[i] = make_path(file, path, i) && lstat(file, &found) == 0;
+        if (make_path(file, path, i) && lstat(file, &found) == 0 && found.st_uid == 0)
+            owner.kept[i] = found.st_ino;
     return owner;
 }
 
 /* Who owns the folder may have put something else there meanwhile: neither a link nor a file of another name is
  * given away. */
-static int give(const struct rd_owner *owner, const char *path)
+static int give(const struct rd_owner *owner, const char *path, ino_t kept)
 {
     struct stat found;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT || errno == ELOOP ? 0 : errno;
     int failed = fstat(fd, &found) != 0 ? errno : 0;
-    bool ours = failed == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 && found.st_uid == 0;
+    bool ours =
+        failed == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 && found.st_uid == 0 && found.st_ino != kept;
     if (ours && fchown(fd, owner->uid, owner->gid) != 0)
         failed = errno;
     close(fd);
@@ -54,7 +56,7 @@ void rd_owner_give(const struct rd_owner *owner, const char *path)
 {
     char file[PATH_MAX];
     for (size_t i = 0; owner->known && i < RD_OWNER_FILES; i++) {
-        int failed = !owner->was_there[i] && make_path(file, path, i) ? give(owner, file) : 0;
+        int failed = make_path(file, path, i) ? give(owner, file, owner->kept[i]) : 0;
         if (failed != 0)
             fprintf(stderr, "rdrive: %s: cannot be given to user %u: %s\n", file, (unsigned)owner->uid,
                     strerror(failed));

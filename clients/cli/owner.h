@@ -16,15 +16,15 @@ struct rd_owner {
     bool known; /* false: nothing is to be given to anybody */
     uid_t uid;
     gid_t gid;
-    bool was_there[RD_OWNER_FILES]; /* at the beginning */
+    ino_t kept[RD_OWNER_FILES]; /* root's own that lay there at the beginning; 0: none did */
 };
 
 /* The file's, or where there is none its folder's; known for root alone, who can give files away. */
 struct rd_owner rd_owner_of(const char *path);
 
-/* Gives the file and its companions, as far as they are new and root's own, to the owner: what was there before
- * may be something of root's that the folder's owner has put there. What cannot be given is said on standard
- * error. */
+/* Gives the file and its companions, as far as they are new and root's own, to the owner: what of root's was there
+ * before may be something that the folder's owner has put there. What cannot be given is said on standard error.
+ */
 void rd_owner_give(const struct rd_owner *owner, const char *path);
 
 #endif

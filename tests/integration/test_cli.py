@@ -341,6 +341,12 @@ def test_what_root_does_offline_leaves_the_files_to_their_owner(folder):
     Cli(("--file", os.path.join(data, "third.rdr"))).ok("write", "k", "v")
     assert os.stat(os.path.join(data, "third.rdr")).st_uid == 12345
     assert os.stat(put_there).st_uid == 0
+    of_a_store_that_is_gone = os.path.join(data, "fourth.rdr.settings.json")
+    with open(of_a_store_that_is_gone, "w", encoding="ascii") as file:
+        file.write("{}")
+    os.chown(of_a_store_that_is_gone, 12345, 23456)
+    Cli(("--file", os.path.join(data, "fourth.rdr"))).ok("create", "--quota-entries", "9")
+    assert os.stat(of_a_store_that_is_gone).st_uid == 12345
     mine = os.path.join(folder, "mine.rdr")
     Cli(("--file", mine)).ok("write", "k", "v")
     assert os.stat(mine).st_uid == os.stat(folder).st_uid
