@@ -357,6 +357,7 @@ enum rd_status rd_datafile_keep_aside(struct rd_datafile *file, uint64_t offset,
     if (fd < 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot make a file for the torn end of %s",
                             file->path);
+    rd_datafile_give_companion(file->io, fd, file->path);
     struct rd_datafile aside = {.io = file->io, .fd = fd};
     int failed = rd_datafile_write_slice(&aside, 0, bytes);
     if (failed == 0 && file->io->fsync(file->io->self, fd) != 0)

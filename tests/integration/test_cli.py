@@ -347,6 +347,11 @@ def test_what_root_does_offline_leaves_the_files_to_their_owner(folder):
     os.chown(of_a_store_that_is_gone, 12345, 23456)
     Cli(("--file", os.path.join(data, "fourth.rdr"))).ok("create", "--quota-entries", "9")
     assert os.stat(of_a_store_that_is_gone).st_uid == 12345
+    with open(os.path.join(data, "store.rdr"), "ab") as file:
+        file.write(b"torn")
+    tool.ok("write", "k", "d")
+    torn = [name for name in os.listdir(data) if ".torn-" in name]
+    assert [os.stat(os.path.join(data, name)).st_uid for name in torn] == [12345]
     mine = os.path.join(folder, "mine.rdr")
     Cli(("--file", mine)).ok("write", "k", "v")
     assert os.stat(mine).st_uid == os.stat(folder).st_uid

@@ -179,9 +179,6 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Where somebody has asked for a file's times, Linux 6.13 and later give a write that comes in the same tick of
- * the clock a finer one, which its sync writes out; else both have the tick, as with earlier ones they always do.
- * Others on the machine push the tick on, and the second may come too late for it, hence the tries. */
 /* Deletes the key with these durabilities, in one group; the last finds nothing any more. */
 static void delete_twice(struct rd_store *store, struct faults *faults, enum rd_durability first,
                          enum rd_durability second)
@@ -229,6 +226,9 @@ static void that_a_key_is_gone_is_synced_too_where_that_is_asked_for(void **stat
     place_remove(&place);
 }
 
+/* Where somebody has asked for a file's times, Linux 6.13 and later give a write that comes in the same tick of
+ * the clock a finer one, which its sync writes out; else both have the tick, as with earlier ones they always do.
+ * Others on the machine push the tick on, and the second may come too late for it, hence the tries. */
 static void synced_writes_do_not_ask_for_the_files_times(void **state)
 {
     (void)state;
