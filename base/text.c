@@ -152,31 +152,36 @@ bool rd_text_base64_decode(struct rd_slice text, uint8_t *to, size_t *ret_len)
     return true;
 }
 
+static bool is_letter_or_digit(uint8_t c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
 bool rd_text_is_store_name(struct rd_slice name)
 {
     if (name.len == 0 || name.len > RD_TEXT_STORE_NAME_LEN_MAX || name.data[0] == '.')
         return false;
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.data[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!letter && c != '.' && c != '_' && c != '-')
+        if (!is_letter_or_digit(c) && c != '.' && c != '_' && c != '-')
             return false;
     }
     return true;
 }
 
 /* A number or a service's name. Of a number above 65535 the resolver would take what is left of it in 16 bits: the
- * port of somebody else. */
+ * port of somebody else. So it would of one behind a sign or spaces, which no name begins with. */
 static bool is_port(struct rd_slice text)
 {
     uint64_t number = 0;
-    for (size_t i = 0; i < text.len; i++) {
+    if (text.len == 0 || text.len > RD_TEXT_PORT_LEN_MAX || !is_letter_or_digit(text.data[0]))
+        return false;
+    for (size_t i = 0; i < text.len && number <= UINT16_MAX; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')
-            return text.len <= RD_TEXT_PORT_LEN_MAX;
-        if (number <= UINT16_MAX)
-            number = number * 10 + (uint64_t)(text.data[i] - '0');
+            return true;
+        number = number * 10 + (uint64_t)(text.data[i] - '0');
     }
-    return text.len != 0 && text.len <= RD_TEXT_PORT_LEN_MAX && number <= UINT16_MAX;
+    return number <= UINT16_MAX;
 }
 
 bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port)

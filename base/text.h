@@ -40,8 +40,8 @@ bool rd_text_is_store_name(struct rd_slice name);
 #define RD_TEXT_HOST_LEN_MAX 255u
 #define RD_TEXT_PORT_LEN_MAX 32u
 
-/* "HOST:PORT" or "[IPV6]:PORT", in two parts of `address`; neither is empty, and a port that is a number is one.
- */
+/* "HOST:PORT" or "[IPV6]:PORT", in two parts of `address`. The host is not empty; the port is a number that ports
+ * have, or may be a service's name. */
 bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port);
 
 #endif
