@@ -3,10 +3,13 @@
 go on, and nothing is written behind the new end."""
 import os
 import socket
+import threading
 
 import pytest
 
 from harness.curl import Curl
+from harness.daemon import wait_until
+from harness.faults import Fault
 from harness.wire import Wire, WireError
 
 
@@ -82,3 +85,27 @@ def test_writes(cut, query):
     expect_io_error(victim.request("PUT", "keys/new" + query, body=b"value"))
     expect_io_error(victim.request("DELETE", "keys/kept" + query))
     assert victim.info()["state"] == "read_only"
+
+
+@pytest.mark.parametrize("move", ["copy", "transfer"])
+def test_a_source_that_is_cut_while_it_is_copied(launch, move):
+    """The second of its slices cannot be read any more: it is the source's fault, and the target goes on. (Its writer
+    writes a pad, the first slice, the second.)"""
+    daemon = launch()
+    source, target = Curl(daemon.http, "victim"), Curl(daemon.http)
+    assert source.create().status == 201
+    assert source.put("long", os.urandom(12 << 20)).status == 201
+    assert target.put("k", b"before").status == 201
+    path = daemon.store_path("default")
+    answers = []
+    mover = threading.Thread(target=lambda: answers.append(source.post(move, {"key": "long", "target": "default"})))
+    with Fault(daemon.process.pid, "pwritev", path=path, what="delay_enter=20000000:when=3"):
+        mover.start()
+        wait_until(lambda: os.path.getsize(path) >= 8 << 20, "the first slice")
+        os.truncate(daemon.store_path("victim"), 4096)
+    mover.join()
+    expect_io_error(answers[0])
+    assert "'victim'" in answers[0].json()["error"]["message"]
+    assert target.put("k", b"after").status == 200 and target.get("k").body == b"after"
+    assert target.get("long").status == 404 and target.info()["state"] == "open"
+    daemon.assert_alive()

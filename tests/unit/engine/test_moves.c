@@ -2,8 +2,10 @@
  *
  * Rename, copy, transfer, streams and conditions, as docs/FORMAT.md and engine.h promise them.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/unit/engine/fixture.h"
@@ -303,6 +305,46 @@ static void zeros_of_a_source_that_is_lost_are_no_copy(void **state)
     cut_while_copied(COPIED_LEN, true);
 }
 
+/* The others of its group are tried again without it. */
+static void a_payload_that_is_gone_fails_alone(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 };
+    static const char *const names[COUNT] = {"before", "gone", "behind"};
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    void *gone = mmap(NULL, LOST_LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(gone, MAP_FAILED);
+    struct collector collector;
+    collector_init(&collector);
+    struct rd_entry entries[COUNT];
+    struct rd_op ops[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        entries[i] = (struct rd_entry){.key = key(names[i]), .payload = text("value")};
+        ops[i] =
+            (struct rd_op){.kind = RD_OP_WRITE, .entries = &entries[i], .entry_count = 1, .sink = &collector.sink};
+    }
+    entries[1].payload = rd_slice(gone, LOST_LEN);
+    entries[1].crc32_known = true;
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(rd_store_submit(store, &ops[i]), RD_OK);
+    rd_store_kick(store);
+    collector_wait(&collector, COUNT);
+    collector_deinit(&collector);
+    assert_int_equal(ops[0].status, RD_OK);
+    assert_int_equal(ops[1].status, RD_IO_ERROR);
+    assert_int_equal(ops[1].os_errno, EFAULT);
+    assert_int_equal(ops[2].status, RD_OK);
+    rd_store_close(store);
+    store = store_open(place.path);
+    expect(store, "before", text("value"));
+    expect_absent(store, "gone");
+    expect(store, "behind", text("value"));
+    rd_store_close(store);
+    assert_int_equal(munmap(gone, LOST_LEN), 0);
+    place_remove(&place);
+}
+
 static void a_stream_of_any_length_is_one_value(void **state)
 {
     (void)state;
@@ -433,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_damaged_value_is_neither_renamed_copied_nor_transferred),
         cmocka_unit_test(a_source_that_is_lost_is_not_the_target_s_fault),
         cmocka_unit_test(zeros_of_a_source_that_is_lost_are_no_copy),
+        cmocka_unit_test(a_payload_that_is_gone_fails_alone),
         cmocka_unit_test(a_stream_of_any_length_is_one_value),
         cmocka_unit_test(a_stream_that_cannot_be_stored_leaves_nothing),
         cmocka_unit_test(conditions_are_judged_on_the_key),
