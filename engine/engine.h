@@ -19,8 +19,8 @@
  *  6. A limit of files' sizes (RLIMIT_FSIZE) is RD_NO_SPACE where the process ignores SIGXFSZ; else that ends it.
  *
  * Threads: every function may be called from any thread unless it says otherwise. A thread that is cancelled in a
- * blocking write ends that first; nowhere else may one be. The engine's own threads handle no signal of the
- * host's.
+ * blocking write, delete, rename, batch or rd_store_execute ends that first; nowhere else may one be, and so not
+ * in a stream, a copy or a transfer. The engine's own threads handle no signal of the host's.
  */
 #ifndef RD_ENGINE_ENGINE_H
 #define RD_ENGINE_ENGINE_H

@@ -48,7 +48,7 @@ struct rd_hosted {
     atomic_int state;                  /* enum rd_hosted_state; written under the registry's lock */
     struct rd_store *store;            /* owned; written only while nobody uses it and nobody can */
     _Atomic(struct rd_usage *) usages; /* owned, to be freed with it; each loop adds its own */
-    struct rd_pool_queue reads;        /* the pool's: reads that wait for the disk */
+    struct rd_pool_queue reads;        /* the pool's: reads that wait for the disk, or verify much */
     uint64_t closed_tail;              /* bytes; what it had when it was last closed; written likewise */
     struct rd_op *wake_op;             /* borrows; written before the registry's use is given up */
     atomic_uint_fast64_t withdrawn_ms; /* uv_now; since when it is REOPENING or DROPPING */

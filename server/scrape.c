@@ -417,8 +417,10 @@ static void put_budgets(struct scrape *scrape)
 
 static void put_pool(struct scrape *scrape)
 {
-    static const struct rd_family family = {"rdrive_read_jobs", RD_FAMILY_GAUGE,
-                                            "Reads that wait for the disk: queued for a thread, running on one."};
+    static const struct rd_family family = {
+        "rdrive_read_jobs", RD_FAMILY_GAUGE,
+        "Reads that wait for the disk, or verify more than a MiB: queued for a thread, "
+        "running on one."};
     unsigned queued;
     unsigned running;
     rd_pool_depth(scrape->loop->pool, &queued, &running);
