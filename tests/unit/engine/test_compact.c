@@ -595,24 +595,53 @@ static int told_free_len(void *self, int fd, uint64_t *ret_len)
     return 0;
 }
 
-/* Ours has been moved away; what lies in its place now was never looked at. */
-static void what_others_put_in_its_place_stays(void **state)
+/* Ours is moved away, and something that was never looked at lies in its place. Where it is armed that comes
+ * between the two moments for which the writer is held up, with the sync of the new file. */
+struct taker {
+    struct rd_io io;
+    const struct rd_store *store; /* borrows; NULL: it is not armed */
+    const char *path;             /* borrows, as the next */
+    const char *moved;
+};
+
+static void take_place(struct taker *taker)
 {
-    (void)state;
+    assert_int_equal(rename(taker->path, taker->moved), 0);
+    rd_file_write(taker->path, rd_slice_of_string("somebody's"));
+    taker->store = NULL;
+}
+
+static int take_at_sync(void *self, int fd)
+{
+    struct taker *taker = self;
+    if (taker->store != NULL && taker->store->compaction_holds)
+        take_place(taker);
+    return rd_io_system.fdatasync(NULL, fd);
+}
+
+static void others_take_its_place(bool late)
+{
     struct place place = place_create();
     char *moved = rd_path(place.folder, "moved");
-    struct rd_store *store = store_open(place.path);
+    struct taker taker = {.io = rd_io_system, .path = place.path, .moved = moved};
+    taker.io.self = &taker;
+    taker.io.fdatasync = take_at_sync;
+    struct rd_store *store =
+        store_open_with(place.path, (struct rd_store_options){.create = true, .io = &taker.io});
     put_text(store, "key", "old");
     put_text(store, "key", "new");
     struct rd_compaction *compaction;
     assert_int_equal(rd_compaction_begin(store, &compaction, NULL), RD_OK);
-    assert_int_equal(rename(place.path, moved), 0);
-    rd_file_write(place.path, rd_slice_of_string("somebody's"));
+    if (late)
+        taker.store = store;
+    else
+        take_place(&taker);
     enum rd_status status = RD_OK;
     bool done = false;
     for (uint64_t bytes; status == RD_OK && !done;)
         status = rd_compaction_step(compaction, 1, &bytes, &done, NULL);
     assert_int_equal(status, RD_IO_ERROR);
+    assert_null(taker.store);
     rd_compaction_end(compaction);
     expect_file(place.path, rd_slice_of_string("somebody's"));
     put_text(store, "key", "newer");
@@ -620,6 +649,13 @@ static void what_others_put_in_its_place_stays(void **state)
     rd_store_close(store);
     free(moved);
     place_remove(&place);
+}
+
+static void what_others_put_in_its_place_stays(void **state)
+{
+    (void)state;
+    others_take_its_place(false);
+    others_take_its_place(true);
 }
 
 static void expect_owner(const struct place *place, const char *name, uid_t owner, gid_t group, mode_t mode)
