@@ -3,6 +3,7 @@
  * Compaction: what lives is the same afterwards, in the same order and with the same bytes, whatever is written
  * and read meanwhile; and whatever fails, the store is as it was.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -694,6 +695,68 @@ static void the_new_file_belongs_to_whom_the_old_one_does(void **state)
     place_remove(&place);
 }
 
+/* The store's file seems to be somebody else's, and nothing can be given away. */
+struct stranger {
+    struct rd_io io;
+    ino_t file;
+    bool owns; /* else only its group is another one */
+};
+
+static int fstat_of_stranger(void *self, int fd, struct stat *ret_stat)
+{
+    const struct stranger *stranger = self;
+    int result = rd_io_system.fstat(NULL, fd, ret_stat);
+    if (result == 0 && ret_stat->st_ino == stranger->file) {
+        ret_stat->st_gid++;
+        ret_stat->st_uid += stranger->owns;
+    }
+    return result;
+}
+
+static int no_fchown(void *self, int fd, uid_t owner, gid_t group)
+{
+    (void)self;
+    (void)fd;
+    (void)owner;
+    (void)group;
+    errno = EPERM;
+    return -1;
+}
+
+static void compact_for_stranger(bool owns, enum rd_status expected, mode_t mode)
+{
+    struct place place = place_create();
+    struct stranger stranger = {.io = rd_io_system, .owns = owns};
+    stranger.io.self = &stranger;
+    stranger.io.fstat = fstat_of_stranger;
+    stranger.io.fchown = no_fchown;
+    struct rd_store *store =
+        store_open_with(place.path, (struct rd_store_options){.create = true, .io = &stranger.io});
+    put_text(store, "key", "value");
+    struct stat found;
+    assert_int_equal(stat(place.path, &found), 0);
+    stranger.file = found.st_ino;
+    assert_int_equal(chmod(place.path, 0664), 0);
+    assert_int_equal(rd_store_compact(store, NULL, NULL), expected);
+    expect_owner(&place, "store.rdr", geteuid(), found.st_gid, mode);
+    char *leftover = rd_path(place.folder, "store.rdr.compact");
+    assert_int_equal(access(leftover, F_OK), -1);
+    put_text(store, "key", "goes on");
+    expect_text(store, "key", "goes on");
+    rd_store_close(store);
+    free(leftover);
+    place_remove(&place);
+}
+
+/* Another group is not let in by what the old one was allowed; a file that its owner could not open is not made.
+ */
+static void who_may_give_nothing_away_keeps_it_closed(void **state)
+{
+    (void)state;
+    compact_for_stranger(false, RD_OK, 0600);
+    compact_for_stranger(true, RD_IO_ERROR, 0664);
+}
+
 static void without_space_it_is_refused(void **state)
 {
     (void)state;
@@ -796,6 +859,7 @@ int main(void)
         cmocka_unit_test(the_new_file_is_locked),
         cmocka_unit_test(what_others_put_in_its_place_stays),
         cmocka_unit_test(the_new_file_belongs_to_whom_the_old_one_does),
+        cmocka_unit_test(who_may_give_nothing_away_keeps_it_closed),
         cmocka_unit_test(without_space_it_is_refused),
         cmocka_unit_test(whatever_fails_the_store_is_as_it_was),
     };

@@ -341,6 +341,63 @@ static void a_value_that_lay_ahead_lies_as_it_should(void **state)
     scene_end(&scene);
 }
 
+/* ---- where it lies in memory ---- */
+
+/* The writer's calls; what comes from the encoder's buffer is looked at. */
+struct looker {
+    struct rd_io io;
+    const struct rd_store *store; /* borrows */
+    unsigned parts;
+    unsigned elsewhere; /* those whose address is another one than their offset's, modulo RD_RECORD_ALIGN */
+};
+
+static ssize_t look_at_parts(void *self, int fd, const struct iovec *parts, int count, off_t offset)
+{
+    struct looker *looker = self;
+    uint64_t at = (uint64_t)offset;
+    for (int i = 0; i < count && looker->store != NULL; i++) {
+        const uint8_t *base = parts[i].iov_base;
+        const uint8_t *buffer = looker->store->writer.encoder.buffer;
+        bool own = base >= buffer && base < buffer + RD_ENCODER_BUFFER_LEN;
+        looker->parts += own;
+        looker->elsewhere += own && (uintptr_t)base % RD_RECORD_ALIGN != at % RD_RECORD_ALIGN;
+        at += parts[i].iov_len;
+    }
+    return rd_io_system.pwritev(NULL, fd, parts, count, offset);
+}
+
+/* encoder.h says why. */
+static void bytes_lie_in_the_buffer_as_in_the_file(void **state)
+{
+    (void)state;
+    static struct rd_entry entries[BATCH_MAX];
+    struct scene scene;
+    scene_begin(&scene);
+    struct looker looker = {.io = rd_io_system};
+    looker.io.self = &looker;
+    looker.io.pwritev = look_at_parts;
+    scene.place = place_create();
+    scene.keys = 2;
+    struct rd_store *store =
+        store_open_with(scene.place.path, (struct rd_store_options){.create = true, .io = &looker.io});
+    looker.store = store;
+    for (unsigned batch = 0; batch < 20; batch++) {
+        scene.image.tail = 0; /* the file is not compared here */
+        size_t count = make_batch(&scene, entries, BATCH_MIN + random_below(BATCH_MAX - BATCH_MIN));
+        assert_int_equal(rd_store_batch_write(store, entries, count, true, NULL), RD_OK);
+    }
+    unsigned of_batches = looker.parts;
+    for (unsigned i = 0; i < 50; i++) /* the ones behind the tail come out of that buffer, too */
+        put(store, rd_key_of_hash(scene.keys++), "short", 5);
+    looker.store = NULL;
+    assert_in_range(of_batches, 20, UINT32_MAX);
+    assert_in_range(looker.parts - of_batches, 51, UINT32_MAX);
+    assert_int_equal(looker.elsewhere, 0);
+    rd_store_close(store);
+    place_remove(&scene.place);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +406,7 @@ int main(void)
         cmocka_unit_test(groups_with_streams_lie_as_they_should),
         cmocka_unit_test(slices_of_long_values_lie_as_they_should),
         cmocka_unit_test(a_value_that_lay_ahead_lies_as_it_should),
+        cmocka_unit_test(bytes_lie_in_the_buffer_as_in_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
