@@ -13,6 +13,7 @@
 #define PAGES_PER_CHUNK (RD_RESIDENCY_CHUNK_LEN / RD_RESIDENCY_PAGE_LEN)
 #define ASKED_MAX       256u /* pages that one call asks for */
 #define QUIET_MS        10000u
+#define ALARM_MS        1000u /* the same, where nothing was found to be gone: it was a page of something else */
 #define COUNTED_MAX     (UINT64_C(64) << 10)  /* bytes of a read whose use counts */
 #define DESCENT_LEN     (UINT64_C(4) << 20)   /* asked for at a time, when half of what was before is left */
 #define ADVISED_MAX     (UINT64_C(256) << 10) /* bytes of one call */
@@ -23,13 +24,15 @@ static_assert(RD_RESIDENCY_PAGE_LEN == 1u << PAGE_SHIFT, "a page's number is its
 
 static atomic_bool doubting;
 static atomic_bool gone_seen;         /* a page was found to be gone since the last settling */
+static atomic_bool gone_found;        /* before that, since doubting began */
 static atomic_uint_fast64_t doubts;   /* how often doubting has ended */
 static atomic_uint_fast64_t quiet_ms; /* since when nothing was gone, as the caller's clock goes */
 
 void rd_residency_doubt(uint64_t now_ms)
 {
     atomic_store_explicit(&quiet_ms, now_ms, memory_order_relaxed);
-    atomic_store_explicit(&doubting, true, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&doubting, true, memory_order_relaxed))
+        atomic_store_explicit(&gone_seen, false, memory_order_relaxed); /* cold pages are found at any time */
 }
 
 void rd_residency_settle(uint64_t now_ms)
@@ -37,8 +40,13 @@ void rd_residency_settle(uint64_t now_ms)
     if (!atomic_load_explicit(&doubting, memory_order_relaxed))
         return;
     if (atomic_exchange_explicit(&gone_seen, false, memory_order_relaxed)) {
+        atomic_store_explicit(&gone_found, true, memory_order_relaxed);
         atomic_store_explicit(&quiet_ms, now_ms, memory_order_relaxed);
-    } else if (now_ms - atomic_load_explicit(&quiet_ms, memory_order_relaxed) >= QUIET_MS) {
+        return;
+    }
+    uint64_t needed_ms = atomic_load_explicit(&gone_found, memory_order_relaxed) ? QUIET_MS : ALARM_MS;
+    if (now_ms - atomic_load_explicit(&quiet_ms, memory_order_relaxed) >= needed_ms) {
+        atomic_store_explicit(&gone_found, false, memory_order_relaxed);
         atomic_fetch_add_explicit(&doubts, 1, memory_order_relaxed);
         atomic_store_explicit(&doubting, false, memory_order_relaxed);
     }

@@ -7,7 +7,7 @@
  * remembered as a bit, which takes nothing. Pages that are used stay where memory is not short. Where it is, they
  * go without a word: then whoever meets the disk where it did not expect it says so (rd_residency_doubt), and for
  * as long as pages are found to be gone the kernel is asked each time. Once that has ended, what was remembered is
- * forgotten.
+ * forgotten. Where none is found it ends soon: what was met was a page of the program, as a rule.
  *
  *               rd_residency_doubt              rd_residency_settle, quiet for some time
  *   BELIEVING ----------------------> DOUBTING ------------------------------------------> BELIEVING,

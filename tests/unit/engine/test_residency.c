@@ -182,6 +182,34 @@ static void what_was_there_is_remembered_until_it_is_doubted(void **state)
     subject_remove(&subject);
 }
 
+/* What was met was a page of something else: nothing of the store is gone. */
+static void doubting_ends_soon_where_nothing_is_gone(void **state)
+{
+    (void)state;
+    struct subject subject = subject_create();
+    load(&subject, 0, 100 * PAGE);
+    rd_residency_doubt(1000);
+    assert_true(holds(&subject, 0, 100 * PAGE));
+    rd_residency_settle(2000);
+    assert_true(holds(&subject, 0, 100 * PAGE));
+    drop(&subject);
+    assert_true(holds(&subject, 0, 100 * PAGE)); /* it is remembered again */
+
+    load(&subject, 0, 100 * PAGE);
+    rd_residency_doubt(3000);
+    drop(&subject);
+    assert_false(holds(&subject, 0, 100 * PAGE));
+    rd_residency_settle(4000);
+    rd_residency_settle(13999);
+    load(&subject, 0, 100 * PAGE);
+    assert_true(holds(&subject, 0, 100 * PAGE));
+    drop(&subject);
+    assert_false(holds(&subject, 0, 100 * PAGE)); /* but not where one was */
+    rd_residency_settle(14000);
+    rd_residency_settle(24000);
+    subject_remove(&subject);
+}
+
 static void wait_until_held(struct subject *subject, uint64_t offset, uint64_t len)
 {
     uint64_t began = now_ms();
@@ -395,6 +423,7 @@ int main(void)
         cmocka_unit_test(what_is_in_memory_is_told_from_what_is_not),
         cmocka_unit_test(long_stretches_are_told_to_the_page),
         cmocka_unit_test(what_was_there_is_remembered_until_it_is_doubted),
+        cmocka_unit_test(doubting_ends_soon_where_nothing_is_gone),
         cmocka_unit_test(what_is_wanted_comes),
         cmocka_unit_test(a_scattered_map_reads_no_more_than_is_touched),
         cmocka_unit_test(while_memory_is_short_the_use_of_short_reads_counts),
