@@ -45,7 +45,7 @@ class Place:
             wire.create("other")
             wire.store = "other"
             for i in range(50):
-                wire.write(b"key %d" % (i % 40), os.urandom(1 + 37 * i))
+                wire.write(b"key %d" % (i % 40), os.urandom(2 + 37 * i))  # of one byte, a zero is refused
             wire.batch_write([(b"batch %d" % i, b"value") for i in range(10)])
             wire.delete(b"key 7")
         self.backup = os.path.join(folder, "backup")
