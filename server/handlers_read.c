@@ -302,9 +302,9 @@ static uint64_t bytes_wanted(const struct rd_call *call)
 /* The values are copied into the answer, and whether it has room for them is judged before they are checked: so
  * many bytes would keep the loop from all others for seconds. A transaction may answer with parts of its values,
  * and is judged by what it answers. False: the call has been answered. */
-static bool fits_answer(struct rd_call *call)
+static bool fits_answer(struct rd_call *call, uint64_t len)
 {
-    if (bytes_wanted(call) <= RD_CONN_ANSWER_LEN_MAX || call->request->parts != NULL)
+    if (len <= RD_CONN_ANSWER_LEN_MAX || call->request->parts != NULL)
         return true;
     rd_call_fail(call, RD_TOO_LARGE, "the answer would be too large; ask for less at a time");
     return false;
@@ -340,8 +340,11 @@ static void answer_batch(struct rd_call *call)
     rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
     call->values = arrays.values;
     call->value_count = arrays.count;
-    if (guards_hold(call, arrays.values, arrays.statuses) && fits_answer(call))
-        rd_handler_check(call, bytes_wanted(call), fill_items, finish_batch);
+    if (!guards_hold(call, arrays.values, arrays.statuses))
+        return;
+    uint64_t len = bytes_wanted(call);
+    if (fits_answer(call, len))
+        rd_handler_check(call, len, fill_items, finish_batch);
 }
 
 /* Of key i; guards are held against versions alone. */
