@@ -175,11 +175,10 @@ bool rd_conn_is_closing(const struct rd_conn *conn)
 /* Where nothing more is to be read libuv does not watch the socket, so it is asked itself. */
 bool rd_conn_is_left(const struct rd_conn *conn)
 {
-    uv_os_fd_t fd;
     uint8_t byte;
-    if (conn->state == RD_CONN_CLOSING || conn->peer_ended || uv_fileno(&conn->uv.handle, &fd) != 0)
+    if (conn->state == RD_CONN_CLOSING || conn->peer_ended)
         return true;
-    ssize_t got = recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = recv(conn->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
@@ -286,6 +285,7 @@ bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec)
 
 static int open_handle(struct rd_conn *conn, int fd, bool is_unix)
 {
+    conn->socket = fd;
     if (is_unix) {
         uv_pipe_init(&conn->loop->uv, &conn->uv.pipe, 0);
         return uv_pipe_open(&conn->uv.pipe, fd);

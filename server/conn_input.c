@@ -10,6 +10,7 @@
 #include "server/dispatch.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/socket.h"
 #include "server/upload.h"
 
 #define UNSENT_LEN_LOW   (512u << 10) /* reading goes on */
@@ -21,15 +22,15 @@ bool rd_conn_expects_input(const struct rd_conn *conn)
     return rd_conn_mid_request(conn) || conn->downloads.first != NULL;
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer);
+static void give_no_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer);
+static void on_readable(uv_stream_t *stream, ssize_t status, const uv_buf_t *buffer);
 
 void rd_conn_start_reading(struct rd_conn *conn)
 {
     if (conn->reading || conn->peer_ended)
         return;
     conn->input_ms = uv_now(&conn->loop->uv);
-    conn->reading = uv_read_start(&conn->uv.stream, on_alloc, on_read) == 0;
+    conn->reading = uv_read_start(&conn->uv.stream, give_no_buffer, on_readable) == 0;
     if (!conn->reading)
         rd_conn_close(conn);
 }
@@ -175,21 +176,9 @@ uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len)
     return target;
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
-{
-    (void)suggested;
-    struct rd_conn *conn = handle->data;
-    size_t len = RD_LOOP_READ_BUFFER_LEN;
-    uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
-    /* libuv may read several times before the turn ends. */
-    size_t left =
-        conn->turn_len < RD_CONN_TURN_LEN_MAX ? RD_CONN_TURN_LEN_MAX - conn->turn_len : RD_CONN_TURN_LEN_MAX;
-    *buffer = uv_buf_init((char *)target, (unsigned)(len < left ? len : left));
-}
-
 static void on_read_end(struct rd_conn *conn, ssize_t status)
 {
-    conn->reading = false;
+    rd_conn_stop_reading(conn);
     conn->peer_ended = true;
     if (conn->tls != NULL)
         rd_conn_tls_note_eof(conn);
@@ -228,28 +217,66 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
         rd_conn_note_arrival(conn, len); /* what TLS adds is no part of a request */
 }
 
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buffer)
+/* Where the next bytes go, and how many may come before a turn's share is full; never none. */
+static uv_buf_t receive_room(struct rd_conn *conn)
 {
-    struct rd_conn *conn = stream->data;
-    if (len == 0)
-        return;
-    if (len < 0) {
-        on_read_end(conn, len);
-        return;
-    }
+    size_t len = RD_LOOP_READ_BUFFER_LEN;
+    uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
+    size_t left =
+        conn->turn_len < RD_CONN_TURN_LEN_MAX ? RD_CONN_TURN_LEN_MAX - conn->turn_len : RD_CONN_TURN_LEN_MAX;
+    return uv_buf_init((char *)target, (unsigned)(len < left ? len : left));
+}
+
+static void take_received(struct rd_conn *conn, const uint8_t *data, size_t len)
+{
     conn->input_ms = uv_now(&conn->loop->uv);
-    conn->turn_len += (size_t)len;
-    conn->loop->turn_received += (uint64_t)len;
-    rd_counter_add(&conn->loop->counts.received_bytes, (uint64_t)len);
+    conn->turn_len += len;
+    conn->loop->turn_received += len;
+    rd_counter_add(&conn->loop->counts.received_bytes, len);
     if (conn->state == RD_CONN_OPEN && conn->tls != NULL)
-        rd_conn_tls_take(conn, rd_slice(buffer->base, (size_t)len));
+        rd_conn_tls_take(conn, rd_slice(data, len));
     else if (conn->state == RD_CONN_OPEN)
-        rd_conn_take_input(conn, (const uint8_t *)buffer->base, (size_t)len);
+        rd_conn_take_input(conn, data, len);
     else if (conn->state == RD_CONN_LINGERING)
-        conn->linger_len += (uint64_t)len;
+        conn->linger_len += len;
     if (conn->turn_len >= RD_CONN_TURN_LEN_MAX)
         rd_conn_stop_reading(conn);
     rd_conn_mark_dirty(conn);
+}
+
+/* Whether more may be there: the buffer was filled. */
+static bool receive(struct rd_conn *conn)
+{
+    uv_buf_t room = receive_room(conn);
+    ssize_t len = rd_socket_receive(conn->socket, room.base, room.len);
+    if (len == UV_EAGAIN)
+        return false;
+    if (len < 0) {
+        on_read_end(conn, len);
+        return false;
+    }
+    take_received(conn, (const uint8_t *)room.base, (size_t)len);
+    return (size_t)len == room.len;
+}
+
+/* libuv is given no buffer: as it documents, it then reads nothing, and says so by UV_ENOBUFS. */
+static void give_no_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)handle;
+    (void)suggested;
+    *buffer = uv_buf_init(NULL, 0);
+}
+
+static void on_readable(uv_stream_t *stream, ssize_t status, const uv_buf_t *buffer)
+{
+    (void)buffer;
+    struct rd_conn *conn = stream->data;
+    if (status != UV_ENOBUFS) {
+        on_read_end(conn, status);
+        return;
+    }
+    while (conn->reading && receive(conn))
+        ;
 }
 
 void rd_conn_resume(struct rd_conn *conn)

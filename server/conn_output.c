@@ -5,13 +5,13 @@
  * each turn (more where much comes in): so what others wait for is one share, however many take long values.
  */
 #include <assert.h>
-#include <errno.h>
 #include <sys/socket.h>
 #include <uv.h>
 
 #include "server/conn_state.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/socket.h"
 
 #define DOWNLOADS_LEN_LOW (128u << 10) /* chunks are added below this: with one more, LOW is not reached */
 #define COPIED_VALUE_MAX  4096u        /* longer values leave from the map, longer texts from where they lie */
@@ -259,32 +259,26 @@ static bool leaves_by_pages(const struct rd_conn *conn, const uv_buf_t *buffers,
            buffers[lent].len >= PAGES_LEN_MIN && !conn->loop->pages.refused;
 }
 
-/* The same as uv_try_write of the first `count` buffers, of which the last one is long. */
-static int try_pages(struct rd_conn *conn, uv_buf_t *buffers, unsigned count)
+/* The same as rd_socket_send of the first `count` buffers, of which the last one is long. */
+static ssize_t try_pages(struct rd_conn *conn, const uv_buf_t *buffers, unsigned count)
 {
-    uv_os_fd_t fd;
-    if (uv_fileno(&conn->uv.handle, &fd) != 0)
-        return UV_EBADF;
     size_t before = 0;
     for (unsigned i = 0; i + 1 < count; i++)
         before += buffers[i].len;
-    struct msghdr head = {.msg_iov = (struct iovec *)buffers, .msg_iovlen = count - 1};
-    ssize_t sent = before == 0 ? 0 : sendmsg(fd, &head, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0)
-        return uv_translate_sys_error(errno);
-    if ((size_t)sent < before)
-        return (int)sent;
-    int value_sent = rd_pages_send(&conn->loop->pages, fd, &buffers[count - 1]);
+    ssize_t sent = before == 0 ? 0 : rd_socket_send(conn->socket, buffers, count - 1, MSG_MORE);
+    if (sent < 0 || (size_t)sent < before)
+        return sent;
+    ssize_t value_sent = rd_pages_send(&conn->loop->pages, conn->socket, &buffers[count - 1]);
     if (before != 0)
-        return (int)before + (value_sent > 0 ? value_sent : 0);
-    return value_sent != 0 ? value_sent : uv_try_write(&conn->uv.stream, &buffers[count - 1], 1);
+        return sent + (value_sent > 0 ? value_sent : 0);
+    return value_sent != 0 ? value_sent : rd_socket_send(conn->socket, &buffers[count - 1], 1, 0);
 }
 
 /* Sends what was peeked, or what of it leaves in one way: *len becomes that. Bytes, or an error of libuv's. */
-static int try_send(struct rd_conn *conn, uv_buf_t *buffers, unsigned count, size_t *len)
+static ssize_t try_send(struct rd_conn *conn, const uv_buf_t *buffers, unsigned count, size_t *len)
 {
     if (!leaves_by_pages(conn, buffers, count))
-        return uv_try_write(&conn->uv.stream, buffers, count);
+        return rd_socket_send(conn->socket, buffers, count, 0);
     count = conn->out.lent + 1;
     *len = 0;
     for (unsigned i = 0; i < count; i++)
@@ -312,9 +306,9 @@ void rd_conn_send_unsent(struct rd_conn *conn)
             rd_conn_fetch_unsent(conn);
             return;
         }
-        int sent = try_send(conn, buffers, count, &len);
+        ssize_t sent = try_send(conn, buffers, count, &len);
         if (sent < 0 && sent != UV_EAGAIN) {
-            rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror(sent));
+            rd_conn_log(conn, RD_LOG_DEBUG, "connection lost: %s", uv_strerror((int)sent));
             rd_conn_close(conn);
             return;
         }

@@ -32,6 +32,7 @@ struct rd_conn {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } uv;
+    uv_os_fd_t socket;           /* the handle's */
     struct rd_loop *loop;        /* borrows */
     struct rd_conn *prev, *next; /* of the loop's */
     uint64_t serial;             /* that no other connection of the process has or had */

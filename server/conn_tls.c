@@ -17,6 +17,7 @@
 #include "server/conn_state.h"
 #include "server/log.h"
 #include "server/loop.h"
+#include "server/socket.h"
 #include "server/tls.h"
 
 #define SEAL_LEN_MAX (7u * RD_TLS_RECORD_LEN_MAX) /* plain bytes sealed before the socket is asked */
@@ -336,9 +337,9 @@ void rd_conn_tls_send(struct rd_conn *conn)
             return;
         }
         uv_buf_t share = leaving_share(conn);
-        int sent = uv_try_write(&conn->uv.stream, &share, 1);
+        ssize_t sent = rd_socket_send(conn->socket, &share, 1, 0);
         if (sent < 0 && sent != UV_EAGAIN) {
-            lose(conn, sent);
+            lose(conn, (int)sent);
             return;
         }
         if (note_sent(conn, sent > 0 ? (size_t)sent : 0))
