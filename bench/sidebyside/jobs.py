@@ -2,6 +2,7 @@
 """What a run consists of. A job is one row over the network, or a part of bench-engine with all rows that it fills; it runs
 round by round, and keeps what its rounds gave."""
 import datetime
+import os
 import statistics
 import subprocess
 import time
@@ -30,11 +31,16 @@ class Job:
     def rounds(self):
         return len(self.others)
 
+    def goes_on(self, row, comparisons):
+        """Whether that result is one of the same commit, with as long rounds and beside the same peers."""
+        return (row["measured"]["commit"] == machine.commit() and row["measured"]["seconds"] == self.seconds
+                and [comparison["peer"] for comparison in row["comparisons"]] == [comparison.peer for comparison in comparisons])
+
     def take_up(self, results):
-        """Goes on where an earlier run of the same commit, with as long rounds, left off."""
+        """Goes on where an earlier run left off."""
         earlier = {row["key"]: row for row in results}
         mine = [earlier.get(row[0]) for row in self.rows]
-        if not all(row is not None and row["measured"]["commit"] == machine.commit() and row["measured"]["seconds"] == self.seconds for row in mine):
+        if not all(row is not None and self.goes_on(row, comparisons) for row, (*_, comparisons) in zip(mine, self.rows)):
             return
         for row in mine:
             self.figures[row["key"]] = {name: list(side["values"]) for name, side in row["sides"].items()}
@@ -89,31 +95,44 @@ class NetworkJob(Job):
 
 
 class EngineJob(Job):
-    """One run of a part of bench-engine fills all of its rows, also those that were not asked for."""
+    """One run of a part of bench-engine fills all of its rows, also those that were not asked for. With a reference, the
+    program bench-reference, both run in each round, every other one backwards."""
 
-    def __init__(self, part):
+    def __init__(self, part, reference=None):
         self.part = part
         self.filled = [row for row in rows.ENGINE_ROWS if row.part == part]
-        super().__init__([("engine-" + row.key, row.title, row.unit, row.comparisons) for row in self.filled], None)
+        self.programs = {rows.ENGINE: os.path.join(machine.BIN, "bench-engine")}
+        if reference and any(row.recorded is not None for row in self.filled):
+            self.programs[rows.REFERENCE] = reference
+        super().__init__([("engine-" + row.key, row.title, row.unit, row.judged(reference is not None)) for row in self.filled], None)
 
     def measure(self, root, say):
-        machine.settle(root, probe=True)
-        figures = tools.engine(root, self.part)
+        figures = {}
+        for name in list(self.programs)[::-1 if self.rounds % 2 else 1]:
+            machine.settle(root, probe=True)
+            figures[name] = tools.engine(self.programs[name], root, self.part)
         for row in self.filled:
             key = "engine-" + row.key
-            self.keep(key, rows.ENGINE, figures[row.key])
+            self.keep(key, rows.ENGINE, figures[rows.ENGINE][row.key])
             if row.recorded is not None:
-                self.keep(key, rows.REFERENCE, row.recorded)
+                self.keep_reference(key, row, figures.get(rows.REFERENCE))
             if row.beside:
-                self.keep(key, rows.COPY, figures[row.beside])
-            say(f"  {key} {self.rounds + 1}: {report.number(figures[row.key])} {row.unit}")
+                self.keep(key, rows.COPY, figures[rows.ENGINE][row.beside])
+            shown = ", ".join(f"{name} {report.number(values[-1])}" for name, values in self.figures[key].items())
+            say(f"  {key} {self.rounds + 1}: {shown} {row.unit}")
+
+    def keep_reference(self, key, row, figures):
+        if figures is None:
+            self.keep(key, rows.RECORDED, row.recorded)
+        else:
+            self.keep(key, rows.REFERENCE, figures[row.like or row.key])
 
 
-def chosen(is_chosen, seconds, keys):
+def chosen(is_chosen, seconds, keys, reference=None):
     """The jobs whose rows are asked for, in the order of the tables."""
     network = [NetworkJob(row, seconds, keys) for row in (*rows.NETWORK, rows.MEMORY) if is_chosen(row.key)]
     parts = dict.fromkeys(row.part for row in rows.ENGINE_ROWS if is_chosen("engine-" + row.key))
-    return network + [EngineJob(part) for part in parts]
+    return network + [EngineJob(part, reference) for part in parts]
 
 
 def run_all(jobs, rounds, minutes, root, say, save):

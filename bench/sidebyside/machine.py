@@ -56,11 +56,14 @@ def commit():
 
 
 @functools.cache
-def facts():
+def facts(reference=None):
+    """reference: the program bench-reference, where a run has it."""
     versions = {"rdrived": first_line(os.path.join(BIN, "rdrived"), "--version")}
     for program, option in (("redis-server", "--version"), ("memcached", "-V"), ("nginx", "-v"), ("wrk", "--version")):
         if find(program):
             versions[program] = first_line(find(program), option)
+    if reference:
+        versions["reference"] = first_line(reference, "--version")
     return {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit(),
             "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 ** 30, 1),
             "versions": versions}

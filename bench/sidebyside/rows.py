@@ -267,9 +267,10 @@ NETWORK = (
 )
 
 # ---- rows of the engine --------------------------------------------------------------------------------------------------
-# The reference library's figures are its own storage benchmark's, recorded on a machine of this kind (bench/README.md).
+# Beside the reference library: in the same rounds where its program is given (bench/reference/), else beside figures of its
+# own storage benchmark, recorded on a machine of this kind (bench/README.md).
 
-ENGINE, REFERENCE, COPY = "rdrive", "reference, recorded", "cp"
+ENGINE, REFERENCE, RECORDED, COPY = "rdrive", "reference", "reference, recorded", "cp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,29 +279,36 @@ class EngineRow:
     title: str
     unit: str            # bench-engine's
     part: str            # of bench-engine
-    recorded: Optional[float]
+    recorded: Optional[float]      # the reference's; None: it has nothing like it
     comparisons: tuple[Comparison, ...]
     beside: Optional[str] = None   # another row of bench-engine, measured in the same round: the side `cp`
+    like: Optional[str] = None     # the row of bench-reference that it is compared with; its own key where None
+
+    def judged(self, beside_reference):
+        """Its comparisons, with the reference that a run has."""
+        return tuple(dataclasses.replace(comparison, peer=REFERENCE) if beside_reference and comparison.peer == RECORDED else comparison
+                     for comparison in self.comparisons)
 
 
-def engine_row(key, title, unit, part, recorded, mark, lower=False):
-    return EngineRow(key, title, unit, part, recorded, (Comparison(ENGINE, REFERENCE if recorded else None, mark, lower),))
+def engine_row(key, title, unit, part, recorded, mark, lower=False, like=None):
+    return EngineRow(key, title, unit, part, recorded, (Comparison(ENGINE, RECORDED if recorded else None, mark, lower),), like=like)
 
 
 ENGINE_ROWS = (
     engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "M/s", "operations", 4.0, 3),
-    engine_row("batch_in_flight", "engine: the same, 4 batches in flight", "M/s", "operations", 4.0, None),
+    engine_row("batch_in_flight", "engine: the same, 4 batches in flight", "M/s", "operations", 4.0, None,
+               like="batch_write"),  # nothing of its own is under way while its caller goes on
     engine_row("random_read", "engine: random single reads", "M/s", "operations", 2.3, 2),
     engine_row("two_looks", "engine: two dependent looks by hand", "M/s", "operations", None, None),
     engine_row("batch_read", "engine: batch reads of 1,024", "M/s", "operations", 6.1, 3.5),
     engine_row("iterate", "engine: iteration", "M/s", "operations", 12, 3),
     engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "k/s", "operations", 117, 1),
-    engine_row("single_in_flight", "engine: 100 bytes, none, 64 in flight", "k/s", "operations", 117, 4),
+    engine_row("single_in_flight", "engine: 100 bytes, none, 64 in flight", "k/s", "operations", 117, 4, like="single_blocking"),
     engine_row("open_1m", "engine: open after a clean stop, 1 M", "s", "opening", 0.15, None, lower=True),
     engine_row("open_5m", "engine: open after a clean stop, 5 M", "s", "opening", 0.95, 10, lower=True),
     EngineRow("stream", "engine: stream of 1 GiB, both passes", "GiB/s", "stream", 2.2,
               # The reference reached 0.52 of cp's speed where both were recorded, and 0.8 of that is 0.42.
-              (Comparison(ENGINE, REFERENCE, 0.8), Comparison(ENGINE, COPY, 0.42)), beside="cp"),
+              (Comparison(ENGINE, RECORDED, 0.8), Comparison(ENGINE, COPY, 0.42)), beside="cp"),
     engine_row("stream_spool", "engine: stream, first pass (spooling)", "GiB/s", "stream", None, None),
     engine_row("stream_append", "engine: stream, second pass (appending)", "GiB/s", "stream", None, None),
     engine_row("stream_held_max", "engine: longest write beside the append", "ms", "stream", None, None, lower=True),

@@ -119,8 +119,7 @@ def rawdisk(folder, seconds, piece_len, piece_count):
     return report["pieces_per_sec"]
 
 
-def engine(folder, part):
-    """The rows of one part of bench-engine, run once: key to figure, of several passes the median."""
-    report = json.loads(run([os.path.join(machine.BIN, "bench-engine"), "--json", "--rounds", "1", "--only", part, folder],
-                            timeout=600))
+def engine(program, folder, part):
+    """The rows of one part of bench-engine, or of bench-reference, run once: key to figure, of several passes the median."""
+    report = json.loads(run([program, "--json", "--rounds", "1", "--only", part, folder], timeout=600))
     return {row["key"]: statistics.median(row["values"]) for row in report["rows"]}

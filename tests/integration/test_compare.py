@@ -98,7 +98,7 @@ def everything():
         values = {name: [1.0 + number + place] for place, name in enumerate(row.sides)}
         results.append(report.result(row.key, row.title, row.unit, values, {}, row.comparisons, MEASURED))
     for number, row in enumerate(rows.ENGINE_ROWS):
-        values = {rows.ENGINE: [1.0 + number], rows.REFERENCE: [2.0], rows.COPY: [3.0]}
+        values = {rows.ENGINE: [1.0 + number], rows.RECORDED: [2.0], rows.COPY: [3.0]}
         results.append(report.result("engine-" + row.key, row.title, "M/s", values, {}, row.comparisons, MEASURED))
     return results
 
@@ -145,6 +145,74 @@ def test_a_run_ends_in_time(monkeypatch, minutes, rounds):
     assert [job.key for job in short] == [job.key for job in work if job.rounds < 3]
     assert len(saved) == sum(rounds)
     assert clock[0] <= max(minutes * 60, 75)  # of the first round it is not known how long it takes
+
+
+def bench_program(path, log, figures):
+    """One that notes that it ran, and prints its figures as bench-engine does, each in two passes around it."""
+    report = {"rows": [{"key": key, "unit": "-", "values": [figure - 1, figure + 1]} for key, figure in figures.items()]}
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\necho {os.path.basename(path)} >> {log}\ncat << END\n{json.dumps(report)}\nEND\n")
+    os.chmod(path, 0o755)
+    return path
+
+
+REFERENCE_FIGURES = {"batch_write": 4, "random_read": 2, "batch_read": 5, "iterate": 10, "single_blocking": 100}
+
+
+def engine_job(folder, monkeypatch, part, reference):
+    """Of programs that run for no time."""
+    figures = {row.key: 20 for row in rows.ENGINE_ROWS if row.part == part}
+    bench_program(os.path.join(folder, "bench-engine"), os.path.join(folder, "log"), figures)
+    monkeypatch.setattr(jobs.machine, "BIN", folder)
+    monkeypatch.setattr(jobs.machine, "settle", lambda *_, **__: None)
+    return jobs.EngineJob(part, reference)
+
+
+def test_the_reference_takes_turns_with_the_engine(folder, monkeypatch):
+    log = os.path.join(folder, "log")
+    reference = bench_program(os.path.join(folder, "bench-reference"), log, REFERENCE_FIGURES)
+    job = engine_job(folder, monkeypatch, "operations", reference)
+    for _ in range(3):
+        job.run_round(folder, lambda text: None)
+    with open(log, encoding="utf-8") as file:
+        ran = file.read().split()
+    assert ran == ["bench-engine", "bench-reference", "bench-reference", "bench-engine", "bench-engine", "bench-reference"]
+    results = {row["key"]: row for row in job.results()}
+    assert results["engine-random_read"]["sides"]["reference"]["values"] == [2, 2, 2]
+    ratios = {key: row["comparisons"][0]["ratio"] for key, row in results.items() if "reference" in row["sides"]}
+    assert ratios == {"engine-batch_write": 5, "engine-batch_in_flight": 5, "engine-random_read": 10, "engine-batch_read": 4,
+                      "engine-iterate": 2, "engine-single_blocking": 0.2, "engine-single_in_flight": 0.2}
+    assert {row["comparisons"][0]["met"] for row in (results["engine-iterate"], results["engine-single_blocking"])} == {False}
+
+
+def test_without_its_program_the_reference_is_as_recorded(folder, monkeypatch):
+    job = engine_job(folder, monkeypatch, "operations", None)
+    job.run_round(folder, lambda text: None)
+    row = next(row for row in job.results() if row["key"] == "engine-random_read")
+    assert row["sides"]["reference, recorded"]["values"] == [2.3]
+    assert row["comparisons"][0]["peer"] == "reference, recorded" and row["comparisons"][0]["ratio"] == pytest.approx(20 / 2.3)
+
+
+def test_the_reference_runs_where_it_has_rows():
+    assert list(jobs.EngineJob("memory", "/bin/false").programs) == ["rdrive"]
+    assert all(row.recorded is not None for row in rows.ENGINE_ROWS if row.like)
+    keys = [row.key for row in rows.ENGINE_ROWS]
+    assert {row.like for row in rows.ENGINE_ROWS} - {None} <= set(keys)
+
+
+def test_rounds_beside_other_peers_are_not_resumed(folder, monkeypatch):
+    earlier = engine_job(folder, monkeypatch, "operations", None)
+    earlier.run_round(folder, lambda text: None)
+    for reference, rounds in ((None, 1), (os.path.join(folder, "bench-reference"), 0)):
+        job = jobs.EngineJob("operations", reference)
+        job.take_up(earlier.results())
+        assert job.rounds == rounds
+
+
+def test_a_reference_that_is_no_program(folder):
+    done = run_compare("--only", "engine-open_1m", "--reference", os.path.join(folder, "none"), "--results", folder)
+    assert done.returncode == 2 and "is no program" in done.stderr
+    assert os.listdir(folder) == []
 
 
 def test_keys_tell_rows_apart():

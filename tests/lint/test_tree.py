@@ -79,6 +79,7 @@ def test_libraries_appear_where_they_belong(path):
 
 def test_every_source_names_its_license():
     without = [path for path in C_FILES if not read(path).startswith("/* SPDX-License-Identifier: MIT")]
+    without += [path for path in TRACKED if path.endswith(".rs") and not read(path).startswith("// SPDX-License-Identifier: MIT\n")]
     without += [path for path in TRACKED if path.endswith(".py") and "SPDX-License-Identifier: MIT" not in read(path)[:100]]
     assert without == []
 
