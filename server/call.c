@@ -65,21 +65,33 @@ struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
     return call;
 }
 
-void rd_call_destroy(struct rd_call *call)
+/* Gives up its uses of stores, and before them what it has of theirs. */
+static void leave_stores(struct rd_call *call)
 {
     rd_value_release(&call->value);
     rd_values_release(call->values, call->value_count);
+    call->value_count = 0;
     for (size_t i = 0; i < call->look_count; i++)
         rd_value_release(&call->looks[i].value);
+    call->look_count = 0;
+    rd_placement_destroy(call->placement);
+    call->placement = NULL;
+    rd_upload_leave_store(call);
+    if (call->target != NULL)
+        rd_hosted_unuse(call->target);
+    call->target = NULL;
+    if (call->hosted != NULL)
+        rd_hosted_unuse(call->hosted);
+    call->hosted = NULL;
+}
+
+void rd_call_destroy(struct rd_call *call)
+{
+    leave_stores(call);
+    rd_upload_destroy(call);
     for (size_t i = 0; i < call->listed_count; i++)
         rd_hosted_unref(call->listed[i]);
     free(call->listed);
-    rd_placement_destroy(call->placement);
-    rd_upload_destroy(call);
-    if (call->target != NULL)
-        rd_hosted_unuse(call->target);
-    if (call->hosted != NULL)
-        rd_hosted_unuse(call->hosted);
     if (call->account != NULL)
         call->account->account_count--;
     if (call->scrapes)
@@ -116,6 +128,7 @@ void rd_call_fail(struct rd_call *call, enum rd_status status, const char *forma
     vsnprintf(response.message, sizeof response.message, format, args);
     va_end(args);
     call->response = response;
+    leave_stores(call); /* its answer may have to wait for one that waits for a store's uses to end */
     rd_call_finish(call);
 }
 

@@ -103,7 +103,7 @@ void rd_call_destroy(struct rd_call *call);
 /* Ends a RUNNING or NEW call; the caller does not touch it afterwards. */
 void rd_call_finish(struct rd_call *call);
 
-/* Fills status and message and finishes. */
+/* Fills status and message and finishes; the call's uses of stores end, and all that it has of theirs is gone. */
 void rd_call_fail(struct rd_call *call, enum rd_status status, const char *format, ...) RD_PRINTF(3, 4);
 
 /* As rd_call_fail, from what a function below reported. */

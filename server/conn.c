@@ -442,13 +442,13 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     if (conn->state == RD_CONN_CLOSING || (conn->tls != NULL && rd_conn_tls_sweep(conn, sweep->now_ms)))
         return;
     rd_conn_sweep_uploads(conn, sweep->now_ms);
-    bool withholds = rd_conn_sweep_withdrawn(conn, sweep->now_ms);
+    bool withholds = rd_conn_sweep_withdrawn(conn, sweep);
     if (rd_downloads_sweep(&conn->downloads, sweep->now_ms, conn->loop->tuning.stall_ms,
                            conn->paused ? sweep->now_ms : conn->resumed_ms))
         rd_conn_mark_dirty(conn);
     const char *reason = find_stall(conn, sweep);
     if (reason == NULL && withholds)
-        reason = "it does not take a value whose store is to be reopened";
+        reason = "an answer that it does not take keeps a store from being reopened or dropped";
     if (reason != NULL) {
         rd_conn_log(conn, RD_LOG_INFO, "connection closed: %s", reason);
         rd_process_note(conn->loop->process, RD_ENDED_STALL);

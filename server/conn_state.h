@@ -187,6 +187,6 @@ void rd_conn_end_credit(struct rd_conn *conn);
 void rd_conn_sweep_uploads(struct rd_conn *conn, uint64_t now_ms);
 /* Ends streams of stores that somebody waits to close. True: a value of such a store does not leave, and only
  * closing the connection would end that. */
-bool rd_conn_sweep_withdrawn(struct rd_conn *conn, uint64_t now_ms);
+bool rd_conn_sweep_withdrawn(struct rd_conn *conn, const struct rd_sweep *sweep);
 
 #endif

@@ -181,19 +181,38 @@ static uint64_t withdrawal_grace_ms(const struct rd_conn *conn)
     return conn->loop->tuning.stall_ms < WITHDRAWAL_MS ? conn->loop->tuning.stall_ms : WITHDRAWAL_MS;
 }
 
-bool rd_conn_sweep_withdrawn(struct rd_conn *conn, uint64_t now_ms)
+static bool waits_for_uses(const struct rd_call *call)
+{
+    enum rd_opcode opcode = call->request->opcode;
+    return call->state != RD_CALL_FINISHED && (opcode == RD_OPCODE_DROP || opcode == RD_OPCODE_REOPEN);
+}
+
+/* Whether an answer keeps a store from being closed that should have been by now. A drop waits for as long as
+ * readers take, but not for an answer that stands behind another drop or reopen: that may wait for this one. */
+static bool withholds_store(const struct rd_conn *conn, const struct rd_call *call, bool behind_withdrawal,
+                            const struct rd_sweep *sweep)
+{
+    if (sweep->end_output)
+        return rd_hosted_is_overdue(call->hosted, sweep->now_ms, 0, true);
+    bool with_drops = behind_withdrawal && conn->codec->answers_in_order;
+    return rd_hosted_is_overdue(call->hosted, sweep->now_ms, 2 * withdrawal_grace_ms(conn), with_drops);
+}
+
+bool rd_conn_sweep_withdrawn(struct rd_conn *conn, const struct rd_sweep *sweep)
 {
     uint64_t grace_ms = withdrawal_grace_ms(conn);
-    bool stuck = rd_outbox_is_overdue(&conn->out, now_ms, 2 * grace_ms);
+    bool stuck = rd_outbox_is_overdue(&conn->out, sweep->now_ms, 2 * grace_ms);
+    bool behind_withdrawal = false;
     for (struct rd_call *call = conn->calls_first; call != NULL; call = call->next) {
-        if (call->hosted == NULL || !rd_hosted_is_overdue(call->hosted, now_ms, grace_ms, true))
+        behind_withdrawal = behind_withdrawal || waits_for_uses(call);
+        if (call->hosted == NULL)
             continue;
-        if (call->upload != NULL)
+        if (call->state == RD_CALL_FINISHED) /* its answer does not leave either */
+            stuck = stuck || withholds_store(conn, call, behind_withdrawal, sweep);
+        else if (call->upload != NULL && rd_hosted_is_overdue(call->hosted, sweep->now_ms, grace_ms, true))
             rd_upload_withdraw(call);
-        else if (call->state == RD_CALL_FINISHED) /* its answer does not leave either */
-            stuck = stuck || rd_hosted_is_overdue(call->hosted, now_ms, 2 * grace_ms, false);
     }
-    if (rd_downloads_withdraw(&conn->downloads, now_ms, grace_ms))
+    if (rd_downloads_withdraw(&conn->downloads, sweep->now_ms, grace_ms))
         rd_conn_mark_dirty(conn);
     return stuck;
 }

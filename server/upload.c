@@ -67,8 +67,10 @@ static bool start_burial(struct rd_call *call, struct rd_spool *spool)
     return true;
 }
 
-static void give_up_spool(struct rd_call *call)
+void rd_upload_leave_store(struct rd_call *call)
 {
+    if (call->upload == NULL)
+        return;
     rd_budget_give(&rd_conn_loop(call->conn)->process->spools, call->upload->spool_charged);
     call->upload->spool_charged = 0;
     struct rd_spool *spool = call->upload->spool;
@@ -86,7 +88,6 @@ void rd_upload_destroy(struct rd_call *call)
     struct rd_loop_counts *counts = &rd_conn_loop(call->conn)->counts;
     rd_counter_sub(&counts->uploads, 1);
     rd_counter_sub(&counts->upload_bytes, upload->taken);
-    give_up_spool(call);
     rd_buffer_deinit(&upload->gathered);
     rd_buffer_deinit(&upload->spooling);
     free(upload);
@@ -150,7 +151,7 @@ void rd_upload_withdraw(struct rd_call *call)
         return;
     if (upload->error.status == RD_OK)
         rd_error_set(&upload->error, RD_UNAVAILABLE, 0, "%s", message);
-    give_up_spool(call);
+    rd_upload_leave_store(call);
     rd_hosted_unuse(call->hosted);
     call->hosted = NULL;
 }

@@ -8,7 +8,7 @@
  *          |                     |                                 rd_run_write_stream waits for the pool
  *          v                     v                                 thread, has a long value put ahead, and
  *   answered with       abort, too slow, disk full:                submits
- *   an error            the spool is gone with the call
+ *   an error            the spool is gone with that
  *
  * So what was sent behind the last part sees the value.
  *
@@ -51,7 +51,9 @@ bool rd_upload_is_full(const struct rd_call *call);
 /* uv_now of the last part, or of when what has come was taken, for which the peer may have waited. */
 uint64_t rd_upload_progress_ms(const struct rd_call *call);
 
-/* NULL is fine. */
+/* What the upload keeps beside its store is gone then; not while the pool holds it. Both: a call without an upload is
+ * fine. */
+void rd_upload_leave_store(struct rd_call *call);
 void rd_upload_destroy(struct rd_call *call);
 
 #endif
