@@ -42,7 +42,7 @@ enum rd_call_mode {
     RD_CALL_FREE,      /* in no lane */
     RD_CALL_READ,      /* sees every write before it */
     RD_CALL_WRITE,     /* the engine keeps the order of submission */
-    RD_CALL_EXCLUSIVE, /* alone in its lane: create, drop, reopen, rename */
+    RD_CALL_EXCLUSIVE, /* alone in its lane: create, drop, reopen, rename, watch */
     RD_CALL_UPLOAD,    /* in no lane while its parts come in, then a write */
     RD_CALL_BARRIER    /* alone on its connection, as it touches two stores: copy, transfer */
 };

@@ -51,7 +51,7 @@ static const struct handler handlers[256] = {
     [RD_OPCODE_LAST] = {RD_CALL_READ, false, false, true, rd_run_last},
     [RD_OPCODE_BATCH_READ] = {RD_CALL_READ, false, true, true, rd_run_batch_read},
     [RD_OPCODE_ITERATE] = {RD_CALL_READ, false, false, true, rd_run_iterate},
-    [RD_OPCODE_WATCH] = {RD_CALL_READ, false, false, false, rd_run_watch},
+    [RD_OPCODE_WATCH] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_watch}, /* an EXEC behind it goes by it */
     [RD_OPCODE_INFO] = {RD_CALL_READ, false, false, false, rd_run_info},
 
     [RD_OPCODE_CREATE] = {RD_CALL_EXCLUSIVE, false, false, false, rd_run_create},

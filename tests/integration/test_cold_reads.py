@@ -17,7 +17,7 @@ from harness import wire as w
 from harness.curl import Curl
 from harness.daemon import BUILD, Daemon
 from harness.pages import evict, major_faults, pages_in_memory, threads_named
-from harness.resp import Resp
+from harness.resp import Resp, encode
 from harness.syscalls import traced
 from harness.wire import Wire
 
@@ -235,3 +235,15 @@ def test_transactions(cold):
         assert small(301) in resp.call("EXEC")
         assert small(303) in resp.call("MGET", b"small 303", b"none")
         assert small(304) in resp.call("GETSET", b"small 304", small(304))
+
+
+def test_a_watch_that_is_pipelined_with_its_exec(cold):
+    """What is read is in memory, and what is watched is not: EXEC waits all the same until WATCH has looked."""
+    with Undisturbed(cold), Resp(cold.redis_address) as resp:
+        read = b"small 5"
+        assert resp.call("GET", read) == b"$%d\r\n%s\r\n" % (SMALL, small(5))
+        for number in range(20, SMALL_COUNT, 100):
+            resp.send(b"".join([encode("WATCH", b"small %d" % number), encode("MULTI"), encode("STRLEN", read),
+                                encode("EXEC")]))
+            answers = [resp.answer() for _ in range(4)]
+            assert answers[3] == b"*1\r\n:%d\r\n" % SMALL
