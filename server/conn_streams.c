@@ -132,8 +132,8 @@ void rd_conn_run_barrier(struct rd_conn *conn, bool finished)
         conn->barrier = NULL;
         rd_conn_mark_dirty(conn);
     }
-    struct rd_call *call = conn->barrier;
-    if (call == NULL || call->state != RD_CALL_WAITING || conn->state == RD_CONN_CLOSING)
+    struct rd_call *call = conn->barrier; /* one that waits is gone once the connection closes */
+    if (conn->state == RD_CONN_CLOSING || call == NULL || call->state != RD_CALL_WAITING)
         return;
     for (const struct rd_lane *lane = conn->lanes; lane != NULL; lane = lane->next)
         if (lane->call_count != 0)

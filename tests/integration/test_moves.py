@@ -17,6 +17,7 @@ from harness import wire as w
 from harness.curl import Curl
 from harness.daemon import wait_until
 from harness.doors import HttpDoor, WireDoor, json_key
+from harness.faults import Fault
 from harness.rawhttp import RawHttp, request
 from harness.storefile import live_entries, read_chain
 from harness.wire import Hash, Wire, WireError, frame
@@ -625,3 +626,27 @@ def test_rows_as_the_file_shows_them(launch, mover_of):
         assert target.info()["entries"] == 1
     with Wire(daemon.binary_address) as wire:
         assert wire.info()["entries"] == 0
+
+
+def test_a_connection_that_is_closed_while_its_copy_waits(launch):
+    """The copy goes with it, and what it waited for comes to its end. So many calls are under way meanwhile that the loop
+    keeps none of those that end: a sanitizer sees whoever still looks at it."""
+    daemon = launch("--stall-timeout-ms", "1000")
+    Curl(daemon.http, "slow").create()
+    with Wire(daemon.binary_address) as silent, Wire(daemon.binary_address) as one, Wire(daemon.binary_address) as other:
+        one.write_stream(b"long", LONG)
+        with Fault(daemon.process.pid, "fdatasync", path=daemon.store_path("slow"), what="delay_enter=4000000"):
+            silent.start(w.READ_STREAM, w.read_stream_body("", b"long", w.ALL_ONES))
+            silent.start(w.WRITE, w.write_body("slow", b"k", b"value"))
+            silent.start(w.COPY, w.copy_body("slow", b"k", "default"))
+            for wire in (one, other):
+                wire.send(b"".join(frame(w.WRITE, i, w.write_body("", b"k", b"value")) for i in range(1000)))
+            for wire in (one, other):
+                for _ in range(1000):
+                    assert wire.answer()[2] == 0
+            wait_until(lambda: "it does not take its answers" in daemon.log(), "the connection is closed")
+            with Wire(daemon.binary_address, "slow") as wire:
+                wire.write(b"behind", b"it")
+                assert wire.read(b"k") == b"value"
+    with Wire(daemon.binary_address) as wire:
+        assert wire.read(b"k") == b"value"
