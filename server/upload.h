@@ -51,8 +51,8 @@ bool rd_upload_is_full(const struct rd_call *call);
 /* uv_now of the last part, or of when what has come was taken, for which the peer may have waited. */
 uint64_t rd_upload_progress_ms(const struct rd_call *call);
 
-/* What the upload keeps beside its store is gone then; not while the pool holds it. Both: a call without an upload is
- * fine. */
+/* What the upload keeps beside its store is gone then; not while the pool holds it. Both: a call without an upload
+ * is fine. */
 void rd_upload_leave_store(struct rd_call *call);
 void rd_upload_destroy(struct rd_call *call);
 

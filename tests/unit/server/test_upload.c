@@ -333,6 +333,8 @@ static void the_time_that_a_thread_takes_is_not_the_peers(void **state)
     assert_false(rd_upload_is_working(call));
     assert_int_equal(rd_upload_progress_ms(call), 5000);
     rd_upload_fail(call, RD_UNAVAILABLE, "the test ends");
+    assert_null(call->hosted);
+    thread_comes_back(); /* which has given the spool up */
     expect_one_refusal(call);
 }
 
