@@ -110,7 +110,7 @@ static int write_new(const struct rd_io *io, const char *path, const char *new_p
     return failed;
 }
 
-int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta)
+int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta, bool old_is_true)
 {
     char meta_path[PATH_MAX];
     char new_path[PATH_MAX];
@@ -121,10 +121,10 @@ int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta
         failed = errno;
     if (failed == 0)
         failed = rd_datafile_sync_folder(io, path);
-    if (failed != 0) {
+    if (failed != 0)
         io->unlink(io->self, new_path);
+    if (failed != 0 && !old_is_true)
         io->unlink(io->self, meta_path);
-    }
     return failed;
 }
 

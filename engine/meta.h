@@ -35,8 +35,17 @@ struct rd_meta {
 /* The companion of the store at `path`. False: there is none that can be believed. */
 bool rd_meta_read(const struct rd_io *io, const char *path, struct rd_meta *ret_meta);
 
-/* Durable when it returns 0; otherwise an errno value, and the old companion, perhaps wrong now, is removed. */
-int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta) RD_MUST_CHECK;
+/* Durable when it returns 0. Otherwise an errno value, and there is the old companion or this one where the old
+ * one is as true as it was (rd_meta_stays_true), none where it is not. */
+int rd_meta_write(const struct rd_io *io, const char *path, const struct rd_meta *meta,
+                  bool old_is_true) RD_MUST_CHECK;
+
+/* Whether what it says of its file is true whatever is appended: that so much of it was synced. Not that nothing
+ * came behind that, nor where a first entry was to end. */
+static inline bool rd_meta_stays_true(const struct rd_meta *meta)
+{
+    return meta->durable_tail != 0 && !meta->clean;
+}
 
 /* Renames new_file to path, and the companion that belongs to it to its place: both are there when it returns 0.
  * An errno value otherwise: *ret_renamed tells whether path leads to the new file all the same, durably or not.

@@ -219,12 +219,18 @@ void rd_store_record(struct rd_store *store, bool clean)
     const uint8_t *file = rd_writer_mapping(store)->base;
     if (durable_tail != 0 && !rd_record_parse(file, durable_tail, &last))
         return; /* changed by others; the old record will not fit either */
+    struct rd_meta before = store->meta;
+    bool stays = rd_meta_stays_true(&before);
     store->meta.durable_tail = durable_tail;
     store->meta.entry_count = store->syncer.synced_entries;
     store->meta.last_key = last.trailer.key_hash;
     store->meta.last_crc = last.trailer.crc32;
     store->meta.clean = clean;
-    if (rd_meta_write(store->io, store->file.path, &store->meta) != 0)
+    if (rd_meta_write(store->io, store->file.path, &store->meta, stays) == 0)
+        return;
+    if (stays)
+        store->meta = before;
+    else
         store->meta.durable_tail = 0; /* nothing is recorded */
 }
 

@@ -175,8 +175,9 @@ enum rd_status rd_writer_start(struct rd_store *store) RD_MUST_CHECK;
 /* Lets it complete what is queued, sync, and end. */
 void rd_writer_stop(struct rd_store *store);
 
-/* The writer, and the opener before it and the closer after it: records up to where the file is synced. A
- * companion that cannot be written is removed, which costs a longer look at the next opening. */
+/* The writer, and the opener before it and the closer after it: records up to where the file is synced. Where that
+ * cannot be written the companion that is there stays, if it says nothing but that less of the file was synced;
+ * else it is removed, which costs a longer look at the next opening. */
 void rd_store_record(struct rd_store *store, bool clean);
 
 /* The writer, and the opener before it: makes the mapping cover `tail` bytes. */

@@ -39,7 +39,7 @@ static void make_hole(const char *path, uint64_t border)
                            .last_key = HOLE,
                            .last_crc = trailer.crc32,
                            .clean = true};
-    assert_int_equal(rd_meta_write(&rd_io_system, path, &meta), 0);
+    assert_int_equal(rd_meta_write(&rd_io_system, path, &meta, false), 0);
 }
 
 static void fill(uint8_t *bytes, size_t len, uint64_t number)

@@ -2,6 +2,9 @@
  *
  * System calls that fail: what becomes of the operation, of the store and of the file.
  */
+#include <unistd.h>
+
+#include "engine/record.h"
 #include "tests/unit/engine/faults.h"
 
 #define LARGE_LEN (200u << 10)
@@ -398,6 +401,63 @@ static void what_cannot_be_kept_aside_is_not_cut(void **state)
     check_kept_nowhere(CALL_FSYNC, 1, EIO, NULL); /* of the folder */
 }
 
+/* ---- a full disk, and a crash ---- */
+
+static const char *const files_left[] = {"store.rdr", "store.rdr.meta"};
+
+/* Whether the batch of "a", "b" and "c" is there, of a store that was killed when its file had so many bytes. */
+static unsigned keys_of_batch_left(const struct place *place, uint64_t len)
+{
+    struct place left = place_copy(place, files_left, 2);
+    assert_int_equal(truncate(left.path, (off_t)len), 0);
+    struct rd_store *store = store_open(left.path);
+    expect_text(store, "kept", "value");
+    unsigned keys = 0;
+    for (const char *name = "a\0b\0c"; *name != '\0'; name += 2)
+        keys += rd_store_exists(store, key_named(name));
+    rd_store_close(store);
+    place_remove(&left);
+    return keys;
+}
+
+/* A disk that is full takes no new companion. The one that is there is as true as it was, and without one a batch
+ * that is cut between two of its entries could not be told from a chain that is whole. */
+static void a_full_disk_leaves_the_companion_that_is_there(void **state)
+{
+    (void)state;
+    struct place first = place_create();
+    struct rd_store *store = store_open(first.path);
+    put_text(store, "kept", "value");
+    rd_store_close(store);
+    store = store_open(first.path);
+    struct place killed = place_copy(&first, files_left, 2);
+    rd_store_close(store);
+
+    struct faults *faults = faults_create();
+    faults->open_filter = ".meta.new";
+    faults_set(faults, CALL_OPEN, 0, FOR_EVER, ENOSPC);
+    store = open_faulty(faults, killed.path, RD_DURABILITY_NONE, 0);
+    struct rd_entry entries[3];
+    for (size_t i = 0; i < 3; i++)
+        entries[i] =
+            (struct rd_entry){.key = key_named("a\0b\0c" + 2 * i), .payload = rd_slice_of_string("value")};
+    struct rd_written written;
+    assert_int_equal(rd_store_batch_write(store, entries, 3, false, &written), RD_OK);
+    uint64_t ends[3] = {0, 0, written.tail};
+    for (size_t i = 0; i < 2; i++) {
+        struct rd_value value;
+        assert_int_equal(rd_store_find(store, entries[i].key, &value), RD_OK);
+        ends[i] = value.offset + value.payload.len + RD_TRAILER_LEN;
+        rd_value_release(&value);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(keys_of_batch_left(&killed, ends[i]), i == 2 ? 3 : 0);
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&killed);
+    place_remove(&first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +473,7 @@ int main(void)
         cmocka_unit_test(open_failures_leave_the_file_alone),
         cmocka_unit_test(a_map_without_room_grows_with_the_file),
         cmocka_unit_test(what_cannot_be_kept_aside_is_not_cut),
+        cmocka_unit_test(a_full_disk_leaves_the_companion_that_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,7 +208,7 @@ static void a_companion_that_does_not_fit_is_passed_over(void **state)
     put(store, "a", "value");
     rd_store_close(store);
     struct rd_meta meta = {.generation = 7, .durable_tail = 1 << 20, .clean = true};
-    assert_int_equal(rd_meta_write(&rd_io_system, place.path, &meta), 0);
+    assert_int_equal(rd_meta_write(&rd_io_system, place.path, &meta, false), 0);
     store = open_store(&place);
     assert_true(rd_store_exists(store, key_named("a")));
     rd_store_close(store);
