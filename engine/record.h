@@ -65,6 +65,15 @@ static inline uint64_t rd_record_align(uint64_t offset)
     return (offset + (RD_RECORD_ALIGN - 1)) & ~(uint64_t)(RD_RECORD_ALIGN - 1);
 }
 
+/* A filler (ahead.h) is a hole in the file as long as nobody copies it, and there are file systems that fill a
+ * hole when it is read: tmpfs. So long zeros of the engine's own are told by their checksum alone. */
+#define RD_HOLE_LEN_MIN 4096u
+
+static inline bool rd_record_may_be_hole(const struct rd_record *record)
+{
+    return record->trailer.key_hash == RD_RESERVED_KEY_HASH && record->payload_len >= RD_HOLE_LEN_MIN;
+}
+
 /* What a disk writes whole or not at all. */
 #define RD_SECTOR_LEN 512u
 

@@ -16,7 +16,8 @@
 /* file: readable up to the record's end, in both. */
 bool rd_record_pad_is_zero(const uint8_t *file, const struct rd_record *record);
 
-/* The payload matches the checksum; a marker has a count in its place. */
+/* The payload matches the checksum; a marker has a count in its place. Zeros that may be a hole are not looked at:
+ * their checksum is that of zeros. */
 bool rd_record_is_sound(const uint8_t *file, const struct rd_record *record);
 
 #endif

@@ -53,7 +53,7 @@ static void check_pad(struct step *step, const struct rd_record *record)
 /* A long one goes upward, and further down than was asked for: it is asked for as its checksum is taken. */
 static bool is_sound(const struct step *step, const struct rd_record *record)
 {
-    if (record->payload_len <= LONG_LEN)
+    if (record->payload_len <= LONG_LEN || rd_record_may_be_hole(record))
         return rd_record_is_sound(step->file, record);
     struct rd_value value = {.payload = rd_slice(step->file + record->payload_offset, record->payload_len),
                              .crc32 = record->trailer.crc32,

@@ -401,6 +401,45 @@ static void a_crash_leaves_what_was_committed(void **state)
     place_remove(&place);
 }
 
+static blkcnt_t blocks_of(const char *path)
+{
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    return found.st_blocks;
+}
+
+/* There a hole that is read takes memory, and where that is full, reading it is a fault of the disk. */
+static void looking_at_a_store_on_tmpfs_fills_no_hole(void **state)
+{
+    (void)state;
+    const char *parent = getenv("TMPDIR");
+    char *before = parent == NULL ? NULL : strdup(parent);
+    assert_int_equal(setenv("TMPDIR", "/dev/shm", 1), 0);
+    struct place place = place_create();
+    assert_int_equal(before == NULL ? unsetenv("TMPDIR") : setenv("TMPDIR", before, 1), 0);
+    free(before);
+    struct rd_store *store = store_open(place.path);
+    struct rd_buffer value = long_value(7);
+    put_short(store, 0);
+    struct rd_placement *placement = rd_store_place(store, rd_buffer_slice(&value), RD_DURABILITY_DEFAULT);
+    assert_int_equal(commit(store, "long", &value, placement, anything), RD_OK);
+    blkcnt_t blocks = blocks_of(place.path);
+    assert_true((uint64_t)blocks * 512 < LONG_LEN + (1u << 20));
+    struct rd_verification found;
+    assert_int_equal(rd_store_verify(store, 0, UINT64_MAX, &found), RD_OK);
+    assert_int_equal(found.problem_count, 0);
+    assert_int_equal(found.entries, 3);
+    assert_int_equal(blocks_of(place.path), blocks);
+    rd_store_close(store);
+    remove_companion(place.path); /* so that all entries are looked at */
+    store = store_open(place.path);
+    expect(store, "long", &value);
+    rd_store_close(store);
+    assert_int_equal(blocks_of(place.path), blocks);
+    rd_buffer_deinit(&value);
+    place_remove(&place);
+}
+
 static void nobody_may_name_the_reserved_key(void **state)
 {
     (void)state;
@@ -429,6 +468,7 @@ int main(void)
         cmocka_unit_test(under_busy_writers_the_chain_stays_whole),
         cmocka_unit_test(nothing_is_put_into_another_file_of_that_name),
         cmocka_unit_test(a_crash_leaves_what_was_committed),
+        cmocka_unit_test(looking_at_a_store_on_tmpfs_fills_no_hole),
         cmocka_unit_test(nobody_may_name_the_reserved_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
