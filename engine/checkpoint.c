@@ -202,8 +202,11 @@ static enum rd_status load(struct reader *reader, const uint8_t *file, uint64_t 
 {
     uint8_t header[HEADER_LEN];
     struct body body;
-    if (!read_on(reader, header, sizeof header) || !decode_header(header, checkpoint, &body) ||
-        !fits(checkpoint, wanted, file, file_len) || !sizes_fit(reader, &body))
+    if (!read_on(reader, header, sizeof header) || !decode_header(header, checkpoint, &body))
+        return RD_KEY_NOT_FOUND;
+    if (!fits(checkpoint, wanted, file, file_len))
+        return RD_CONFLICT;
+    if (!sizes_fit(reader, &body))
         return RD_KEY_NOT_FOUND;
     reader->hash = 0;
     uint8_t *table = read_table(reader, body.part_count);

@@ -52,7 +52,8 @@ struct rd_checkpoint {
 /* Reads the companion of the store at `path` into *index, which is zeroed or not initialised; `file` is the
  * store's map, of file_len bytes. wanted: what PATH.meta recorded; a checkpoint fits where it has that generation,
  * and a tail and entry_count not above these. RD_KEY_NOT_FOUND: there is none that can be believed; *index is as
- * rd_index_deinit leaves it. RD_NO_MEMORY likewise. */
+ * rd_index_deinit leaves it. RD_NO_MEMORY likewise; RD_CONFLICT too: it is whole, but another file's, or of a time
+ * that this one has not come to. What is written to it from now on might make it seem to fit. */
 enum rd_status rd_checkpoint_load(const struct rd_io *io, const char *path, const uint8_t *file, uint64_t file_len,
                                   const struct rd_checkpoint *wanted, struct rd_epoch *epoch,
                                   struct rd_index *index, struct rd_checkpoint *ret_checkpoint) RD_MUST_CHECK;

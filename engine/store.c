@@ -242,7 +242,9 @@ static enum rd_status check_readable(const struct rd_store *store, struct rd_err
     return rd_error_set(ret_error, RD_IO_ERROR, EIO, "%s cannot be read", store->file.path);
 }
 
-/* The index as it was at some tail, where a companion has it; nothing at all otherwise. */
+/* The index as it was at some tail, where a companion has it; nothing at all otherwise. One that was left behind
+ * where an older copy of the file was put back goes: the file may come to as many entries, the last of them the
+ * same. */
 static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hint)
 {
     const uint8_t *file = rd_writer_mapping(store)->base;
@@ -251,6 +253,8 @@ static void load_checkpoint(struct rd_store *store, struct rd_recovery_hint *hin
                                    .entry_count = store->meta.entry_count};
     enum rd_status status = rd_checkpoint_load(store->io, store->file.path, file, store->file.size, &wanted,
                                                &store->epoch, rd_writer_index(store), &store->checkpoint);
+    if (status == RD_CONFLICT && !store->opened_read_only)
+        rd_checkpoint_remove(store->io, store->file.path);
     if (status != RD_OK)
         return;
     hint->known_tail = store->checkpoint.tail;

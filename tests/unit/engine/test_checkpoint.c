@@ -261,6 +261,58 @@ static void one_of_another_store_or_time_is_ignored(void **state)
     world_remove(&world);
 }
 
+/* All with one value, in batches; the keys `swapped` and the one behind it in the wrong order. */
+static void write_in_order(struct rd_store *store, uint64_t swapped)
+{
+    static struct rd_entry entries[BATCH];
+    for (uint64_t first = 0; first < KEY_COUNT; first += BATCH) {
+        for (uint64_t i = 0; i < BATCH; i++) {
+            uint64_t number = first + i == swapped ? swapped + 1 : first + i == swapped + 1 ? swapped : first + i;
+            entries[i] = (struct rd_entry){.key = key_number(number), .payload = rd_slice_of_string("a value")};
+        }
+        assert_int_equal(rd_store_batch_write(store, entries, BATCH, false, NULL), RD_OK);
+    }
+}
+
+/* The file and its record go back in time, the checkpoint does not, and then the same is written anew, but for its
+ * order: length, number of entries and last entry are what they were. */
+static void one_that_was_left_behind_is_not_believed_later(void **state)
+{
+    (void)state;
+    const uint64_t swapped = KEY_COUNT / 2 + 5;
+    struct world world = world_create();
+    struct rd_store *store = store_open(world.place.path);
+    put_text(store, "first", "value");
+    rd_store_close(store);
+    struct place before = copy_of_now(&world);
+    store = store_open(world.place.path);
+    write_in_order(store, KEY_COUNT);
+    rd_store_close(store);
+    char *index_before = rd_path(before.folder, "store.rdr.index");
+    copy_file(world.index_path, index_before);
+
+    struct world back = {.place = before};
+    store = store_open(before.path);
+    write_in_order(store, swapped);
+    struct place killed = copy_of_now(&back);
+    rd_store_close(store);
+    back.place = killed;
+    store = store_open(killed.path); /* has all of it recorded */
+    struct place again = copy_of_now(&back);
+    rd_store_close(store);
+    store = store_open(again.path);
+    expect_text(store, "first", "value");
+    for (uint64_t number = swapped; number < swapped + 2; number++)
+        expect_bytes(store, key_number(number), "a value", 7);
+    assert_int_equal(rd_store_len(store), KEY_COUNT + 1);
+    rd_store_close(store);
+    free(index_before);
+    place_remove(&again);
+    place_remove(&killed);
+    place_remove(&before);
+    world_remove(&world);
+}
+
 /* The file is another one, though it has the same length and last entry: both companions were left beside it. */
 static void a_file_that_was_replaced_is_noticed(void **state)
 {
@@ -520,6 +572,7 @@ int main(void)
         cmocka_unit_test(any_damage_has_it_ignored),
         cmocka_unit_test(what_is_no_file_has_it_ignored),
         cmocka_unit_test(one_of_another_store_or_time_is_ignored),
+        cmocka_unit_test(one_that_was_left_behind_is_not_believed_later),
         cmocka_unit_test(a_file_that_was_replaced_is_noticed),
         cmocka_unit_test(a_forged_one_does_no_harm),
         cmocka_unit_test(a_forged_depth_costs_no_memory),
