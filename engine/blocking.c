@@ -220,9 +220,9 @@ enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, str
 {
     struct rd_moved moved = {0};
     struct rd_condition version;
-    if (rd_store_bars(source, 0) == RD_BAR_WRITES)
-        return RD_FORBIDDEN; /* before anything is copied */
-    enum rd_status status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &version);
+    enum rd_status status = rd_store_takes_writes(source); /* before anything is copied */
+    if (status == RD_OK)
+        status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &version);
     if (status != RD_OK)
         return status;
     struct rd_entry entry = {.key = key};

@@ -123,6 +123,10 @@ void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
 /* What a write of a value of so many bytes would meet by now: for who wants to know before the value is there. */
 enum rd_bar rd_store_bars(struct rd_store *store, uint64_t payload_len);
 
+/* What any write would end with by now, whatever it is of: RD_OK; RD_UNAVAILABLE where the store was opened
+ * read-only, RD_IO_ERROR where it has become so, RD_FORBIDDEN where writes are barred. */
+enum rd_status rd_store_takes_writes(const struct rd_store *store) RD_MUST_CHECK;
+
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 struct rd_value {
@@ -573,8 +577,8 @@ struct rd_moved {
 
 /* Appends the value, verified, to another store. The same store: RD_CONFLICT. transfer then deletes what it
  * copied, and only that: where the source has changed meanwhile the answer is RD_CONFLICT, and copy and newer
- * value both stay; where the source takes no writes nothing is copied, RD_FORBIDDEN. The target is synced before
- * the source is touched, whatever its durability. ret_moved may be NULL. */
+ * value both stay; where the source takes no writes nothing is copied, and the answer is rd_store_takes_writes'.
+ * The target is synced before the source is touched, whatever its durability. ret_moved may be NULL. */
 enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
                              struct rd_moved *ret_moved) RD_MUST_CHECK;
 enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,

@@ -459,6 +459,13 @@ static enum rd_status check_writable(const struct rd_store *store)
     return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
 }
 
+enum rd_status rd_store_takes_writes(const struct rd_store *store)
+{
+    enum rd_status status = check_writable(store);
+    bool barred = atomic_load_explicit(&store->writes_barred, memory_order_relaxed);
+    return status == RD_OK && barred ? RD_FORBIDDEN : status;
+}
+
 static bool has_payload(const struct rd_op *op, size_t i)
 {
     return op->kind == RD_OP_WRITE || op->kind == RD_OP_BATCH_WRITE ||

@@ -327,8 +327,10 @@ static void run_copy(struct rd_call *call)
         rd_call_fail_error(call, status, &error);
         return;
     }
-    if (request->opcode == RD_OPCODE_TRANSFER && rd_store_bars(call->hosted->store, 0) == RD_BAR_WRITES) {
-        rd_handler_fail_barred(call, call->hosted, RD_BAR_WRITES); /* before anything is copied */
+    call->op.status = request->opcode == RD_OPCODE_TRANSFER ? rd_store_takes_writes(call->hosted->store) : RD_OK;
+    call->op.bar = call->op.status == RD_FORBIDDEN ? RD_BAR_WRITES : RD_BAR_NONE;
+    if (call->op.status != RD_OK) { /* before anything is copied */
+        rd_handler_fail_op(call, call->hosted);
         return;
     }
     bool other_key = rd_message_key_is_given(&request->target_key);

@@ -87,6 +87,14 @@ def test_writes(cut, query):
     assert victim.info()["state"] == "read_only"
 
 
+def test_what_could_not_be_deleted_is_not_transferred(cut):
+    daemon, victim = cut
+    expect_io_error(victim.get("lost-3"))
+    assert victim.info()["state"] == "read_only"
+    expect_io_error(victim.post("transfer", {"key": "kept", "target": "default"}))
+    assert Curl(daemon.http).get("kept").status == 404
+
+
 @pytest.mark.parametrize("move", ["copy", "transfer"])
 def test_a_source_that_is_cut_while_it_is_copied(launch, move):
     """The second of its slices cannot be read any more: it is the source's fault, and the target goes on. (Its writer

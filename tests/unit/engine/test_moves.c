@@ -215,6 +215,34 @@ static void a_damaged_value_is_neither_renamed_copied_nor_transferred(void **sta
     pair_close(&pair);
 }
 
+/* What could not be deleted afterwards is not copied either. */
+static void a_source_that_takes_no_writes_is_not_transferred_from(void **state)
+{
+    (void)state;
+    struct pair pair = pair_open();
+    put_value(pair.source, "k", text("value"));
+    rd_store_close(pair.source);
+    struct rd_store_options options = {.read_only = true};
+    assert_int_equal(rd_store_open(pair.source_place.path, &options, &pair.source, NULL), RD_OK);
+    assert_int_equal(rd_store_takes_writes(pair.source), RD_UNAVAILABLE);
+    assert_int_equal(rd_store_transfer(pair.source, key("k"), pair.target, NULL), RD_UNAVAILABLE);
+    assert_int_equal(rd_store_file_size(pair.target), 0);
+    assert_int_equal(rd_store_copy(pair.source, key("k"), pair.target, NULL), RD_OK);
+    rd_store_close(pair.source);
+
+    pair.source = store_open(pair.source_place.path);
+    assert_int_equal(rd_store_takes_writes(pair.source), RD_OK);
+    assert_int_equal(unlink(pair.source_place.path), 0); /* a sync finds it, and the store fails */
+    struct rd_entry entry = {.key = key("k"), .payload = text("newer")};
+    struct rd_op op = {.kind = RD_OP_WRITE, .durability = RD_DURABILITY_SYNC, .entries = &entry, .entry_count = 1};
+    assert_int_equal(rd_store_execute(pair.source, &op), RD_IO_ERROR);
+    assert_int_equal(rd_store_takes_writes(pair.source), RD_IO_ERROR);
+    uint64_t tail = rd_store_file_size(pair.target);
+    assert_int_equal(rd_store_transfer(pair.source, key("k"), pair.target, NULL), RD_IO_ERROR);
+    assert_int_equal(rd_store_file_size(pair.target), tail);
+    pair_close(&pair);
+}
+
 /* ---- streams ---- */
 
 struct source {
@@ -473,6 +501,7 @@ int main(void)
         cmocka_unit_test(the_same_store_and_missing_keys_are_refused),
         cmocka_unit_test(a_symlink_or_hard_link_to_the_source_is_no_target),
         cmocka_unit_test(a_damaged_value_is_neither_renamed_copied_nor_transferred),
+        cmocka_unit_test(a_source_that_takes_no_writes_is_not_transferred_from),
         cmocka_unit_test(a_source_that_is_lost_is_not_the_target_s_fault),
         cmocka_unit_test(zeros_of_a_source_that_is_lost_are_no_copy),
         cmocka_unit_test(a_payload_that_is_gone_fails_alone),
