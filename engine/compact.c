@@ -268,6 +268,8 @@ enum rd_status rd_compaction_begin(struct rd_store *store, struct rd_compaction 
 {
     if (store->opened_read_only)
         return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "%s was opened read-only", store->file.path);
+    if (rd_store_is_parents(store))
+        return rd_error_set(ret_error, RD_UNAVAILABLE, 0, "%s is open in the parent process", store->file.path);
     if (atomic_load_explicit(&store->state, memory_order_acquire) != RD_STORE_OPEN)
         return rd_error_set(ret_error, RD_IO_ERROR, 0, "%s is read-only", store->file.path);
     if (atomic_exchange(&store->compacting, true))

@@ -134,8 +134,11 @@ enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io
 
 void rd_datafile_close(struct rd_datafile *file)
 {
-    if (file->fd >= 0 && file->io != NULL)
+    if (file->fd >= 0 && file->io != NULL) {
+        (void)file->io->flock(file->io->self, file->fd,
+                              LOCK_UN); /* a child by fork may have the descriptor, too */
         file->io->close(file->io->self, file->fd);
+    }
     file->fd = -1;
     free(file->path);
     file->path = NULL;

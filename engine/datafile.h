@@ -32,7 +32,7 @@ struct rd_datafile {
  * RD_UNAVAILABLE: somebody else has it open. RD_NOT_A_STORE: not a regular file. */
 enum rd_status rd_datafile_open(struct rd_datafile *file, const struct rd_io *io, const char *path, bool create,
                                 bool read_only, struct rd_error *ret_error) RD_MUST_CHECK;
-void rd_datafile_close(struct rd_datafile *file);
+void rd_datafile_close(struct rd_datafile *file); /* and unlocks, whoever else has the descriptor by a fork */
 
 /* Somebody else has its descriptor now. */
 void rd_datafile_forget(struct rd_datafile *file);

@@ -16,7 +16,9 @@
  *  3. A slice inside rd_value stays valid until rd_value_release, whatever happens to the key meanwhile.
  *  4. Every value must be released before rd_store_close; close waits for no reader.
  *  5. One store per file in all processes: the file is locked (flock) while it is open.
- *  6. A limit of files' sizes (RLIMIT_FSIZE) is RD_NO_SPACE where the process ignores SIGXFSZ; else that ends it.
+ *  6. A store is the process's that opened it. A child by fork is not to read it, its writes get RD_UNAVAILABLE,
+ * and closing it there does nothing: the child ends, or has another program take its place.
+ *  7. A limit of files' sizes (RLIMIT_FSIZE) is RD_NO_SPACE where the process ignores SIGXFSZ; else that ends it.
  *
  * Threads: every function may be called from any thread unless it says otherwise. A thread that is cancelled in a
  * blocking write, delete, rename, batch or rd_store_execute ends that first; nowhere else may one be, and so not
@@ -124,7 +126,8 @@ void rd_store_tune(struct rd_store *store, const struct rd_store_tuning *tuning)
 enum rd_bar rd_store_bars(struct rd_store *store, uint64_t payload_len);
 
 /* What any write would end with by now, whatever it is of: RD_OK; RD_UNAVAILABLE where the store was opened
- * read-only, RD_IO_ERROR where it has become so, RD_FORBIDDEN where writes are barred. */
+ * read-only, or by the parent process, RD_IO_ERROR where it has become so, RD_FORBIDDEN where writes are barred.
+ */
 enum rd_status rd_store_takes_writes(const struct rd_store *store) RD_MUST_CHECK;
 
 /* ---- reading ------------------------------------------------------------------------------------------ */

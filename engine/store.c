@@ -139,7 +139,8 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
     store->opened_read_only = options->read_only;
     store->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : machine_memory();
-    struct rd_view *view = rd_view_create();
+    store->forks = rd_forks();
+    struct rd_view *view = rd_forks_prepare() ? rd_view_create() : NULL;
     if (view == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for a store");
     atomic_init(&store->view, view);
@@ -434,7 +435,7 @@ void rd_store_close(struct rd_store *store)
 
 void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
 {
-    if (store == NULL)
+    if (store == NULL || rd_store_is_parents(store))
         return;
     bool was_writable = store->writer.started;
     rd_writer_stop(store);
@@ -454,7 +455,7 @@ void rd_store_close_by(struct rd_store *store, uint64_t deadline_ms)
 
 static enum rd_status check_writable(const struct rd_store *store)
 {
-    if (store->opened_read_only)
+    if (store->opened_read_only || rd_store_is_parents(store))
         return RD_UNAVAILABLE;
     return atomic_load_explicit(&store->state, memory_order_acquire) == RD_STORE_OPEN ? RD_OK : RD_IO_ERROR;
 }

@@ -21,6 +21,7 @@
 #include "engine/engine.h"
 #include "engine/epoch.h"
 #include "engine/extension.h"
+#include "engine/forks.h"
 #include "engine/index.h"
 #include "engine/mapping.h"
 #include "engine/meta.h"
@@ -88,6 +89,7 @@ struct rd_store {
     bool verify_reads;           /* constant */
     bool batch_marker;           /* constant */
     bool opened_read_only;       /* constant: asked for, not damaged or failed */
+    uint32_t forks;              /* constant: rd_forks of the process that opened it */
     uint64_t checkpoint_entries; /* that make a checkpoint worth writing; constant, fewer in tests */
     bool damaged;                /* constant: [damage_begin, damage_end) of the chain cannot be followed */
     uint64_t damage_begin;       /* constant */
@@ -148,6 +150,12 @@ static inline enum rd_durability rd_store_durability(const struct rd_store *stor
     uint64_t word = atomic_load_explicit(&store->durability, memory_order_relaxed);
     *ret_interval_ms = (uint32_t)word;
     return (enum rd_durability)(word >> 32);
+}
+
+/* Whether this process is a child of the one that opened it. */
+static inline bool rd_store_is_parents(const struct rd_store *store)
+{
+    return store->forks != rd_forks();
 }
 
 /* Whether the file could not be read somewhere; the store is read-only then. Any thread. */

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/store.h"
@@ -645,6 +646,89 @@ static void chosen_hashes_are_as_good_as_any(void **state)
     }
 }
 
+/* ---- a host that forks ---- */
+
+/* What `run` returns in a child that begins once the parent has gone on for a while. */
+static int in_child(struct rd_store *store, int (*run)(struct rd_store *store))
+{
+    int gate[2];
+    assert_int_equal(pipe(gate), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char go;
+        close(gate[1]);
+        alarm(20);
+        _exit(read(gate[0], &go, 1) == 0 ? run(store) : 98);
+    }
+    close(gate[0]);
+    for (int i = 0; i < 100; i++)
+        put_text(store, "key", "the parent's value, of some length");
+    close(gate[1]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+static int write_one(struct rd_store *store)
+{
+    return rd_store_write(store, key_named("key"), rd_slice_of_string("the child's"), NULL);
+}
+
+static int compact_it(struct rd_store *store)
+{
+    return rd_store_compact(store, NULL, NULL);
+}
+
+static int close_it(struct rd_store *store)
+{
+    rd_store_close(store);
+    return 0;
+}
+
+/* It would write where the parent has written since. */
+static void a_child_by_fork_changes_nothing(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    put_text(store, "key", "value");
+    assert_int_equal(in_child(store, write_one), RD_UNAVAILABLE);
+    assert_int_equal(in_child(store, compact_it), RD_UNAVAILABLE);
+    assert_int_equal(in_child(store, close_it), 0);
+    assert_int_equal(status_of_open(place.path, false), RD_UNAVAILABLE); /* it is still the parent's */
+    expect_text(store, "key", "the parent's value, of some length");
+    struct rd_verification found;
+    assert_int_equal(rd_store_verify(store, 0, UINT64_MAX, &found), RD_OK);
+    assert_int_equal(found.problem_count, 0);
+    rd_store_close(store);
+    store = store_open(place.path);
+    expect_text(store, "key", "the parent's value, of some length");
+    assert_int_equal(rd_store_len(store), 1);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+static void a_child_by_fork_keeps_no_lock(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(20);
+        pause();
+        _exit(0);
+    }
+    rd_store_close(store);
+    enum rd_status status = status_of_open(place.path, false);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(status, RD_OK);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,6 +742,8 @@ int main(void)
         cmocka_unit_test(the_index_grows_under_readers),
         cmocka_unit_test(overwriting_does_not_grow_the_index),
         cmocka_unit_test(chosen_hashes_are_as_good_as_any),
+        cmocka_unit_test(a_child_by_fork_changes_nothing),
+        cmocka_unit_test(a_child_by_fork_keeps_no_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
