@@ -16,8 +16,8 @@
  *  3. A slice inside rd_value stays valid until rd_value_release, whatever happens to the key meanwhile.
  *  4. Every value must be released before rd_store_close; close waits for no reader.
  *  5. One store per file in all processes: the file is locked (flock) while it is open.
- *  6. A store is its process's. In a child by fork it is not to be read, writes are RD_UNAVAILABLE and closing
- * does nothing: the child ends, or has another program take its place.
+ *  6. A store is its process's. In a child by fork it is not to be read, writes are RD_UNAVAILABLE and
+ *     closing does nothing: the child ends, or has another program take its place.
  *  7. A limit of files' sizes (RLIMIT_FSIZE) is RD_NO_SPACE where the process ignores SIGXFSZ; else that ends it.
  *
  * Threads: every function may be called from any thread unless it says otherwise. A thread that is cancelled in a
