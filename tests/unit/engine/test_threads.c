@@ -649,7 +649,7 @@ static void chosen_hashes_are_as_good_as_any(void **state)
 /* ---- a host that forks ---- */
 
 /* What `run` returns in a child that begins once the parent has gone on for a while. */
-static int in_child(struct rd_store *store, int (*run)(struct rd_store *store))
+static int in_child(struct rd_store *store, enum rd_status (*run)(struct rd_store *store))
 {
     int gate[2];
     assert_int_equal(pipe(gate), 0);
@@ -659,7 +659,7 @@ static int in_child(struct rd_store *store, int (*run)(struct rd_store *store))
         char go;
         close(gate[1]);
         alarm(20);
-        _exit(read(gate[0], &go, 1) == 0 ? run(store) : 98);
+        _exit(read(gate[0], &go, 1) == 0 ? (int)run(store) : 98);
     }
     close(gate[0]);
     for (int i = 0; i < 100; i++)
@@ -670,20 +670,20 @@ static int in_child(struct rd_store *store, int (*run)(struct rd_store *store))
     return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
 }
 
-static int write_one(struct rd_store *store)
+static enum rd_status write_one(struct rd_store *store)
 {
     return rd_store_write(store, key_named("key"), rd_slice_of_string("the child's"), NULL);
 }
 
-static int compact_it(struct rd_store *store)
+static enum rd_status compact_it(struct rd_store *store)
 {
     return rd_store_compact(store, NULL, NULL);
 }
 
-static int close_it(struct rd_store *store)
+static enum rd_status close_it(struct rd_store *store)
 {
     rd_store_close(store);
-    return 0;
+    return RD_OK;
 }
 
 /* It would write where the parent has written since. */
