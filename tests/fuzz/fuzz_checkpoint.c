@@ -194,7 +194,7 @@ static void run(bool sealed, struct rd_slice *edits, const struct fuzz_model *mo
     rd_buffer_init(&expected, 0);
     rd_buffer_init(&bytes, 0);
     fuzz_write_file("", rd_buffer_slice(&model->whole));
-    FUZZ_CHECK(rd_meta_write(fuzz_io(), fuzz_store_path(), &meta) == 0);
+    FUZZ_CHECK(rd_meta_write(fuzz_io(), fuzz_store_path(), &meta, false) == 0);
     show(&expected);
     write_checkpoint(model, &meta);
     expect_shown(&expected);
