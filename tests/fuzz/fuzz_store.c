@@ -76,7 +76,7 @@ static void make_companion(uint8_t choices, struct rd_slice given, const struct 
     }
     bool clean = (choices & CHOICE_CLEAN) != 0;
     struct rd_meta meta = model != NULL ? fuzz_model_meta(model, clean) : take_meta(&given, file);
-    FUZZ_CHECK(rd_meta_write(fuzz_io(), fuzz_store_path(), &meta) == 0);
+    FUZZ_CHECK(rd_meta_write(fuzz_io(), fuzz_store_path(), &meta, false) == 0);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------- */
