@@ -66,10 +66,25 @@ static struct rd_slice bearer_token(struct rd_slice authorization)
     return rest;
 }
 
+static bool check_host(const struct rd_http_head *head, const struct rd_limits *limits,
+                       struct rd_http_problem *problem)
+{
+    struct rd_error error = {.status = RD_OK};
+    if (limits->admit_host == NULL || head->host.len == 0)
+        return true;
+    enum rd_status status = limits->admit_host(limits->admit_context, head->host, &error);
+    if (status == RD_OK)
+        return true;
+    problem->refusal = RD_HTTP_REFUSAL_HOST;
+    return rd_http_problem_set(problem, status, "%s", error.message);
+}
+
 bool rd_http_ask_find(const struct rd_http_head *head, const struct rd_limits *limits, struct rd_http_ask *ret_ask,
                       struct rd_http_problem *problem)
 {
     struct rd_http_ask ask = {0};
+    if (!check_host(head, limits, problem))
+        return false;
     if (head->origin_foreign)
         return rd_http_problem_set(problem, RD_FORBIDDEN, "requests from another web site are not served");
     if (head->expect_unknown) {

@@ -45,6 +45,7 @@ static const struct {
     [RD_HTTP_REFUSAL_NONE] = {NULL, NULL},
     [RD_HTTP_REFUSAL_PATH] = {"404 Not Found", "not_found"},
     [RD_HTTP_REFUSAL_EXPECTATION] = {"417 Expectation Failed", "expectation_failed"},
+    [RD_HTTP_REFUSAL_HOST] = {"421 Misdirected Request", "misdirected"},
 };
 
 static const char *const method_names[RD_HTTP_METHOD_COUNT] = {

@@ -427,6 +427,7 @@ static bool settle(struct parse *parse)
         return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "HTTP/1.0 has no transfer codings");
     if (head->http_1_0)
         head->expect_continue = head->expect_unknown = false;
+    head->host = parse->host;
     head->origin_foreign = is_foreign(parse);
     return settle_target(parse);
 }

@@ -31,9 +31,10 @@ enum rd_http_method {
 
 /* HTTP statuses that enum rd_status has no number for. */
 enum rd_http_refusal {
-    RD_HTTP_REFUSAL_NONE = 0,   /* the request's rd_status says it all */
-    RD_HTTP_REFUSAL_PATH,       /* 404 not_found */
-    RD_HTTP_REFUSAL_EXPECTATION /* 417 expectation_failed */
+    RD_HTTP_REFUSAL_NONE = 0,    /* the request's rd_status says it all */
+    RD_HTTP_REFUSAL_PATH,        /* 404 not_found */
+    RD_HTTP_REFUSAL_EXPECTATION, /* 417 expectation_failed */
+    RD_HTTP_REFUSAL_HOST         /* 421 misdirected */
 };
 
 /* Why a request is refused; filled on slow paths only. */
@@ -79,6 +80,7 @@ struct rd_http_head {
     bool type_json;      /* Content-Type is application/json */
     bool origin_foreign; /* an Origin that is not this host */
     /* Values as they stand, trimmed; data NULL where there is no such header. */
+    struct rd_slice host;
     struct rd_slice authorization;
     struct rd_slice if_match;
     struct rd_slice if_none_match;

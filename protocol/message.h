@@ -385,6 +385,10 @@ struct rd_limits {
      * message. NULL: there is always room, for everybody. */
     enum rd_status (*admit)(void *context, const struct rd_asking *asking, size_t len, struct rd_error *ret_error);
     void *admit_context; /* borrows */
+
+    /* HTTP: whether a request that names this host, as its Host header has it (not empty), is for this server.
+     * Anything but RD_OK: it is refused as misdirected, with *ret_error's message. NULL: whatever it names. */
+    enum rd_status (*admit_host)(void *context, struct rd_slice host, struct rd_error *ret_error);
 };
 
 #define RD_LIMITS_FEW    4096u

@@ -68,6 +68,11 @@ static bool set_http(struct rd_config *config, const char *text)
     return parse_address(text, &config->http);
 }
 
+static bool set_http_hosts(struct rd_config *config, const char *text)
+{
+    return rd_hosts_set_list(&config->http_hosts, text);
+}
+
 static bool set_redis(struct rd_config *config, const char *text)
 {
     if (text[0] != '\0')
@@ -158,11 +163,19 @@ struct option {
 #define DAY_MS     86400000u
 #define MODE_FORM  "sync|interval:MS|none"
 #define LEVEL_FORM "error|warn|info|debug"
+#define HOSTS_FORM "NAME,..."
 
 static const struct option options[] = {
     {"data-dir", "DIR", "./data", "where the stores lie", set_data_dir, FIXED, {0}},
     {"listen", "HOST:PORT", "127.0.0.1:7401", "binary protocol; port 0 is a free one", set_listen, FIXED, {0}},
     {"http", "HOST:PORT", "127.0.0.1:7480", "HTTP; port 0 is a free one", set_http, FIXED, {0}},
+    {"http-hosts",
+     HOSTS_FORM,
+     "",
+     "by which names HTTP is asked for, where no token is",
+     set_http_hosts,
+     LIVE,
+     {0}},
     {"redis", "HOST:PORT", "", "Redis protocol; port 0 is a free one", set_redis, FIXED, {0}},
     {"unix", "PATH", "", "a Unix socket, for the binary protocol and HTTP", set_unix, FIXED, {0}},
     {"tls-cert", "FILE", "", "PEM: certificate and chain; TCP speaks TLS 1.3 with it", set_tls_cert, LIVE, {0}},
@@ -231,10 +244,11 @@ static const struct {
 } form_bounds[] = {
     {MODE_FORM, "MS from 1 to 3600000"}, {"HOST:PORT", "PORT from 0 to 65535, an IPv6 address in brackets"},
     {"PATH", "of at most 107 bytes"},    {"DIR", "of 1 to 4095 bytes"},
-    {"FILE", "of at most 4095 bytes"},
+    {"FILE", "of at most 4095 bytes"},   {HOSTS_FORM, "names without ports, of at most 2047 bytes, or *"},
 };
 static_assert(RD_JSON_INTERVAL_MS_MAX == 3600000, "as the table above has it");
 static_assert(sizeof((struct rd_config){0}).unix_path == 108 && RD_CONFIG_PATH_SIZE == 4096, "likewise");
+static_assert(RD_HOSTS_LIST_SIZE == 2048, "likewise");
 static_assert(OPTION_COUNT <= RD_CONFIG_VALUES_MAX, "each option's value has its place");
 
 const size_t rd_config_option_count = OPTION_COUNT;

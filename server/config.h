@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "server/hosts.h"
 #include "server/log.h"
 #include "server/settings.h"
 
@@ -41,8 +42,9 @@ struct rd_config {
     char data_dir[RD_CONFIG_PATH_SIZE];
     struct rd_address listen; /* the binary protocol */
     struct rd_address http;
-    struct rd_address redis; /* host "": not served */
-    char unix_path[108];     /* "": no Unix socket */
+    struct rd_hosts http_hosts; /* its list; own is "" */
+    struct rd_address redis;    /* host "": not served */
+    char unix_path[108];        /* "": no Unix socket */
     uint64_t loops;
     bool cpu_affinity; /* a loop that is the only one may be held to one: affinity.h */
     uint64_t connections_max;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * conn_limits.c - what a connection is held to beside its own pauses: its share of the daemon's memory, how long a
- * head, a request and a silence may take, and what it is told that came as one too many.
+ * conn_limits.c - what a connection is held to beside its own pauses: its share of the daemon's memory, the
+ * hosts that HTTP may name, how long a head, a request and a silence may take, and what it is told that came as
+ * one too many.
  *
  * A connection's share is what its requests stand for, what its decoder was admitted and what it holds, what its
  * uploads have in memory, and long answers that were not taken yet. It is looked at once a turn; what is large is
@@ -36,11 +37,30 @@ static enum rd_status admit(void *context, const struct rd_asking *asking, size_
     return RD_OK;
 }
 
+/* ---- what HTTP is asked for by ------------------------------------------------------------------------------ */
+
+/* Where no names were given, browsers are kept from what their own machine alone reaches; over TLS a certificate
+ * that does not name the page's host does that. */
+static enum rd_status admit_host(void *context, struct rd_slice host, struct rd_error *ret_error)
+{
+    const struct rd_conn *conn = context;
+    const struct rd_hosts *hosts = &conn->loop->tuning.http_hosts;
+    bool asks = hosts->list[0] != '\0' || (conn->loop->http_is_local && conn->loop->tls == NULL);
+    if (!asks || rd_hosts_have(hosts, host))
+        return RD_OK;
+    return rd_error_set(
+        ret_error, RD_FORBIDDEN, 0,
+        "'%.*s' is not a name of this server; --http-hosts (http_hosts, RDRIVE_HTTP_HOSTS) says which are",
+        (int)(host.len < 32 ? host.len : 32), (const char *)host.data);
+}
+
 struct rd_limits rd_conn_limits(struct rd_conn *conn)
 {
     struct rd_limits limits = conn->loop->tuning.limits;
     limits.admit = admit;
     limits.admit_context = conn;
+    if (conn->uv.handle.type == UV_TCP && !rd_auth_is_on(conn->loop->auth.auth))
+        limits.admit_host = admit_host;
     limits.over_tls = conn->loop->tls != NULL && conn->uv.handle.type == UV_TCP;
     return limits;
 }

@@ -19,6 +19,7 @@
 #include "server/auth.h"
 #include "server/bridge.h"
 #include "server/gather.h"
+#include "server/hosts.h"
 #include "server/log_share.h"
 #include "server/metrics.h"
 #include "server/pages.h"
@@ -58,6 +59,7 @@ struct rd_loop_tuning {
     uint64_t rate_min;           /* bytes a second that a request has to arrive with, over ... */
     uint64_t rate_window_ms;     /* ... so long at a time */
     uint64_t slow_ns;            /* a request that took so long is logged; 0: none is */
+    struct rd_hosts http_hosts;
 };
 
 struct rd_loop {
@@ -69,6 +71,7 @@ struct rd_loop {
     struct rd_process *process;    /* borrows */
     struct rd_tls *tls;            /* borrows; spoken by TCP connections; NULL: they are plain */
     struct rd_auth_view auth;      /* the server's; on this loop's thread while it runs */
+    bool http_is_local;            /* the port of HTTP is bound to a loopback address */
     void (*on_signal)(int number); /* loop 0 only; NULL elsewhere */
     bool held;                     /* its thread, to a processor: affinity.h */
     uint64_t alive_ms;             /* how often the service manager wants a sign of life; 0: never */
@@ -135,7 +138,7 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
 }
 
 /* Before the loop runs; the caller has set index, stores, pool, tuning, connection_count, process, tls, auth,
- * on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
+ * http_is_local, on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* As uv_queue_work, which is not to be called: affinity.h says why. */

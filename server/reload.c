@@ -27,6 +27,8 @@ struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config)
         .rate_window_ms = config->rate_window_ms,
         .slow_ns = config->slow_log_ms * 1000000,
     };
+    tuning.http_hosts = config->http_hosts;
+    rd_hosts_learn_own(&tuning.http_hosts);
     struct rd_limits *limits = &tuning.limits;
     limits->body_len_max = (uint32_t)config->frame_len_max;
     limits->header_len_max = (uint32_t)config->header_len_max;

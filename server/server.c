@@ -200,6 +200,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->tls = server->tls;
         if (rd_auth_view_init(&loop->auth, server->auth) != RD_OK)
             return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the tokens");
+        loop->http_is_local = server->http.count != 0 && rd_socket_is_local(server->http.fds[0]);
         loop->on_signal = i == 0 ? on_signal : NULL;
         loop->held = server->config->cpu_affinity && count == 1;
         loop->alive_ms = i == 0 ? rd_systemd_watchdog_ms() : 0;

@@ -175,7 +175,7 @@ def test_a_download_goes_on_in_the_old_file(launch):
     assert curl.put("long", value).status == 201
     assert curl.request("DELETE", "keys/dead").status == 200
     with socket.create_connection(daemon.http_address, timeout=DEADLINE_S) as connection:
-        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         got = bytearray(connection.recv(65536))
         before = os.stat(daemon.store_path("default")).st_ino
         assert curl.request("POST", "compact").status == 200

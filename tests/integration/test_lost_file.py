@@ -58,7 +58,7 @@ def test_a_download_under_way_is_cut_off(launch):
     assert Curl(daemon.http).put("long", os.urandom(length)).status == 201
     host, port = daemon.http.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: localhost\r\n\r\n")
         got = len(connection.recv(65536))
         os.truncate(daemon.store_path("default"), 4096)
         while chunk := connection.recv(1 << 20):

@@ -42,7 +42,7 @@ def spools(daemon):
 
 
 def head(store, *headers, key="k", version="1.1"):
-    return "\r\n".join([f"PUT {path_of(store, key)} HTTP/{version}", "Host: h", *headers, "", ""]).encode()
+    return "\r\n".join([f"PUT {path_of(store, key)} HTTP/{version}", "Host: localhost", *headers, "", ""]).encode()
 
 
 def chunked(store, *chunks, trailers=b"", key="k"):

@@ -334,7 +334,7 @@ def test_an_upload_that_is_cut_is_not_stored(daemon, store, certificate, curl, f
     log = len(daemon.log())
     with TlsSocket(raw(daemon.http_address), trusting(certificate.ca)) as connection:
         body = b"%x\r\n%s" % (4 * MIB, bytes(4 * MIB - 1)) if "chunked" in form else bytes(4 * MIB)
-        connection.sendall(f"PUT /v1/stores/{store}/keys/k HTTP/1.1\r\nHost: h\r\n{form}\r\n\r\n".encode() + body)
+        connection.sendall(f"PUT /v1/stores/{store}/keys/k HTTP/1.1\r\nHost: localhost\r\n{form}\r\n\r\n".encode() + body)
         connection.raw.shutdown(socket.SHUT_WR)
         assert b"HTTP/1.1 400" in closed(connection)
     assert "without a close_notify" in daemon.log()[log:]

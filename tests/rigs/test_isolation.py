@@ -97,7 +97,7 @@ def slow_reader(daemon):
     taken = []
 
     def run():
-        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.sendall(b"GET /v1/stores/default/keys/long HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while not over.wait(1):
             taken.append(len(connection.recv(1024)))
 

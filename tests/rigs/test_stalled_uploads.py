@@ -31,7 +31,7 @@ def descriptors(daemon):
 
 def start_upload(daemon, number):
     upload = socket.create_connection(daemon.http_address)
-    upload.sendall(b"PUT /v1/stores/default/keys/stalled-%d HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+    upload.sendall(b"PUT /v1/stores/default/keys/stalled-%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
                    % (number, SIZE))
     return upload
 

@@ -34,7 +34,7 @@ static void end_line(const struct rdrive_request *request, struct rd_buffer *out
         rd_buffer_append_string(out, "?durability=sync");
     else if (request->durability == RDRIVE_DURABILITY_NONE)
         rd_buffer_append_string(out, "?durability=none");
-    rd_buffer_append_string(out, " HTTP/1.1\r\nHost: rig\r\n");
+    rd_buffer_append_string(out, " HTTP/1.1\r\nHost: localhost\r\n");
     append_condition(&request->condition, out);
     append_condition(&request->target_condition, out);
 }

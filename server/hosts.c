@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/hosts.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the list --------------------------------------------------------------------------------------------- */
+
+static bool is_name_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+}
+
+static bool is_list(const char *list)
+{
+    if (list[0] == '\0' || strcmp(list, "*") == 0)
+        return true;
+    for (const char *at = list;; at++) {
+        size_t len = 0;
+        while (is_name_byte(at[len]))
+            len++;
+        at += len;
+        if (len == 0 || len >= RD_HOSTS_NAME_SIZE || (*at != ',' && *at != '\0'))
+            return false;
+        if (*at == '\0')
+            return true;
+    }
+}
+
+bool rd_hosts_set_list(struct rd_hosts *hosts, const char *list)
+{
+    size_t len = strlen(list);
+    if (len >= sizeof hosts->list || !is_list(list))
+        return false;
+    memcpy(hosts->list, list, len + 1);
+    return true;
+}
+
+void rd_hosts_learn_own(struct rd_hosts *hosts)
+{
+    if (gethostname(hosts->own, sizeof hosts->own) != 0)
+        hosts->own[0] = '\0';
+    hosts->own[sizeof hosts->own - 1] = '\0';
+}
+
+/* ---- a header --------------------------------------------------------------------------------------------- */
+
+/* Four numbers below 256. No top-level domain is a number, and to browsers a name that ends in one is none. */
+static bool is_ipv4(struct rd_slice text)
+{
+    unsigned number = 0;
+    unsigned digits = 0;
+    unsigned dots = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)text.data[i] - '0';
+        if (text.data[i] == '.' && digits != 0) {
+            dots++;
+            number = digits = 0;
+        } else if (digit > 9 || ++digits > 3 || (number = number * 10 + digit) > 255) {
+            return false;
+        }
+    }
+    return dots == 3 && digits != 0;
+}
+
+/* Brackets hold an IPv6 address and nothing else; a name has none. */
+static bool is_ipv6(struct rd_slice text)
+{
+    bool has_colon = false;
+    if (text.len < 4 || text.data[0] != '[' || text.data[text.len - 1] != ']')
+        return false;
+    for (size_t i = 1; i < text.len - 1; i++) {
+        uint8_t c = text.data[i];
+        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        has_colon |= c == ':';
+        if (!hex && c != ':' && c != '.')
+            return false;
+    }
+    return has_colon;
+}
+
+static struct rd_slice without_port(struct rd_slice host)
+{
+    size_t at = host.len;
+    while (at != 0 && host.data[at - 1] >= '0' && host.data[at - 1] <= '9')
+        at--;
+    return at != 0 && host.data[at - 1] == ':' ? rd_slice(host.data, at - 1) : host;
+}
+
+static struct rd_slice without_dot(struct rd_slice name)
+{
+    bool rooted = name.len > 1 && name.data[name.len - 1] == '.';
+    return rooted ? rd_slice(name.data, name.len - 1) : name;
+}
+
+static uint8_t lower_case(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+static bool same_name(struct rd_slice a, struct rd_slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower_case(a.data[i]) != lower_case(b.data[i]))
+            return false;
+    return true;
+}
+
+static bool is_localhost(struct rd_slice name)
+{
+    static const char below[] = ".localhost";
+    size_t len = sizeof below - 1;
+    if (name.len > len)
+        return same_name(rd_slice(name.data + name.len - len, len), rd_slice_of_string(below));
+    return same_name(name, rd_slice_of_string(below + 1));
+}
+
+static bool is_listed(const char *list, struct rd_slice name)
+{
+    if (strcmp(list, "*") == 0)
+        return true;
+    while (*list != '\0') {
+        size_t len = strcspn(list, ",");
+        if (same_name(without_dot(rd_slice(list, len)), name))
+            return true;
+        list += len + (list[len] == ',');
+    }
+    return false;
+}
+
+bool rd_hosts_have(const struct rd_hosts *hosts, struct rd_slice host)
+{
+    struct rd_slice bare = without_port(host);
+    if (bare.len == 0 || is_ipv4(bare) || is_ipv6(bare))
+        return true;
+    struct rd_slice name = without_dot(bare);
+    return is_localhost(name) || same_name(name, without_dot(rd_slice_of_string(hosts->own))) ||
+           is_listed(hosts->list, name);
+}
