@@ -182,10 +182,17 @@ static void parse(struct rd_redis_ask *ask)
         ask->state->multi.broken = true;
 }
 
-/* What a browser would send. */
-static bool is_http(const struct rd_redis_ask *ask)
+/* What a browser would send. The method is whatever a page says ("DEL /key HTTP/1.1" is a command, too), the
+ * version is the browser's. */
+static bool is_http(const struct rd_redis_ask *ask, bool typed)
 {
-    return rd_redis_ask_is(ask, 0, "post") || rd_redis_ask_is(ask, 0, "host:");
+    static const char version[] = "HTTP/1.";
+    if (!typed)
+        return false;
+    struct rd_slice last = rd_redis_ask_arg(ask, ask->arg_count - 1);
+    return rd_redis_ask_is(ask, 0, "post") || rd_redis_ask_is(ask, 0, "host:") ||
+           (ask->arg_count > 1 &&
+            rd_slice_equal(rd_slice_take(&last, sizeof version - 1), rd_slice_of_string(version)));
 }
 
 /* Ends the connection once what was asked before is answered, and says nothing. */
@@ -215,9 +222,10 @@ static enum rd_decode take_command(struct rd_decoder *decoder, struct rd_request
         .args = decoder->scan.args,
         .arg_count = decoder->scan.arg_count,
     };
-    ask.command = rd_redis_command_find(rd_redis_ask_arg(&ask, 0), false);
+    bool http = is_http(&ask, decoder->scan.typed);
+    ask.command = http ? NULL : rd_redis_command_find(rd_redis_ask_arg(&ask, 0), false);
     begin(&ask);
-    if (ask.command == NULL && is_http(&ask))
+    if (http)
         end_silently(request);
     else
         parse(&ask);

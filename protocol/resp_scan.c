@@ -113,6 +113,7 @@ bool rd_resp_scan_whole(struct rd_resp_scan *scan, struct rd_slice input, size_t
     if (at == NULL || count == 0 || count > scan->arg_count_max)
         return false;
     size_t room = scan->bytes.len_max;
+    scan->typed = false;
     scan->arg_count = 0;
     for (size_t i = 0; i < count; i++) {
         size_t len;
@@ -359,7 +360,8 @@ static enum rd_resp_event step_inline(struct rd_resp_scan *scan, struct rd_slice
 static enum rd_resp_event step_start(struct rd_resp_scan *scan, struct rd_slice *input)
 {
     scan->arg_count = 0;
-    if (input->data[0] != '*') {
+    scan->typed = input->data[0] != '*';
+    if (scan->typed) {
         scan->phase = RD_RESP_IN_INLINE;
         return RD_RESP_MORE;
     }

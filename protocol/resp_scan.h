@@ -67,6 +67,7 @@ struct rd_resp_scan {
     struct rd_buffer bytes; /* rd_resp_scan_next: the arguments that are kept, one behind the other */
     enum rd_resp_phase phase;
     enum rd_resp_way way;
+    bool typed;       /* the command came as a line */
     size_t args_left; /* of the array, with the one under way */
     size_t left;      /* bytes of the bulk string under way that are still to come */
     char line[32];    /* of a length, so far */

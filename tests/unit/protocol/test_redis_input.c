@@ -59,8 +59,12 @@ static void test_malformed(void **state)
         {BYTES("*1\r\n$0\r\n\r\n"), "-ERR unknown command '', with args beginning with: \n"},
         {BYTES("POST / HTTP/1.1\r\nHost: x\r\n"), "silence close\nclosed\n"},
         {BYTES("Host: x\r\nPING\r\n"), "silence close\nclosed\n"},
-        {BYTES("GET / HTTP/1.1\r\nHost: x\r\n"),
-         "-ERR wrong number of arguments for 'get' command\nsilence close\nclosed\n"},
+        {BYTES("GET / HTTP/1.1\r\nHost: x\r\n"), "silence close\nclosed\n"},
+        {BYTES("SET /k HTTP/1.1\r\n"), "silence close\nclosed\n"},
+        {BYTES("\r\nDEL /k HTTP/1.0\r\nPING\r\n"), "silence close\nclosed\n"},
+        {BYTES("*1\r\n$4\r\nPOST\r\n"), "-ERR unknown command 'POST', with args beginning with: \n"},
+        {BYTES("\r\n*2\r\n$4\r\nECHO\r\n$8\r\nHTTP/1.1\r\n"), "$8\\0d\\0aHTTP/1.1\n"},
+        {BYTES("ECHO HTTP/1\r\n"), "$6\\0d\\0aHTTP/1\n"},
     };
     expect_samples(samples, sizeof samples / sizeof samples[0]);
 }
