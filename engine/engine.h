@@ -292,6 +292,13 @@ void rd_residency_doubt(uint64_t now_ms);
 /* To be called now and then, so that this ends. */
 void rd_residency_settle(uint64_t now_ms);
 
+/* ---- files -------------------------------------------------------------------------------------------- */
+
+/* Gives the file open as `to`, which is to take the place of the one open as `from`, what that has beside its
+ * bytes: owner, group, permissions, ACL, extended attributes, as far as we may; nobody comes to more by it than
+ * before (engine/attributes.h). 0 or an errno value. */
+int rd_file_take_over(int from, int to) RD_MUST_CHECK;
+
 /* ---- backup ------------------------------------------------------------------------------------------- */
 
 /* The file as it is at one moment, as far as it is synced: what RD_OP_SYNC has answered for is in it. Its bytes

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int io_open(void *self, const char *path, int flags, mode_t mode)
@@ -136,6 +137,30 @@ static int io_fchmod(void *self, int fd, mode_t mode)
     return fchmod(fd, mode);
 }
 
+static ssize_t io_flistxattr(void *self, int fd, char *to, size_t len)
+{
+    (void)self;
+    return flistxattr(fd, to, len);
+}
+
+static ssize_t io_fgetxattr(void *self, int fd, const char *name, void *to, size_t len)
+{
+    (void)self;
+    return fgetxattr(fd, name, to, len);
+}
+
+static int io_fsetxattr(void *self, int fd, const char *name, const void *value, size_t len)
+{
+    (void)self;
+    return fsetxattr(fd, name, value, len, 0);
+}
+
+static int io_fremovexattr(void *self, int fd, const char *name)
+{
+    (void)self;
+    return fremovexattr(fd, name);
+}
+
 static int io_rename(void *self, const char *from, const char *to)
 {
     (void)self;
@@ -179,6 +204,10 @@ const struct rd_io rd_io_system = {
     .fsync = io_fsync,
     .fchown = io_fchown,
     .fchmod = io_fchmod,
+    .flistxattr = io_flistxattr,
+    .fgetxattr = io_fgetxattr,
+    .fsetxattr = io_fsetxattr,
+    .fremovexattr = io_fremovexattr,
     .rename = io_rename,
     .unlink = io_unlink,
     .mmap = io_mmap,

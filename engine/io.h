@@ -33,6 +33,10 @@ struct rd_io {
     int (*fsync)(void *self, int fd);
     int (*fchown)(void *self, int fd, uid_t owner, gid_t group);
     int (*fchmod)(void *self, int fd, mode_t mode);
+    ssize_t (*flistxattr)(void *self, int fd, char *to, size_t len);
+    ssize_t (*fgetxattr)(void *self, int fd, const char *name, void *to, size_t len);
+    int (*fsetxattr)(void *self, int fd, const char *name, const void *value, size_t len); /* made or replaced */
+    int (*fremovexattr)(void *self, int fd, const char *name);
     int (*rename)(void *self, const char *from, const char *to);
     int (*unlink)(void *self, const char *path);
     void *(*mmap)(void *self, size_t len, int fd); /* shared, read-only, from offset 0 */

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "engine/attributes.h"
+
 #define BUFFER_LEN  ((size_t)1 << 20)
 #define PENDING_MAX 16384u
 
@@ -54,17 +56,21 @@ enum rd_status rd_successor_check_place(const struct rd_io *io, const char *path
     return RD_OK;
 }
 
+static enum rd_status status_of(int failed)
+{
+    if (failed == ENOMEM)
+        return RD_NO_MEMORY;
+    return failed == ENOSPC || failed == EDQUOT ? RD_NO_SPACE : RD_IO_ERROR;
+}
+
 /* Locked before it has the store's name, so that there is no moment at which that name leads to a file that
  * somebody else could take. */
 static enum rd_status make_file(struct rd_successor *successor, const struct rd_io *io, const char *path,
                                 int store_fd, struct rd_error *ret_error)
 {
     char new_path[PATH_MAX];
-    struct stat found;
     if (!make_path(path, new_path))
         return rd_error_set(ret_error, RD_IO_ERROR, ENAMETOOLONG, "cannot compact %s", path);
-    if (io->fstat(io->self, store_fd, &found) != 0)
-        return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot examine %s", path);
     enum rd_status status = rd_successor_check_place(io, path, store_fd, ret_error);
     if (status != RD_OK)
         return status;
@@ -72,8 +78,7 @@ static enum rd_status make_file(struct rd_successor *successor, const struct rd_
     int fd = io->open(io->self, new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         int failed = errno;
-        status = failed == ENOSPC || failed == EDQUOT ? RD_NO_SPACE : RD_IO_ERROR;
-        return rd_error_set(ret_error, status, failed, "cannot make %s", new_path);
+        return rd_error_set(ret_error, status_of(failed), failed, "cannot make %s", new_path);
     }
     successor->file = (struct rd_datafile){.io = io, .path = strdup(new_path), .fd = fd};
     if (successor->file.path == NULL) {
@@ -82,9 +87,10 @@ static enum rd_status make_file(struct rd_successor *successor, const struct rd_
     }
     if (io->flock(io->self, fd, LOCK_EX | LOCK_NB) != 0)
         return rd_error_set(ret_error, RD_IO_ERROR, errno, "cannot lock %s", new_path);
-    int failed = rd_datafile_give_away(io, fd, &found, found.st_mode & 0777);
+    int failed = rd_attributes_take_over(io, store_fd, fd);
     if (failed != 0)
-        return rd_error_set(ret_error, RD_IO_ERROR, failed, "cannot give %s to the owner of %s", new_path, path);
+        return rd_error_set(ret_error, status_of(failed), failed, "cannot make %s whose and what %s is", new_path,
+                            path);
     return RD_OK;
 }
 

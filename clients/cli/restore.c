@@ -273,16 +273,33 @@ static enum rd_status examine(struct restore *restore)
 
 /* ---- putting it in place ---------------------------------------------------------------------------------- */
 
-/* For root, who restores what a daemon's user is to open. Anybody else's files are their own. */
+static enum rd_status take_over_attributes(struct restore *restore)
+{
+    int fd = open(restore->copy, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return fail(restore, restore->copy, "opened");
+    int failed = rd_file_take_over(restore->target_fd, fd);
+    if (failed == 0 && fsync(fd) != 0)
+        failed = errno;
+    close(fd);
+    errno = failed;
+    return failed == 0 ? RD_OK : fail(restore, restore->copy, "given to its owner");
+}
+
+/* For root, who restores what a daemon's user is to open, and for whose own the old file was. Anybody else's files
+ * are their own. */
 static enum rd_status give_away(struct restore *restore)
 {
     char path[PATH_MAX];
-    if (geteuid() != 0)
-        return RD_OK;
-    if (chown(restore->copy, restore->owner.st_uid, restore->owner.st_gid) != 0)
+    enum rd_status status = RD_OK;
+    if (restore->target_fd >= 0 && (geteuid() == 0 || geteuid() == restore->owner.st_uid))
+        status = take_over_attributes(restore);
+    if (status != RD_OK || geteuid() != 0)
+        return status;
+    if (restore->target_fd < 0 && chown(restore->copy, restore->owner.st_uid, restore->owner.st_gid) != 0)
         return fail(restore, restore->copy, "given to its owner");
     for (size_t i = 0; i < COMPANION_COUNT; i++) {
-        enum rd_status status = rd_backup_path(restore->copy, companions[i], path, &restore->run->error);
+        status = rd_backup_path(restore->copy, companions[i], path, &restore->run->error);
         if (status != RD_OK)
             return status;
         if (chown(path, restore->owner.st_uid, restore->owner.st_gid) != 0 && errno != ENOENT)

@@ -29,6 +29,10 @@ const char *const call_names[CALL_COUNT] = {
     [CALL_FSYNC] = "fsync",
     [CALL_FCHOWN] = "fchown",
     [CALL_FCHMOD] = "fchmod",
+    [CALL_FLISTXATTR] = "flistxattr",
+    [CALL_FGETXATTR] = "fgetxattr",
+    [CALL_FSETXATTR] = "fsetxattr",
+    [CALL_FREMOVEXATTR] = "fremovexattr",
     [CALL_RENAME] = "rename",
     [CALL_UNLINK] = "unlink",
     [CALL_MMAP] = "mmap",
@@ -249,6 +253,30 @@ static int failing_fchmod(void *self, int fd, mode_t mode)
     return next(self, CALL_FCHMOD, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.fchmod(NULL, fd, mode);
 }
 
+static ssize_t failing_flistxattr(void *self, int fd, char *to, size_t len)
+{
+    return next(self, CALL_FLISTXATTR, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.flistxattr(NULL, fd, to, len);
+}
+
+static ssize_t failing_fgetxattr(void *self, int fd, const char *name, void *to, size_t len)
+{
+    return next(self, CALL_FGETXATTR, fd, NULL) != FAILURE_NONE ? -1
+                                                                : rd_io_system.fgetxattr(NULL, fd, name, to, len);
+}
+
+static int failing_fsetxattr(void *self, int fd, const char *name, const void *value, size_t len)
+{
+    return next(self, CALL_FSETXATTR, fd, NULL) != FAILURE_NONE
+               ? -1
+               : rd_io_system.fsetxattr(NULL, fd, name, value, len);
+}
+
+static int failing_fremovexattr(void *self, int fd, const char *name)
+{
+    return next(self, CALL_FREMOVEXATTR, fd, NULL) != FAILURE_NONE ? -1
+                                                                   : rd_io_system.fremovexattr(NULL, fd, name);
+}
+
 static const char *last_part(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -331,6 +359,10 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .fsync = failing_fsync,
                                  .fchown = failing_fchown,
                                  .fchmod = failing_fchmod,
+                                 .flistxattr = failing_flistxattr,
+                                 .fgetxattr = failing_fgetxattr,
+                                 .fsetxattr = failing_fsetxattr,
+                                 .fremovexattr = failing_fremovexattr,
                                  .rename = failing_rename,
                                  .unlink = failing_unlink,
                                  .mmap = failing_mmap,

@@ -302,6 +302,17 @@ def test_it_belongs_to_whom_the_old_one_did(place):
     assert (os.stat(target).st_uid, os.stat(target).st_gid) == (111, 222)
 
 
+def test_it_keeps_permissions_and_attributes_of_the_old_one(place):
+    os.chmod(place.store, 0o640)
+    os.setxattr(place.store, "user.note", b"somebody's")
+    assert place.restore("--force").code == 0
+    assert os.stat(place.store).st_mode & 0o777 == 0o640
+    assert os.getxattr(place.store, "user.note") == b"somebody's"
+    target = os.path.join(place.folder, "data", "new.rdr")
+    assert place.restore(target=target).code == 0
+    assert os.stat(target).st_mode & 0o777 == 0o600
+
+
 # ---- killed at any moment ----------------------------------------------------------------------------------------------
 
 def test_killed_at_every_call(place):
