@@ -157,79 +157,99 @@ enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, 
 
 /* ---- between stores ----------------------------------------------------------------------------------- */
 
-/* Appends a pinned, verified value to the target. */
-static enum rd_status append_value(const struct rd_value *value, struct rd_key key, struct rd_store *target,
-                                   enum rd_durability durability, struct rd_written *ret_written)
+/* Appends a verified payload, which is the pinned value's or a copy of it, to the target. */
+static enum rd_status append_value(const struct rd_value *value, struct rd_slice payload, struct rd_key key,
+                                   struct rd_store *target, enum rd_durability durability,
+                                   struct rd_written *ret_written)
 {
-    struct rd_entry entry = {.key = key, .payload = value->payload, .crc32_known = true, .crc32 = value->crc32};
+    struct rd_entry entry = {.key = key, .payload = payload, .crc32_known = true, .crc32 = value->crc32};
     struct rd_op op = {.kind = RD_OP_WRITE,
                        .durability = durability,
                        .entries = &entry,
                        .entry_count = 1,
-                       .placement = rd_store_place(target, value->payload, durability)};
+                       .placement = rd_store_place(target, payload, durability)};
     enum rd_status status = execute(target, &op, ret_written);
     rd_placement_destroy(op.placement);
-    /* The source's file could not be read when it was copied: zeros were, which will not match their checksum. */
+    return status;
+}
+
+/* The target's writer would copy a short value from the source's map, and zeros where others have cut that file
+ * since it was verified. What is copied before it is verified takes no one's place but as it was. */
+static enum rd_status append_short(const struct rd_value *value, struct rd_key key, struct rd_store *target,
+                                   enum rd_durability durability, struct rd_written *ret_written)
+{
+    uint8_t *copy = malloc(value->payload.len);
+    if (copy == NULL)
+        return RD_NO_MEMORY;
+    enum rd_status status = rd_value_take(value, copy);
+    if (status == RD_OK)
+        status = append_value(value, rd_slice(copy, value->payload.len), key, target, durability, ret_written);
+    free(copy);
+    return status;
+}
+
+/* The kernel refuses to write what cannot be read of a long one. */
+static enum rd_status append_long(const struct rd_value *value, struct rd_key key, struct rd_store *target,
+                                  enum rd_durability durability, struct rd_written *ret_written)
+{
+    enum rd_status status = rd_value_verify(value);
+    if (status == RD_OK)
+        status = append_value(value, value->payload, key, target, durability, ret_written);
     return status == RD_OK && rd_value_is_lost(value) ? RD_IO_ERROR : status;
 }
 
-static enum rd_status find_verified(struct rd_store *source, struct rd_key key, struct rd_value *ret_value)
-{
-    struct rd_value value;
-    enum rd_status status = rd_store_find(source, key, &value);
-    if (status != RD_OK)
-        return status;
-    status = rd_value_verify(&value);
-    if (status != RD_OK)
-        rd_value_release(&value);
-    else
-        *ret_value = value;
-    return status;
-}
-
-/* The copy, and which version it is of. */
+/* *ret_value is what was copied, to be released; also where that failed, unless it was not found. */
 static enum rd_status copy_value(struct rd_store *source, struct rd_key key, struct rd_store *target,
-                                 enum rd_durability durability, struct rd_moved *moved,
-                                 struct rd_condition *version)
+                                 enum rd_durability durability, struct rd_moved *moved, struct rd_value *ret_value)
 {
     if (source == target)
         return RD_CONFLICT;
-    struct rd_value value;
-    enum rd_status status = find_verified(source, key, &value);
+    enum rd_status status = rd_store_find(source, key, ret_value);
     if (status != RD_OK)
         return status;
-    *version = (struct rd_condition){.kind = RD_IF_VERSION, .offset = value.offset, .crc32 = value.crc32};
-    status = append_value(&value, key, target, durability, &moved->target);
-    rd_value_release(&value);
-    return status;
+    return ret_value->payload.len <= RD_VALUE_SHORT_LEN_MAX
+               ? append_short(ret_value, key, target, durability, &moved->target)
+               : append_long(ret_value, key, target, durability, &moved->target);
 }
 
 enum rd_status rd_store_copy(struct rd_store *source, struct rd_key key, struct rd_store *target,
                              struct rd_moved *ret_moved)
 {
     struct rd_moved moved = {0};
-    struct rd_condition version;
-    enum rd_status status = copy_value(source, key, target, RD_DURABILITY_DEFAULT, &moved, &version);
+    struct rd_value value = {.pin = NULL};
+    enum rd_status status = copy_value(source, key, target, RD_DURABILITY_DEFAULT, &moved, &value);
+    rd_value_release(&value);
     if (status == RD_OK && ret_moved != NULL)
         *ret_moved = moved;
     return status;
+}
+
+/* That version. Where it is not what it was, its file is not either. */
+static enum rd_status delete_copied(struct rd_store *source, struct rd_key key, const struct rd_value *value,
+                                    struct rd_moved *moved)
+{
+    struct rd_condition version = {.kind = RD_IF_VERSION, .offset = value->offset, .crc32 = value->crc32};
+    struct rd_entry entry = {.key = key};
+    struct rd_op op = {.kind = RD_OP_DELETE, .condition = version, .entries = &entry, .entry_count = 1};
+    enum rd_status status = rd_store_execute(source, &op);
+    moved->source_tail = op.tail;
+    if (status != RD_PRECONDITION_FAILED)
+        return status;
+    return rd_value_verify(value) == RD_OK ? RD_CONFLICT : RD_IO_ERROR;
 }
 
 enum rd_status rd_store_transfer(struct rd_store *source, struct rd_key key, struct rd_store *target,
                                  struct rd_moved *ret_moved)
 {
     struct rd_moved moved = {0};
-    struct rd_condition version;
+    struct rd_value value = {.pin = NULL};
     enum rd_status status = rd_store_takes_writes(source); /* before anything is copied */
     if (status == RD_OK)
-        status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &version);
-    if (status != RD_OK)
-        return status;
-    struct rd_entry entry = {.key = key};
-    struct rd_op op = {.kind = RD_OP_DELETE, .condition = version, .entries = &entry, .entry_count = 1};
-    status = rd_store_execute(source, &op);
-    moved.source_tail = op.tail;
+        status = copy_value(source, key, target, RD_DURABILITY_SYNC, &moved, &value);
+    if (status == RD_OK)
+        status = delete_copied(source, key, &value, &moved);
+    rd_value_release(&value);
     if (status == RD_OK && ret_moved != NULL)
         *ret_moved = moved;
-    return status == RD_PRECONDITION_FAILED ? RD_CONFLICT : status;
+    return status;
 }

@@ -15,7 +15,7 @@
 #include "engine/spool.h"
 #include "engine/writeback.h"
 
-#define COPIED_LEN_MAX      ((size_t)16 << 10)  /* larger payloads are written from where they lie */
+#define COPIED_LEN_MAX      RD_VALUE_SHORT_LEN_MAX
 #define SLICE_LEN           ((uint64_t)8 << 20) /* of a large payload: written, then handed to the disk at once */
 #define EARLY_LEN_MIN       ((size_t)256 << 10)
 #define PAGE_LEN            4096u

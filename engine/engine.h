@@ -166,6 +166,13 @@ bool rd_store_exists(struct rd_store *store, struct rd_key key);
 /* RD_CORRUPT where the payload does not match its checksum, RD_IO_ERROR where it cannot be read. */
 enum rd_status rd_value_verify(const struct rd_value *value) RD_MUST_CHECK;
 
+/* Payloads up to so many bytes are copied when they are written; longer ones are written from where they lie, and
+ * the kernel refuses what cannot be read. */
+#define RD_VALUE_SHORT_LEN_MAX ((size_t)16 << 10)
+
+/* Copies the payload, and verifies the copy: it stays good whatever others do to the file. */
+enum rd_status rd_value_take(const struct rd_value *value, uint8_t *to) RD_MUST_CHECK;
+
 /* RD_IO_ERROR where some of these bytes of the payload cannot be read: for parts of a value, which no checksum
  * covers. Touches each page. */
 enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint64_t len) RD_MUST_CHECK;

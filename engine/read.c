@@ -130,11 +130,22 @@ static uint32_t crc_of(const struct rd_value *value)
     return crc;
 }
 
-enum rd_status rd_value_verify(const struct rd_value *value)
+static enum rd_status judge(const struct rd_value *value, uint32_t crc32)
 {
-    if (crc_of(value) == value->crc32)
+    if (crc32 == value->crc32)
         return RD_OK;
     return value->pin != NULL && rd_mapping_faulted(value->pin) ? RD_IO_ERROR : RD_CORRUPT;
+}
+
+enum rd_status rd_value_verify(const struct rd_value *value)
+{
+    return judge(value, crc_of(value));
+}
+
+enum rd_status rd_value_take(const struct rd_value *value, uint8_t *to)
+{
+    memcpy(to, value->payload.data, value->payload.len);
+    return judge(value, rd_crc32(0, rd_slice(to, value->payload.len)));
 }
 
 enum rd_status rd_value_touch(const struct rd_value *value, uint64_t first, uint64_t len)

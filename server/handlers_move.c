@@ -10,8 +10,10 @@
  *
  * Verifying and putting ahead a long value is a pool thread's work.
  *
- * The value is never copied into memory: the target's writer takes it from the source's map, where it is pinned.
- * At every moment of a transfer the value is in at least one of the two stores.
+ * The target's writer takes a value from the source's map, where it is pinned; of what it would copy from there (a
+ * short one) it gets a copy that was made before and verified: others may cut the source's file meanwhile, and
+ * what cannot be read any more reads as zeros. Of a long one the kernel says so, and nothing is written. At every
+ * moment of a transfer the value is in at least one of the two stores.
  */
 #include "server/handlers.h"
 
@@ -161,12 +163,19 @@ static void note_generation(struct rd_call *call)
     call->generation = info.generation;
 }
 
-/* On a pool thread. A compaction makes another version of a value that nobody has changed. */
+/* On a pool thread, as the next. What was copied stays what it was, unless its file does not. */
+static void look_again(struct rd_call *call)
+{
+    call->error.status = rd_value_verify(&call->value) == RD_OK ? RD_CONFLICT : RD_IO_ERROR;
+}
+
+/* A compaction makes another version of a value that nobody has changed. */
 static void find_again(struct rd_call *call)
 {
     struct rd_value now;
-    call->error.status = RD_CONFLICT;
-    if (rd_store_find(call->hosted->store, call->entries[0].key, &now) != RD_OK)
+    look_again(call);
+    if (call->error.status != RD_CONFLICT ||
+        rd_store_find(call->hosted->store, call->entries[0].key, &now) != RD_OK)
         return;
     if (now.crc32 == call->value.crc32 && rd_slice_equal(now.payload, call->value.payload)) {
         call->error.status = RD_OK;
@@ -182,11 +191,7 @@ static void complete_tombstone(struct rd_call *call)
     if (call->op.status == RD_PRECONDITION_FAILED) {
         uint64_t generation = call->generation;
         note_generation(call);
-        call->error.status = RD_CONFLICT;
-        if (call->generation != generation)
-            rd_call_start_work(call, find_again, delete_copied);
-        else
-            delete_copied(call);
+        rd_call_start_work(call, call->generation != generation ? find_again : look_again, delete_copied);
         return;
     }
     if (call->op.status != RD_OK) {
@@ -200,6 +205,10 @@ static void complete_tombstone(struct rd_call *call)
 /* The version that was copied. */
 static void delete_copied(struct rd_call *call)
 {
+    if (call->error.status == RD_IO_ERROR) {
+        rd_handler_fail_read(call, RD_IO_ERROR, call->value.offset);
+        return;
+    }
     if (call->error.status != RD_OK) {
         rd_call_fail(call, RD_CONFLICT,
                      "store '%s': the value was changed while it was transferred; the copy in '%s' stays, and so "
@@ -214,10 +223,11 @@ static void delete_copied(struct rd_call *call)
     rd_handler_submit(call, call->hosted, complete_tombstone);
 }
 
-/* Whether the source's file could not be read when it was copied. The kernel says so of a long value; of a short
- * one zeros were copied, which will not match their checksum. */
+/* Whether the source's file could not be read when a long value was written from there. */
 static bool source_is_lost(const struct rd_call *call)
 {
+    if (call->memory != NULL)
+        return false; /* a copy was written */
     return call->op.status == RD_OK ? rd_value_is_lost(&call->value) : call->op.os_errno == EFAULT;
 }
 
@@ -248,7 +258,8 @@ static void append_to_target(struct rd_call *call)
         rd_handler_fail_read(call, call->error.status, call->value.offset);
         return;
     }
-    call->entries[1].payload = call->value.payload;
+    call->entries[1].payload =
+        call->memory != NULL ? rd_slice(call->memory, call->value.payload.len) : call->value.payload;
     call->entries[1].crc32_known = true;
     call->entries[1].crc32 = call->value.crc32;
     struct rd_op *op = &call->op;
@@ -267,6 +278,17 @@ static void fetch_short(struct rd_call *call)
     rd_value_fetch(&call->value, 0, VERIFY_HERE_MAX, 0);
 }
 
+static void append_copy(struct rd_call *call)
+{
+    uint8_t *copy = rd_call_allocate(call, call->value.payload.len, 1);
+    if (copy == NULL) {
+        rd_call_fail(call, RD_NO_MEMORY, "no memory for the value");
+        return;
+    }
+    call->error.status = rd_value_take(&call->value, copy);
+    append_to_target(call);
+}
+
 /* The value is found and the target in use. */
 static void copy_value(struct rd_call *call)
 {
@@ -276,6 +298,10 @@ static void copy_value(struct rd_call *call)
     }
     if (rd_call_may_fetch(call) && !rd_value_is_in_memory(&call->value, 0, VERIFY_HERE_MAX)) {
         rd_call_start_read(call, fetch_short, copy_value);
+        return;
+    }
+    if (call->value.payload.len <= RD_VALUE_SHORT_LEN_MAX) {
+        append_copy(call);
         return;
     }
     call->error.status = rd_value_verify(&call->value);

@@ -117,3 +117,41 @@ def test_a_source_that_is_cut_while_it_is_copied(launch, move):
     assert target.put("k", b"after").status == 200 and target.get("k").body == b"after"
     assert target.get("long").status == 404 and target.info()["state"] == "open"
     daemon.assert_alive()
+
+
+def holds_a_thread(pid):
+    """Whether strace holds one of its threads up, and not for a moment alone."""
+    def states():
+        folder = f"/proc/{pid}/task"
+        for thread in os.listdir(folder):
+            with open(os.path.join(folder, thread, "stat"), encoding="ascii") as file:
+                yield file.read().rsplit(")", 1)[1].split()[0]
+    return all("t" in states() for _ in range(50))
+
+
+@pytest.mark.parametrize("left", [0, 500])
+@pytest.mark.parametrize("move", ["copy", "transfer"])
+def test_a_source_that_is_cut_while_a_short_value_is_copied(launch, move, left):
+    """What was verified is what is written: the target's writer, which looks at its file before it puts the group
+    together, finds none of the source's bytes any more, or the first of them. Nothing is deleted in a file that is cut."""
+    daemon = launch()
+    source, target = Curl(daemon.http, "victim"), Curl(daemon.http)
+    value = os.urandom(1000)
+    assert source.create().status == 201
+    assert source.put("k", value).status == 201
+    assert target.put("k", b"before").status == 201
+    answers = []
+    mover = threading.Thread(target=lambda: answers.append(source.post(move, {"key": "k", "target": "default"})))
+    with Fault(daemon.process.pid, "statx", path=daemon.store_path("default"), what="delay_enter=1000000:when=1"):
+        mover.start()
+        wait_until(lambda: holds_a_thread(daemon.process.pid), "the writer to be held up")
+        os.truncate(daemon.store_path("victim"), left)
+        mover.join()
+    assert target.get("k").body == value
+    assert target.info()["state"] == "open" and target.put("other", b"after").status == 201
+    if move == "copy":
+        assert answers[0].status == 200
+    else:
+        expect_io_error(answers[0])
+        assert "'victim'" in answers[0].json()["error"]["message"]
+    daemon.assert_alive()
