@@ -181,7 +181,7 @@ static bool is_port(struct rd_slice text)
             return true;
         number = number * 10 + (uint64_t)(text.data[i] - '0');
     }
-    return number <= UINT16_MAX;
+    return number != 0 && number <= UINT16_MAX;
 }
 
 bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port)

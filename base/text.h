@@ -41,7 +41,7 @@ bool rd_text_is_store_name(struct rd_slice name);
 #define RD_TEXT_PORT_LEN_MAX 32u
 
 /* "HOST:PORT" or "[IPV6]:PORT", in two parts of `address`. The host is not empty; the port is a number that ports
- * have, or may be a service's name. */
+ * have to which one can connect, or may be a service's name. */
 bool rd_text_split_address(struct rd_slice address, struct rd_slice *ret_host, struct rd_slice *ret_port);
 
 #endif

@@ -396,6 +396,16 @@ static uint32_t timeout_ms_of(const struct rd_run *run)
     }
 }
 
+/* Of stores on a server, where any are named; what --target names offline is a file. */
+static bool are_names(const struct rd_options *options)
+{
+    const char *names[] = {options->store, options->target};
+    for (size_t i = 0; options->file_path == NULL && i < sizeof names / sizeof names[0]; i++)
+        if (names[i] != NULL && !rd_text_is_store_name(rd_slice_of_string(names[i])))
+            return false;
+    return true;
+}
+
 int rd_command_run(const struct rd_command *command, const struct rd_options *options)
 {
     struct rd_options named = *options;
@@ -408,6 +418,8 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
         named.store = options->args[0];
     if (command->args == RD_ARGS_KEY_TARGET && options->arg_count == 2)
         named.target = options->args[1];
+    if (!are_names(&named))
+        return rd_run_fail_usage(&run, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
     run.request = rd_request_create(0);
     if (run.request == NULL) {
         rd_error_set(&run.error, RD_NO_MEMORY, 0, "no memory to start with");

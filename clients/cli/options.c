@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "clients/cli/options.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
 #include "base/text.h"
 
 #define INTERVAL_S_MIN 0.1
 #define INTERVAL_S_MAX 3600.0
+
+static_assert(sizeof((struct sockaddr_un){.sun_family = 0}).sun_path == 108, "as --unix says");
 
 static bool parse_number(const char *name, const char *text, uint64_t *ret_number)
 {
@@ -222,6 +226,11 @@ static bool set(const struct row *row, const char *value, struct rd_options *opt
 {
     char *field = (char *)options + row->at;
     options->given |= row->bit;
+    if (row->takes_value && value[0] == '\0') {
+        fprintf(stderr, "rdrive: -%s%s takes a value, and not an empty one\n", row->name[1] != '\0' ? "-" : "",
+                row->name);
+        return false;
+    }
     switch (row->kind) {
     case KIND_FLAG:
         *(bool *)field = true;
@@ -268,8 +277,9 @@ static bool fits_together(const struct rd_options *options, bool server_given)
     const char *wrong = NULL;
     if (server_given + (options->unix_path != NULL) + (options->file_path != NULL) > 1)
         wrong = "give one of --server, --unix and --file";
-    else if (options->store != NULL && options->store[0] == '\0')
-        wrong = "--store takes a store's name, not an empty one";
+    else if (options->unix_path != NULL &&
+             strlen(options->unix_path) >= sizeof((struct sockaddr_un){.sun_family = 0}).sun_path)
+        wrong = "--unix takes a path of at most 107 bytes";
     else if (options->file_path != NULL && options->store != NULL)
         wrong = "--file names a store's file: --store has no meaning beside it";
     else if (options->tls && (options->unix_path != NULL || options->file_path != NULL))

@@ -49,7 +49,14 @@ def test_help_and_version():
     ["create", "--no-batch-marker", "--settings", "{}"], ["--file", "x", "create", "--settings", "{}"],
     ["--store", "", "write", "a", "b"], ["create", ""], ["drop", "", "--confirm", ""], ["copy", "a", ""],
     ["transfer", "a", "--target", ""], ["backup", ""], ["import", ""], ["--file", "x", "restore", ""],
-], ids=" ".join)
+    ["--unix", "", "len"], ["--unix=", "len"], ["--unix", "/" + "u" * 107, "len"], ["--server", "", "len"], ["--server=", "len"],
+    ["--server", "127.0.0.1:0", "len"], ["--file", "", "len"], ["--file", "", "create"], ["--tls-ca", "", "len"],
+    ["--token-file", "", "len"], ["write", "a", "-f", ""], ["drop", "a", "--confirm", ""], ["create", "a", "--settings", ""],
+    ["--file", "x", "copy", "a", "--target", ""], ["read", "a", "--range", ""], ["write", "a", "b", "--durability", ""],
+    ["write", "a", "b", "--if-version", ""], ["iterate", "--limit", ""], ["iterate", "--after", ""], ["create", "a", "--quota-bytes", ""],
+    ["create", "a", "--quota-entries", ""], ["top", "--interval", ""], ["--store", "a/b", "len"], ["--store", "s" * 65, "len"],
+    ["create", ".hidden"], ["copy", "a", "b c"], ["transfer", "a", "--target", "b/c"],
+], ids=lambda arguments: " ".join(arguments)[:60])
 def test_wrong_usage(arguments, folder):
     done = subprocess.run([RDRIVE, *arguments], capture_output=True, stdin=subprocess.DEVNULL, cwd=folder,
                           env=clean_environment(RDRIVE_SERVER="127.0.0.1:1"))
