@@ -69,7 +69,7 @@ static struct rd_slice bearer_token(struct rd_slice authorization)
 static bool check_host(const struct rd_http_head *head, const struct rd_limits *limits,
                        struct rd_http_problem *problem)
 {
-    struct rd_error error = {.status = RD_OK};
+    struct rd_error error; /* every request comes here: it is filled in where it is needed */
     if (limits->admit_host == NULL || head->host.len == 0)
         return true;
     enum rd_status status = limits->admit_host(limits->admit_context, head->host, &error);

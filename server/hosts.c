@@ -46,19 +46,24 @@ void rd_hosts_learn_own(struct rd_hosts *hosts)
 
 /* ---- a header --------------------------------------------------------------------------------------------- */
 
-/* Four numbers below 256. No top-level domain is a number, and to browsers a name that ends in one is none. */
-static bool is_ipv4(struct rd_slice text)
+/* Four numbers below 256, and perhaps a port. No top-level domain is a number, and to browsers a name that ends in
+ * one is none. */
+static bool is_ipv4(struct rd_slice host)
 {
     unsigned number = 0;
     unsigned digits = 0;
     unsigned dots = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)text.data[i] - '0';
-        if (text.data[i] == '.' && digits != 0) {
+    for (size_t i = 0; i < host.len && host.data[i] != ':'; i++) {
+        unsigned digit = (unsigned)host.data[i] - '0';
+        if (digit <= 9) {
+            number = number * 10 + digit;
+            if (++digits > 3 || number > 255)
+                return false;
+        } else {
+            if (host.data[i] != '.' || digits == 0)
+                return false;
             dots++;
             number = digits = 0;
-        } else if (digit > 9 || ++digits > 3 || (number = number * 10 + digit) > 255) {
-            return false;
         }
     }
     return dots == 3 && digits != 0;
@@ -131,10 +136,20 @@ static bool is_listed(const char *list, struct rd_slice name)
     return false;
 }
 
+/* What nearly all requests to a loopback address say: every request pays for what comes before. */
+static bool is_loopback(struct rd_slice host)
+{
+    static const char address[] = "127.0.0.1";
+    const size_t len = sizeof address - 1;
+    return host.len >= len && memcmp(host.data, address, len) == 0 && (host.len == len || host.data[len] == ':');
+}
+
 bool rd_hosts_have(const struct rd_hosts *hosts, struct rd_slice host)
 {
+    if (is_loopback(host) || is_ipv4(host))
+        return true;
     struct rd_slice bare = without_port(host);
-    if (bare.len == 0 || is_ipv4(bare) || is_ipv6(bare))
+    if (bare.len == 0 || is_ipv6(bare))
         return true;
     struct rd_slice name = without_dot(bare);
     return is_localhost(name) || same_name(name, without_dot(rd_slice_of_string(hosts->own))) ||
