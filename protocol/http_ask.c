@@ -72,7 +72,7 @@ static bool check_host(const struct rd_http_head *head, const struct rd_limits *
     struct rd_error error; /* every request comes here: it is filled in where it is needed */
     if (limits->admit_host == NULL || head->host.len == 0)
         return true;
-    enum rd_status status = limits->admit_host(limits->admit_context, head->host, &error);
+    enum rd_status status = limits->admit_host(limits->admit_context, head->host, head->from_browser, &error);
     if (status == RD_OK)
         return true;
     problem->refusal = RD_HTTP_REFUSAL_HOST;

@@ -262,6 +262,15 @@ static bool take_once(struct parse *parse, struct rd_slice value, const char *na
     return true;
 }
 
+/* Browsers send it with whatever a page asks for: a script may change it, but not leave it out (Fetch standard).
+ */
+static bool take_language(struct parse *parse, struct rd_slice value)
+{
+    (void)value;
+    parse->head->from_browser = true;
+    return true;
+}
+
 static bool take_authorization(struct parse *parse, struct rd_slice value)
 {
     return take_once(parse, value, "Authorization", &parse->head->authorization);
@@ -305,6 +314,7 @@ static const struct {
     {"content-type", take_type},
     {"expect", take_expect},
     {"origin", take_origin},
+    {"accept-language", take_language},
     {"authorization", take_authorization},
     {"if-match", take_if_match},
     {"if-none-match", take_if_none_match},
@@ -428,6 +438,7 @@ static bool settle(struct parse *parse)
     if (head->http_1_0)
         head->expect_continue = head->expect_unknown = false;
     head->host = parse->host;
+    head->from_browser = head->from_browser || parse->origin_count != 0;
     head->origin_foreign = is_foreign(parse);
     return settle_target(parse);
 }

@@ -79,6 +79,7 @@ struct rd_http_head {
     bool expect_unknown; /* an Expect that is not 100-continue */
     bool type_json;      /* Content-Type is application/json */
     bool origin_foreign; /* an Origin that is not this host */
+    bool from_browser;   /* it looks like a web page's: with Accept-Language, or an Origin */
     /* Values as they stand, trimmed; data NULL where there is no such header. */
     struct rd_slice host;
     struct rd_slice authorization;

@@ -387,8 +387,10 @@ struct rd_limits {
     void *admit_context; /* borrows */
 
     /* HTTP: whether a request that names this host, as its Host header has it (not empty), is for this server.
-     * Anything but RD_OK: it is refused as misdirected, with *ret_error's message. NULL: whatever it names. */
-    enum rd_status (*admit_host)(void *context, struct rd_slice host, struct rd_error *ret_error);
+     * from_browser: it looks like a web page's. Anything but RD_OK: it is refused as misdirected, with
+     * *ret_error's message. NULL: whatever it names. */
+    enum rd_status (*admit_host)(void *context, struct rd_slice host, bool from_browser,
+                                 struct rd_error *ret_error);
 };
 
 #define RD_LIMITS_FEW    4096u

@@ -41,11 +41,12 @@ static enum rd_status admit(void *context, const struct rd_asking *asking, size_
 
 /* Where no names were given, browsers are kept from what their own machine alone reaches; over TLS a certificate
  * that does not name the page's host does that. */
-static enum rd_status admit_host(void *context, struct rd_slice host, struct rd_error *ret_error)
+static enum rd_status admit_host(void *context, struct rd_slice host, bool from_browser,
+                                 struct rd_error *ret_error)
 {
     const struct rd_conn *conn = context;
     const struct rd_hosts *hosts = &conn->loop->tuning.http_hosts;
-    bool asks = hosts->list[0] != '\0' || (conn->loop->http_is_local && conn->loop->tls == NULL);
+    bool asks = hosts->list[0] != '\0' || (from_browser && conn->loop->http_is_local && conn->loop->tls == NULL);
     if (!asks || rd_hosts_have(hosts, host))
         return RD_OK;
     return rd_error_set(

@@ -16,6 +16,7 @@ from harness.resp import Resp
 from test_config import reload
 
 FOREIGN = "attacker.example"
+BROWSER = ["Accept-Language: en"]  # what no script can leave out
 PATHS = ["/v1/stores", "/healthz", "/metrics", "/", "/v1/stores/default/keys/k", "/nowhere"]
 
 
@@ -37,26 +38,26 @@ def rebound(daemon):
 def test_a_rebound_page_reads_nothing(daemon, path):
     with RawHttp(daemon.http_address) as connection:
         for head in (False, True):
-            connection.send(request("HEAD" if head else "GET", path, host=FOREIGN))
+            connection.send(request("HEAD" if head else "GET", path, headers=BROWSER, host=FOREIGN))
             answer = connection.answer(to_head=head)
             assert answer.status == 421
-        connection.send(request("GET", path, host=f"{FOREIGN}:80"))
+        connection.send(request("GET", path, headers=BROWSER, host=f"{FOREIGN}:80"))
         answer = connection.answer()
         assert (answer.status, answer.error) == (421, "misdirected")
         message = answer.json()["error"]["message"]
         assert all(part in message for part in (FOREIGN, "--http-hosts", "http_hosts", "RDRIVE_HTTP_HOSTS"))
-        connection.send(request("GET", "/healthz"))  # the connection has not ended
+        connection.send(request("GET", "/healthz", headers=BROWSER))  # the connection has not ended
         assert connection.answer().status == 200
 
 
 @pytest.mark.parametrize("length", [5, 100_000, 3_000_000])
 def test_a_rebound_page_writes_nothing(daemon, curl, store, length):
     with RawHttp(daemon.http_address) as connection:
-        connection.send(request("PUT", f"/v1/stores/{store}/keys/k", bytes(length), host=FOREIGN))
+        connection.send(request("PUT", f"/v1/stores/{store}/keys/k", bytes(length), BROWSER, FOREIGN))
         assert connection.answer().status == 421
     assert curl.get("k").status == 404
     with RawHttp(daemon.http_address) as connection:
-        connection.send(request("DELETE", f"/v1/stores/{store}?confirm={store}", host=FOREIGN))
+        connection.send(request("DELETE", f"/v1/stores/{store}?confirm={store}", headers=BROWSER, host=FOREIGN))
         assert connection.answer().status == 421
     assert curl.info()["name"] == store
 
@@ -64,18 +65,28 @@ def test_a_rebound_page_writes_nothing(daemon, curl, store, length):
 def test_a_target_with_another_host(daemon):
     """Its host has to be that of Host, and then that one is judged."""
     with RawHttp(daemon.http_address) as connection:
-        connection.send(request("GET", f"http://{FOREIGN}/v1/stores", host=FOREIGN))
+        connection.send(request("GET", f"http://{FOREIGN}/v1/stores", headers=BROWSER, host=FOREIGN))
         assert connection.answer().status == 421
     assert status(daemon.http_address, "localhost", path=f"http://{FOREIGN}/v1/stores") == 400
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:7480", "LOCALHOST.", "a.localhost", "[::1]:1", "10.1.2.3", "", socket.gethostname()])
 def test_who_is_served(daemon, host):
-    assert status(daemon.http_address, host) == 200
+    assert status(daemon.http_address, host, headers=BROWSER) == 200
+
+
+@pytest.mark.parametrize("headers", [["accept-language: "], BROWSER * 2, ["ACCEPT-LANGUAGE: x", "User-Agent: curl/8"], [f"Origin: http://{FOREIGN}"]])
+def test_who_is_a_browser(daemon, headers):
+    assert status(daemon.http_address, FOREIGN, headers=headers) == 421
+
+
+@pytest.mark.parametrize("host", [FOREIGN, "rdrive", "h:1"])
+def test_what_is_no_browser_calls_the_daemon_what_it_likes(daemon, host):
+    assert status(daemon.http_address, host, headers=["User-Agent: Mozilla/5.0", "Accept: */*"]) == 200
 
 
 def test_http_1_0(daemon):
-    for headers, wanted in (("", 200), (f"Host: {FOREIGN}\r\n", 421), ("Host: localhost\r\n", 200)):
+    for headers, wanted in (("", 200), (f"Host: {FOREIGN}\r\nAccept-Language: en\r\n", 421), ("Host: localhost\r\n", 200)):
         with RawHttp(daemon.http_address) as connection:
             connection.send(f"GET /v1/stores HTTP/1.0\r\n{headers}\r\n".encode())
             assert connection.answer().status == wanted
@@ -112,8 +123,8 @@ def test_names_in_the_file_and_a_reload(launch, folder):
     write(http_hosts="data.example.org,rdrive")
     daemon = launch("--config", path)
     with RawHttp(daemon.http_address) as connection:
-        def ask(host):
-            connection.send(request("GET", "/v1/stores", host=host))
+        def ask(host, listed=True):
+            connection.send(request("GET", "/v1/stores", headers=() if listed else BROWSER, host=host))
             return connection.answer().status
         hosts = ("Data.Example.org.:80", "rdrive", "localhost", FOREIGN)
         assert [ask(host) for host in hosts] == [200, 200, 200, 421]
@@ -128,7 +139,7 @@ def test_names_in_the_file_and_a_reload(launch, folder):
         assert [ask(host) for host in hosts] == [200, 200, 200, 200]
         write()
         reload(daemon)
-        assert [ask(host) for host in hosts] == [421, 421, 200, 421]
+        assert [ask(host, listed=False) for host in hosts] == [421, 421, 200, 421]
 
 
 @pytest.mark.parametrize("options", [{"flags": ["--http-hosts", FOREIGN]}, {"environment": {"RDRIVE_HTTP_HOSTS": f"a,{FOREIGN}"}}])
