@@ -27,8 +27,7 @@ struct rd_plan;
 #define RD_ENCODER_BUFFER_LEN ((size_t)256 << 10) /* fits a level-2 cache */
 
 struct rd_encoder {
-    uint8_t *buffer;   /* owned; RD_ENCODER_BUFFER_LEN, on a boundary of RD_RECORD_ALIGN; anybody's between two
-                        * calls of the writer */
+    uint8_t *buffer;   /* owned; RD_ENCODER_BUFFER_LEN, on a boundary of RD_RECORD_ALIGN */
     size_t buffer_len; /* bytes in use */
     size_t run_begin;  /* where the bytes begin that are not in a part yet */
     struct iovec parts[RD_ENCODER_PARTS_MAX];

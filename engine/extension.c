@@ -1,37 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/extension.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "engine/datafile.h"
 #include "engine/queue.h"
 #include "engine/record.h"
 
-#define PAUSE_MS   1000u
-#define GROUPS_MIN 16u
-#define LEN_MIN    (UINT64_C(64) << 10)
-#define LEN_MAX    (UINT64_C(1) << 20)
-#define GROUPS_IN  8u /* so many like the last one have to fit in: each byte is written twice */
-#define PARTS_MAX  64
+#define PAUSE_MS           1000u
+#define GROUPS_MIN         16u
+#define LEN_MIN            (UINT64_C(64) << 10)
+#define LEN_MAX            (UINT64_C(1) << 20)
+#define GROUPS_IN          8u /* so many like the last one have to fit in: each byte is written twice */
+#define LEAD_LEN           (UINT64_C(256) << 10)
+#define LEAD_MS            100u  /* in which it has to be used up */
+#define LEAD_ENTRY_LEN_MAX 1024u /* on average */
+#define ONES_LEN           (UINT64_C(64) << 10)
+#define PAGE_LEN           4096u
+#define PARTS_MAX          (LEN_MAX / ONES_LEN + 1)
 
 void rd_extension_init(struct rd_extension *extension)
 {
     *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN};
 }
 
-/* As many ones as fit into PARTS_MAX parts of the scratch, each from where it lies as the file does (encoder.h
- * says why). */
-static int write_ones(struct rd_datafile *file, uint64_t offset, uint64_t len, uint8_t *scratch,
-                      uint64_t scratch_len)
+static _Alignas(PAGE_LEN) uint8_t ones[ONES_LEN];
+
+static void make_ones(void)
 {
+    memset(ones, 0xff, sizeof ones);
+}
+
+/* Up to LEN_MAX of them, each from where it lies as the file does (encoder.h says why). */
+static int write_ones(struct rd_datafile *file, uint64_t offset, uint64_t len)
+{
+    static pthread_once_t made = PTHREAD_ONCE_INIT;
+    pthread_once(&made, make_ones);
     struct iovec parts[PARTS_MAX];
     int part_count = 0;
     uint64_t end = offset;
-    memset(scratch, 0xff, (size_t)(scratch_len < len + RD_RECORD_ALIGN ? scratch_len : len + RD_RECORD_ALIGN));
-    while (len != 0 && part_count < PARTS_MAX) {
-        uint64_t begin = end % RD_RECORD_ALIGN;
-        uint64_t part_len = len < scratch_len - begin ? len : scratch_len - begin;
-        parts[part_count++] = (struct iovec){.iov_base = scratch + begin, .iov_len = (size_t)part_len};
+    while (len != 0) {
+        uint64_t begin = end % PAGE_LEN;
+        uint64_t part_len = len < ONES_LEN - begin ? len : ONES_LEN - begin;
+        parts[part_count++] = (struct iovec){.iov_base = ones + begin, .iov_len = (size_t)part_len};
         end += part_len;
         len -= part_len;
     }
@@ -39,7 +51,7 @@ static int write_ones(struct rd_datafile *file, uint64_t offset, uint64_t len, u
 }
 
 void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail,
-                          uint64_t group_len, uint8_t *scratch, uint64_t scratch_len)
+                          uint64_t group_len)
 {
     uint64_t now_ms = rd_monotonic_ms();
     if (now_ms - extension->synced_ms >= PAUSE_MS) {
@@ -55,13 +67,29 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
     if (tail + extension->len > RD_TAIL_MAX)
         return;
     /* Where it fails, the disk may be full, and the next groups need what is left: it is earned anew. */
-    if (write_ones(file, tail, extension->len, scratch, scratch_len) != 0)
+    if (write_ones(file, tail, extension->len) != 0)
         extension->run = 0;
     else if (extension->len < LEN_MAX)
         extension->len *= 2;
 }
 
+void rd_extension_lead(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail, uint64_t end,
+                       uint32_t entry_count)
+{
+    if (end <= file->size || (file->size == tail && end / LEAD_LEN == tail / LEAD_LEN))
+        return;
+    uint64_t now_ms = rd_monotonic_ms();
+    bool soon = now_ms - extension->used_up_ms <= LEAD_MS;
+    extension->used_up_ms = now_ms;
+    uint64_t to = (end / LEAD_LEN + 1) * LEAD_LEN;
+    if (!soon || end - tail > LEAD_LEN || (end - tail) / entry_count > LEAD_ENTRY_LEN_MAX || to > RD_TAIL_MAX)
+        return;
+    if (write_ones(file, file->size, to - file->size) == 0)
+        extension->led_ms = now_ms;
+}
+
 uint64_t rd_extension_pause_ms(const struct rd_extension *extension)
 {
-    return extension->synced_ms + PAUSE_MS;
+    bool synced_last = extension->synced_ms > extension->led_ms;
+    return (synced_last ? extension->synced_ms : extension->led_ms) + PAUSE_MS;
 }

@@ -204,11 +204,9 @@ static bool is_extended(const struct rd_store *store)
 /* Behind the plan, which is in the file and about to be synced. */
 static void extend(struct rd_store *store, const struct rd_plan *plan)
 {
-    struct rd_encoder *encoder = &store->writer.encoder;
     uint64_t group_len = plan->tail - rd_writer_tail(store);
     if (!store->ahead.active)
-        rd_extension_advance(&store->extension, &store->file, plan->tail, group_len, encoder->buffer,
-                             RD_ENCODER_BUFFER_LEN);
+        rd_extension_advance(&store->extension, &store->file, plan->tail, group_len);
 }
 
 /* False: the store is read-only now. */
@@ -255,6 +253,8 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     if (tail == 0)
         record_first_end(store, plan);
     store->writer.encoder.synced = rd_syncer_group_wants_sync(store, plan);
+    if (!store->writer.encoder.synced && !store->ahead.active)
+        rd_extension_lead(&store->extension, &store->file, tail, plan->tail, plan->entry_count);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0 && is_blameless(store, *ret_errno) &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {

@@ -48,7 +48,7 @@ static struct place copy_of_now(const struct place *place, bool with_companion)
     return place_copy(place, names, with_companion ? 2 : 1);
 }
 
-/* ---- when it is there ---- */
+/* ---- when it is there, of what is synced ---- */
 
 static void a_run_of_synced_writes_earns_it_and_closing_ends_it(void **state)
 {
@@ -177,6 +177,127 @@ static void a_long_value_is_placed_ahead_of_the_tail_alone(void **state)
     assert_int_equal(found.problem_count, 0);
     earn(store); /* and afterwards it is earned as before */
     expect_ones_above(place.path, rd_store_file_size(store));
+    rd_store_close(store);
+    faults_destroy(faults);
+    place_remove(&place);
+}
+
+/* ---- when it is there, of what is not synced ---- */
+
+#define LEAD_LEN (256u << 10)
+
+/* Batches of 512 entries of 128 bytes in the file, which are 64 KiB: before each one a pause. */
+static void put_batches(struct rd_store *store, unsigned count, useconds_t pause_us)
+{
+    static uint8_t value[100];
+    static struct rd_entry entries[512];
+    static uint64_t number;
+    memset(value, 'v', sizeof value);
+    for (unsigned i = 0; i < count; i++) {
+        usleep(pause_us);
+        for (size_t at = 0; at < 512; at++)
+            entries[at] = (struct rd_entry){.key = key_number(number++), .payload = rd_slice(value, sizeof value)};
+        assert_int_equal(rd_store_batch_write(store, entries, 512, false, NULL), RD_OK);
+    }
+}
+
+/* How much of the file's length a run of fast batches has added; a machine that does not run meanwhile may have it
+ * earned late. */
+static void lead(struct rd_store *store, const char *path)
+{
+    uint64_t began = now_ms();
+    while (size_of(path) == rd_store_file_size(store)) {
+        assert_true(now_ms() - began < 60000);
+        put_batches(store, 1, 0);
+    }
+}
+
+static void fast_writes_of_short_values_earn_it_without_a_sync(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    put_batches(store, 1, 0);
+    assert_int_equal(size_of(place.path), rd_store_file_size(store)); /* it is not fast yet */
+    lead(store, place.path);
+    uint64_t size = size_of(place.path);
+    assert_int_equal(size % LEAD_LEN, 0);
+    assert_true(size - rd_store_file_size(store) <= LEAD_LEN);
+    expect_ones_above(place.path, rd_store_file_size(store));
+    struct place copy = copy_of_now(&place, false); /* as a kill would leave it */
+    uint64_t tail = rd_store_file_size(store);
+    uint64_t len = rd_store_len(store);
+    put_number(store, 0);
+    assert_int_equal(size_of(place.path), size); /* it fell into what was there */
+    uint64_t began = now_ms();
+    while (size_of(place.path) != rd_store_file_size(store)) { /* a pause ends it */
+        assert_true(now_ms() - began < 60000);
+        usleep(5000);
+    }
+    lead(store, place.path);
+    rd_store_close(store);
+    store = store_open(place.path);
+    assert_int_equal(size_of(place.path), rd_store_file_size(store));
+    rd_store_close(store);
+    store = store_open(copy.path);
+    assert_int_equal(rd_store_file_size(store), tail);
+    assert_int_equal(rd_store_len(store), len);
+    rd_store_close(store);
+    place_remove(&copy);
+    place_remove(&place);
+}
+
+static void slow_writes_do_not(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    for (unsigned i = 0; i < 12; i++) {
+        put_batches(store, 1, 40000); /* 64 KiB: 256 of them take longer than a tenth of a second */
+        assert_int_equal(size_of(place.path), rd_store_file_size(store));
+    }
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+/* A folio is given back as a whole, when all of its values are dead. */
+static void longer_values_do_not(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct rd_store *store = store_open(place.path);
+    static uint8_t value[2000];
+    memset(value, 'v', sizeof value);
+    for (uint64_t number = 0; number < 1000; number++) {
+        put(store, key_number(number), value, sizeof value);
+        assert_int_equal(size_of(place.path), rd_store_file_size(store));
+    }
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+/* What was taken for it is given back, and what fits is written. */
+static void a_disk_that_is_full_without_a_sync_is_done_without(void **state)
+{
+    (void)state;
+    struct place place = place_create();
+    struct faults *faults = faults_create();
+    struct rd_store *store = open_faulty(faults, place.path, RD_DURABILITY_NONE, 0);
+    lead(store, place.path);
+    faults->size_max = rd_store_file_size(store) + 700000;
+    uint64_t room = 700000;
+    static uint8_t value[100];
+    memset(value, 'v', sizeof value);
+    enum rd_status status = RD_OK;
+    while (room >= 128 && status == RD_OK) {
+        uint64_t tail = rd_store_file_size(store);
+        status = rd_store_write(store, key_number(room), rd_slice(value, sizeof value), NULL);
+        room -= rd_store_file_size(store) - tail;
+    }
+    assert_in_range(room, 0, 256);
+    struct rd_store_info info;
+    rd_store_info(store, &info);
+    assert_int_equal(info.state, RD_STORE_OPEN);
     rd_store_close(store);
     faults_destroy(faults);
     place_remove(&place);
@@ -438,6 +559,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_of_synced_writes_earns_it_and_closing_ends_it),
         cmocka_unit_test(what_is_not_synced_does_not_earn_it),
+        cmocka_unit_test(fast_writes_of_short_values_earn_it_without_a_sync),
+        cmocka_unit_test(slow_writes_do_not),
+        cmocka_unit_test(longer_values_do_not),
+        cmocka_unit_test(a_disk_that_is_full_without_a_sync_is_done_without),
         cmocka_unit_test(long_groups_do_not_earn_it),
         cmocka_unit_test(it_grows_with_use_to_a_megabyte),
         cmocka_unit_test(a_pause_ends_it),
