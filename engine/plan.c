@@ -15,6 +15,7 @@
 #define BLOCK_KEYS         32u
 #define ENTRY_COUNT_MAX    (1u << 28)
 #define LATEST_SLOTS_MIN   128u
+#define LATEST_SLOTS_EACH  4u
 #define OWN_ENTRIES_MAX    3u /* that an operation needs beside its own and their spacers: marker, spacer, filler */
 #define ONE_WRITE_LEN_MAX                                                                                         \
     ((size_t)64 << 10) /* a longer payload may reach the disk before its trailer is written */
@@ -68,11 +69,12 @@ static uint32_t *latest_slot_of(struct rd_plan *plan, const struct rd_plan_entry
     return latest_slot(plan, rd_mix(plan->seed, entry->key_hash), entry->key_hash);
 }
 
-/* Uses as much of the table as count entries need, so that a small group clears little. */
+/* Uses as much of the table as count entries need, so that a small group clears little, and so much that few of
+ * their keys meet another: a branch that is guessed wrong costs more than a wider table. */
 static void latest_resize(struct rd_plan *plan, uint32_t count)
 {
     uint32_t slots = LATEST_SLOTS_MIN;
-    while (slots < 2 * count)
+    while (slots < LATEST_SLOTS_EACH * count && slots < 2 * plan->entry_capacity)
         slots *= 2;
     if (plan->latest_mask >= slots - 1)
         return;
