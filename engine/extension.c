@@ -13,16 +13,16 @@
 #define LEN_MIN            (UINT64_C(64) << 10)
 #define LEN_MAX            (UINT64_C(1) << 20)
 #define GROUPS_IN          8u /* so many like the last one have to fit in: each byte is written twice */
-#define LEAD_LEN           (UINT64_C(256) << 10)
-#define LEAD_MS            100u  /* in which it has to be used up */
-#define LEAD_ENTRY_LEN_MAX 1024u /* on average */
+#define LEAD_LEN           (UINT64_C(256) << 10) /* a power of two, no longer than LEN_MAX */
+#define LEAD_MS            100u                  /* in which it has to be used up */
+#define LEAD_ENTRY_LEN_MAX 1024u                 /* on average */
 #define ONES_LEN           (UINT64_C(64) << 10)
 #define PAGE_LEN           4096u
 #define PARTS_MAX          (LEN_MAX / ONES_LEN + 1)
 
 void rd_extension_init(struct rd_extension *extension)
 {
-    *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN};
+    *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN, .lead_len = LEAD_LEN};
 }
 
 static _Alignas(PAGE_LEN) uint8_t ones[ONES_LEN];
@@ -76,13 +76,14 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
 void rd_extension_lead(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail, uint64_t end,
                        uint32_t entry_count)
 {
-    if (end <= file->size || (file->size == tail && end / LEAD_LEN == tail / LEAD_LEN))
+    uint64_t len = extension->lead_len;
+    if (end <= file->size || (file->size == tail && end / len == tail / len))
         return;
     uint64_t now_ms = rd_monotonic_ms();
     bool soon = now_ms - extension->used_up_ms <= LEAD_MS;
     extension->used_up_ms = now_ms;
-    uint64_t to = (end / LEAD_LEN + 1) * LEAD_LEN;
-    if (!soon || end - tail > LEAD_LEN || (end - tail) / entry_count > LEAD_ENTRY_LEN_MAX || to > RD_TAIL_MAX)
+    uint64_t to = (end / len + 1) * len;
+    if (!soon || end - tail > len || (end - tail) / entry_count > LEAD_ENTRY_LEN_MAX || to > RD_TAIL_MAX)
         return;
     if (write_ones(file, file->size, to - file->size) == 0)
         extension->led_ms = now_ms;

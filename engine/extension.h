@@ -39,6 +39,7 @@ struct rd_extension {
     uint32_t run;        /* synced groups without a pause */
     uint64_t len;        /* bytes, of the next one */
     uint32_t groups_min; /* that earn one; constant, fewer in tests */
+    uint64_t lead_len;   /* bytes, of one for groups that are not synced; constant, fewer in tests */
 };
 
 void rd_extension_init(struct rd_extension *extension);

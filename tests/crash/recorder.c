@@ -135,7 +135,8 @@ static bool places(const struct recorder *recorder, int fd)
     return recorder->while_placing != NULL && recorder->fds[fd].second;
 }
 
-/* What opening writes behind the file's end, to overwrite what a power cut may have left there. */
+/* What opening writes behind the file's end, to overwrite what a power cut may have left there; and what makes the
+ * file run ahead of its tail. */
 static bool is_filling(const struct rd_buffer *bytes)
 {
     for (size_t i = 0; i < bytes->len; i++)
@@ -160,6 +161,8 @@ static ssize_t write_up_to(struct recorder *recorder, int fd, const struct iovec
     int os_errno = errno;
     if (!is_filling(&bytes))
         fd_of(recorder, fd)->written = true;
+    else
+        recorder->extended += fd_of(recorder, fd)->written && fd_of(recorder, fd)->store_file;
     if (written > 0 && inode != NO_INODE)
         log_add_write(log, inode, (uint64_t)offset, rd_slice(bytes.data, (size_t)written));
     rd_buffer_deinit(&bytes);

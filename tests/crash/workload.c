@@ -16,6 +16,8 @@
 #define SLICE_LEN          4096u
 #define RECORD_EVERY       60000u
 #define CHECKPOINT_ENTRIES 1u
+#define EXTENDED_FROM      3u
+#define LEAD_LEN           4096u
 #define GROUP_COUNT_MAX    8u
 #define ACTIONS_MIN        30u
 #define ACTIONS_MAX        90u
@@ -58,6 +60,8 @@ void workload_make_small(struct rd_store *store)
     store->writer.record_every_len = RECORD_EVERY;
     store->syncer.beside_len_min = 1;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
+    store->extension.groups_min = EXTENDED_FROM;
+    store->extension.lead_len = LEAD_LEN;
 }
 
 static void open_store(struct workload *workload, uint32_t number)
@@ -438,11 +442,31 @@ static void do_compact(struct workload *workload)
     workload->compacted++;
 }
 
+static bool is_extended(struct rd_store *store)
+{
+    pthread_mutex_lock(&store->writer.role);
+    bool extended = store->file.size > rd_writer_tail(store);
+    pthread_mutex_unlock(&store->writer.role);
+    return extended;
+}
+
+/* The writer looks at the clock where nothing is written; what runs ahead goes then. */
+static void let_pause(struct rd_store *store)
+{
+    rd_queue_nudge(&store->queue);
+    while (is_extended(store))
+        sched_yield();
+    wait_until_idle(store);
+}
+
 /* What is due for a sync by then has it before a group is held up: beside the writer, or with the write where the
  * whole interval has passed. */
 static void do_wait(struct workload *workload)
 {
     atomic_fetch_add(&clock_ms, INTERVAL_MS / 2 + random_below(&workload->random, INTERVAL_MS));
+    bool pauses = random_one_in(&workload->random, 2);
+    for (uint32_t i = 0; pauses && i < STORE_COUNT; i++)
+        let_pause(workload->stores[i]);
     for (uint32_t i = 0; i < STORE_COUNT; i++)
         write_alone(workload, i, value_len(&workload->random, 0));
 }
