@@ -7,47 +7,46 @@
 #include "engine/datafile.h"
 #include "engine/queue.h"
 #include "engine/record.h"
+#include "engine/regions.h"
 
 #define PAUSE_MS           1000u
 #define GROUPS_MIN         16u
 #define LEN_MIN            (UINT64_C(64) << 10)
 #define LEN_MAX            (UINT64_C(1) << 20)
 #define GROUPS_IN          8u /* so many like the last one have to fit in: each byte is written twice */
-#define LEAD_LEN           (UINT64_C(256) << 10) /* a power of two, no longer than LEN_MAX */
+#define LEAD_LEN           (UINT64_C(256) << 10) /* a power of two */
 #define LEAD_MS            100u                  /* in which it has to be used up */
 #define LEAD_ENTRY_LEN_MAX 1024u                 /* on average */
-#define ONES_LEN           (UINT64_C(64) << 10)
 #define PAGE_LEN           4096u
-#define PARTS_MAX          (LEN_MAX / ONES_LEN + 1)
 
 void rd_extension_init(struct rd_extension *extension)
 {
     *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN, .lead_len = LEAD_LEN};
 }
 
-static _Alignas(PAGE_LEN) uint8_t ones[ONES_LEN];
+static _Alignas(PAGE_LEN) uint8_t ones[RD_REGION_LEN];
 
 static void make_ones(void)
 {
     memset(ones, 0xff, sizeof ones);
 }
 
-/* Up to LEN_MAX of them, each from where it lies as the file does (encoder.h says why). */
+/* A write for each region of the file, so that the page cache has a folio for each at the most: one that reaches
+ * into a region in which something lives stays in memory as a whole (discard.h). Each from where it lies as the
+ * file does (encoder.h says why). */
 static int write_ones(struct rd_datafile *file, uint64_t offset, uint64_t len)
 {
     static pthread_once_t made = PTHREAD_ONCE_INIT;
     pthread_once(&made, make_ones);
-    struct iovec parts[PARTS_MAX];
-    int part_count = 0;
-    uint64_t end = offset;
-    while (len != 0) {
-        uint64_t begin = end % PAGE_LEN;
-        uint64_t part_len = len < ONES_LEN - begin ? len : ONES_LEN - begin;
-        parts[part_count++] = (struct iovec){.iov_base = ones + begin, .iov_len = (size_t)part_len};
-        end += part_len;
+    int failed = 0;
+    while (failed == 0 && len != 0) {
+        uint64_t begin = offset % sizeof ones;
+        uint64_t part_len = len < sizeof ones - begin ? len : sizeof ones - begin;
+        failed = rd_datafile_write_slice(file, offset, rd_slice(ones + begin, (size_t)part_len));
+        offset += part_len;
         len -= part_len;
     }
-    return rd_datafile_write(file, offset, parts, part_count);
+    return failed;
 }
 
 void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail,

@@ -12,11 +12,13 @@
  * have no length and no blocks to commit, only data. Earned by a run of synced groups without a pause; written
  * behind a group before its sync, so that it costs no sync of its own; longer each time it was used up in one run.
  *
- * Where they are not: so that the page cache gets one long folio at a time. The kernel (6.x, ext4 and XFS) makes
- * folios as long as the write that first touches them, but not over a multiple of their length: of appends that
- * begin anywhere it makes many short ones, and a write, the writeback and the map pay for each. Earned by short
- * entries that use up what one write of ones gives them within a tenth of a second; then that is written before
- * the group that goes past the end.
+ * Where they are not: so that the page cache gets long folios. The kernel (6.x, ext4 and XFS) makes folios as long
+ * as the write that first touches them, but not over a multiple of their length: of appends that begin anywhere it
+ * makes many short ones, and a write, the writeback and the map pay for each. Earned by short entries that use up
+ * what one extension gives them within a tenth of a second; then that is written before the group that goes past
+ * the end.
+ *
+ * Either way with a write for each region (regions.h): a folio is given back as a whole, or not at all.
  *
  * Given up when the pause comes, when a long value is to be placed ahead (ahead.h, whose hole must be zeros), when
  * an append fails, and when the store is closed: then the file ends at its tail. Where there is no room for it,
