@@ -46,7 +46,7 @@ struct recorder {
     uint32_t leads_to[NAMES_MAX];
     struct recorder_fd fds[FDS_MAX];
     uint64_t size_max; /* a store's file finds the disk full above; 0: it is not */
-    size_t extended;   /* times that a store's file was made to run ahead of its tail (engine/extension.h) */
+    size_t extended;   /* writes that made a store's file run ahead of its tail (engine/extension.h) */
 
     /* Called without the lock, on the thread that places a value ahead, behind each of its writes. NULL: nobody.
      */
