@@ -182,17 +182,20 @@ static void parse(struct rd_redis_ask *ask)
         ask->state->multi.broken = true;
 }
 
+static bool is_http_version(struct rd_slice arg)
+{
+    return rd_slice_equal(arg, rd_slice_of_string("HTTP/1.1")) ||
+           rd_slice_equal(arg, rd_slice_of_string("HTTP/1.0"));
+}
+
 /* What a browser would send. The method is whatever a page says ("DEL /key HTTP/1.1" is a command, too), the
  * version is the browser's. */
 static bool is_http(const struct rd_redis_ask *ask, bool typed)
 {
-    static const char version[] = "HTTP/1.";
     if (!typed)
         return false;
-    struct rd_slice last = rd_redis_ask_arg(ask, ask->arg_count - 1);
     return rd_redis_ask_is(ask, 0, "post") || rd_redis_ask_is(ask, 0, "host:") ||
-           (ask->arg_count > 1 &&
-            rd_slice_equal(rd_slice_take(&last, sizeof version - 1), rd_slice_of_string(version)));
+           (ask->arg_count > 1 && is_http_version(rd_redis_ask_arg(ask, ask->arg_count - 1)));
 }
 
 /* Ends the connection once what was asked before is answered, and says nothing. */

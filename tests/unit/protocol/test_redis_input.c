@@ -65,6 +65,8 @@ static void test_malformed(void **state)
         {BYTES("*1\r\n$4\r\nPOST\r\n"), "-ERR unknown command 'POST', with args beginning with: \n"},
         {BYTES("\r\n*2\r\n$4\r\nECHO\r\n$8\r\nHTTP/1.1\r\n"), "$8\\0d\\0aHTTP/1.1\n"},
         {BYTES("ECHO HTTP/1\r\n"), "$6\\0d\\0aHTTP/1\n"},
+        {BYTES("ECHO HTTP/1.1-draft\r\n"), "$14\\0d\\0aHTTP/1.1-draft\n"},
+        {BYTES("ECHO HTTP/1.5\r\n"), "$8\\0d\\0aHTTP/1.5\n"},
     };
     expect_samples(samples, sizeof samples / sizeof samples[0]);
 }
