@@ -6,10 +6,21 @@
 
 /* ---- the list --------------------------------------------------------------------------------------------- */
 
-static bool is_name_byte(char c)
+static bool is_label_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* Of the name at the beginning of the text: labels, a dot behind each but the last, which may have one. 0: none. */
+static size_t name_len(const char *text)
+{
+    size_t len = 0;
+    while (is_label_byte(text[len])) {
+        while (is_label_byte(text[len]))
+            len++;
+        len += text[len] == '.';
+    }
+    return len;
 }
 
 static bool is_list(const char *list)
@@ -17,9 +28,7 @@ static bool is_list(const char *list)
     if (list[0] == '\0' || strcmp(list, "*") == 0)
         return true;
     for (const char *at = list;; at++) {
-        size_t len = 0;
-        while (is_name_byte(at[len]))
-            len++;
+        size_t len = name_len(at);
         at += len;
         if (len == 0 || len >= RD_HOSTS_NAME_SIZE || (*at != ',' && *at != '\0'))
             return false;
