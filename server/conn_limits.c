@@ -17,6 +17,7 @@
 #include "server/upload.h"
 
 #define ANSWER_FREE_LEN (64u << 10) /* bytes of an answer, up to which it is always given */
+#define HOST_TOLD_MAX   32u         /* bytes of a host that is not served, in the answer that says so */
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
@@ -49,10 +50,11 @@ static enum rd_status admit_host(void *context, struct rd_slice host, bool from_
     bool asks = hosts->list[0] != '\0' || (from_browser && conn->loop->http_is_local && conn->loop->tls == NULL);
     if (!asks || rd_hosts_have(hosts, host))
         return RD_OK;
+    bool whole = host.len <= HOST_TOLD_MAX;
     return rd_error_set(
         ret_error, RD_FORBIDDEN, 0,
-        "'%.*s' is not a name of this server; --http-hosts (http_hosts, RDRIVE_HTTP_HOSTS) says which are",
-        (int)(host.len < 32 ? host.len : 32), (const char *)host.data);
+        "'%.*s%s' is not a name of this server; --http-hosts (http_hosts, RDRIVE_HTTP_HOSTS) says which are",
+        (int)(whole ? host.len : (size_t)HOST_TOLD_MAX), (const char *)host.data, whole ? "" : "...");
 }
 
 struct rd_limits rd_conn_limits(struct rd_conn *conn)

@@ -50,6 +50,14 @@ def test_a_rebound_page_reads_nothing(daemon, path):
         assert connection.answer().status == 200
 
 
+@pytest.mark.parametrize("host, told", [("n" * 32, "'" + "n" * 32 + "' is"), ("n" * 33, "'" + "n" * 32 + "...' is")], ids=["whole", "cut"])
+def test_a_name_that_is_cut_short_is_told_as_such(daemon, host, told):
+    with RawHttp(daemon.http_address) as connection:
+        connection.send(request("GET", "/v1/stores", headers=BROWSER, host=host))
+        message = connection.answer().json()["error"]["message"]
+    assert message.startswith(told) and message.endswith("says which are")
+
+
 @pytest.mark.parametrize("length", [5, 100_000, 3_000_000])
 def test_a_rebound_page_writes_nothing(daemon, curl, store, length):
     with RawHttp(daemon.http_address) as connection:
