@@ -17,6 +17,7 @@ from test_config import reload
 
 FOREIGN = "attacker.example"
 BROWSER = ["Accept-Language: en"]  # what no script can leave out
+NODE = ["accept-language: *", "sec-fetch-mode: cors", "user-agent: node"]  # what its fetch sends, and a page's may
 PATHS = ["/v1/stores", "/healthz", "/metrics", "/", "/v1/stores/default/keys/k", "/nowhere"]
 
 
@@ -83,7 +84,7 @@ def test_who_is_served(daemon, host):
     assert status(daemon.http_address, host, headers=BROWSER) == 200
 
 
-@pytest.mark.parametrize("headers", [["accept-language: "], BROWSER * 2, ["ACCEPT-LANGUAGE: x", "User-Agent: curl/8"], [f"Origin: http://{FOREIGN}"]])
+@pytest.mark.parametrize("headers", [["accept-language: "], BROWSER * 2, ["ACCEPT-LANGUAGE: x", "User-Agent: curl/8"], NODE, [f"Origin: http://{FOREIGN}"]])
 def test_who_is_a_browser(daemon, headers):
     assert status(daemon.http_address, FOREIGN, headers=headers) == 421
 
