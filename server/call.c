@@ -101,8 +101,19 @@ void rd_call_destroy(struct rd_call *call)
     give_back(rd_conn_loop(call->conn), call);
 }
 
+/* Whether its answer has values, which are their store's until they have left. */
+static bool answers_with_values(const struct rd_call *call)
+{
+    const struct rd_response *response = &call->response;
+    return response->status == RD_OK && (response->value.data != NULL || response->item_count != 0 ||
+                                         rd_opcode_is_download(call->request->opcode));
+}
+
+/* Its answer may have to wait for one that waits for a store's uses to end. */
 void rd_call_finish(struct rd_call *call)
 {
+    if (!answers_with_values(call))
+        leave_stores(call);
     struct rd_lane *lane = call->lane;
     struct rd_conn *conn = call->conn;
     enum rd_call_mode mode = call->mode;
@@ -128,7 +139,6 @@ void rd_call_fail(struct rd_call *call, enum rd_status status, const char *forma
     vsnprintf(response.message, sizeof response.message, format, args);
     va_end(args);
     call->response = response;
-    leave_stores(call); /* its answer may have to wait for one that waits for a store's uses to end */
     rd_call_finish(call);
 }
 

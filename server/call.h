@@ -100,10 +100,11 @@ void rd_calls_free_spare(struct rd_loop *loop);
 /* Releases all it holds. Not while RUNNING. The connection takes it out of its lists first. */
 void rd_call_destroy(struct rd_call *call);
 
-/* Ends a RUNNING or NEW call; the caller does not touch it afterwards. */
+/* Ends a RUNNING or NEW call; the caller does not touch it afterwards. Where no value is in its answer its uses of
+ * stores end, and all that it has of theirs is gone. */
 void rd_call_finish(struct rd_call *call);
 
-/* Fills status and message and finishes; the call's uses of stores end, and all that it has of theirs is gone. */
+/* Fills status and message and finishes. */
 void rd_call_fail(struct rd_call *call, enum rd_status status, const char *format, ...) RD_PRINTF(3, 4);
 
 /* As rd_call_fail, from what a function below reported. */

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness.curl import Curl
-from harness.daemon import DEADLINE_S
+from harness.daemon import DEADLINE_S, wait_until
 from harness.faults import Fault
 from harness.rawhttp import RawHttp, request
 
@@ -72,9 +72,12 @@ def test_an_upload_that_fails_and_whose_client_is_gone(launch, withdrawal):
     daemon.stop()
 
 
-def cross(daemon, connections):
-    """Each drops one store, behind a write to it that takes long, and reads the other's value, which so is found
-    before the drops begin, and can leave only behind them."""
+READ = ("GET", "/keys/value")
+
+
+def cross(daemon, connections, asked=READ, headers=()):
+    """Each drops one store, behind a write to it that takes long, and asks the other one for something, which so is
+    done before the drops begin, and whose answer can leave only behind them: by default it is a value."""
     for store in "ab":
         Curl(daemon.http, store).create()
         assert Curl(daemon.http, store).put("value", b"v" * 100000).status == 201
@@ -82,7 +85,7 @@ def cross(daemon, connections):
         for connection, own, other in zip(connections, "ab", "ba"):
             connection.send(request("PUT", f"/v1/stores/{own}/keys/k", b"value") +
                             request("DELETE", f"/v1/stores/{own}?confirm={own}") +
-                            request("GET", f"/v1/stores/{other}/keys/value"))
+                            request(asked[0], f"/v1/stores/{other}{asked[1]}", *asked[2:], headers=headers))
         for connection in connections:
             assert connection.answer().status == 201
 
@@ -95,9 +98,24 @@ def test_two_connections_that_drop_what_the_other_one_reads(launch):
         outcomes = [[answer and answer.status for answer in (connection.answer(), connection.answer())]
                     for connection in (one, other)]
         assert time.monotonic() - begun < DEADLINE_S * 0.75
-        assert all(outcome in ([200, 200], [None, None]) for outcome in outcomes)
-    for store in "ab":
-        assert Curl(daemon.http, store).create().status == 201
+        assert all(outcome in ([200, 200], [None, None]) for outcome in outcomes), outcomes
+    for store in "ab":  # the drop of a connection that was closed goes on without it
+        wait_until(lambda store=store: Curl(daemon.http, store).create().status == 201, "the store to be gone")
+
+
+@pytest.mark.parametrize("asked, headers, wanted", [
+    (("PUT", "/keys/new", b"value"), (), 201), (("PUT", "/keys/new", b"v" * (2 << 20)), (), 201),
+    (("DELETE", "/keys/value"), (), 200), (("HEAD", "/keys/value"), (), 200),
+    (("GET", "/keys/value"), ["Range: bytes=100000-"], 416), (("GET", "/keys/none"), (), 404)],
+    ids=["write", "upload", "delete", "head", "out of range", "not found"])
+def test_what_has_no_value_in_its_answer_is_not_waited_for(launch, asked, headers, wanted):
+    daemon = launch()
+    with RawHttp(daemon.http_address) as one, RawHttp(daemon.http_address) as other:
+        begun = time.monotonic()
+        cross(daemon, [one, other], asked, headers)
+        for connection in (one, other):
+            assert [connection.answer().status, connection.answer(asked[0] == "HEAD").status] == [200, wanted]
+        assert time.monotonic() - begun < 5  # the grace is 10 s
 
 
 def test_a_stop_while_two_connections_wait_for_each_other(launch):
