@@ -11,7 +11,8 @@ static bool is_label_byte(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-/* Of the name at the beginning of the text: labels, a dot behind each but the last, which may have one. 0: none. */
+/* Of the name at the beginning of the text: labels, a dot behind each but the last, which may have one. 0: none.
+ */
 static size_t name_len(const char *text)
 {
     size_t len = 0;

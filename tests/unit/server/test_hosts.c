@@ -106,9 +106,8 @@ static void the_list_names_more(void **state)
 static void what_is_no_list(void **state)
 {
     (void)state;
-    static const char *const bad[] = {",",    "a,",    ",a",  "a,,b", "a b", "a, b",
-                                      "a:80", "[::1]", "*.a", "a,*",  "**",  "a/b",
-                                      ".a",   ".",     "a..", "a..b", "a,.b"};
+    static const char *const bad[] = {",",   "a,", ",a",  "a,,b", "a b", "a, b", "a:80", "[::1]", "*.a",
+                                      "a,*", "**", "a/b", ".a",   ".",   "a..",  "a..b", "a,.b"};
     char name[RD_HOSTS_NAME_SIZE + 1];
     char list[RD_HOSTS_LIST_SIZE + 1];
     struct rd_hosts hosts = {.list = "kept"};
