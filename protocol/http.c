@@ -179,21 +179,13 @@ static enum step refuse_body(struct rd_decoder *decoder, enum rd_status status, 
 
 /* ---- starting and finishing a request ---------------------------------------------------------------------- */
 
-static enum rd_status parse_json(const struct rd_decoder *decoder, struct rd_slice content,
-                                 struct rd_request *request)
+/* What is long is left to be parsed where nobody else waits. */
+static enum rd_status take_json(const struct rd_decoder *decoder, struct rd_slice content,
+                                struct rd_request *request)
 {
-    switch (request->opcode) {
-    case RD_OPCODE_BATCH_WRITE:
-        return rd_json_parse_batch_write(content, &decoder->limits, request);
-    case RD_OPCODE_BATCH_READ:
-        return rd_json_parse_batch_read(content, &decoder->limits, request);
-    case RD_OPCODE_BATCH_DELETE:
-        return rd_json_parse_batch_delete(content, &decoder->limits, request);
-    case RD_OPCODE_RENAME:
-        return rd_json_parse_rename(content, &decoder->limits, request);
-    default:
-        return rd_json_parse_copy(content, &decoder->limits, request);
-    }
+    if (content.len > decoder->limits.json_len_max)
+        return rd_json_defer(content, &decoder->limits, request);
+    return rd_json_parse(content, &decoder->limits, request);
 }
 
 static enum step finish_request(struct rd_decoder *decoder, size_t content_len, struct rd_request **ret_request)
@@ -208,7 +200,7 @@ static enum step finish_request(struct rd_decoder *decoder, size_t content_len, 
     else if (request->opcode == RD_OPCODE_CREATE)
         request->settings = content;
     else if (rd_http_needs_json(request->opcode))
-        request->status = parse_json(decoder, content, request);
+        request->status = take_json(decoder, content, request);
     return hand_out(decoder, request, STATE_HEAD, ret_request);
 }
 

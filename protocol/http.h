@@ -27,6 +27,8 @@
  * come: decode returns RD_DECODE_CLOSED behind the END, and its answer says "Connection: close".
  *  6. Where a streamed body is malformed its ABORT has the status and, in `bytes`, the message that belong into
  * the answer; the request that follows has them too, for a server that has answered already or cannot say it.
+ *  7. JSON longer than limits.json_len_max is not parsed: the request is handed out with it as `deferred`
+ * (json.h), and what the body says, the target of a copy included, is not there yet.
  */
 #ifndef RD_PROTOCOL_HTTP_H
 #define RD_PROTOCOL_HTTP_H

@@ -6,7 +6,7 @@
  * message names the item. Text may hold NUL. Encoders append one line that ends in a newline; bytes that are not
  * UTF-8 come out as U+FFFD wherever text is called for.
  *
- * Pure. Thread-safe.
+ * Pure. Thread-safe, once rd_json_init has been called.
  */
 #ifndef RD_PROTOCOL_JSON_H
 #define RD_PROTOCOL_JSON_H
@@ -16,9 +16,10 @@
 
 /* ---- parsing ---------------------------------------------------------------------------------------------------
  *
- * On success request->items (or what is said below) are filled and the request owns what they point to:
- * request->body is replaced by a new one that holds request->store and the items' bytes. `text` may lie in the old
- * body, which is freed; the request's other slices must be empty. The opcode stays as it is.
+ * On success request->items (or what is said below) are filled and the request owns what they point to. Where
+ * `text` is the end of request->body their bytes take its place, whatever else is in front of it; else the body is
+ * replaced by a new one that holds request->store, request->token and these bytes, and the request's other slices
+ * must be empty. The opcode stays as it is.
  *
  * On failure the answer is the status to give, and request->status and request->message (in request->detail) are
  * set; RD_INVALID_ARGUMENT, RD_TOO_LARGE (batch_count_max, key_len_max) or RD_NO_MEMORY. */
@@ -41,6 +42,27 @@ enum rd_status rd_json_parse_rename(struct rd_slice text, const struct rd_limits
 /* copy and transfer: {"key":"a","target":"other"}, the key also as above: fills key and target_store. */
 enum rd_status rd_json_parse_copy(struct rd_slice text, const struct rd_limits *limits,
                                   struct rd_request *request) RD_MUST_CHECK;
+
+/* Whichever of these request->opcode asks for. */
+enum rd_status rd_json_parse(struct rd_slice text, const struct rd_limits *limits,
+                             struct rd_request *request) RD_MUST_CHECK;
+
+/* ---- later: a long text takes its time, so it may be parsed on another thread ----
+ *
+ * Notes the text, which is the end of request->body, and the limits in request->deferred. RD_NO_MEMORY. */
+enum rd_status rd_json_defer(struct rd_slice text, const struct rd_limits *limits,
+                             struct rd_request *request) RD_MUST_CHECK;
+
+/* How many bytes of memory parsing it takes at most, beside the body: most of them until it is parsed, the items
+ * for as long as the request. Refuses what is too much or too deep. */
+enum rd_status rd_json_measure(struct rd_request *request, uint64_t *ret_bytes) RD_MUST_CHECK;
+
+/* As rd_json_parse, of a text that was measured; request->status says how it went, and request->deferred is NULL.
+ */
+void rd_json_parse_deferred(struct rd_request *request);
+
+/* Once, before threads that parse are started: else the first two that do seed the tables of jansson. */
+void rd_json_init(void);
 
 /* ---- encoding -------------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -13,15 +14,26 @@
 
 #define DEPTH_MAX 3u /* {"entries":[{ is as deep as it gets */
 
+/* What jansson takes, above what it is asked for: an object with its table of eight buckets and its pairs' list; a
+ * pair of such a table with what it points to, or an array's element, and the item that it becomes. */
+#define OBJECT_COST 272u
+#define NODE_COST   (176u + sizeof(struct rd_message_item))
+
 struct parse {
     const struct rd_limits *limits; /* borrows */
     struct rd_request *request;     /* borrows; gets the message */
     const char *list_name;          /* "entries" or "keys"; NULL: the body is no list */
     size_t index;                   /* of the item under way */
     struct rd_message_item *items;  /* owned until it is the request's */
-    uint8_t *bytes;                 /* owned until it is the request's body */
-    size_t bytes_len;               /* used */
-    size_t bytes_len_max;           /* allocated: no text decodes to more bytes than it has */
+    bool in_place;        /* the text is the end of the request's body, and what it says takes its place */
+    uint8_t *bytes;       /* owned until it is the request's body; in place, that body */
+    size_t bytes_len;     /* used */
+    size_t bytes_len_max; /* allocated: no text decodes to more bytes than it has */
+};
+
+struct rd_json_deferred {
+    struct rd_slice text; /* the end of the request's body */
+    struct rd_limits limits;
 };
 
 static enum rd_status fail(struct parse *parse, enum rd_status status, const char *format, ...) RD_PRINTF(3, 4);
@@ -44,35 +56,48 @@ static enum rd_status fail_item(struct parse *parse, enum rd_status status, cons
     return fail(parse, status, "%s[%zu]: %s%.60s", parse->list_name, parse->index, what, field);
 }
 
+/* What a text is made of. */
+struct shape {
+    uint64_t comma_count;
+    uint64_t open_count; /* of objects and arrays */
+    size_t longest;      /* bytes of the longest string */
+};
+
+/* The first quote from that byte on which no backslash takes for its own, or the text's end. */
+static size_t end_of_string(struct rd_slice text, size_t at)
+{
+    while (at < text.len && text.data[at] != '"')
+        at += text.data[at] == '\\' ? 2 : 1;
+    return at < text.len ? at : text.len;
+}
+
 /* A tree takes many times the memory of a text like [[],[],[]; so what cannot be a batch is refused before there
  * is one. Only counts: whether the text is JSON is for jansson to say. */
-static enum rd_status check_shape(struct parse *parse, struct rd_slice text)
+static enum rd_status check_shape(struct parse *parse, struct rd_slice text, struct shape *ret_shape)
 {
     uint64_t items_max = parse->list_name == NULL ? 0 : parse->limits->batch_count_max;
     uint64_t commas_max = 4 * items_max + 16;
-    uint64_t comma_count = 0;
+    struct shape shape = {.longest = 0};
     unsigned depth = 0;
-    bool in_string = false;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
+        if (c == '"') {
+            size_t end = end_of_string(text, i + 1);
+            shape.longest = end - i > shape.longest ? end - i : shape.longest;
+            i = end;
         } else if (c == '{' || c == '[') {
+            shape.open_count++;
             if (++depth > DEPTH_MAX)
                 return fail(parse, RD_INVALID_ARGUMENT, "the JSON is nested too deeply");
         } else if (c == '}' || c == ']') {
             depth -= depth > 0;
-        } else if (c == ',' && ++comma_count > commas_max) {
+        } else if (c == ',' && ++shape.comma_count > commas_max) {
             if (parse->list_name == NULL)
                 return fail(parse, RD_INVALID_ARGUMENT, "the JSON has too many fields");
             return fail(parse, RD_TOO_LARGE, "more than %u %s", parse->limits->batch_count_max, parse->list_name);
         }
     }
+    *ret_shape = shape;
     return RD_OK;
 }
 
@@ -237,6 +262,8 @@ static size_t head_len(const struct rd_request *request)
 static void hand_over_bytes(struct parse *parse)
 {
     struct rd_request *request = parse->request;
+    if (parse->in_place)
+        return;
     if (request->store.len != 0)
         memcpy(parse->bytes, request->store.data, request->store.len);
     if (request->token.len != 0)
@@ -258,11 +285,32 @@ static void hand_over(struct parse *parse, size_t count, bool allow_null_bytes)
     parse->items = NULL;
 }
 
+/* The tree has a copy of every string, so that the text is not needed any more and they may lie in its place. */
+static bool take_place(struct parse *parse, struct rd_slice text)
+{
+    struct rd_request *request = parse->request;
+    parse->in_place = request->body != NULL && text.len <= request->body_len &&
+                      text.data == request->body + (request->body_len - text.len);
+    parse->bytes_len = parse->in_place ? request->body_len - text.len : head_len(request);
+    parse->bytes_len_max = parse->bytes_len + text.len;
+    parse->bytes = parse->in_place ? request->body : malloc(parse->bytes_len_max);
+    return parse->bytes != NULL;
+}
+
+static void release(struct parse *parse, json_t *root)
+{
+    free(parse->items);
+    if (!parse->in_place)
+        free(parse->bytes);
+    json_decref(root);
+}
+
 /* Makes room for the bytes and a tree of the text; *ret_root is to be released. */
 static enum rd_status load(struct parse *parse, struct rd_slice text, json_t **ret_root)
 {
     json_error_t error;
-    enum rd_status status = check_shape(parse, text);
+    struct shape shape;
+    enum rd_status status = parse->request->deferred != NULL ? RD_OK : check_shape(parse, text, &shape);
     if (status != RD_OK)
         return status;
     if (text.len == 0)
@@ -273,10 +321,7 @@ static enum rd_status load(struct parse *parse, struct rd_slice text, json_t **r
     if (root == NULL)
         return fail(parse, RD_INVALID_ARGUMENT, "JSON, line %d, column %d: %.80s", error.line, error.column,
                     error.text);
-    parse->bytes_len = head_len(parse->request);
-    parse->bytes_len_max = head_len(parse->request) + text.len;
-    parse->bytes = malloc(parse->bytes_len_max);
-    if (parse->bytes == NULL) {
+    if (!take_place(parse, text)) {
         json_decref(root);
         return fail(parse, RD_NO_MEMORY, "no memory for the body");
     }
@@ -298,9 +343,7 @@ static enum rd_status parse_batch(struct rd_slice text, const struct rd_limits *
         status = take_items(&parse, list, with_value);
     if (status == RD_OK)
         hand_over(&parse, json_array_size(list), allow_null_bytes);
-    free(parse.items);
-    free(parse.bytes);
-    json_decref(root);
+    release(&parse, root);
     return status;
 }
 
@@ -380,8 +423,7 @@ enum rd_status rd_json_parse_rename(struct rd_slice text, const struct rd_limits
         request->key = keys[0].key;
         request->target_key = keys[1].key;
     }
-    free(parse.bytes);
-    json_decref(root);
+    release(&parse, root);
     return status;
 }
 
@@ -399,8 +441,7 @@ enum rd_status rd_json_parse_copy(struct rd_slice text, const struct rd_limits *
         request->key = keys[0].key;
         request->target_store = target_store;
     }
-    free(parse.bytes);
-    json_decref(root);
+    release(&parse, root);
     return status;
 }
 
@@ -422,4 +463,67 @@ enum rd_status rd_json_parse_batch_delete(struct rd_slice text, const struct rd_
                                           struct rd_request *request)
 {
     return parse_batch(text, limits, "keys", false, request);
+}
+
+/* ---- whichever it is, now or later ------------------------------------------------------------------------- */
+
+static const char *list_name_of(enum rd_opcode opcode)
+{
+    if (opcode == RD_OPCODE_BATCH_WRITE)
+        return "entries";
+    return opcode == RD_OPCODE_BATCH_READ || opcode == RD_OPCODE_BATCH_DELETE ? "keys" : NULL;
+}
+
+enum rd_status rd_json_parse(struct rd_slice text, const struct rd_limits *limits, struct rd_request *request)
+{
+    switch (request->opcode) {
+    case RD_OPCODE_BATCH_WRITE:
+        return rd_json_parse_batch_write(text, limits, request);
+    case RD_OPCODE_BATCH_READ:
+        return rd_json_parse_batch_read(text, limits, request);
+    case RD_OPCODE_BATCH_DELETE:
+        return rd_json_parse_batch_delete(text, limits, request);
+    case RD_OPCODE_RENAME:
+        return rd_json_parse_rename(text, limits, request);
+    default:
+        return rd_json_parse_copy(text, limits, request);
+    }
+}
+
+enum rd_status rd_json_defer(struct rd_slice text, const struct rd_limits *limits, struct rd_request *request)
+{
+    struct parse parse = {.request = request};
+    request->deferred = malloc(sizeof *request->deferred);
+    if (request->deferred == NULL)
+        return fail(&parse, RD_NO_MEMORY, "no memory for the body");
+    *request->deferred = (struct rd_json_deferred){.text = text, .limits = *limits};
+    return RD_OK;
+}
+
+enum rd_status rd_json_measure(struct rd_request *request, uint64_t *ret_bytes)
+{
+    const struct rd_json_deferred *deferred = request->deferred;
+    struct parse parse = {
+        .limits = &deferred->limits, .request = request, .list_name = list_name_of(request->opcode)};
+    struct shape shape;
+    enum rd_status status = check_shape(&parse, deferred->text, &shape);
+    if (status != RD_OK)
+        return status;
+    /* The longest string is in a buffer beside, which doubles as it grows. */
+    uint64_t strings_len = deferred->text.len + 2 * (uint64_t)shape.longest;
+    *ret_bytes = strings_len + shape.open_count * OBJECT_COST + (shape.comma_count + shape.open_count) * NODE_COST;
+    return RD_OK;
+}
+
+void rd_json_parse_deferred(struct rd_request *request)
+{
+    struct rd_json_deferred *deferred = request->deferred;
+    request->status = rd_json_parse(deferred->text, &deferred->limits, request);
+    request->deferred = NULL;
+    free(deferred);
+}
+
+void rd_json_init(void)
+{
+    json_object_seed(0);
 }

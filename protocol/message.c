@@ -134,6 +134,7 @@ void rd_request_set_body(struct rd_request *request, uint8_t *body, size_t body_
 
 static void destroy_one(struct rd_request *request)
 {
+    free(request->deferred);
     free(request->trace);
     free(request->items);
     free(request->changes);

@@ -16,6 +16,7 @@
 #include "base/status.h"
 
 struct rd_guards;
+struct rd_json_deferred;
 
 /* Numbers are part of the binary protocol and never change. */
 enum rd_opcode {
@@ -258,6 +259,8 @@ struct rd_request {
                                * slices point into their memory, in the order sent */
     struct rd_request *next;
 
+    struct rd_json_deferred *deferred; /* owned (malloc); what a long body of JSON says is not known yet: json.h */
+
     char *trace; /* owned; what the client calls it, to be repeated in the answer and in logs; NULL: nothing */
     bool trace_wanted; /* it called it something that is not fit for that: a name is to be made up */
 
@@ -377,6 +380,7 @@ struct rd_limits {
     uint32_t stream_window;    /* bytes of one incoming stream that may be on their way; the first credit */
     uint32_t chunk_len_max;    /* bytes of one chunk of a stream */
     uint32_t in_flight_max;    /* requests of one connection that are not answered yet */
+    uint32_t json_len_max;     /* bytes of JSON that a decoder parses; longer bodies are deferred (json.h) */
     bool over_tls;             /* HTTP: a target that names a scheme names https */
 
     /* Asked before a decoder makes room for so many bytes that are still to come, unless these are few: whether
@@ -413,7 +417,7 @@ static inline enum rd_status rd_limits_admit(const struct rd_limits *limits, con
     {                                                                                                             \
         .body_len_max = 80u << 20, .header_len_max = 64u << 10, .key_len_max = 32u << 10,                         \
         .batch_count_max = 100000, .stream_threshold = 1u << 20, .stream_window = 1u << 20,                       \
-        .chunk_len_max = 256u << 10, .in_flight_max = 1024                                                        \
+        .chunk_len_max = 256u << 10, .in_flight_max = 1024, .json_len_max = UINT32_MAX                            \
     }
 
 /* What a compaction has done. */

@@ -307,6 +307,7 @@ static struct rd_limits test_limits(void)
                               .stream_window = 1000,
                               .chunk_len_max = 1000,
                               .in_flight_max = 16,
+                              .json_len_max = 1000,
                               .over_tls = over_tls};
 }
 

@@ -3,6 +3,8 @@
  * The HTTP codec's decoder: requests, refusals that leave the connection open, large bodies, pipelines, chance. */
 #include "tests/unit/protocol/http_feed.h"
 
+#include "protocol/json.h"
+
 /* ---- requests ----------------------------------------------------------------------------------------------- */
 
 #define BATCH "POST /v1/stores/s/batch/"
@@ -609,10 +611,47 @@ static void test_a_name_that_no_store_has_is_not_asked_for(void **state)
     expect_waiting(head, "write '?' by '' 0;");
 }
 
+/* However it comes: by its length, or in chunks. */
+static void test_long_json_is_deferred(void **state)
+{
+    (void)state;
+    static const char head[] = BATCH "read HTTP/1.1\r\n" HOST JSON_TYPE;
+    static const char *const bodies[][2] = {
+        {"Content-Length: 13\r\n\r\n{\"keys\":[\"\"]}", "Content-Length: 14\r\n\r\n{\"keys\":[\"k\"]}"},
+        {"Transfer-Encoding: chunked\r\n\r\nd\r\n{\"keys\":[\"\"]}\r\n0\r\n\r\n",
+         "Transfer-Encoding: chunked\r\n\r\ne\r\n{\"keys\":[\"k\"]}\r\n0\r\n\r\n"},
+    };
+    struct rd_limits limits = RD_LIMITS_DEFAULT;
+    limits.json_len_max = 13;
+    for (size_t i = 0; i < 4; i++) {
+        struct rd_decoder *decoder = rd_http_codec.create(&limits);
+        struct rd_request *request = NULL;
+        char text[512];
+        int len = snprintf(text, sizeof text, "%s%s", head, bodies[i / 2][i % 2]);
+        struct rd_slice input = rd_slice(text, (size_t)len);
+        assert_int_equal(rd_http_codec.decode(decoder, &input, &request), RD_DECODE_REQUEST);
+        assert_int_equal(request->status, RD_OK);
+        assert_int_equal(request->opcode, RD_OPCODE_BATCH_READ);
+        assert_int_equal(request->deferred != NULL, i % 2);
+        assert_int_equal(request->item_count, 1 - i % 2);
+        assert_int_equal(input.len, 0);
+        uint64_t bytes = 0;
+        if (request->deferred != NULL) {
+            assert_int_equal(rd_json_measure(request, &bytes), RD_OK);
+            rd_json_parse_deferred(request);
+        }
+        assert_int_equal(request->item_count, 1);
+        assert_true(rd_slice_equal(request->store, rd_slice_of_string("s")));
+        rd_request_destroy(request);
+        rd_http_codec.destroy(decoder);
+    }
+}
+
 int main(void)
 {
     seed_random();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_long_json_is_deferred),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_through_tls),
         cmocka_unit_test(test_refused),

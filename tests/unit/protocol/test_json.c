@@ -102,6 +102,99 @@ static void test_batch_keys(void **state)
     rd_request_destroy(request);
 }
 
+/* What the text says is put where it was: no second body is made. */
+static void test_in_place(void **state)
+{
+    (void)state;
+    struct rd_slice inside;
+    struct rd_slice text = TEXT("{\"entries\":[{\"value\":\"\\u0041v\",\"key\":\"a\"}]}");
+    struct rd_request *request = request_with(text, &inside);
+    uint8_t *body = request->body;
+    size_t body_len = request->body_len;
+    assert_int_equal(rd_json_parse_batch_write(inside, &limits, request), RD_OK);
+    assert_ptr_equal(request->body, body);
+    assert_int_equal(request->body_len, body_len);
+    assert_ptr_equal(request->items[0].value.data, inside.data);
+    assert_true(rd_slice_equal(request->items[0].value, TEXT("Av")));
+    expect_key(request, 0, TEXT("a"));
+    assert_true(rd_slice_equal(request->store, TEXT("store")));
+    rd_request_destroy(request);
+}
+
+/* ---- later -------------------------------------------------------------------------------------------------- */
+
+static struct rd_request *defer(enum rd_opcode opcode, struct rd_slice text)
+{
+    struct rd_slice inside;
+    struct rd_request *request = request_with(text, &inside);
+    request->opcode = opcode;
+    assert_int_equal(rd_json_defer(inside, &limits, request), RD_OK);
+    assert_non_null(request->deferred);
+    assert_int_equal(request->item_count, 0);
+    return request;
+}
+
+static void test_deferred(void **state)
+{
+    (void)state;
+    uint64_t bytes = 0;
+    struct rd_request *request =
+        defer(RD_OPCODE_BATCH_WRITE, TEXT("{\"entries\":[{\"key\":\"a\",\"value\":\"b\\\"c\"}]}"));
+    assert_int_equal(rd_json_measure(request, &bytes), RD_OK);
+    assert_true(bytes > request->body_len);
+    rd_json_parse_deferred(request);
+    assert_int_equal(request->status, RD_OK);
+    assert_null(request->deferred);
+    assert_int_equal(request->item_count, 1);
+    assert_true(rd_slice_equal(request->items[0].value, TEXT("b\"c")));
+    rd_request_destroy(request);
+
+    request = defer(RD_OPCODE_COPY, TEXT("{\"key\":\"a\",\"target\":\"other\"}"));
+    assert_int_equal(rd_json_measure(request, &bytes), RD_OK);
+    rd_json_parse_deferred(request);
+    assert_int_equal(request->status, RD_OK);
+    assert_true(rd_slice_equal(request->target_store, TEXT("other")));
+    rd_request_destroy(request);
+
+    rd_request_destroy(defer(RD_OPCODE_RENAME, TEXT("{}"))); /* never parsed */
+}
+
+static void test_deferred_refusals(void **state)
+{
+    (void)state;
+    uint64_t bytes = 0;
+    struct rd_request *request = defer(RD_OPCODE_BATCH_READ, TEXT("{\"keys\":[[[[]]]]}"));
+    assert_int_equal(rd_json_measure(request, &bytes), RD_INVALID_ARGUMENT);
+    assert_int_equal(request->status, RD_INVALID_ARGUMENT);
+    assert_string_equal(request->message, "the JSON is nested too deeply");
+    rd_request_destroy(request);
+    request = defer(RD_OPCODE_BATCH_DELETE, TEXT("{\"keys\":[1]}"));
+    assert_int_equal(rd_json_measure(request, &bytes), RD_OK);
+    rd_json_parse_deferred(request);
+    assert_int_equal(request->status, RD_INVALID_ARGUMENT);
+    assert_string_equal(request->message, "keys[0]: neither string nor object");
+    assert_null(request->deferred);
+    rd_request_destroy(request);
+}
+
+/* However it is written, what is foretold grows with what parsing makes. */
+static void test_measures(void **state)
+{
+    (void)state;
+    uint64_t bytes = 0, strings = 0, objects = 0;
+    struct rd_request *request = defer(RD_OPCODE_BATCH_READ, TEXT("{\"keys\":[\"aaaaaaa\"]}"));
+    assert_int_equal(rd_json_measure(request, &bytes), RD_OK);
+    rd_request_destroy(request);
+    request = defer(RD_OPCODE_BATCH_READ, TEXT("{\"keys\":[\"a\",\"\",\"\"]}"));
+    assert_int_equal(rd_json_measure(request, &strings), RD_OK);
+    rd_request_destroy(request);
+    request = defer(RD_OPCODE_BATCH_READ, TEXT("{\"keys\":[{},{},{}]  }"));
+    assert_int_equal(rd_json_measure(request, &objects), RD_OK);
+    rd_request_destroy(request);
+    assert_true(strings >= bytes + 2 * sizeof(struct rd_message_item));
+    assert_true(objects >= strings + 3 * 200);
+}
+
 /* Without a body of its own, as the CLI has it. */
 static void test_text_from_elsewhere(void **state)
 {
@@ -359,6 +452,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_write),
         cmocka_unit_test(test_batch_keys),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_deferred_refusals),
+        cmocka_unit_test(test_measures),
         cmocka_unit_test(test_text_from_elsewhere),
         cmocka_unit_test(test_refused_entries),
         cmocka_unit_test(test_refused_keys),
