@@ -23,7 +23,8 @@ struct rd_pool {
 
 static void give_turn(struct rd_pool *pool, struct rd_pool_queue *queue)
 {
-    if (queue->in_turn || queue->first == NULL || queue->running >= STORE_THREADS_MAX)
+    unsigned running_max = queue->running_max != 0 ? queue->running_max : STORE_THREADS_MAX;
+    if (queue->in_turn || queue->first == NULL || queue->running >= running_max)
         return;
     queue->in_turn = true;
     queue->next = NULL;

@@ -5,7 +5,8 @@
  * one) is libuv's pool's.
  *
  * Fair between stores: jobs are queued by store, a thread takes the next one of the store whose turn it is, and
- * one store never has all threads.
+ * one store never has all threads. Long bodies, whose parsing takes a second and more, have a queue of their own,
+ * of which fewer run at a time.
  *
  *    loop                                   thread of the pool                        loop
  *    rd_pool_submit --> its store's queue --> job->work --> the port of the job's loop --> job->done
@@ -34,13 +35,15 @@ struct rd_pool_port {
     struct rd_affinity *affinity; /* borrows; of the loop, whose thread submits; NULL: it is never held */
 };
 
-/* The jobs of one store; zeroed at first. Lives as long as any of them. The pool's. */
+/* The jobs of one store, or of one kind; zeroed at first, but for running_max. Lives as long as any of them. The
+ * pool's. */
 struct rd_pool_queue {
     struct rd_pool_queue *next; /* whose turn comes after */
     struct rd_job *first;
     struct rd_job *last;
     unsigned running;
-    bool in_turn; /* in the pool's list */
+    unsigned running_max; /* 0: as many as may run for one store */
+    bool in_turn;         /* in the pool's list */
 };
 
 /* Owned by the caller, who leaves it alone from submit until done is called. */

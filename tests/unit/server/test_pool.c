@@ -156,6 +156,48 @@ static void jobs_run_side_by_side(void **state)
     pthread_barrier_destroy(&meeting);
 }
 
+/* Jobs of a kind of which few may run: two hang, the third and what is behind it wait for one of them. */
+static void no_more_of_a_queue_run_than_may(void **state)
+{
+    (void)state;
+    struct scene scene;
+    sem_t gate;
+    sem_t started;
+    int value = -1;
+    static struct task few[20];
+    static struct task others[100];
+    sem_init(&gate, 0, 0);
+    sem_init(&started, 0, 0);
+    scene_begin(&scene);
+    scene.queues[0].running_max = 2;
+    for (unsigned i = 0; i < 20; i++) {
+        few[i].gate = &gate;
+        few[i].started = &started;
+        submit(&scene, &few[i], 0);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        while (sem_wait(&started) != 0)
+            continue;
+    sem_t others_started;
+    sem_init(&others_started, 0, 0);
+    for (unsigned i = 0; i < 100; i++) {
+        others[i].started = &others_started;
+        submit(&scene, &others[i], 1);
+    }
+    for (unsigned i = 0; i < 100;
+         i++) /* all threads but two are there for them, and would begin others of the few */
+        while (sem_wait(&others_started) != 0)
+            continue;
+    assert_int_equal(sem_getvalue(&started, &value), 0);
+    assert_int_equal(value, 0);
+    for (unsigned i = 0; i < 20; i++)
+        sem_post(&gate);
+    scene_end(&scene);
+    sem_destroy(&gate);
+    sem_destroy(&started);
+    sem_destroy(&others_started);
+}
+
 static void a_pool_without_work_ends(void **state)
 {
     (void)state;
@@ -168,9 +210,8 @@ static void a_pool_without_work_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_job_comes_back_once),
-        cmocka_unit_test(a_store_that_hangs_does_not_hold_the_others),
-        cmocka_unit_test(jobs_run_side_by_side),
+        cmocka_unit_test(every_job_comes_back_once), cmocka_unit_test(a_store_that_hangs_does_not_hold_the_others),
+        cmocka_unit_test(jobs_run_side_by_side),     cmocka_unit_test(no_more_of_a_queue_run_than_may),
         cmocka_unit_test(a_pool_without_work_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
