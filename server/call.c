@@ -47,6 +47,12 @@ void rd_calls_free_spare(struct rd_loop *loop)
         free(take_spare(loop));
 }
 
+size_t rd_call_weigh(const struct rd_call *call)
+{
+    const struct rd_request *request = call->request;
+    return sizeof *call + request->body_len + request->item_count * ITEM_COST + request->look_count * LOOK_COST;
+}
+
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
 {
     struct rd_loop *loop = rd_conn_loop(conn);
@@ -60,8 +66,7 @@ struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request)
     call->request = request;
     call->op.context = call;
     call->begun_ns = rd_loop_clock_ns(loop);
-    call->cost =
-        sizeof *call + request->body_len + request->item_count * ITEM_COST + request->look_count * LOOK_COST;
+    call->cost = rd_call_weigh(call);
     return call;
 }
 
@@ -220,18 +225,29 @@ static void after_job(struct rd_job *job)
     call->on_complete(call);
 }
 
-void rd_call_start_check(struct rd_call *call, void (*work)(struct rd_call *call),
-                         void (*on_complete)(struct rd_call *call))
+static void start_job(struct rd_call *call, struct rd_pool_queue *queue, void (*work)(struct rd_call *call),
+                      void (*on_complete)(struct rd_call *call))
 {
     struct rd_loop *loop = rd_conn_loop(call->conn);
     call->work = work;
     call->on_complete = on_complete;
-    call->job =
-        (struct rd_job){.work = run_job, .done = after_job, .port = &loop->port, .queue = &call->hosted->reads};
+    call->job = (struct rd_job){.work = run_job, .done = after_job, .port = &loop->port, .queue = queue};
     if (rd_pool_submit(loop->pool, &call->job))
         return;
     run_job(&call->job); /* no thread is to be had: better late than not at all */
     after_job(&call->job);
+}
+
+void rd_call_start_check(struct rd_call *call, void (*work)(struct rd_call *call),
+                         void (*on_complete)(struct rd_call *call))
+{
+    start_job(call, &call->hosted->reads, work, on_complete);
+}
+
+void rd_call_start_parse(struct rd_call *call, void (*work)(struct rd_call *call),
+                         void (*on_complete)(struct rd_call *call))
+{
+    start_job(call, rd_conn_loop(call->conn)->parses, work, on_complete);
 }
 
 void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call),

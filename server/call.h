@@ -9,9 +9,11 @@
  *                    |                                                       |
  *                    +--- a streamed write: UPLOADING, until its last part ---+   (upload.c)
  *
- * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work, _read, _check); until
- * it is back on the loop nothing else touches it. A connection that closes destroys its WAITING and FINISHED
- * calls; RUNNING ones finish into nothing.
+ * A long body is parsed first: RUNNING on a pool thread, then NEW once more (deferred.c).
+ *
+ * A RUNNING call may be with a writer thread (its op) or a pool thread (rd_call_start_work, _read, _check,
+ * _parse); until it is back on the loop nothing else touches it. A connection that closes destroys its WAITING and
+ * FINISHED calls; RUNNING ones finish into nothing.
  *
  * Owned by the connection. The loop's thread only, but for the work function.
  */
@@ -66,7 +68,7 @@ struct rd_call {
 
     void (*on_complete)(struct rd_call *call); /* back on the loop after the op or the work */
     void (*work)(struct rd_call *call);        /* runs on a pool thread */
-    struct rd_job job;                         /* of rd_call_start_read and rd_call_start_check */
+    struct rd_job job;                         /* of rd_call_start_read, _check and _parse */
     bool looking;                              /* its lane lets nothing change the store before it has finished */
     unsigned fetches;                          /* how often the pool has brought into memory what it looks at */
 
@@ -92,6 +94,9 @@ struct rd_call {
 
 /* Takes the request. NULL: no memory, the request is destroyed. */
 struct rd_call *rd_call_create(struct rd_conn *conn, struct rd_request *request);
+
+/* What its request costs in memory as it is now, in bytes. */
+size_t rd_call_weigh(const struct rd_call *call);
 
 /* What a loop keeps of calls that are gone. */
 struct rd_loop;
@@ -125,6 +130,10 @@ void rd_call_start_read(struct rd_call *call, void (*work)(struct rd_call *call)
 
 /* The same for a look at values that it has pinned: nothing that is sent behind it waits. */
 void rd_call_start_check(struct rd_call *call, void (*work)(struct rd_call *call),
+                         void (*on_complete)(struct rd_call *call));
+
+/* The same for a long body, of which few are parsed at a time; no store is needed. */
+void rd_call_start_parse(struct rd_call *call, void (*work)(struct rd_call *call),
                          void (*on_complete)(struct rd_call *call));
 
 /* Whether what is not in memory is to be fetched once more. It may be gone again each time: then the loop waits.

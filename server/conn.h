@@ -92,6 +92,11 @@ void rd_conn_set_barrier(struct rd_conn *conn, struct rd_call *call);
 /* Runs it if its time has come; `finished`: it has had it. */
 void rd_conn_run_barrier(struct rd_conn *conn, bool finished);
 
+/* For deferred.c: the call's body is being parsed, and no further request is taken; it is parsed, so that the
+ * call's cost is another. */
+void rd_conn_begin_parse(struct rd_conn *conn);
+void rd_conn_end_parse(struct rd_conn *conn, struct rd_call *call);
+
 /* Whether requests hold as much memory as they may, of all connections. */
 bool rd_conn_memory_is_full(const struct rd_conn *conn);
 

@@ -52,7 +52,7 @@ static bool upload_is_full(const struct rd_conn *conn)
 
 static bool is_full(const struct rd_conn *conn)
 {
-    if (conn->barrier != NULL || upload_is_full(conn))
+    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn))
         return true;
     return conn->call_count >= conn->loop->tuning.limits.in_flight_max ||
            conn->cost >= conn->loop->tuning.connection_bytes_max || conn->out.unsent >= RD_CONN_UNSENT_LEN_HIGH;
@@ -60,7 +60,7 @@ static bool is_full(const struct rd_conn *conn)
 
 static bool has_room(const struct rd_conn *conn)
 {
-    if (conn->barrier != NULL || upload_is_full(conn))
+    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn))
         return false;
     return conn->call_count <= conn->loop->tuning.limits.in_flight_max / 2 &&
            conn->cost <= conn->loop->tuning.connection_bytes_max / 2 && conn->out.unsent <= UNSENT_LEN_LOW;
@@ -72,6 +72,20 @@ static void pause_if_full(struct rd_conn *conn)
         return;
     conn->paused = true;
     rd_conn_stop_reading(conn);
+}
+
+void rd_conn_begin_parse(struct rd_conn *conn)
+{
+    conn->parsing = true;
+}
+
+void rd_conn_end_parse(struct rd_conn *conn, struct rd_call *call)
+{
+    conn->parsing = false;
+    conn->cost -= call->cost;
+    call->cost = rd_call_weigh(call);
+    conn->cost += call->cost;
+    rd_conn_mark_dirty(conn);
 }
 
 /* OPEN -> ENDING. What is left of the input is dropped. */

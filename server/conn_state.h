@@ -71,6 +71,7 @@ struct rd_conn {
     struct rd_lane *lanes;   /* owned */
     struct rd_call *uploads; /* UPLOADING ones, by queue_next */
     unsigned upload_count;
+    bool parsing;            /* nor until the body of the last one has been parsed */
     struct rd_call *barrier; /* no request is taken until this one is done */
     struct rd_downloads downloads;
 

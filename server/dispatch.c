@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "server/conn.h"
+#include "server/deferred.h"
 #include "server/gate.h"
 #include "server/handlers.h"
 #include "server/lane.h"
@@ -231,7 +232,9 @@ void rd_dispatch_call(struct rd_call *call)
         call->state = RD_CALL_RUNNING;
         run(call, handler);
     } else if (is_legal(call, handler)) {
-        if (handler->mode == RD_CALL_UPLOAD)
+        if (request->deferred != NULL)
+            rd_deferred_begin(call);
+        else if (handler->mode == RD_CALL_UPLOAD)
             rd_upload_begin(call);
         else if (handler->mode == RD_CALL_BARRIER)
             rd_conn_set_barrier(call->conn, call);

@@ -181,7 +181,8 @@ bool rd_gate_admit(struct rd_call *call)
     if (request->status != RD_OK && request->store.data == NULL)
         return true; /* refused before it had named one */
     enum rd_status status = judge(token, operation, request->store, &error);
-    if (status == RD_OK && request->status == RD_OK && rd_operation_has_store(operation))
+    bool is_whole = request->status == RD_OK && request->deferred == NULL; /* else it comes once more */
+    if (status == RD_OK && is_whole && rd_operation_has_store(operation))
         status = judge_more(token, request, &error);
     return status == RD_OK || refuse(call, &error);
 }

@@ -7,6 +7,7 @@
 
 #include "server/auth.h"
 #include "server/compactor.h"
+#include "server/deferred.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/stores.h"
@@ -35,6 +36,7 @@ struct rd_loop_tuning rd_reload_loop_tuning(const struct rd_config *config)
     limits->key_len_max = (uint32_t)config->key_len_max;
     limits->batch_count_max = (uint32_t)config->batch_count_max;
     limits->in_flight_max = (uint32_t)config->requests_max;
+    limits->json_len_max = RD_DEFERRED_LEN_MIN;
     return tuning;
 }
 

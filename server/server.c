@@ -13,6 +13,7 @@
 
 #include "protocol/binary.h"
 #include "protocol/http.h"
+#include "protocol/json.h"
 #include "protocol/redis.h"
 #include "server/auth.h"
 #include "server/check.h"
@@ -27,6 +28,8 @@
 #include "server/stores.h"
 #include "server/systemd.h"
 #include "server/tls.h"
+
+#define PARSES_MAX 4u /* long bodies at a time, of eight threads that the pool has */
 
 /* One protocol's sockets: one for each loop, or one whose loop hands connections on to all. */
 struct endpoint {
@@ -43,6 +46,7 @@ struct server {
     struct rd_reload reload;        /* loop 0 */
     struct rd_stores *stores;       /* owned */
     struct rd_pool *pool;           /* owned */
+    struct rd_pool_queue parses;    /* the pool's */
     struct rd_compactor *compactor; /* owned */
     struct rd_tls *tls;             /* owned; NULL: TCP is plain */
     struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
@@ -185,6 +189,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
     server->threads = calloc(count, sizeof *server->threads);
     if (server->loops == NULL || server->threads == NULL || rd_pool_create(&server->pool) != RD_OK)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the event loops");
+    server->parses.running_max = PARSES_MAX;
     server->process.loops = server->loops;
     server->process.loop_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -192,6 +197,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->index = i;
         loop->stores = server->stores;
         loop->pool = server->pool;
+        loop->parses = &server->parses;
         loop->compactor = server->compactor;
         loop->tuning = tuning;
         atomic_store(&server->process.connections_max, tuning.connections_max);
@@ -429,6 +435,7 @@ int rd_server_run(struct rd_config *config, const struct rd_config_sources *sour
     struct rd_error error = {.status = RD_OK};
     running = &server;
     prepare_process();
+    rd_json_init();
     enum rd_status status = config->tls_cert[0] == '\0'
                                 ? RD_OK
                                 : rd_tls_create(config->tls_cert, config->tls_key, &server.tls, &error);
