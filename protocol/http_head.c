@@ -16,27 +16,12 @@ bool rd_http_is_token_byte(uint8_t c)
     return (token_bits[c >> 6] >> (c & 63) & 1) != 0;
 }
 
-static uint8_t lower_case(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 bool rd_http_equals_ignoring_case(struct rd_slice text, const char *lower)
 {
     if (text.len != strlen(lower))
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (lower_case(text.data[i]) != (uint8_t)lower[i])
-            return false;
-    return true;
-}
-
-static bool same_host(struct rd_slice a, struct rd_slice b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower_case(a.data[i]) != lower_case(b.data[i]))
+        if (rd_lower_case(text.data[i]) != (uint8_t)lower[i])
             return false;
     return true;
 }
@@ -386,7 +371,7 @@ static bool take_origin_off(struct parse *parse, struct rd_slice *target)
     struct rd_slice host = rd_slice_take(&rest, host_len);
     if (host.len == 0 || host.data[0] == ':')
         return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "the target names no host");
-    if (!same_host(host, parse->host))
+    if (!rd_slice_equal_ignoring_case(host, parse->host))
         return rd_http_problem_set(parse->problem, RD_INVALID_ARGUMENT, "target and Host name different hosts");
     *target = rest;
     return true;
@@ -422,7 +407,7 @@ static bool is_foreign(const struct parse *parse)
         return true; /* "null" among others */
     rd_slice_take(&rest, (size_t)(colon - rest.data));
     struct rd_slice slashes = rd_slice_take(&rest, 3);
-    return !rd_slice_equal(slashes, rd_slice_of_string("://")) || !same_host(rest, parse->host);
+    return !rd_slice_equal(slashes, rd_slice_of_string("://")) || !rd_slice_equal_ignoring_case(rest, parse->host);
 }
 
 static bool settle(struct parse *parse)

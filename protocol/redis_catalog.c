@@ -247,11 +247,6 @@ static const struct {
     {"save", ""},
 };
 
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
-}
-
 /* `*` and `?`. Goes back to the last `*` only, so the time is bounded by the product of the lengths. */
 static bool matches(struct rd_slice pattern, const char *name)
 {
@@ -262,7 +257,7 @@ static bool matches(struct rd_slice pattern, const char *name)
         if (at < pattern.len && pattern.data[at] == '*') {
             star = at++;
             star_name = name;
-        } else if (at < pattern.len && (pattern.data[at] == '?' || lower(pattern.data[at]) == (uint8_t)*name)) {
+        } else if (at < pattern.len && (pattern.data[at] == '?' || rd_lower_case(pattern.data[at]) == (uint8_t)*name)) {
             at++;
             name++;
         } else if (star != SIZE_MAX) {

@@ -174,10 +174,8 @@ const struct rd_redis_command *rd_redis_command_find(struct rd_slice name, bool 
     char lower[NAME_LEN_MAX];
     if (name.len == 0 || name.len >= sizeof lower)
         return NULL;
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.data[i];
-        lower[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = (char)rd_lower_case(name.data[i]);
     lower[name.len] = '\0';
     if (memchr(lower, '\0', name.len) != NULL || (!with_subcommands && strchr(lower, '|') != NULL))
         return NULL;

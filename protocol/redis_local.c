@@ -152,10 +152,8 @@ void rd_redis_parse_info(struct rd_redis_ask *ask)
     rd_buffer_init(&names, 0);
     for (size_t i = 1; i < ask->arg_count; i++) {
         struct rd_slice name = rd_redis_ask_arg(ask, i);
-        for (size_t j = 0; j < name.len; j++) {
-            uint8_t c = name.data[j];
-            rd_buffer_append_u8(&names, c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c);
-        }
+        for (size_t j = 0; j < name.len; j++)
+            rd_buffer_append_u8(&names, rd_lower_case(name.data[j]));
         rd_buffer_append_u8(&names, '\n');
     }
     rd_redis_ask_reply_buffer(ask, &names);

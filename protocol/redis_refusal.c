@@ -43,11 +43,9 @@ static bool equals(struct rd_slice name, const char *word, size_t word_len)
 {
     if (name.len != word_len)
         return false;
-    for (size_t i = 0; i < word_len; i++) {
-        uint8_t c = name.data[i];
-        if ((char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != word[i])
+    for (size_t i = 0; i < word_len; i++)
+        if ((char)rd_lower_case(name.data[i]) != word[i])
             return false;
-    }
     return true;
 }
 

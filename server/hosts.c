@@ -109,28 +109,13 @@ static struct rd_slice without_dot(struct rd_slice name)
     return rooted ? rd_slice(name.data, name.len - 1) : name;
 }
 
-static uint8_t lower_case(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-static bool same_name(struct rd_slice a, struct rd_slice b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower_case(a.data[i]) != lower_case(b.data[i]))
-            return false;
-    return true;
-}
-
 static bool is_localhost(struct rd_slice name)
 {
     static const char below[] = ".localhost";
     size_t len = sizeof below - 1;
     if (name.len > len)
-        return same_name(rd_slice(name.data + name.len - len, len), rd_slice_of_string(below));
-    return same_name(name, rd_slice_of_string(below + 1));
+        return rd_slice_equal_ignoring_case(rd_slice(name.data + name.len - len, len), rd_slice_of_string(below));
+    return rd_slice_equal_ignoring_case(name, rd_slice_of_string(below + 1));
 }
 
 static bool is_listed(const char *list, struct rd_slice name)
@@ -139,7 +124,7 @@ static bool is_listed(const char *list, struct rd_slice name)
         return true;
     while (*list != '\0') {
         size_t len = strcspn(list, ",");
-        if (same_name(without_dot(rd_slice(list, len)), name))
+        if (rd_slice_equal_ignoring_case(without_dot(rd_slice(list, len)), name))
             return true;
         list += len + (list[len] == ',');
     }
@@ -162,6 +147,6 @@ bool rd_hosts_have(const struct rd_hosts *hosts, struct rd_slice host)
     if (bare.len == 0 || is_ipv6(bare))
         return true;
     struct rd_slice name = without_dot(bare);
-    return is_localhost(name) || same_name(name, without_dot(rd_slice_of_string(hosts->own))) ||
+    return is_localhost(name) || rd_slice_equal_ignoring_case(name, without_dot(rd_slice_of_string(hosts->own))) ||
            is_listed(hosts->list, name);
 }
