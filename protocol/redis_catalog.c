@@ -257,7 +257,8 @@ static bool matches(struct rd_slice pattern, const char *name)
         if (at < pattern.len && pattern.data[at] == '*') {
             star = at++;
             star_name = name;
-        } else if (at < pattern.len && (pattern.data[at] == '?' || rd_lower_case(pattern.data[at]) == (uint8_t)*name)) {
+        } else if (at < pattern.len &&
+                   (pattern.data[at] == '?' || rd_lower_case(pattern.data[at]) == (uint8_t)*name)) {
             at++;
             name++;
         } else if (star != SIZE_MAX) {
