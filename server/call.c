@@ -128,6 +128,7 @@ void rd_call_finish(struct rd_call *call)
         rd_process_note(rd_conn_loop(conn)->process, RD_REFUSED_TOO_LARGE);
     call->state = RD_CALL_FINISHED;
     call->lane = NULL;
+    rd_conn_loop(conn)->finished_calls++;
     rd_conn_keep(conn);
     rd_conn_take_finished(conn, call);
     if (lane != NULL)

@@ -289,6 +289,7 @@ static void on_readable(uv_stream_t *stream, ssize_t status, const uv_buf_t *buf
         on_read_end(conn, status);
         return;
     }
+    rd_loop_answer_early(conn->loop);
     while (conn->reading && receive(conn))
         ;
 }

@@ -19,6 +19,7 @@
 #define SWEEP_MS          1000u
 #define SWEEP_STOPPING_MS 100u
 #define CLOCK_EVERY       4u    /* connections that are flushed by one reading of the clock: some 20 us */
+#define EARLY_CALLS_MIN   64u   /* a call and what it has are two kilobytes: they are still in the nearest caches */
 #define STOP_UPLOADS_MS   4000u /* a stopping daemon waits this long for half-received requests */
 #define STOP_OUTPUT_MS    4000u /* and for clients to take their answers: the fifth second is for checkpoints */
 
@@ -89,6 +90,26 @@ static void close_handles(struct rd_loop *loop)
     uv_mutex_unlock(&loop->inbox_lock);
 }
 
+static void flush_conns(struct rd_loop *loop)
+{
+    struct rd_conn *conn;
+    for (unsigned flushed = 0; (conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL; flushed++) {
+        if (flushed % CLOCK_EVERY == 0)
+            loop->clock_ns = 0;
+        rd_conn_flush(conn);
+    }
+    loop->finished_calls = 0;
+}
+
+/* Stores are not kicked: a group is worth more the more it has. */
+void rd_loop_answer_early(struct rd_loop *loop)
+{
+    if (loop->finished_calls + loop->gather.count < EARLY_CALLS_MIN)
+        return;
+    rd_gather_run(&loop->gather);
+    flush_conns(loop);
+}
+
 /* Kicks first: writers start while the answers are sent. Flushing a connection may resume its input and so give
  * work to both lists once more; the limit on a connection's kept input bounds that. */
 static void end_turn(struct rd_loop *loop)
@@ -98,12 +119,7 @@ static void end_turn(struct rd_loop *loop)
     do {
         rd_gather_run(&loop->gather);
         kick_stores(loop);
-        struct rd_conn *conn;
-        for (unsigned flushed = 0; (conn = rd_conn_take_dirty(&loop->dirty_conns)) != NULL; flushed++) {
-            if (flushed % CLOCK_EVERY == 0)
-                loop->clock_ns = 0;
-            rd_conn_flush(conn);
-        }
+        flush_conns(loop);
     } while (loop->gather.count != 0);
     kick_stores(loop);
     loop->clock_ns = 0;

@@ -99,6 +99,7 @@ struct rd_loop {
     struct rd_conn *conns;           /* owned; all of them */
     unsigned conn_count;             /* until they are freed */
     struct rd_gather gather;         /* reads that have yet to look */
+    unsigned finished_calls;         /* since connections were flushed */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
     struct rd_conn *line;            /* those that have much to send: loop.c, take_from_line */
     struct rd_conn *line_last;       /* unless line is NULL */
@@ -162,6 +163,11 @@ void rd_loop_hand_over(struct rd_loop *loop, struct rd_accepted *accepted);
 
 /* The store was given operations in this turn. */
 void rd_loop_mark_store(struct rd_loop *loop, struct rd_hosted *hosted);
+
+/* Answers what has been read so far where that is much, before the turn ends: of a thousand connections that have
+ * sent 16 requests each, the first ones' calls would have left the caches when their answers are encoded. May
+ * close any connection. For the beginning of a callback, when nothing is under way. */
+void rd_loop_answer_early(struct rd_loop *loop);
 
 /* The next turn begins at once. */
 void rd_loop_go_on(struct rd_loop *loop);

@@ -2,13 +2,15 @@
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
 events, however much there is. So nobody waits for more than that of each other connection."""
 import contextlib
+import itertools
+import signal
 import threading
 
 import pytest
 
 from harness.curl import Curl
 from harness.resp import Resp, encode
-from harness.syscalls import recorded, turns
+from harness.syscalls import READS, WAITS, WRITES, recorded, turns
 from harness.wire import Wire
 
 SHARE = 256 << 10
@@ -117,6 +119,39 @@ def test_what_is_read(launch, put):
     most, total = largest(turns(calls)[0])
     assert total >= LENGTH
     assert most <= SHARE
+
+
+def longest_run(calls, names):
+    """Of calls by these names one after another that moved bytes, within a turn."""
+    moved = [call for call in calls if call[0] in WAITS or call[2] > 0]
+    runs = itertools.groupby(moved, key=lambda call: call[0] in names)
+    return max((sum(1 for _ in run) for wanted, run in runs if wanted), default=0)
+
+
+def test_many_connections_are_answered_before_all_are_read(launch):
+    """What the first of them have asked for is answered while it is in the caches, and they need not wait for the last."""
+    daemon = launch("--redis", "127.0.0.1:0", "--durability", "none")
+    count, depth = 60, 16
+    with contextlib.ExitStack() as stack:
+        resps = [stack.enter_context(redis(daemon)) for _ in range(count)]
+        for i in range(depth):
+            assert resps[0].call("SET", f"key {i}", f"value {i}") == b"+OK\r\n"
+        for resp in resps:
+            assert resp.call("PING") == b"+PONG\r\n"
+        with recorded(daemon) as calls:
+            daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                for i, resp in enumerate(resps):
+                    resp.send(b"".join(encode("GET", f"key {(i + j) % depth}") for j in range(depth)))
+            finally:
+                daemon.process.send_signal(signal.SIGCONT)
+            for i, resp in enumerate(resps):
+                for j in range(depth):
+                    value = b"value %d" % ((i + j) % depth)
+                    assert resp.answer() == b"$%d\r\n%s\r\n" % (len(value), value)
+    assert max(len(turn) for turn in turns(calls)[0]) > count / 2
+    assert longest_run(calls, READS) <= 8
+    assert longest_run(calls, WRITES) <= 8
 
 
 LONG = 64 << 20
