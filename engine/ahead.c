@@ -167,11 +167,14 @@ static struct rd_writeback writeback_of(const struct rd_placement *placement, ui
     return writeback;
 }
 
+/* value: what the payload is of, or NULL. Others may cut its file, and what is left of a page then reads as zeros:
+ * each slice goes into its checksum once it has been copied. What is there then was there before. */
 static int copy(struct rd_placement *placement, struct rd_datafile *file, struct rd_slice payload,
-                struct rd_spool *spool)
+                struct rd_spool *spool, const struct rd_value *value)
 {
     struct rd_store *store = placement->store;
     int failed = 0;
+    uint32_t crc = 0;
     uint64_t slice_len = store->ahead.slice_len;
     struct rd_writeback writeback = writeback_of(placement, payload.len);
     for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
@@ -183,10 +186,12 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
             failed = copy_slice(file, payload, spool, done, len, offset);
         if (failed == 0)
             failed = rd_writeback_pace(&writeback, file, offset + len);
+        if (failed == 0 && value != NULL)
+            crc = rd_crc32(crc, rd_slice(payload.data + done, (size_t)len));
     }
     if (failed == 0 && spool != NULL)
         failed = rd_spool_check(spool);
-    return failed;
+    return failed == 0 && value != NULL && crc != value->crc32 ? EFAULT : failed;
 }
 
 /* Others may have put another file in the place of the store's: nothing is to be written to that one. */
@@ -201,14 +206,15 @@ static bool is_own_file(const struct rd_store *store, int fd)
 
 /* A descriptor of its own: a sync that fails here is reported to the writer's descriptor as well. The writer's is
  * not exchanged as long as there is a region (compact.h). */
-static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, struct rd_spool *spool)
+static int copy_and_sync(struct rd_placement *placement, struct rd_slice payload, struct rd_spool *spool,
+                         const struct rd_value *value)
 {
     struct rd_store *store = placement->store;
     struct rd_datafile file = {.io = store->io, .fd = -1};
     file.fd = store->io->open(store->io->self, store->file.path, O_RDWR | O_CLOEXEC, 0);
     if (file.fd < 0)
         return EIO;
-    int failed = is_own_file(store, file.fd) ? copy(placement, &file, payload, spool) : EIO;
+    int failed = is_own_file(store, file.fd) ? copy(placement, &file, payload, spool, value) : EIO;
     if (failed == 0 && placement->synced)
         failed = rd_datafile_sync(&file);
     store->io->close(store->io->self, file.fd);
@@ -225,7 +231,7 @@ static bool needs_sync(const struct rd_store *store, enum rd_durability durabili
 }
 
 static struct rd_placement *place(struct rd_store *store, struct rd_slice payload, struct rd_spool *spool,
-                                  enum rd_durability durability)
+                                  const struct rd_value *value, enum rd_durability durability)
 {
     if (payload.len < store->ahead.placed_len_min)
         return NULL;
@@ -241,7 +247,7 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
         return NULL;
     }
     placement->begin = op.offset;
-    int failed = copy_and_sync(placement, payload, spool);
+    int failed = copy_and_sync(placement, payload, spool, value);
     rd_ahead_stop_copying(&store->ahead, failed != 0);
     if (failed == 0)
         return placement;
@@ -251,14 +257,21 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
 
 struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payload, enum rd_durability durability)
 {
-    return place(store, payload, NULL, durability);
+    return place(store, payload, NULL, NULL, durability);
+}
+
+enum rd_status rd_value_place(const struct rd_value *value, struct rd_store *store, enum rd_durability durability,
+                              struct rd_placement **ret_placement)
+{
+    *ret_placement = place(store, value->payload, NULL, value, durability);
+    return *ret_placement != NULL ? RD_OK : rd_value_verify(value);
 }
 
 struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability)
 {
     if (spool->fd < 0 || spool->failed)
         return NULL;
-    return place(spool->store, rd_slice(NULL, spool->len), spool, durability);
+    return place(spool->store, rd_slice(NULL, spool->len), spool, NULL, durability);
 }
 
 void rd_placement_destroy(struct rd_placement *placement)

@@ -157,20 +157,18 @@ enum rd_status rd_store_write_stream(struct rd_store *store, struct rd_key key, 
 
 /* ---- between stores ----------------------------------------------------------------------------------- */
 
-/* Appends a verified payload, which is the pinned value's or a copy of it, to the target. */
+/* Appends a verified payload, which is the pinned value's or a copy of it, to the target. placement: NULL: none */
 static enum rd_status append_value(const struct rd_value *value, struct rd_slice payload, struct rd_key key,
                                    struct rd_store *target, enum rd_durability durability,
-                                   struct rd_written *ret_written)
+                                   struct rd_placement *placement, struct rd_written *ret_written)
 {
     struct rd_entry entry = {.key = key, .payload = payload, .crc32_known = true, .crc32 = value->crc32};
     struct rd_op op = {.kind = RD_OP_WRITE,
                        .durability = durability,
                        .entries = &entry,
                        .entry_count = 1,
-                       .placement = rd_store_place(target, payload, durability)};
-    enum rd_status status = execute(target, &op, ret_written);
-    rd_placement_destroy(op.placement);
-    return status;
+                       .placement = placement};
+    return execute(target, &op, ret_written);
 }
 
 /* The target's writer would copy a short value from the source's map, and zeros where others have cut that file
@@ -183,18 +181,21 @@ static enum rd_status append_short(const struct rd_value *value, struct rd_key k
         return RD_NO_MEMORY;
     enum rd_status status = rd_value_take(value, copy);
     if (status == RD_OK)
-        status = append_value(value, rd_slice(copy, value->payload.len), key, target, durability, ret_written);
+        status =
+            append_value(value, rd_slice(copy, value->payload.len), key, target, durability, NULL, ret_written);
     free(copy);
     return status;
 }
 
-/* The kernel refuses to write what cannot be read of a long one. */
+/* A long one is written from where it lies, and verified again as it is. */
 static enum rd_status append_long(const struct rd_value *value, struct rd_key key, struct rd_store *target,
                                   enum rd_durability durability, struct rd_written *ret_written)
 {
-    enum rd_status status = rd_value_verify(value);
+    struct rd_placement *placement;
+    enum rd_status status = rd_value_place(value, target, durability, &placement);
     if (status == RD_OK)
-        status = append_value(value, value->payload, key, target, durability, ret_written);
+        status = append_value(value, value->payload, key, target, durability, placement, ret_written);
+    rd_placement_destroy(placement);
     return status == RD_OK && rd_value_is_lost(value) ? RD_IO_ERROR : status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "engine/datafile.h"
 #include "engine/digest.h"
 #include "engine/engine.h"
@@ -104,6 +105,14 @@ static void put_part(struct rd_encoder *encoder, struct rd_slice payload, uint64
     begin_run(encoder, file_offset + payload.len);
 }
 
+/* Of a stored value the kernel refuses what cannot be read, but where others have cut its file the rest of a page
+ * reads as zeros. So it is verified once it has been written: what is there then was there before. crc: of all its
+ * bytes by now. */
+static int judge_pinned(const struct rd_plan_entry *entry, uint32_t crc)
+{
+    return entry->pinned && crc != entry->crc32 ? EFAULT : 0;
+}
+
 /* Slice by slice, so that the disk works while the next slice is copied and the sync at the end finds little to
  * do. */
 static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
@@ -111,6 +120,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
     int failed = flush(encoder, file);
     struct rd_writeback writeback;
     rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, encoder->offset, encoder->unwritten_max, false);
+    uint32_t crc = 0;
     for (uint64_t done = 0; failed == 0 && done < entry->payload.len; done += SLICE_LEN) {
         uint64_t left = entry->payload.len - done;
         uint64_t len = left < SLICE_LEN ? left : SLICE_LEN;
@@ -120,8 +130,11 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
         } else {
             rd_residency_advise(entry->payload.data + done,
                                 len); /* it may come from a store, and not be in memory */
-            put_part(encoder, rd_slice(entry->payload.data + done, len), encoder->offset);
+            struct rd_slice slice = rd_slice(entry->payload.data + done, len);
+            put_part(encoder, slice, encoder->offset);
             failed = flush(encoder, file);
+            if (failed == 0 && entry->pinned)
+                crc = rd_crc32(crc, slice);
         }
         /* A disk that refuses has not run full, whatever it says: what it lost may have been answered long ago,
          * and the sync that would tell of it finds nothing any more. */
@@ -131,7 +144,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
     if (failed == 0 && entry->spool != NULL)
         failed = rd_spool_check(entry->spool);
     restart(encoder);
-    return failed;
+    return failed != 0 ? failed : judge_pinned(entry, crc);
 }
 
 /* Of a group that is synced: the disk begins with it while its checksum is taken, and the next one is copied. Not
@@ -139,13 +152,14 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
 static int put_part_early(struct rd_encoder *encoder, struct rd_datafile *file, const struct rd_plan_entry *entry)
 {
     put_part(encoder, entry->payload, entry->payload_offset);
-    if (!encoder->synced || entry->payload.len < EARLY_LEN_MIN)
+    bool early = encoder->synced && entry->payload.len >= EARLY_LEN_MIN;
+    if (!early && !entry->pinned)
         return 0;
     int failed = flush(encoder, file);
     uint64_t end = encoder->offset / PAGE_LEN * PAGE_LEN;
-    if (failed == 0)
+    if (failed == 0 && early)
         rd_datafile_start_writeback(file, entry->payload_offset, end - entry->payload_offset);
-    return failed;
+    return failed == 0 && entry->pinned ? judge_pinned(entry, rd_crc32(0, entry->payload)) : failed;
 }
 
 static bool is_copied(const struct rd_plan_entry *entry)
@@ -186,6 +200,13 @@ static inline void put_copied(struct rd_encoder *encoder, struct rd_plan_entry *
     put_trailer(encoder, entry);
 }
 
+/* A short one lies in the buffer, before its trailer. */
+static RD_COLD int judge_copied(const struct rd_encoder *encoder, const struct rd_plan_entry *entry)
+{
+    const uint8_t *copy = encoder->buffer + encoder->buffer_len - RD_TRAILER_LEN - entry->payload.len;
+    return judge_pinned(entry, rd_crc32(0, rd_slice(copy, entry->payload.len)));
+}
+
 static int put_where_it_lies(struct rd_encoder *encoder, struct rd_datafile *file, struct rd_plan_entry *entry)
 {
     int failed = 0;
@@ -217,10 +238,13 @@ int rd_encoder_write(struct rd_encoder *encoder, struct rd_datafile *file, struc
         size_t most = 2 * RD_RECORD_ALIGN + COPIED_LEN_MAX + RD_TRAILER_LEN; /* a pad, and how a run begins */
         if (encoder->buffer_len + most > RD_ENCODER_BUFFER_LEN || encoder->part_count + 3 > RD_ENCODER_PARTS_MAX)
             failed = flush(encoder, file);
-        if (failed == 0 && is_copied(entry))
+        if (failed == 0 && is_copied(entry)) {
             put_copied(encoder, entry);
-        else if (failed == 0)
+            if (RD_UNLIKELY(entry->pinned))
+                failed = judge_copied(encoder, entry);
+        } else if (failed == 0) {
             failed = put_where_it_lies(encoder, file, entry);
+        }
     }
     return failed != 0 ? failed : flush(encoder, file);
 }

@@ -448,6 +448,12 @@ struct rd_placement *rd_store_place(struct rd_store *store, struct rd_slice payl
                                     enum rd_durability durability);
 struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability);
 
+/* Verifies a value, of this store or another, that is to be written to this one, and places it as rd_store_place
+ * does: what lies there is what was verified. RD_OK, and NULL or what is to be destroyed; else rd_value_verify's.
+ */
+enum rd_status rd_value_place(const struct rd_value *value, struct rd_store *store, enum rd_durability durability,
+                              struct rd_placement **ret_placement) RD_MUST_CHECK;
+
 /* After the operation has completed, or where there will be none. Before the store is closed. NULL is fine. */
 void rd_placement_destroy(struct rd_placement *placement);
 
@@ -492,7 +498,8 @@ struct rd_entry {
     struct rd_key key;
     struct rd_slice payload; /* borrows; unused by deletes and renames */
     bool crc32_known;        /* the caller has verified that crc32 is the payload's, which a pinned value backs: it
-                                does not count in queue_bytes_max */
+                                does not count in queue_bytes_max, and is verified again as it is written, since
+                                others may cut the value's file: RD_IO_ERROR with EFAULT */
     uint32_t crc32;
 };
 

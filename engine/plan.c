@@ -224,6 +224,7 @@ RD_ALWAYS_INLINE struct rd_plan_entry *add_entry_inline(struct rd_plan *plan, co
     entry->place = state->place;
     entry->crc32 = RD_TOMBSTONE_CRC;
     entry->crc32_known = tombstone;
+    entry->pinned = false;
     entry->tombstone = tombstone;
     entry->in_index = in_index;
     entry->refused = refused;
@@ -331,7 +332,8 @@ static bool newest_value(const struct key_state *state, const uint8_t *file, str
         return false;
     *ret_value = (struct rd_plan_entry){.payload = rd_slice(file + record.payload_offset, record.payload_len),
                                         .payload_offset = record.payload_offset,
-                                        .crc32 = record.trailer.crc32};
+                                        .crc32 = record.trailer.crc32,
+                                        .pinned = true};
     return true;
 }
 
@@ -385,6 +387,7 @@ static RD_COLD void judge_other_write(struct rd_plan *plan, const struct rd_inde
     if (entry->crc32_known) {
         planned->crc32 = entry->crc32;
         planned->crc32_known = true;
+        planned->pinned = true;
     }
 }
 
@@ -526,6 +529,7 @@ static enum rd_status judge_move(struct rd_plan *plan, struct rd_index *index, c
     entry->spool = value.spool;
     entry->crc32 = value.crc32;
     entry->crc32_known = true;
+    entry->pinned = value.pinned;
     /* Looked up anew: adding may have given the two keys other slots. */
     if (op->kind == RD_OP_RENAME) {
         look_up(plan, index, file, from, &source_spot, &source);
@@ -580,6 +584,7 @@ static void judge_change(struct rd_plan *plan, struct rd_index *index, const uin
     if (entry->crc32_known && !change->deletes) {
         planned->crc32 = entry->crc32;
         planned->crc32_known = true;
+        planned->pinned = true;
     }
 }
 

@@ -30,6 +30,7 @@ struct rd_plan_entry {
     uint64_t place; /* of the key in the index, if it is known; 0 */
     uint32_t crc32; /* known beforehand, or set when the entry is encoded */
     bool crc32_known;
+    bool pinned; /* the payload is a stored value, whose file others may cut: verified as it is written */
     bool tombstone;
     bool in_index;   /* the key was live before this group */
     bool refused;    /* the index has promised no room for it */

@@ -12,8 +12,8 @@
  *
  * The target's writer takes a value from the source's map, where it is pinned; of what it would copy from there (a
  * short one) it gets a copy that was made before and verified: others may cut the source's file meanwhile, and
- * what cannot be read any more reads as zeros. Of a long one the kernel says so, and nothing is written. At every
- * moment of a transfer the value is in at least one of the two stores.
+ * what cannot be read any more reads as zeros. A long one is verified again as it is written, and not published
+ * where it is not what it was. At every moment of a transfer the value is in at least one of the two stores.
  */
 #include "server/handlers.h"
 
@@ -39,9 +39,8 @@ static enum rd_durability durability_of(const struct rd_request *request)
 static void prepare(struct rd_call *call)
 {
     struct rd_hosted *goes_to = call->target != NULL ? call->target : call->hosted;
-    call->error.status = rd_value_verify(&call->value);
-    if (call->error.status == RD_OK)
-        call->placement = rd_store_place(goes_to->store, call->value.payload, durability_of(call->request));
+    call->error.status =
+        rd_value_place(&call->value, goes_to->store, durability_of(call->request), &call->placement);
 }
 
 /* ---- within one store ------------------------------------------------------------------------------------- */

@@ -272,6 +272,7 @@ static enum rd_status stream(struct rd_store *store, const char *name, struct so
 
 #define LOST_LEN   ((size_t)100 << 10) /* written from where it lies, and not from a copy */
 #define COPIED_LEN ((size_t)1000)
+#define PLACED_LEN ((size_t)17 << 20)
 
 /* The target's calls. Once armed, the next look at the target's file cuts the source's: the value has been
  * verified by then, and is not written yet. */
@@ -317,6 +318,7 @@ static void cut_while_copied(size_t len, off_t left, bool transfers, enum rd_sta
     rd_store_info(pair.target, &info);
     assert_int_equal(info.state, RD_STORE_OPEN);
     expect(pair.target, "k", len == COPIED_LEN ? rd_slice(bytes, len) : text("earlier"));
+    assert_int_equal(rd_store_len(pair.target), 2);
     put_value(pair.target, "other", text("after"));
     expect(pair.target, "other", text("after"));
     free(bytes);
@@ -340,6 +342,18 @@ static void zeros_of_a_source_that_is_lost_are_no_copy(void **state)
     cut_while_copied(COPIED_LEN, COPIED_LEN / 2, false, RD_OK);
     cut_while_copied(COPIED_LEN, 0, true, RD_IO_ERROR);
     cut_while_copied(COPIED_LEN, COPIED_LEN / 2, true, RD_IO_ERROR);
+}
+
+/* Nor of a long one, which is written from where it lies: appended, or placed ahead. */
+static void zeros_in_the_last_page_are_no_copy_of_a_long_value(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {LOST_LEN, (size_t)9 << 20};
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++)
+        for (unsigned transfers = 0; transfers <= 1; transfers++)
+            cut_while_copied(lens[i], (off_t)lens[i] - 100, transfers, RD_IO_ERROR);
+    cut_while_copied(PLACED_LEN, PLACED_LEN - 100, false, RD_CORRUPT); /* as a reader of it would be told */
+    cut_while_copied(PLACED_LEN, PLACED_LEN - 100, true, RD_CORRUPT);
 }
 
 /* The others of its group are tried again without it. */
@@ -513,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_source_that_takes_no_writes_is_not_transferred_from),
         cmocka_unit_test(a_source_that_is_lost_is_not_the_target_s_fault),
         cmocka_unit_test(zeros_of_a_source_that_is_lost_are_no_copy),
+        cmocka_unit_test(zeros_in_the_last_page_are_no_copy_of_a_long_value),
         cmocka_unit_test(a_payload_that_is_gone_fails_alone),
         cmocka_unit_test(a_stream_of_any_length_is_one_value),
         cmocka_unit_test(a_stream_that_cannot_be_stored_leaves_nothing),
