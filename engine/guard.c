@@ -16,6 +16,8 @@ struct block {
     struct rd_guarded places[PLACES_PER_BLOCK];
 };
 
+atomic_uint rd_guard_islands;
+
 static struct block first_block;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* guards adding */
 static struct sigaction previous_action;                          /* constant once the guard is installed */
@@ -52,6 +54,8 @@ struct rd_guarded *rd_guard_add(const void *base, size_t len)
     struct rd_guarded *place = find_or_make_place();
     if (place != NULL) {
         atomic_store_explicit(&place->faults, 0, memory_order_relaxed);
+        atomic_store_explicit(&place->islands, 0, memory_order_relaxed);
+        atomic_store_explicit(&place->last, 0, memory_order_relaxed);
         atomic_store_explicit(&place->end, (uintptr_t)base + len, memory_order_relaxed);
         atomic_store_explicit(&place->begin, (uintptr_t)base, memory_order_release);
     }
@@ -61,8 +65,11 @@ struct rd_guarded *rd_guard_add(const void *base, size_t len)
 
 void rd_guard_remove(struct rd_guarded *guarded)
 {
-    if (guarded != NULL)
-        atomic_store_explicit(&guarded->begin, 0, memory_order_release);
+    if (guarded == NULL)
+        return;
+    unsigned islands = atomic_exchange_explicit(&guarded->islands, 0, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&rd_guard_islands, islands, memory_order_relaxed);
+    atomic_store_explicit(&guarded->begin, 0, memory_order_release);
 }
 
 /* ---- the handler -------------------------------------------------------------------------------------- */
@@ -83,6 +90,17 @@ static struct rd_guarded *place_of(uintptr_t address)
     return NULL;
 }
 
+/* Pages in a row are one map to the kernel. */
+static void count(struct rd_guarded *place, uintptr_t page)
+{
+    uintptr_t last = atomic_exchange_explicit(&place->last, page, memory_order_relaxed);
+    if (page - last != page_len && last - page != page_len) {
+        atomic_fetch_add_explicit(&place->islands, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&rd_guard_islands, 1, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&place->faults, 1, memory_order_release);
+}
+
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -91,7 +109,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     uint8_t *page = (uint8_t *)info->si_addr - address % page_len;
     if (place != NULL &&
         mmap(page, page_len, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
-        atomic_fetch_add_explicit(&place->faults, 1, memory_order_release);
+        count(place, (uintptr_t)page);
         return;
     }
     /* Not ours: the access is repeated, and what was there before us has it. */

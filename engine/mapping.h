@@ -82,6 +82,12 @@ static inline bool rd_mapping_faulted(const struct rd_mapping *mapping)
     return rd_guard_faulted(mapping->guarded);
 }
 
+/* Whether nothing of it is to be read any more: too many pages of such maps could not be. */
+static inline bool rd_mapping_is_spent(const struct rd_mapping *mapping)
+{
+    return rd_guard_is_spent(mapping->guarded);
+}
+
 /* Of a part of the map that is pinned. Any thread; for as many times as it was held it is to be let go. False:
  * some of it may be leaving memory at this moment. True: what is there from now on stays. */
 bool rd_mapping_hold(struct rd_mapping *mapping, uint64_t begin, uint64_t end);

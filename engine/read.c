@@ -3,6 +3,8 @@
  * read.c - lookups. A reader enters the epoch, asks the index, pins the mapping that covers what it found, and
  * leaves; the payload itself is looked at outside.
  */
+#include <string.h>
+
 #include "engine/record.h"
 #include "engine/store.h"
 
@@ -64,14 +66,23 @@ static RD_COLD enum rd_status not_sound(struct rd_store *store, struct rd_mappin
     return unless_faulted(store, RD_CORRUPT);
 }
 
+static RD_COLD enum rd_status not_to_be_read(unsigned place)
+{
+    rd_epoch_exit(place);
+    return RD_IO_ERROR;
+}
+
 /* In one piece, and each field of the result stored once: the processor overlaps the cache misses of reads that
  * follow each other as far as their instructions and stores fit into its queues. Inside the epoch of `place`,
  * which it leaves. */
 RD_ALWAYS_INLINE enum rd_status find(struct rd_store *store, struct rd_view *view, uint64_t key_hash,
                                      unsigned place, struct rd_value *ret_value)
 {
-    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key_hash);
     struct rd_mapping *mapping = rd_view_mapping(view);
+    if (rd_mapping_is_spent(mapping))
+        return not_to_be_read(place);
+    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key_hash);
+    mapping = rd_view_mapping(view);
     if (trailer_offset != 0)
         rd_mapping_pin(mapping, place, 1);
     rd_epoch_exit(place);
@@ -96,7 +107,8 @@ static bool trailer_is_in_memory(const struct rd_view *view, uint64_t key_hash, 
 {
     *ret_offset = rd_index_guess(&view->index, key_hash);
     struct rd_mapping *mapping = rd_view_mapping(view);
-    return *ret_offset == 0 || rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
+    return *ret_offset == 0 || rd_mapping_is_spent(mapping) ||
+           rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
 }
 
 enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
@@ -240,7 +252,8 @@ bool rd_store_exists(struct rd_store *store, struct rd_key key)
 {
     unsigned place = rd_epoch_enter();
     struct rd_view *view = rd_reader_view(store);
-    bool found = rd_index_find(&view->index, &view->mapping, key.hash) != 0;
+    bool found =
+        !rd_mapping_is_spent(rd_view_mapping(view)) && rd_index_find(&view->index, &view->mapping, key.hash) != 0;
     rd_epoch_exit(place);
     return found;
 }
@@ -313,7 +326,10 @@ static void look(struct rd_store *store, const struct rd_key *keys, size_t count
     struct rd_view *view = rd_reader_view(store);
     for (size_t done = 0; done < count; done += BLOCK_COUNT) {
         unsigned block = count - done < BLOCK_COUNT ? (unsigned)(count - done) : BLOCK_COUNT;
-        look_at_block(view, keys + done, block, ret_values + done);
+        if (rd_mapping_is_spent(rd_view_mapping(view)))
+            memset(ret_values + done, 0, block * sizeof *ret_values); /* not found, which nobody can tell */
+        else
+            look_at_block(view, keys + done, block, ret_values + done);
     }
 }
 
@@ -380,7 +396,7 @@ static void find_all(struct rd_store *store, const struct rd_key *keys, size_t c
 static bool entry_is_in_memory(struct rd_mapping *mapping, uint64_t trailer, uint64_t payload_len)
 {
     struct rd_record record;
-    if (trailer == 0)
+    if (trailer == 0 || rd_mapping_is_spent(mapping))
         return true;
     if (!rd_residency_holds(&mapping->residency, trailer, RD_TRAILER_LEN))
         return false;
@@ -444,6 +460,8 @@ static void want_entry(struct rd_store *store, uint64_t key_hash, uint64_t paylo
     struct rd_record record;
     uint64_t offset = rd_index_guess(&view->index, key_hash);
     struct rd_mapping *mapping = rd_view_mapping(view);
+    if (rd_mapping_is_spent(mapping))
+        offset = 0;
     if (offset != 0 && trailer) {
         rd_residency_want(&mapping->residency, offset, RD_TRAILER_LEN);
     } else if (offset != 0 && rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record)) {

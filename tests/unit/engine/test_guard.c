@@ -142,6 +142,48 @@ static void a_removed_file_takes_no_more_writes(void **state)
     scene_end(&scene);
 }
 
+/* Each page that is read by itself takes two maps of the 65,530 that a process may have by default. Values of more
+ * than a page, so that no two trailers share one, and read so that no page is met beside the last. */
+static void a_store_of_any_size_may_be_cut(void **state)
+{
+    (void)state;
+    enum { COUNT = 40000, STEP = 7919, BLOCK = 50 };
+    static uint8_t value[8000] = {1};
+    assert_true(rd_guard_install());
+    struct place place = place_create();
+    struct rd_store *store =
+        store_open_with(place.path, (struct rd_store_options){.create = true, .durability = RD_DURABILITY_NONE});
+    for (uint64_t i = 1; i <= COUNT; i++)
+        put(store, rd_key_of_hash(i << 40), value, sizeof value);
+    assert_int_equal(truncate(place.path, 0), 0);
+    for (uint64_t i = 0; i < COUNT; i++)
+        expect_status(store, rd_key_of_hash((i * STEP % COUNT + 1) << 40), RD_IO_ERROR);
+    struct rd_key keys[BLOCK];
+    struct rd_value values[BLOCK];
+    enum rd_status statuses[BLOCK];
+    for (uint64_t i = 0; i < COUNT; i++) {
+        keys[i % BLOCK] = rd_key_of_hash((i * STEP % COUNT + 1) << 40);
+        if (i % BLOCK != BLOCK - 1)
+            continue;
+        rd_store_fetch(store, keys, BLOCK, sizeof value);
+        rd_store_batch_read(store, keys, BLOCK, values, statuses);
+        for (size_t k = 0; k < BLOCK; k++)
+            assert_int_equal(statuses[k], RD_IO_ERROR);
+        assert_false(rd_store_exists(store, keys[0]));
+        assert_true(rd_store_holds_in_memory(store, keys, BLOCK, sizeof value)); /* nobody is to wait for it */
+        assert_int_equal(rd_store_find_now(store, keys[0], &values[0]), RD_IO_ERROR);
+    }
+    struct rd_cursor *cursor;
+    assert_int_equal(rd_cursor_open(store, 0, &cursor), RD_IO_ERROR);
+    rd_store_close(store);
+
+    store = store_open(place.path); /* another map, and those of the first are no more */
+    put_text(store, "k", "v");
+    expect_text(store, "k", "v");
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_write_does_not_fill_the_hole),
         cmocka_unit_test(a_judgement_on_what_was_cut_is_no_judgement),
         cmocka_unit_test(a_removed_file_takes_no_more_writes),
+        cmocka_unit_test(a_store_of_any_size_may_be_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
