@@ -91,7 +91,8 @@ enum rd_status rd_store_open(const char *path, const struct rd_store_options *op
 
 /* Has the process outlive a file that others cut while it is mapped, or a disk that does not give it back: reads
  * that meet it end with RD_IO_ERROR, and the store becomes read-only. Without it such a read is SIGBUS. Takes over
- * that signal for the whole process, but for addresses that are no store's. Once, before threads are started. */
+ * that signal for the whole process; what is no store's goes to the handler that was there before. Once, before
+ * threads are started. */
 bool rd_guard_install(void);
 
 /* Completes what is queued, syncs, stops the thread, closes. NULL is fine. No other call may be under way. A large

@@ -101,9 +101,33 @@ static void count(struct rd_guarded *place, uintptr_t page)
     atomic_fetch_add_explicit(&place->faults, 1, memory_order_release);
 }
 
+/* Not by a fault, but by kill or raise: it comes no second time. */
+static bool is_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0;
+}
+
+/* What was there before us has it, and we stay, since a handler may well return, or jump. Without one a fault is
+ * repeated as if we had never been there. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    if ((previous_action.sa_flags & SA_SIGINFO) != 0) {
+        previous_action.sa_sigaction(number, info, context);
+    } else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
+        previous_action.sa_handler(number);
+    } else if (previous_action.sa_handler == SIG_DFL || !is_sent(info)) {
+        sigaction(number, &previous_action, NULL);
+        if (is_sent(info))
+            (void)raise(number);
+    }
+}
+
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
-    (void)context;
+    if (is_sent(info)) {
+        pass_on(number, info, context);
+        return;
+    }
     uintptr_t address = (uintptr_t)info->si_addr;
     struct rd_guarded *place = place_of(address);
     uint8_t *page = (uint8_t *)info->si_addr - address % page_len;
@@ -112,8 +136,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         count(place, (uintptr_t)page);
         return;
     }
-    /* Not ours: the access is repeated, and what was there before us has it. */
-    sigaction(number, &previous_action, NULL);
+    pass_on(number, info, context);
 }
 
 bool rd_guard_install(void)
@@ -121,5 +144,10 @@ bool rd_guard_install(void)
     page_len = (uintptr_t)sysconf(_SC_PAGESIZE);
     struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigemptyset(&action.sa_mask);
-    return sigaction(SIGBUS, &action, &previous_action) == 0;
+    struct sigaction before;
+    if (sigaction(SIGBUS, NULL, &before) != 0)
+        return false;
+    if ((before.sa_flags & SA_SIGINFO) == 0 || before.sa_sigaction != on_bus_error)
+        previous_action = before; /* we may be there already */
+    return sigaction(SIGBUS, &action, NULL) == 0;
 }

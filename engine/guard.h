@@ -5,8 +5,8 @@
  *
  * The handler looks whether the address lies in a registered map; if so it puts a page of zeros there and notes
  * the fault, and the thread goes on. It reads zeros, which match no checksum and no key hash, and whoever finds
- * such a mismatch asks rd_guard_faulted before calling it damage: then it is RD_IO_ERROR. Any other address gets
- * what SIGBUS did before.
+ * such a mismatch asks rd_guard_faulted before calling it damage: then it is RD_IO_ERROR. Any other address,
+ * and a signal that was sent, gets what SIGBUS did before.
  *
  * A page of zeros by itself splits the map, and a process may have some 65,000 maps: one that has no more of them
  * can allocate no memory and start no thread, and the next such page ends it. So when many are there, maps that

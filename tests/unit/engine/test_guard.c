@@ -3,6 +3,12 @@
  * A store's file that others cut or remove while it is open: reads and writes end with RD_IO_ERROR, nothing is
  * written behind the new end, and what can still be read is.
  */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/unit/engine/fixture.h"
@@ -142,6 +148,61 @@ static void a_removed_file_takes_no_more_writes(void **state)
     scene_end(&scene);
 }
 
+/* ---- others who handle the signal ---- */
+
+static void *host_page; /* that the host's handler makes readable, and nothing else */
+static atomic_uint host_calls;
+
+static void handle_for_host(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)context;
+    atomic_fetch_add(&host_calls, 1);
+    long page_len = sysconf(_SC_PAGESIZE);
+    if (info->si_code <= 0)
+        return; /* sent */
+    if (info->si_addr != host_page ||
+        mmap(host_page, (size_t)page_len, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        abort();
+}
+
+/* A page behind the end of a file of the host's own. */
+static void make_host_page(const char *folder)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/host", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    host_page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(host_page, MAP_FAILED);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void what_is_the_hosts_goes_to_its_handler_each_time(void **state)
+{
+    (void)state;
+    struct sigaction before;
+    struct sigaction action = {.sa_sigaction = handle_for_host, .sa_flags = SA_SIGINFO};
+    sigemptyset(&action.sa_mask);
+    assert_int_equal(sigaction(SIGBUS, &action, &before), 0);
+    atomic_store(&host_calls, 0);
+    struct scene scene = scene_begin(RD_DURABILITY_SYNC);
+    for (unsigned i = 1; i <= 2; i++) {
+        make_host_page(scene.place.folder);
+        assert_int_equal(*(const volatile uint8_t *)host_page, 0);
+        assert_int_equal(munmap(host_page, (size_t)sysconf(_SC_PAGESIZE)), 0);
+        assert_int_equal(atomic_load(&host_calls), 2 * i - 1);
+        assert_int_equal(raise(SIGBUS), 0);
+        assert_int_equal(atomic_load(&host_calls), 2 * i);
+    }
+    assert_int_equal(truncate(scene.place.path, (off_t)scene.kept_tail), 0);
+    expect_status(scene.store, key_named("lost"), RD_IO_ERROR);
+    assert_int_equal(atomic_load(&host_calls), 4);
+    scene_end(&scene);
+    assert_int_equal(sigaction(SIGBUS, &before, NULL), 0);
+}
+
 /* Each page that is read by itself takes two maps of the 65,530 that a process may have by default. Values of more
  * than a page, so that no two trailers share one, and read so that no page is met beside the last. */
 static void a_store_of_any_size_may_be_cut(void **state)
@@ -193,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_write_does_not_fill_the_hole),
         cmocka_unit_test(a_judgement_on_what_was_cut_is_no_judgement),
         cmocka_unit_test(a_removed_file_takes_no_more_writes),
+        cmocka_unit_test(what_is_the_hosts_goes_to_its_handler_each_time),
         cmocka_unit_test(a_store_of_any_size_may_be_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
