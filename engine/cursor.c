@@ -95,11 +95,7 @@ enum rd_status rd_cursor_open(struct rd_store *store, uint64_t before_offset, st
     cursor->mapping = rd_view_mapping(cursor->view);
     rd_mapping_pin(cursor->mapping, place, 1);
     rd_epoch_exit(place);
-    if (rd_mapping_is_spent(cursor->mapping)) {
-        rd_cursor_close(cursor);
-        return RD_IO_ERROR;
-    }
-    cursor->end = find_start(cursor, tail, before_offset);
+    cursor->end = rd_mapping_is_spent(cursor->mapping) ? 0 : find_start(cursor, tail, before_offset);
     *ret_cursor = cursor;
     return RD_OK;
 }
