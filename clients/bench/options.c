@@ -45,7 +45,6 @@ struct given {
     bool unix_path;
     bool requests;
     bool seconds;
-    bool batch;
 };
 
 static bool take_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value)
@@ -164,7 +163,6 @@ static bool set_keys(struct given *given, const char *text)
 
 static bool set_batch(struct given *given, const char *text)
 {
-    given->batch = true;
     return take_u32(text, 1, BATCH_COUNT_MAX, &given->options.plan.batch_count);
 }
 
@@ -305,8 +303,6 @@ static bool fits_together(const struct given *given)
         return wrong("TLS is spoken over TCP: --tls has no meaning beside --unix");
     if (given->requests && given->seconds)
         return wrong("give one of --requests and --seconds");
-    if (given->batch && !rd_plan_batches(plan))
-        return wrong("--batch is for --op batch-put and batch-get");
     uint64_t entry_len = 64 + (rd_plan_writes(plan) ? plan->value_len : 0);
     uint64_t entry_count = (uint64_t)plan->client_count * plan->depth * plan->batch_count; /* below 2^53 */
     if (entry_count > FRAMES_LEN_MAX / entry_len &&
@@ -315,6 +311,7 @@ static bool fits_together(const struct given *given)
     return true;
 }
 
+/* Before it is asked what fits together: there a single value counts as a batch of one. */
 static void finish(struct given *given)
 {
     struct rd_options *options = &given->options;
@@ -362,10 +359,12 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
     for (int number; (number = getopt_long(argc, argv, "h", long_options, NULL)) >= 0;) {
         if (number == '?') /* getopt_long has said why */
             return false;
-        const struct option_row *row = &rows[number - 256];
-        if (number == 'h')
+        if (number == 'h') { /* no row's number */
             (void)set_help(&given, NULL);
-        else if (!row->set(&given, optarg)) {
+            continue;
+        }
+        const struct option_row *row = &rows[number - 256];
+        if (!row->set(&given, optarg)) {
             fprintf(stderr, "rdrive-bench: --%s takes %s%s%s, not \"%s\"\n", row->name, row->form,
                     row->bounds != NULL ? ", " : "", row->bounds != NULL ? row->bounds : "", optarg);
             return false;
@@ -374,9 +373,9 @@ bool rd_options_parse(int argc, char **argv, const char *server_default, struct 
     bool only_asks = given.options.help || given.options.version;
     if (optind < argc)
         return wrong("there are only options here, no arguments");
+    finish(&given);
     if (!only_asks && (!fits_together(&given) || !take_default_server(&given, server_default)))
         return false;
-    finish(&given);
     *ret_options = given.options;
     return true;
 }
