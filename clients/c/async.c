@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "base/text.h"
 #include "clients/c/convert.h"
@@ -344,11 +343,10 @@ enum rdrive_status rdrive_connection_create(uv_loop_t *loop, const struct rdrive
     const char *server = options->server != NULL ? options->server : SERVER_DEFAULT;
     struct rd_slice host;
     struct rd_slice port;
-    struct sockaddr_un unix_address;
     bool tls = options->tls || options->tls_ca != NULL;
     if (tls && options->unix_path != NULL)
         return RDRIVE_INVALID_ARGUMENT;
-    if (options->unix_path != NULL ? strlen(options->unix_path) >= sizeof unix_address.sun_path
+    if (options->unix_path != NULL ? !rd_convert_socket_path_is_good(options->unix_path)
                                    : !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
     if (!rd_convert_token_is_good(options->token))

@@ -48,7 +48,8 @@ enum rdrive_status rdrive_client_create(const struct rdrive_options *options, st
     bool tls = options->tls || options->tls_ca != NULL;
     if (tls && options->unix_path != NULL)
         return RDRIVE_INVALID_ARGUMENT;
-    if (options->unix_path == NULL && !rd_text_split_address(rd_slice_of_string(server), &host, &port))
+    if (options->unix_path != NULL ? !rd_convert_socket_path_is_good(options->unix_path)
+                                   : !rd_text_split_address(rd_slice_of_string(server), &host, &port))
         return RDRIVE_INVALID_ARGUMENT;
     if (!rd_convert_token_is_good(options->token))
         return RDRIVE_INVALID_ARGUMENT;

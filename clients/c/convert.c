@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "protocol/wire.h"
 
@@ -329,6 +330,12 @@ void rdrive_verification_free(struct rdrive_verification *verification)
 bool rd_convert_token_is_good(const char *token)
 {
     return token == NULL || (token[0] != '\0' && strlen(token) <= RD_WIRE_TOKEN_LEN_MAX);
+}
+
+bool rd_convert_socket_path_is_good(const char *path)
+{
+    size_t len = strlen(path);
+    return len != 0 && len < sizeof((struct sockaddr_un){.sun_family = 0}).sun_path;
 }
 
 void rd_convert_forget_token(char *token)

@@ -42,6 +42,9 @@ bool rd_convert_to_verification(const struct rd_response *response,
 /* Whether a token can be shown; NULL, which is none, can. */
 bool rd_convert_token_is_good(const char *token);
 
+/* Whether a Unix socket can have that path: of 1 to 107 bytes. */
+bool rd_convert_socket_path_is_good(const char *path);
+
 /* Frees it, and leaves nothing of it in memory. NULL is fine. */
 void rd_convert_forget_token(char *token);
 

@@ -478,7 +478,7 @@ static void test_addresses(void **state)
     memset(path, 'p', sizeof path);
     path[sizeof path - 1] = '\0';
     const struct rdrive_connection_options wrong[] = {
-        {.server = "nowhere"}, {.server = "::1:80"}, {.unix_path = path}, {.store = path}};
+        {.server = "nowhere"}, {.server = "::1:80"}, {.unix_path = path}, {.unix_path = ""}, {.store = path}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(rdrive_connection_create(&loop, &wrong[i], &connection), RDRIVE_INVALID_ARGUMENT);
     assert_int_equal(uv_loop_close(&loop), 0);

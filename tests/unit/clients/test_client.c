@@ -520,11 +520,16 @@ static void test_bad_addresses_and_names(void **state)
     assert_int_equal(rdrive_client_connect(client), RDRIVE_UNAVAILABLE);
     rdrive_client_destroy(client);
     rdrive_client_destroy(NULL);
-    char path[200] = {0};
+    char path[109] = {0};
     memset(path, 'p', sizeof path - 1);
     options = (struct rdrive_options){.unix_path = path};
+    assert_int_equal(rdrive_client_create(&options, &client), RDRIVE_INVALID_ARGUMENT);
+    options = (struct rdrive_options){.unix_path = ""};
+    assert_int_equal(rdrive_client_create(&options, &client), RDRIVE_INVALID_ARGUMENT);
+    path[107] = '\0';
+    options = (struct rdrive_options){.unix_path = path};
     assert_int_equal(rdrive_client_create(&options, &client), RDRIVE_OK);
-    assert_int_equal(rdrive_client_connect(client), RDRIVE_INVALID_ARGUMENT);
+    assert_int_equal(rdrive_client_connect(client), RDRIVE_UNAVAILABLE);
     rdrive_client_destroy(client);
 }
 
