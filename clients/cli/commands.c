@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "clients/cli/newfile.h"
 #include "clients/cli/run.h"
 #include "protocol/json.h"
 #include "protocol/json_settings.h"
@@ -324,6 +325,8 @@ static const char *check_options(const struct rd_command *command, const struct 
         snprintf(text, sizeof text, "%s not go with it", rd_options_text(strange));
         return text;
     }
+    if ((options->given & RD_OPTION_LIMIT) != 0 && options->limit == 0)
+        return "--limit takes a number from 1";
     bool offline = options->file_path != NULL;
     bool moves = command->args == RD_ARGS_KEY_TARGET;
     if (options->arg_count < arg_forms[command->args].count_min)
@@ -411,6 +414,7 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     struct rd_options named = *options;
     struct rd_run run = {.command = command, .options = &named, .input = {.fd = -1}};
     struct rd_backend *backend = NULL;
+    bool makes_file = false;
     const char *wrong = check_options(command, options);
     if (wrong != NULL)
         return rd_run_fail_usage(&run, wrong);
@@ -430,6 +434,8 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     if (code != RD_EXIT_DONE)
         goto done;
     named.timeout_ms = timeout_ms_of(&run);
+    makes_file =
+        named.file_path != NULL && command->access == RD_BACKEND_MAKE && rd_newfile_is_to_be_made(named.file_path);
     enum rd_status status = RD_OK;
     if (named.file_path == NULL)
         status = rd_online_create(&named, &backend, &run.error);
@@ -442,6 +448,8 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
 done:
     if (backend != NULL)
         backend->calls->destroy(backend);
+    if (makes_file && code != RD_EXIT_DONE)
+        rd_newfile_take_back(named.file_path);
     deinit(&run);
     return code;
 }

@@ -10,6 +10,7 @@
 
 #include "clients/cli/backend.h"
 #include "clients/cli/companion.h"
+#include "clients/cli/newfile.h"
 #include "clients/cli/owner.h"
 #include "engine/engine.h"
 
@@ -179,12 +180,23 @@ static enum rd_status open_store(const char *path, const struct rd_json_settings
     return status;
 }
 
+/* Whatever their names: the store is open, and opening its file once more would only tell that it is. */
+static bool are_one_file(const char *a, const char *b)
+{
+    struct stat one;
+    struct stat other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 /* copy and transfer; the target is another file. */
 static enum rd_status do_move(struct offline *offline, const struct rd_request *request,
                               struct rd_response *response)
 {
     struct rd_key key = key_of(&request->key);
     struct rd_value value;
+    if (are_one_file(offline->file_path, offline->target_path))
+        return rd_error_set(&offline->error, RD_CONFLICT, 0, "source and target are the same store, %s",
+                            offline->target_path);
     enum rd_status status = rd_store_find(offline->store, key, &value);
     if (status != RD_OK)
         return status; /* before a store is made for it */
@@ -193,6 +205,7 @@ static enum rd_status do_move(struct offline *offline, const struct rd_request *
     struct rd_json_settings settings = rd_companion_load(offline->target_path);
     struct rd_store *target = NULL;
     struct rd_owner owner = rd_owner_of(offline->target_path);
+    bool makes_file = rd_newfile_is_to_be_made(offline->target_path);
     status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
     if (status != RD_OK)
         return status;
@@ -200,6 +213,8 @@ static enum rd_status do_move(struct offline *offline, const struct rd_request *
     status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
                                                : rd_store_transfer(offline->store, key, target, &moved);
     rd_store_close(target);
+    if (makes_file && status != RD_OK)
+        rd_newfile_take_back(offline->target_path);
     rd_owner_give(&owner, offline->target_path);
     response->target_offset = moved.target.offset;
     response->target_tail = moved.target.tail;

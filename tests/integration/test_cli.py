@@ -53,7 +53,8 @@ def test_help_and_version():
     ["--server", "127.0.0.1:0", "len"], ["--file", "", "len"], ["--file", "", "create"], ["--tls-ca", "", "len"],
     ["--token-file", "", "len"], ["write", "a", "-f", ""], ["drop", "a", "--confirm", ""], ["create", "a", "--settings", ""],
     ["--file", "x", "copy", "a", "--target", ""], ["read", "a", "--range", ""], ["write", "a", "b", "--durability", ""],
-    ["write", "a", "b", "--if-version", ""], ["iterate", "--limit", ""], ["iterate", "--after", ""], ["create", "a", "--quota-bytes", ""],
+    ["write", "a", "b", "--if-version", ""], ["iterate", "--limit", ""], ["iterate", "--after", ""], ["iterate", "--limit", "0"],
+    ["create", "a", "--quota-bytes", ""],
     ["create", "a", "--quota-entries", ""], ["top", "--interval", ""], ["--store", "a/b", "len"], ["--store", "s" * 65, "len"],
     ["create", ".hidden"], ["copy", "a", "b c"], ["transfer", "a", "--target", "b/c"],
 ], ids=lambda arguments: " ".join(arguments)[:60])
@@ -494,6 +495,40 @@ def test_offline_create_without_batch_markers(folder, launch):
     os.unlink(path)
     tool.ok("create")
     assert not os.path.exists(path + ".settings.json") and b"\nbatch_marker true\n" in tool.ok("info")
+
+
+@pytest.mark.parametrize("arguments, stdin", [
+    (["write", "k", ""], b""), (["write", "k"], b"\0"), (["write", "k", "v", "--if-present"], b""),
+    (["write", "k", "-f", "."], b""), (["batch-write"], b'{"entries":[{"key":"a","value":""}]}'),
+    (["import", "no-folder"], b""),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_an_offline_command_that_fails_makes_no_store(arguments, stdin, folder):
+    path = os.path.join(folder, "some.rdr")
+    tool = Cli(("--file", path))
+    assert tool.run(*arguments, stdin=stdin).code == FAILED
+    assert os.listdir(folder) == []
+    # One that was there before stays, empty as it is.
+    tool.ok("create")
+    before = sorted(os.listdir(folder))
+    assert tool.run(*arguments, stdin=stdin).code == FAILED
+    assert sorted(os.listdir(folder)) == before and tool.ok("len") == b"0\n"
+
+
+@pytest.mark.parametrize("command", ["copy", "transfer"])
+def test_an_offline_move_that_fails_makes_no_store(command, folder):
+    path = os.path.join(folder, "some.rdr")
+    other = os.path.join(folder, "other.rdr")
+    tool = Cli(("--file", path))
+    tool.ok("write", "k", "a value")
+    with open(path, "r+b") as file:
+        file.write(b"A")
+    before = sorted(os.listdir(folder))
+    done = tool.run(command, "k", "--target", other)
+    assert done.code == FAILED and "corrupt" in done.err
+    assert sorted(os.listdir(folder)) == before
+    Cli(("--file", other)).ok("create")
+    assert tool.run(command, "k", "--target", other).code == FAILED
+    assert Cli(("--file", other)).ok("len") == b"0\n"
 
 
 def test_offline_create_that_fails_leaves_nothing(folder):

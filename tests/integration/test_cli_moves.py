@@ -97,9 +97,13 @@ def test_copy_to_the_same_store(place, folder):
     if own is not None:
         link = os.path.join(folder, "link.rdr")
         os.link(own, link)
-    for target in ([own, link] if own is not None else [json.loads(place.tool.ok("--json", "info"))["name"]]):
+        pointer = os.path.join(folder, "pointer.rdr")
+        os.symlink(own, pointer)
+    for target in ([own, link, pointer] if own is not None else [json.loads(place.tool.ok("--json", "info"))["name"]]):
         for command in ("copy", "transfer"):
-            assert place.tool.run(command, "a", "--target", target).code == FAILED
+            for key in ("a", "missing"):
+                done = place.tool.run(command, key, "--target", target)
+                assert done.code == FAILED and f"{command}: conflict: source and target are the same store" in done.err
     assert place.tool.ok("read", "a") == b"value"
 
 
