@@ -73,6 +73,15 @@ def test_sizes_around_chunk_and_window(face, size):
     assert face.download("key", window=1000)[1] == value
 
 
+@pytest.mark.parametrize("window", [0, -1])
+def test_a_window_that_lets_nothing_through(face, window):
+    """Not a wait for what will not come."""
+    face.write("key", b"value")
+    with pytest.raises(rdrive.InvalidArgument):
+        face.download("key", window=window)
+    assert face.download("key", window=1)[1] == b"value"
+
+
 def test_sources(face):
     value = os.urandom(300_000)
     pieces = [value[:1], b"", bytearray(value[1:5]), memoryview(value)[5:]]

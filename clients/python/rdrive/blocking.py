@@ -526,7 +526,7 @@ class Store:
     def read_stream(self, key: Key, *, first: int = 0, length: Optional[int] = None, suffix: Optional[int] = None,
                     window: int = codec.WINDOW_LEN) -> ReadStream[StreamHead]:
         """A value of any size, or `length` bytes of it (None: up to its end) from byte `first`, or its last `suffix`
-        bytes. window: bytes that may wait here. KeyNotFound, RangeNotSatisfiable."""
+        bytes. window: bytes that may wait here, from 1. KeyNotFound, RangeNotSatisfiable."""
         request = codec.read_stream(self.name, key, window, first, length, suffix)
         return self.client.start_download(request, window)
 

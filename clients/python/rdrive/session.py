@@ -11,7 +11,7 @@ from typing import Any, Callable, Deque, Dict, Generic, List, Optional, TypeVar
 
 from . import codec
 from .codec import Frame, Hello, Request
-from .errors import ConnectionLost, ProtocolError, RdriveError, Status, TooLarge, Unsupported, error_of
+from .errors import ConnectionLost, InvalidArgument, ProtocolError, RdriveError, Status, TooLarge, Unsupported, error_of
 from .types import Bytes, Head, Limits, Written
 
 T = TypeVar("T")
@@ -241,7 +241,10 @@ class Session:
         return self._started(Upload(self, request, self._next_id), request)
 
     def start_download(self, request: Request[Head], window: int) -> Download[Head]:
-        """The same for a read_stream or a backup; window: the credit that the request grants."""
+        """The same for a read_stream or a backup; window: the credit that the request grants. With none nothing would
+        ever come: InvalidArgument."""
+        if window < 1:
+            raise InvalidArgument("window is a number of bytes from 1")
         self._check_streams()
         return self._started(Download(self, request, self._next_id, window), request)
 
