@@ -456,6 +456,7 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep)
     } else if (conn->state == RD_CONN_LINGERING && (sweep->end_output || linger_is_over(conn, sweep->now_ms))) {
         rd_conn_close(conn);
     } else if (conn->state == RD_CONN_OPEN && sweep->end_uploads) {
+        rd_conn_fail_uploads(conn, RD_UNAVAILABLE, "the server stops, and the value has not come to its end");
         rd_conn_end_input(conn);
     } else {
         rd_conn_sweep_times(conn, sweep->now_ms);
