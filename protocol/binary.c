@@ -375,7 +375,7 @@ static bool mid_request(const struct rd_decoder *decoder)
            (decoder->phase == PHASE_SKIP && decoder->skip_len != 0);
 }
 
-static bool in_head(const struct rd_decoder *decoder)
+static size_t head_len(const struct rd_decoder *decoder)
 {
     return decoder->phase == PHASE_HELLO || decoder->head_len != 0;
 }
@@ -392,7 +392,7 @@ const struct rd_codec rd_binary_codec = {
     .part = part_of,
     .encode_part = rd_binary_answer_encode_part,
     .mid_request = mid_request,
-    .in_head = in_head,
+    .head_len = head_len,
     .refuse_connection = rd_binary_answer_refuse_connection,
     .encode = rd_binary_answer_encode,
 };

@@ -67,8 +67,9 @@ struct rd_codec {
     /* True where the decoder is inside a request: the connection is not idle. */
     bool (*mid_request)(const struct rd_decoder *decoder);
 
-    /* True where a request has begun and what kind it is, or how long, is not known yet. */
-    bool (*in_head)(const struct rd_decoder *decoder);
+    /* Bytes kept of a request that has begun and of which it is not known yet what kind it is, or how long; at
+     * least 1. 0: there is none. */
+    size_t (*head_len)(const struct rd_decoder *decoder);
 
     /* Appends what a client is told that is one too many: before any request, and then the connection ends. */
     void (*refuse_connection)(struct rd_buffer *out);

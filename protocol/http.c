@@ -583,9 +583,9 @@ static bool mid_request(const struct rd_decoder *decoder)
     return decoder->state != STATE_CLOSED;
 }
 
-static bool in_head(const struct rd_decoder *decoder)
+static size_t head_len(const struct rd_decoder *decoder)
 {
-    return decoder->state == STATE_HEAD && decoder->head.len != 0;
+    return decoder->state == STATE_HEAD ? decoder->head.len : 0;
 }
 
 const struct rd_codec rd_http_codec = {
@@ -599,7 +599,7 @@ const struct rd_codec rd_http_codec = {
     .part = part_of,
     .encode_part = NULL, /* a value just follows its head */
     .mid_request = mid_request,
-    .in_head = in_head,
+    .head_len = head_len,
     .refuse_connection = rd_http_refuse_connection,
     .encode = rd_http_encode,
 };

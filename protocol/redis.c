@@ -512,10 +512,12 @@ static bool mid_request(const struct rd_decoder *decoder)
     return !decoder->closed && rd_resp_scan_is_inside(&decoder->scan);
 }
 
-/* A command's arguments are no head: a long one may be a whole batch. */
-static bool in_head(const struct rd_decoder *decoder)
+/* A command's arguments are no head: a long one may be a whole batch. A line is one. */
+static size_t head_len(const struct rd_decoder *decoder)
 {
-    return mid_request(decoder) && decoder->scan.arg_count == 0;
+    if (!mid_request(decoder) || decoder->scan.arg_count != 0)
+        return 0;
+    return decoder->scan.bytes.len + 1;
 }
 
 /* As Redis words it. */
@@ -539,7 +541,7 @@ const struct rd_codec rd_redis_codec = {
     .refused = refused,
     .held = held,
     .mid_request = mid_request,
-    .in_head = in_head,
+    .head_len = head_len,
     .refuse_connection = refuse_connection,
     .encode = rd_redis_answer_encode,
 };

@@ -50,17 +50,17 @@ static bool upload_is_full(const struct rd_conn *conn)
     return conn->uploads != NULL && conn->codec->answers_in_order && rd_upload_is_full(conn->uploads);
 }
 
-static bool is_full(const struct rd_conn *conn)
+static bool is_full(struct rd_conn *conn)
 {
-    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn))
+    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn) || rd_conn_must_ease(conn))
         return true;
     return conn->call_count >= conn->loop->tuning.limits.in_flight_max ||
            conn->cost >= conn->loop->tuning.connection_bytes_max || conn->out.unsent >= RD_CONN_UNSENT_LEN_HIGH;
 }
 
-static bool has_room(const struct rd_conn *conn)
+static bool has_room(struct rd_conn *conn)
 {
-    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn))
+    if (conn->barrier != NULL || conn->parsing || upload_is_full(conn) || rd_conn_must_ease(conn))
         return false;
     return conn->call_count <= conn->loop->tuning.limits.in_flight_max / 2 &&
            conn->cost <= conn->loop->tuning.connection_bytes_max / 2 && conn->out.unsent <= UNSENT_LEN_LOW;
@@ -184,7 +184,7 @@ uint8_t *rd_conn_input_room(struct rd_conn *conn, size_t *ret_len)
         target = conn->codec->fill_target(conn->decoder, &len);
     if (target == NULL || len == 0) {
         target = conn->loop->read_buffer;
-        len = RD_LOOP_READ_BUFFER_LEN;
+        len = rd_conn_read_len(conn);
     }
     *ret_len = len < RD_CONN_TURN_LEN_MAX ? len : RD_CONN_TURN_LEN_MAX;
     return target;
@@ -224,6 +224,7 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
     consume(conn, &input);
     if (conn->state == RD_CONN_OPEN && input.len != 0) {
         rd_buffer_append_slice(&conn->pending, input);
+        rd_conn_charge(conn);
         if (conn->pending.failed)
             rd_conn_close(conn);
     }
@@ -234,7 +235,7 @@ void rd_conn_take_input(struct rd_conn *conn, const uint8_t *data, size_t len)
 /* Where the next bytes go, and how many may come before a turn's share is full; never none. */
 static uv_buf_t receive_room(struct rd_conn *conn)
 {
-    size_t len = RD_LOOP_READ_BUFFER_LEN;
+    size_t len = conn->tls != NULL ? rd_conn_read_len(conn) : 0;
     uint8_t *target = conn->tls != NULL ? conn->loop->sealed_buffer : rd_conn_input_room(conn, &len);
     size_t left =
         conn->turn_len < RD_CONN_TURN_LEN_MAX ? RD_CONN_TURN_LEN_MAX - conn->turn_len : RD_CONN_TURN_LEN_MAX;

@@ -19,6 +19,12 @@
 #define ANSWER_FREE_LEN (64u << 10) /* bytes of an answer, up to which it is always given */
 #define HOST_TOLD_MAX   32u         /* bytes of a host that is not served, in the answer that says so */
 
+/* What a connection may have where memory is short. */
+#define EASED_CALLS_MAX  16u         /* requests under way; those that need more input to end are not counted */
+#define EASED_ANSWERS    (16u << 10) /* bytes of answers that were not taken */
+#define EASED_INPUT      (16u << 10) /* bytes read at once, of which a pause keeps the rest */
+#define EASED_HEAD       RD_LIMITS_FEW /* bytes of a head that comes in pieces */
+
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
 /* For what will be refused there is never room. */
@@ -73,6 +79,30 @@ bool rd_conn_memory_is_full(const struct rd_conn *conn)
     return rd_budget_is_full(&conn->loop->process->memory);
 }
 
+/* A quarter stays for those who have little under way: they are not to be refused because others ask for much at
+ * once, or take no answers, which anybody can without a token, too. */
+static bool memory_is_short(const struct rd_conn *conn)
+{
+    const struct rd_budget *memory = &conn->loop->process->memory;
+    return rd_budget_leaves_less(memory, atomic_load_explicit(&memory->max, memory_order_relaxed) / 4);
+}
+
+/* The account is brought up to date within a turn, too, in which thousands of connections may be read. */
+bool rd_conn_must_ease(struct rd_conn *conn)
+{
+    unsigned calls = conn->call_count - conn->upload_count;
+    if (calls < EASED_CALLS_MAX && rd_outbox_encoded(&conn->out) < EASED_ANSWERS)
+        return false;
+    if (calls % EASED_CALLS_MAX == 0)
+        rd_conn_charge(conn);
+    return memory_is_short(conn);
+}
+
+size_t rd_conn_read_len(const struct rd_conn *conn)
+{
+    return memory_is_short(conn) ? EASED_INPUT : RD_LOOP_READ_BUFFER_LEN;
+}
+
 bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t len)
 {
     struct rd_process *process = conn->loop->process;
@@ -91,9 +121,13 @@ bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t le
 
 void rd_conn_charge(struct rd_conn *conn)
 {
-    uint64_t now = conn->cost + conn->admitted + rd_outbox_memory(&conn->out);
+    uint64_t now = conn->cost + conn->admitted + rd_outbox_memory(&conn->out) + conn->pending.len;
+    if (conn->decoder != NULL)
+        now += conn->codec->head_len(conn->decoder);
     if (conn->decoder != NULL && conn->codec->held != NULL)
         now += conn->codec->held(conn->decoder);
+    if (conn->tls != NULL)
+        now += rd_conn_tls_kept(conn);
     for (const struct rd_call *call = conn->uploads; call != NULL; call = call->queue_next)
         now += rd_upload_memory(call);
     if (now == conn->charged)
@@ -110,15 +144,47 @@ void rd_conn_discharge(struct rd_conn *conn)
 
 /* ---- time ------------------------------------------------------------------------------------------------- */
 
+/* The last thing that the connection is told; after the answers to what came before. */
+static void give_up_request(struct rd_conn *conn, enum rd_refusal refusal, enum rd_status status,
+                            const char *message)
+{
+    struct rd_request *request = rd_request_create(0);
+    rd_process_note(conn->loop->process, refusal);
+    rd_conn_log(conn, RD_LOG_INFO, "connection ended: %s", message);
+    if (request == NULL || conn->decoder == NULL) {
+        rd_request_destroy(request);
+        rd_conn_close(conn);
+        return;
+    }
+    bool is_upload = conn->uploads != NULL && conn->codec->answers_in_order;
+    rd_conn_fail_uploads(conn, status, message);
+    if (is_upload) { /* which is the request that is under way, and is answered */
+        rd_request_destroy(request);
+        rd_conn_end_input(conn);
+        return;
+    }
+    request->opcode = conn->requested ? RD_OPCODE_NONE : RD_OPCODE_HELLO; /* so it is the hello that is answered */
+    request->status = status;
+    request->message = message;
+    request->close_after = true;
+    rd_conn_take_request(conn, request);
+}
+
 void rd_conn_note_arrival(struct rd_conn *conn, size_t len)
 {
     conn->rate_bytes += len;
+    size_t head_len = conn->codec->head_len(conn->decoder);
     bool waits =
         !conn->requested && !conn->codec->mid_request(conn->decoder); /* those were bytes of a handshake */
-    if (!conn->codec->in_head(conn->decoder) && !waits)
+    if (head_len == 0 && !waits)
         conn->head_ms = 0;
     else if (conn->head_ms == 0)
         conn->head_ms = uv_now(&conn->loop->uv);
+    if (head_len <= EASED_HEAD)
+        return;
+    rd_conn_charge(conn);
+    if (memory_is_short(conn))
+        give_up_request(conn, RD_REFUSED_MEMORY, RD_OVERLOADED, RD_LIMITS_REFUSE);
 }
 
 static bool head_is_late(const struct rd_conn *conn, uint64_t now_ms)
@@ -153,31 +219,6 @@ static bool is_idle(const struct rd_conn *conn, uint64_t now_ms)
            now_ms - last_ms >= idle_ms;
 }
 
-/* The last thing that the connection is told; after the answers to what came before. */
-static void give_up_request(struct rd_conn *conn, enum rd_refusal refusal, const char *message)
-{
-    struct rd_request *request = rd_request_create(0);
-    rd_process_note(conn->loop->process, refusal);
-    rd_conn_log(conn, RD_LOG_INFO, "connection ended: %s", message);
-    if (request == NULL || conn->decoder == NULL) {
-        rd_request_destroy(request);
-        rd_conn_close(conn);
-        return;
-    }
-    bool is_upload = conn->uploads != NULL && conn->codec->answers_in_order;
-    rd_conn_fail_uploads(conn, RD_TIMEOUT, message);
-    if (is_upload) { /* which is the request that is under way, and is answered */
-        rd_request_destroy(request);
-        rd_conn_end_input(conn);
-        return;
-    }
-    request->opcode = conn->requested ? RD_OPCODE_NONE : RD_OPCODE_HELLO; /* so it is the hello that is answered */
-    request->status = RD_TIMEOUT;
-    request->message = message;
-    request->close_after = true;
-    rd_conn_take_request(conn, request);
-}
-
 void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms)
 {
     if (conn->state != RD_CONN_OPEN)
@@ -188,9 +229,9 @@ void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms)
         return;
     }
     if (conn->reading && head_is_late(conn, now_ms)) {
-        give_up_request(conn, RD_ENDED_HEADER, "the head of a request did not come in time");
+        give_up_request(conn, RD_ENDED_HEADER, RD_TIMEOUT, "the head of a request did not come in time");
     } else if (is_too_slow(conn, now_ms)) {
-        give_up_request(conn, RD_ENDED_RATE, "a request comes more slowly than this server waits for");
+        give_up_request(conn, RD_ENDED_RATE, RD_TIMEOUT, "a request comes more slowly than this server waits for");
     } else if (is_idle(conn, now_ms)) {
         rd_process_note(conn->loop->process, RD_ENDED_IDLE);
         rd_conn_log(conn, RD_LOG_DEBUG, "connection closed: it is idle");

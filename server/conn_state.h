@@ -133,6 +133,11 @@ struct rd_limits rd_conn_limits(struct rd_conn *conn);
 /* Brings the process's account of the connection up to date; gives its share back. */
 void rd_conn_charge(struct rd_conn *conn);
 void rd_conn_discharge(struct rd_conn *conn);
+/* Whether it is to be asked for no more, since it has more under way than a few requests and answers, and little of
+ * the process's memory is left. */
+bool rd_conn_must_ease(struct rd_conn *conn);
+/* Of the input, bytes that it may be read at once. */
+size_t rd_conn_read_len(const struct rd_conn *conn);
 /* Whether an answer of so many bytes, values that leave from the map not counted, may lie here until it is taken.
  */
 bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t len);
@@ -169,6 +174,8 @@ void rd_conn_tls_destroy(struct rd_conn *conn);
 void rd_conn_tls_take(struct rd_conn *conn, struct rd_slice sealed);
 /* Goes on with what was kept when the connection paused. */
 void rd_conn_tls_resume(struct rd_conn *conn);
+/* Bytes of sealed input that it keeps. */
+size_t rd_conn_tls_kept(const struct rd_conn *conn);
 /* Seals and sends what is unsent, and what TLS itself has to say. */
 void rd_conn_tls_send(struct rd_conn *conn);
 /* Tells the peer that no more comes, so that it can tell the end from a cut. */

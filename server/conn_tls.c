@@ -200,6 +200,11 @@ void rd_conn_tls_resume(struct rd_conn *conn)
     rd_conn_mark_dirty(conn);
 }
 
+size_t rd_conn_tls_kept(const struct rd_conn *conn)
+{
+    return conn->tls->kept.len;
+}
+
 /* ---- output ----------------------------------------------------------------------------------------------- */
 
 /* A record is sealed from where its bytes lie, if one piece fills it or is the last; smaller ones are gathered. */

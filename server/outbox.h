@@ -75,6 +75,12 @@ bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void 
 /* Bytes of answers that it holds, texts included, values not counted; 0 where they are few. */
 size_t rd_outbox_memory(const struct rd_outbox *outbox);
 
+/* The same of encoded answers alone, however few. */
+static inline size_t rd_outbox_encoded(const struct rd_outbox *outbox)
+{
+    return outbox->filling.bytes.len + outbox->sending.bytes.len;
+}
+
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 

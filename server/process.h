@@ -47,6 +47,13 @@ static inline void rd_budget_adjust(struct rd_budget *budget, uint64_t before, u
     atomic_fetch_add_explicit(&budget->used, now - before, memory_order_relaxed); /* wraps where it falls */
 }
 
+/* Less than `rest` is left. */
+static inline bool rd_budget_leaves_less(const struct rd_budget *budget, uint64_t rest)
+{
+    return atomic_load_explicit(&budget->used, memory_order_relaxed) + rest >
+           atomic_load_explicit(&budget->max, memory_order_relaxed);
+}
+
 static inline bool rd_budget_is_full(const struct rd_budget *budget)
 {
     return atomic_load_explicit(&budget->used, memory_order_relaxed) >=

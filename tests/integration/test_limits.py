@@ -410,6 +410,90 @@ def test_answers_that_nobody_takes_stay_within_it(launch):
         connection.socket.close()
 
 
+def peak(daemon):
+    """The most bytes of memory that the daemon has had."""
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", file.read(), re.MULTILINE)[1]) * 1024
+
+
+def flood(daemon, address, data, count=200):
+    """Connections each of which sends as much of the data as is taken, and all at once where that is little."""
+    connections = [socket.create_connection(address, timeout=DEADLINE_S) for _ in range(count)]
+    wait_until(lambda: metric(daemon, "rdrive_connections") >= count, "all connections")
+    daemon.process.send_signal(signal.SIGSTOP)
+    for connection in connections:
+        connection.setblocking(False)
+        connection.send(data)
+    daemon.process.send_signal(signal.SIGCONT)
+    return connections
+
+
+def metric(daemon, name):
+    answer = Curl(daemon.http).request("GET", "/metrics")
+    return int(re.search(rb"^%s (\d+)$" % name.encode(), answer.body, re.MULTILINE)[1])
+
+
+FLOODS = {"redis": (b"PING\r\n", 5000, b"+PONG\r\n"), "http": (request("GET", "/healthz"), 1000, b"HTTP/1.1 200")}
+
+
+@pytest.mark.parametrize("protocol", FLOODS)
+def test_short_requests_of_many_connections_stay_within_it(launch, protocol):
+    """They come in one turn of the loop, and each stands for more memory than its bytes."""
+    daemon = launch("--request-bytes-max", "8m", "--redis", "127.0.0.1:0")
+    before = peak(daemon)
+    asked, count, answered = FLOODS[protocol]
+    connections = flood(daemon, getattr(daemon, protocol + "_address"), asked * count)
+    for connection in connections:  # and all are answered
+        connection.settimeout(DEADLINE_S)
+        left = count
+        with connection, connection.makefile("rb") as answers:
+            while left != 0:
+                left -= answers.readline().startswith(answered)
+    assert peak(daemon) - before < memory_factor() * (48 << 20)
+
+
+@pytest.mark.parametrize("line", [b"PING\r\n", b"x" * 100 + b"\r\n", b"GET k\r\n"], ids=["ping", "unknown", "get"])
+def test_short_answers_that_nobody_takes_stay_within_it(launch, line):
+    """Nobody needs a token to be answered so."""
+    daemon = launch("--request-bytes-max", "40m", "--redis", "127.0.0.1:0")
+    with Resp(daemon.redis_address) as redis:
+        redis.call("SET", "k", "v" * 1000)
+    before = peak(daemon)
+    connections = flood(daemon, daemon.redis_address, b"PING\r\n")
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        for connection in connections:
+            try:
+                connection.send(line * (65536 // len(line)))
+            except BlockingIOError:
+                pass
+    assert peak(daemon) - before < memory_factor() * (96 << 20)
+    with Resp(daemon.redis_address) as redis:  # what others do not take holds up nobody
+        assert redis.call("SET", "after", "v") == b"+OK\r\n"
+    for connection in connections:
+        connection.close()
+    wait_until(lambda: metric(daemon, "rdrive_request_bytes") < 100000, "the memory to be given back")
+
+
+def test_heads_that_do_not_end_stay_within_it(launch):
+    daemon = launch("--request-bytes-max", "4m")
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 60000
+    connections = []
+    for _ in range(100):
+        connections.append(RawHttp(daemon.http_address))
+        connections[-1].send(head)
+    with RawHttp(daemon.http_address) as http:
+        http.send(request("PUT", KEYS + "k", b"v" * 100000))
+        assert http.answer().status == 201
+    assert 2 << 20 < metric(daemon, "rdrive_request_bytes") < 4 << 20
+    answer = connections[-1].answer()
+    assert (answer.status, answer.error, answer.headers["connection"]) == (429, "overloaded", "close")
+    connections[0].send(b"\r\n\r\n")
+    assert connections[0].answer().status == 200
+    for http in connections:
+        http.socket.close()
+
+
 def test_transactions_that_are_not_executed_stay_within_it(launch):
     """What is queued has been answered, and is held for all that."""
     daemon = launch("--request-bytes-max", "4m", "--redis", "127.0.0.1:0")
