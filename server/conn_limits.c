@@ -20,10 +20,10 @@
 #define HOST_TOLD_MAX   32u         /* bytes of a host that is not served, in the answer that says so */
 
 /* What a connection may have where memory is short. */
-#define EASED_CALLS_MAX  16u         /* requests under way; those that need more input to end are not counted */
-#define EASED_ANSWERS    (16u << 10) /* bytes of answers that were not taken */
-#define EASED_INPUT      (16u << 10) /* bytes read at once, of which a pause keeps the rest */
-#define EASED_HEAD       RD_LIMITS_FEW /* bytes of a head that comes in pieces */
+#define EASED_CALLS_MAX 16u           /* requests under way; those that need more input to end are not counted */
+#define EASED_ANSWERS   (16u << 10)   /* bytes of answers that were not taken */
+#define EASED_INPUT     (16u << 10)   /* bytes read at once, of which a pause keeps the rest */
+#define EASED_HEAD      RD_LIMITS_FEW /* bytes of a head that comes in pieces */
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 

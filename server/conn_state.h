@@ -133,8 +133,8 @@ struct rd_limits rd_conn_limits(struct rd_conn *conn);
 /* Brings the process's account of the connection up to date; gives its share back. */
 void rd_conn_charge(struct rd_conn *conn);
 void rd_conn_discharge(struct rd_conn *conn);
-/* Whether it is to be asked for no more, since it has more under way than a few requests and answers, and little of
- * the process's memory is left. */
+/* Whether it is to be asked for no more, since it has more under way than a few requests and answers, and little
+ * of the process's memory is left. */
 bool rd_conn_must_ease(struct rd_conn *conn);
 /* Of the input, bytes that it may be read at once. */
 size_t rd_conn_read_len(const struct rd_conn *conn);

@@ -449,7 +449,7 @@ def test_short_requests_of_many_connections_stay_within_it(launch, protocol):
         with connection, connection.makefile("rb") as answers:
             while left != 0:
                 left -= answers.readline().startswith(answered)
-    assert peak(daemon) - before < memory_factor() * (48 << 20)
+    assert peak(daemon) - before < memory_factor() * (80 << 20)
 
 
 @pytest.mark.parametrize("line", [b"PING\r\n", b"x" * 100 + b"\r\n", b"GET k\r\n"], ids=["ping", "unknown", "get"])
