@@ -591,6 +591,7 @@ static size_t head_len(const struct rd_decoder *decoder)
 const struct rd_codec rd_http_codec = {
     .name = "http",
     .answers_in_order = true,
+    .values_in_base64 = true,
     .create = create,
     .destroy = destroy,
     .decode = decode,

@@ -121,7 +121,8 @@ bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t le
 
 void rd_conn_charge(struct rd_conn *conn)
 {
-    uint64_t now = conn->cost + conn->admitted + rd_outbox_memory(&conn->out) + conn->pending.len;
+    uint64_t now =
+        conn->cost + conn->admitted + conn->encoding_len + rd_outbox_memory(&conn->out) + conn->pending.len;
     if (conn->decoder != NULL)
         now += conn->codec->head_len(conn->decoder);
     if (conn->decoder != NULL && conn->codec->held != NULL)

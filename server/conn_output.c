@@ -5,6 +5,7 @@
  * each turn (more where much comes in): so what others wait for is one share, however many take long values.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -55,24 +56,31 @@ static struct rd_call *take_ready(struct rd_conn *conn)
     return call;
 }
 
+void rd_conn_refuse_answer(struct rd_call *call, enum rd_status status)
+{
+    const char *message = "the answer would be too large; ask for less at a time";
+    if (status == RD_OVERLOADED)
+        message = RD_LIMITS_REFUSE;
+    if (status == RD_IO_ERROR)
+        message = "the store's file cannot be read";
+    call->response = (struct rd_response){.status = status};
+    snprintf(call->response.message, sizeof call->response.message, "%s", message);
+}
+
 /* An answer that cannot be given becomes an error, in call->response too. False: not even that could be encoded.
  */
 static bool encode_head(struct rd_conn *conn, struct rd_call *call, size_t *ret_value_len)
 {
-    struct rd_response error = {.status = RD_TOO_LARGE,
-                                .message = "the answer would be too large; ask for less at a time"};
     struct rd_buffer *bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     *ret_value_len = conn->codec->encode(call->request, &call->response, bytes);
     size_t text_len = call->hosted == NULL && call->memory != NULL ? *ret_value_len : 0;
     if (!bytes->failed &&
         rd_conn_admit_answer(conn, call->request->opcode, bytes->len - conn->out.committed + text_len))
         return true;
-    if (!bytes->failed)
-        error = (struct rd_response){.status = RD_OVERLOADED, .message = RD_LIMITS_REFUSE};
+    rd_conn_refuse_answer(call, bytes->failed ? RD_TOO_LARGE : RD_OVERLOADED);
     rd_outbox_rollback(&conn->out);
     bytes = rd_outbox_begin(&conn->out, RD_CONN_ANSWER_LEN_MAX);
     *ret_value_len = 0;
-    call->response = error;
     (void)conn->codec->encode(call->request, &call->response, bytes);
     return !bytes->failed;
 }
@@ -118,6 +126,16 @@ static bool append_uncopied(struct rd_conn *conn, struct rd_call *call)
     return appended;
 }
 
+/* value_len: of what follows the encoded bytes. */
+static void note_answer(struct rd_conn *conn, struct rd_call *call, size_t value_len)
+{
+    uint64_t now_ns = rd_loop_clock_ns(conn->loop);
+    uint64_t slow_ns = conn->loop->tuning.slow_ns;
+    rd_metrics_count_answer(conn->loop, call, value_len, now_ns);
+    if (slow_ns != 0 && now_ns - call->begun_ns >= slow_ns)
+        rd_slow_log_note(&conn->loop->slow_log, call, now_ns);
+}
+
 static bool encode(struct rd_conn *conn, struct rd_call *call)
 {
     size_t value_len;
@@ -125,13 +143,9 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         conn->output_ms = uv_now(&conn->loop->uv);
     if (!encode_head(conn, call, &value_len))
         return false;
-    uint64_t now_ns = rd_loop_clock_ns(conn->loop);
-    uint64_t slow_ns = conn->loop->tuning.slow_ns;
     bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode) &&
                     call->response.status == RD_OK;
-    rd_metrics_count_answer(conn->loop, call, in_parts ? call->response.value.len : value_len, now_ns);
-    if (slow_ns != 0 && now_ns - call->begun_ns >= slow_ns)
-        rd_slow_log_note(&conn->loop->slow_log, call, now_ns);
+    note_answer(conn, call, in_parts ? call->response.value.len : value_len);
     if (value_len > COPIED_VALUE_MAX) {
         rd_outbox_commit(&conn->out);
         return append_uncopied(conn, call) && close_value(conn);
@@ -146,6 +160,18 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return close_value(conn);
     rd_outbox_commit(&conn->out);
     return !bytes->failed;
+}
+
+/* Takes the bytes. */
+static bool append_encoded(struct rd_conn *conn, struct rd_call *call, struct rd_buffer *encoded)
+{
+    if (conn->out.unsent == 0)
+        conn->output_ms = uv_now(&conn->loop->uv);
+    note_answer(conn, call, 0);
+    if (!rd_outbox_append_text(&conn->out, rd_buffer_slice(encoded), encoded->data, NULL))
+        return false;
+    rd_buffer_init(encoded, 0);
+    return true;
 }
 
 static void close_for_memory(struct rd_conn *conn)
@@ -168,11 +194,27 @@ static bool add_chunks(struct rd_conn *conn)
     return !failed;
 }
 
+void rd_conn_take_encoded(struct rd_conn *conn, struct rd_call *call, enum rd_status status,
+                          struct rd_buffer *encoded)
+{
+    if (status != RD_OK)
+        rd_conn_refuse_answer(call, status);
+    bool whole = status == RD_OK && encoded->len != 0;
+    bool good = whole ? append_encoded(conn, call, encoded) : encode(conn, call);
+    rd_conn_remove_call(conn, call);
+    if (good)
+        rd_conn_mark_dirty(conn); /* others may be ready behind it */
+    else
+        close_for_memory(conn);
+}
+
 void rd_conn_encode_ready(struct rd_conn *conn)
 {
     struct rd_call *call;
     conn->prompt = false;
-    while (conn->out.unsent < RD_CONN_UNSENT_LEN_HIGH && (call = take_ready(conn)) != NULL) {
+    while (conn->out.unsent < RD_CONN_UNSENT_LEN_HIGH && !conn->encoding && (call = take_ready(conn)) != NULL) {
+        if (rd_conn_encode_apart(conn, call))
+            break;
         bool good = encode(conn, call);
         rd_conn_remove_call(conn, call);
         if (!good) {

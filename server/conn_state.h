@@ -5,6 +5,7 @@
  *   conn.c          its life: opening, closing, the end of a turn, deadlines
  *   conn_input.c    reading, decoding, pausing
  *   conn_output.c   encoding and sending
+ *   conn_encode.c   answers that are encoded beside the loop
  *   conn_streams.c  values in parts, and calls that must be alone
  *   conn_limits.c   its share of memory, how long it may take
  *   conn_fetch.c    values that have to be brought into memory before they are sent
@@ -48,6 +49,7 @@ struct rd_conn {
     bool peer_ended; /* end of file was read */
     bool writing;    /* `write` is under way */
     bool fetching;   /* what is next to be sent is being brought into memory */
+    bool encoding;   /* a ready call is being encoded beside the loop; those behind it wait */
     bool prompt;     /* a long value is ready: it is sent before the turn ends */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
@@ -67,6 +69,7 @@ struct rd_conn {
     unsigned call_count;
     size_t cost;             /* of all calls, bytes */
     size_t admitted;         /* bytes of the request under way that the decoder has room for */
+    size_t encoding_len;    /* bytes of the answer that is being encoded, as far as they are counted; or 0 */
     uint64_t charged;        /* bytes of the process's memory budget that are this connection's */
     struct rd_lane *lanes;   /* owned */
     struct rd_call *uploads; /* UPLOADING ones, by queue_next */
@@ -150,11 +153,22 @@ void rd_conn_refuse(struct rd_conn *conn);
 
 /* ---- conn_output.c ---- */
 void rd_conn_encode_ready(struct rd_conn *conn);
+/* Gives the call an answer that says why its own cannot be given: RD_TOO_LARGE, RD_OVERLOADED or RD_IO_ERROR. */
+void rd_conn_refuse_answer(struct rd_call *call, enum rd_status status);
+/* Sends what was encoded, which it then takes, or where status is not RD_OK one that says so. Destroys the call. */
+void rd_conn_take_encoded(struct rd_conn *conn, struct rd_call *call, enum rd_status status,
+                          struct rd_buffer *encoded);
 void rd_conn_send_unsent(struct rd_conn *conn);
 /* Whether it has to get in line before it sends; bytes that may still be sent in this turn; that some were. */
 bool rd_conn_must_wait(const struct rd_conn *conn);
 size_t rd_conn_turn_room(const struct rd_conn *conn);
 void rd_conn_note_sent(struct rd_conn *conn, size_t len);
+
+/* ---- conn_encode.c ---- */
+/* For a call that is ready and whose turn has come. True: its answer is long, and comes back by
+ * rd_conn_take_encoded; nothing is encoded meanwhile. False: the caller is to encode what call->response has by
+ * now. */
+bool rd_conn_encode_apart(struct rd_conn *conn, struct rd_call *call);
 
 /* ---- conn_fetch.c ---- */
 /* Fetches the next slice of what is to be sent. */

@@ -334,17 +334,29 @@ static void finish_batch(struct rd_call *call)
     rd_call_finish(call);
 }
 
-static void answer_batch(struct rd_call *call)
+/* Of few keys by the loop, of many on a thread of the pool. */
+static void find_batch(struct rd_call *call)
 {
     struct batch_arrays arrays = arrays_of(call);
     rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
     call->values = arrays.values;
     call->value_count = arrays.count;
+}
+
+static void answer_found(struct rd_call *call)
+{
+    struct batch_arrays arrays = arrays_of(call);
     if (!guards_hold(call, arrays.values, arrays.statuses))
         return;
     uint64_t len = bytes_wanted(call);
     if (fits_answer(call, len))
         rd_handler_check(call, len, fill_items, finish_batch);
+}
+
+static void answer_batch(struct rd_call *call)
+{
+    find_batch(call);
+    answer_found(call);
 }
 
 /* Of key i; guards are held against versions alone. */
@@ -384,6 +396,15 @@ static void fetch_batch(struct rd_call *call)
     }
 }
 
+/* Likewise. What EXEC has taken of watched keys its connection's decoder does not touch any more. */
+static void fetch_and_find_batch(struct rd_call *call)
+{
+    fill_keys(call->request, arrays_of(call).keys);
+    if (!batch_is_in_memory(call))
+        fetch_batch(call);
+    find_batch(call);
+}
+
 void rd_run_batch_read(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
@@ -392,8 +413,11 @@ void rd_run_batch_read(struct rd_call *call)
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the batch");
         return;
     }
-    struct batch_arrays arrays = arrays_of(call);
-    fill_keys(request, arrays.keys);
+    if (count > RD_HANDLER_FIND_COUNT_MAX) {
+        rd_call_start_read(call, fetch_and_find_batch, answer_found);
+        return;
+    }
+    fill_keys(request, arrays_of(call).keys);
     if (batch_is_in_memory(call))
         answer_batch(call);
     else

@@ -244,15 +244,35 @@ static struct rd_guard *guards_of(const struct rd_call *call)
     return call->request->guards->list + call->request->guard_first;
 }
 
-/* One look at all of them. */
+struct watched_arrays {
+    size_t count;
+    struct rd_value *values;
+    struct rd_key *keys;
+    enum rd_status *statuses;
+};
+
+static struct watched_arrays watched_of(const struct rd_call *call)
+{
+    struct watched_arrays arrays = {.count = call->request->guard_count, .values = call->memory};
+    arrays.keys = (struct rd_key *)(arrays.values + arrays.count);
+    arrays.statuses = (enum rd_status *)(arrays.keys + arrays.count);
+    return arrays;
+}
+
+/* One look at all of them; of few keys by the loop, of many on a thread of the pool. */
+static void find_versions(struct rd_call *call)
+{
+    struct watched_arrays arrays = watched_of(call);
+    rd_store_batch_find(call->hosted->store, arrays.keys, arrays.count, arrays.values, arrays.statuses);
+}
+
 static void note_versions(struct rd_call *call)
 {
     size_t count = call->request->guard_count;
     struct rd_guard *guards = guards_of(call);
-    struct rd_value *values = call->memory;
-    struct rd_key *keys = (struct rd_key *)(values + count);
-    enum rd_status *statuses = (enum rd_status *)(keys + count);
-    rd_store_batch_find(call->hosted->store, keys, count, values, statuses);
+    struct watched_arrays arrays = watched_of(call);
+    struct rd_value *values = arrays.values;
+    const enum rd_status *statuses = arrays.statuses;
     for (size_t i = 0; i < count; i++) {
         if (statuses[i] == RD_OK || statuses[i] == RD_KEY_NOT_FOUND)
             note_version(&guards[i], statuses[i] == RD_OK ? &values[i] : NULL);
@@ -267,30 +287,50 @@ static void note_versions(struct rd_call *call)
         rd_call_finish(call);
 }
 
+static bool versions_are_in_memory(const struct rd_call *call)
+{
+    struct watched_arrays arrays = watched_of(call);
+    return rd_store_holds_in_memory(call->hosted->store, arrays.keys, arrays.count, 0);
+}
+
 /* On a thread of the pool. */
 static void fetch_versions(struct rd_call *call)
 {
-    size_t count = call->request->guard_count;
-    const struct rd_key *keys = (struct rd_key *)((struct rd_value *)call->memory + count);
-    rd_store_fetch(call->hosted->store, keys, count, 0);
+    struct watched_arrays arrays = watched_of(call);
+    rd_store_fetch(call->hosted->store, arrays.keys, arrays.count, 0);
+}
+
+/* Likewise. The guards are the decoder's too, which may add to them meanwhile: only the loop looks at them. */
+static void fetch_and_find_versions(struct rd_call *call)
+{
+    if (!versions_are_in_memory(call))
+        fetch_versions(call);
+    find_versions(call);
+}
+
+static void find_and_note_versions(struct rd_call *call)
+{
+    find_versions(call);
+    note_versions(call);
 }
 
 static void watch_keys(struct rd_call *call)
 {
     size_t count = call->request->guard_count;
     const struct rd_guard *guards = guards_of(call);
-    struct rd_value *values = rd_call_allocate(call, count, sizeof(struct watched));
-    if (values == NULL) {
+    if (rd_call_allocate(call, count, sizeof(struct watched)) == NULL) {
         rd_call_fail(call, RD_NO_MEMORY, "no memory for the keys");
         return;
     }
-    struct rd_key *keys = (struct rd_key *)(values + count);
+    struct rd_key *keys = watched_of(call).keys;
     for (size_t i = 0; i < count; i++)
         keys[i] = rd_key_of_bytes(guards[i].key);
-    if (rd_store_holds_in_memory(call->hosted->store, keys, count, 0))
-        note_versions(call);
+    if (count > RD_HANDLER_FIND_COUNT_MAX)
+        rd_call_start_read(call, fetch_and_find_versions, note_versions);
+    else if (versions_are_in_memory(call))
+        find_and_note_versions(call);
     else
-        rd_call_start_read(call, fetch_versions, note_versions);
+        rd_call_start_read(call, fetch_versions, find_and_note_versions);
 }
 
 /* In a store that is not there, no key is. */
