@@ -7,7 +7,9 @@
 #include <string.h>
 #include <uv.h>
 
+#include "protocol/guards.h"
 #include "server/conn.h"
+#include "server/disposal.h"
 #include "server/lane.h"
 #include "server/loop.h"
 #include "server/stores.h"
@@ -90,6 +92,34 @@ static void leave_stores(struct rd_call *call)
     call->hosted = NULL;
 }
 
+/* Of a call that is gone: what its request says, and its arrays. */
+struct remains {
+    struct rd_request *request;
+    void *memory;
+};
+
+static void free_remains(void *object)
+{
+    struct remains *remains = object;
+    rd_request_destroy(remains->request);
+    free(remains->memory);
+    free(remains);
+}
+
+static void dispose_of_remains(struct rd_call *call)
+{
+    struct remains *remains = call->cost < RD_DISPOSAL_LEN_MIN ? NULL : malloc(sizeof *remains);
+    if (remains == NULL) {
+        rd_request_destroy(call->request);
+        free(call->memory);
+        return;
+    }
+    *remains = (struct remains){.request = call->request, .memory = call->memory};
+    rd_guards_unref(call->request->guards); /* the decoder has them too */
+    call->request->guards = NULL;
+    rd_dispose(rd_conn_loop(call->conn), remains, free_remains);
+}
+
 void rd_call_destroy(struct rd_call *call)
 {
     leave_stores(call);
@@ -101,8 +131,7 @@ void rd_call_destroy(struct rd_call *call)
         call->account->account_count--;
     if (call->scrapes)
         atomic_fetch_sub(&rd_conn_loop(call->conn)->process->scrapes, 1);
-    free(call->memory);
-    rd_request_destroy(call->request);
+    dispose_of_remains(call);
     give_back(rd_conn_loop(call->conn), call);
 }
 

@@ -321,7 +321,7 @@ void rd_conn_open(struct rd_loop *loop, int fd, bool is_unix, const struct rd_co
     if (loop->conns != NULL)
         loop->conns->prev = conn;
     loop->conns = conn;
-    rd_outbox_init(&conn->out);
+    rd_outbox_init(&conn->out, loop);
     rd_buffer_init(&conn->pending, RD_LOOP_READ_BUFFER_LEN);
 
     int status = open_handle(conn, fd, is_unix);

@@ -111,6 +111,7 @@ struct rd_loop {
     struct rd_pool *pool;           /* borrows; of all loops */
     struct rd_pool_queue *parses;   /* borrows; of all loops: long bodies of JSON */
     struct rd_pool_queue *encodings; /* borrows; of all loops: long answers */
+    struct rd_pool_queue *disposals; /* borrows; of all loops: disposal.h */
     struct rd_compactor *compactor; /* borrows; of all loops */
     struct rd_pool_port port;
     uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
@@ -140,8 +141,8 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
     return loop->clock_ns;
 }
 
-/* Before the loop runs; the caller has set index, stores, pool, parses, encodings, tuning, connection_count,
- * process, tls, auth, http_is_local, on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
+/* Before the loop runs; the caller has set index, stores, pool, parses, encodings, disposals, tuning,
+ * connection_count, process, tls, auth, http_is_local, on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* As uv_queue_work, which is not to be called: affinity.h says why. */

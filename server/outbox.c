@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "server/disposal.h"
 #include "server/stores.h"
 
 /* Of shorter ones each wakes a reader again, which costs more than what a warm cache saves. */
@@ -39,7 +40,7 @@ static void clear(struct rd_outbox_value *value, size_t len)
     value->cleared += len;
 }
 
-static void value_deinit(struct rd_outbox_value *value)
+static void value_deinit(struct rd_outbox *outbox, struct rd_outbox_value *value)
 {
     rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
     rd_value_release(&value->value);
@@ -47,15 +48,15 @@ static void value_deinit(struct rd_outbox_value *value)
         rd_hosted_unuse(value->hosted);
     if (value->leaving != NULL)
         rd_counter_sub(value->leaving, 1);
-    free(value->memory);
+    rd_dispose_memory(outbox->loop, value->memory, value->value.payload.len);
     if (value->held != NULL)
         atomic_fetch_sub(value->held, 1);
 }
 
-static void batch_deinit(struct rd_outbox_batch *batch)
+static void batch_deinit(struct rd_outbox *outbox, struct rd_outbox_batch *batch)
 {
     for (size_t i = batch->values_sent; i < batch->value_count; i++)
-        value_deinit(&batch->values[i]);
+        value_deinit(outbox, &batch->values[i]);
     free(batch->values);
     rd_buffer_deinit(&batch->bytes);
     *batch = (struct rd_outbox_batch){.value_count = 0};
@@ -91,17 +92,17 @@ size_t rd_outbox_memory(const struct rd_outbox *outbox)
     return batch_memory(&outbox->filling) + batch_memory(&outbox->sending) + outbox->text_len;
 }
 
-void rd_outbox_init(struct rd_outbox *outbox)
+void rd_outbox_init(struct rd_outbox *outbox, struct rd_loop *loop)
 {
-    *outbox = (struct rd_outbox){.unsent = 0};
+    *outbox = (struct rd_outbox){.loop = loop};
     rd_buffer_init(&outbox->filling.bytes, 0);
     rd_buffer_init(&outbox->sending.bytes, 0);
 }
 
 void rd_outbox_deinit(struct rd_outbox *outbox)
 {
-    batch_deinit(&outbox->filling);
-    batch_deinit(&outbox->sending);
+    batch_deinit(outbox, &outbox->filling);
+    batch_deinit(outbox, &outbox->sending);
     outbox->unsent = 0;
     outbox->text_len = 0;
 }
@@ -348,7 +349,7 @@ void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
         }
         len -= left;
         outbox->text_len -= text_len(value);
-        value_deinit(value);
+        value_deinit(outbox, value);
         batch->values_sent++;
     }
     batch->bytes_sent += len;

@@ -26,6 +26,7 @@
 #define RD_OUTBOX_IOV_MAX 64
 
 struct rd_hosted;
+struct rd_loop;
 struct rd_outbox_value;
 
 /* When the bytes of a value may leave. */
@@ -45,6 +46,7 @@ struct rd_outbox_batch {
 };
 
 struct rd_outbox {
+    struct rd_loop *loop; /* borrows; for disposal.h; NULL: none */
     struct rd_outbox_batch filling;
     struct rd_outbox_batch sending;
     size_t committed; /* bytes of filling that are whole answers */
@@ -53,7 +55,7 @@ struct rd_outbox {
     unsigned lent;    /* of the buffers peeked last, the first one whose pages may be lent (rd_store_may_lend) */
 };
 
-void rd_outbox_init(struct rd_outbox *outbox);
+void rd_outbox_init(struct rd_outbox *outbox, struct rd_loop *loop);
 void rd_outbox_deinit(struct rd_outbox *outbox);
 
 /* Where to encode the next answer; rd_outbox_commit then counts what was appended, rd_outbox_rollback drops it. At

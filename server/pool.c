@@ -77,7 +77,7 @@ static void *run(void *context)
 {
     struct rd_pool *pool = context;
     pthread_mutex_lock(&pool->lock);
-    while (!pool->ending) {
+    while (!pool->ending || pool->first != NULL) {
         if (pool->first == NULL) {
             pool->idle++;
             pthread_cond_wait(&pool->work, &pool->lock);
@@ -85,13 +85,16 @@ static void *run(void *context)
             continue;
         }
         struct rd_job *job = take(pool);
+        struct rd_pool_queue *queue = job->queue;
+        bool comes_back = job->done != NULL; /* else there may be no job any more once its work is done */
         pthread_mutex_unlock(&pool->lock);
         job->work(job);
         pthread_mutex_lock(&pool->lock);
-        job->queue->running--;
-        give_turn(pool, job->queue);
+        queue->running--;
+        give_turn(pool, queue);
         pthread_mutex_unlock(&pool->lock);
-        deliver(job); /* the queue may be gone from now on */
+        if (comes_back)
+            deliver(job); /* the queue may be gone from now on */
         pthread_mutex_lock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);

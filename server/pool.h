@@ -46,10 +46,10 @@ struct rd_pool_queue {
     bool in_turn;         /* in the pool's list */
 };
 
-/* Owned by the caller, who leaves it alone from submit until done is called. */
+/* Owned by the caller, who leaves it alone from submit until done is called; without done, work's. */
 struct rd_job {
     void (*work)(struct rd_job *job); /* on a thread of the pool; may wait */
-    void (*done)(struct rd_job *job); /* on the loop of the port */
+    void (*done)(struct rd_job *job); /* on the loop of the port; NULL: work has freed the job, or keeps it */
     struct rd_pool_port *port;        /* borrows */
     struct rd_pool_queue *queue;      /* borrows, until done */
     struct rd_job *next;              /* the pool's */
@@ -57,7 +57,7 @@ struct rd_job {
 
 enum rd_status rd_pool_create(struct rd_pool **ret_pool) RD_MUST_CHECK;
 
-/* When no job is queued or running. NULL is fine. */
+/* When no job is queued or running but such as have no done, which are waited for. NULL is fine. */
 void rd_pool_destroy(struct rd_pool *pool);
 
 /* The loop's thread. False: no thread could be started to take it, and it is the caller's again. */

@@ -30,7 +30,8 @@
 #include "server/tls.h"
 
 #define PARSES_MAX    4u /* long bodies at a time, of eight threads that the pool has */
-#define ENCODINGS_MAX 2u /* long answers: two threads are left for reads */
+#define ENCODINGS_MAX 2u /* long answers */
+#define DISPOSALS_MAX 1u /* so that one thread is left for reads, whatever the others do */
 
 /* One protocol's sockets: one for each loop, or one whose loop hands connections on to all. */
 struct endpoint {
@@ -49,6 +50,7 @@ struct server {
     struct rd_pool *pool;           /* owned */
     struct rd_pool_queue parses;    /* the pool's */
     struct rd_pool_queue encodings; /* the pool's */
+    struct rd_pool_queue disposals; /* the pool's */
     struct rd_compactor *compactor; /* owned */
     struct rd_tls *tls;             /* owned; NULL: TCP is plain */
     struct rd_loop *loops;          /* owned; config->loops of them, loop 0 on the main thread */
@@ -193,6 +195,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the event loops");
     server->parses.running_max = PARSES_MAX;
     server->encodings.running_max = ENCODINGS_MAX;
+    server->disposals.running_max = DISPOSALS_MAX;
     server->process.loops = server->loops;
     server->process.loop_count = count;
     for (unsigned i = 0; i < count; i++) {
@@ -202,6 +205,7 @@ static enum rd_status init_loops(struct server *server, struct rd_error *ret_err
         loop->pool = server->pool;
         loop->parses = &server->parses;
         loop->encodings = &server->encodings;
+        loop->disposals = &server->disposals;
         loop->compactor = server->compactor;
         loop->tuning = tuning;
         atomic_store(&server->process.connections_max, tuning.connections_max);

@@ -53,9 +53,10 @@ def daemon(launch):
     return filled(launch(*FLAGS))
 
 
-def filled(daemon, count=COUNT):
+def filled(daemon):
     with Wire(daemon.binary_address) as client:
-        client.batch_write(list(zip(KEYS[:count], VALUES[:count])))
+        for at in range(0, COUNT, 500):  # no batch of which a thread of the pool would be asked to do anything
+            client.batch_write(list(zip(KEYS[at:at + 500], VALUES[at:at + 500])))
     return daemon
 
 
@@ -139,6 +140,39 @@ def test_it_is_not_the_loop_that_makes_them(daemon, ask):
         loop += after["loop"] - before["loop"]
         pool += after["pool"] - before["pool"]
     assert loop < pool
+
+
+def ask_exists(daemon):
+    return socket.create_connection(redis_address(daemon)), command(b"EXISTS", *KEYS)
+
+
+def ask_watch(daemon):
+    return socket.create_connection(redis_address(daemon)), command(b"WATCH", *KEYS)
+
+
+def ask_batch_write(daemon):
+    entries = list(zip(KEYS[:10], [b"x" * 2000000] * 10))
+    return Wire(daemon.binary_address).socket, wire.frame(wire.BATCH_WRITE, 1, wire.batch_write_body("default", entries))
+
+
+def ask_exec_of_writes(daemon):
+    client = socket.create_connection(redis_address(daemon))
+    client.sendall(command(b"MULTI") + b"".join(command(b"SET", each, b"x") for each in KEYS))
+    answered = b""
+    while answered.count(b"+QUEUED") < COUNT:
+        answered += client.recv(1 << 16)
+    return client, command(b"EXEC")
+
+
+@pytest.mark.parametrize("ask", [ask_exists, ask_watch, ask_batch_write, ask_exec_of_writes])
+def test_the_pool_looks_for_many_keys_and_frees_much(daemon, ask):
+    """It had nothing to do with such requests otherwise, and its threads would not be there."""
+    client, data = ask(daemon)
+    with client:
+        assert processor_ns(daemon)["pool"] == 0
+        client.sendall(data)
+        assert client.recv(1)
+        wait_until(lambda: processor_ns(daemon)["pool"] > 0, "a thread of the pool")
 
 
 # ---- what is answered -----------------------------------------------------------------------------------------------

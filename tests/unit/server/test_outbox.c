@@ -53,7 +53,7 @@ static void a_text_leaves_from_where_it_lies_a_piece_at_a_time(void **state)
 {
     (void)state;
     struct rd_outbox outbox;
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     uint8_t *text = make_text();
     uint8_t *expected = malloc(TEXT_LEN + 8);
     uint8_t *got = malloc(TEXT_LEN + 8);
@@ -98,7 +98,7 @@ static void a_connection_that_ends_leaves_nothing_of_it(void **state)
 {
     (void)state;
     struct rd_outbox outbox;
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     atomic_uint held = 3;
     for (unsigned i = 0; i < 3; i++) {
         uint8_t *text = make_text();
@@ -124,7 +124,7 @@ static void a_constant_text_is_nobodys(void **state)
     (void)state;
     static const char page[] = "<!doctype html>";
     struct rd_outbox outbox;
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     assert_true(rd_outbox_append_text(&outbox, rd_slice_of_string(page), NULL, NULL));
     assert_int_equal(rd_outbox_memory(&outbox), 0);
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
@@ -201,7 +201,7 @@ static void what_may_be_sent_stays_in_memory(void **state)
     assert_int_equal(rd_store_read(store, key_number(VALUES / 2), &other), RD_OK);
     struct rd_value same = rd_value_share(&sent);
     struct rd_outbox outbox;
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     assert_true(rd_outbox_append_value(&outbox, &sent, NULL, RD_CLEARED, NULL));
     time_t begun = time(NULL);
     for (uint8_t filling = 'b'; rd_value_is_in_memory(&other, 0, PIECE_MAX); filling++) {
@@ -243,7 +243,7 @@ static void what_is_leaving_memory_is_not_sent(enum rd_clearance clearance, stru
 {
     struct rd_value value;
     struct rd_outbox outbox;
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
     size_t len = value.payload.len;
     assert_true(rd_value_is_in_memory(&value, 0, len));
@@ -310,7 +310,7 @@ static void what_has_been_looked_at_goes_all_the_same(void **state)
     struct rd_outbox outbox;
     assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
     assert_int_equal(rd_store_write(store, key_number(0), rd_slice_of_string("value"), NULL), RD_OK);
-    rd_outbox_init(&outbox);
+    rd_outbox_init(&outbox, NULL);
     for (unsigned sent = 0; sent <= 5; sent += 5) {
         assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
         leaving_count = 1;
@@ -320,7 +320,7 @@ static void what_has_been_looked_at_goes_all_the_same(void **state)
         rd_outbox_sent(&outbox, sent);
         if (sent == 0) { /* the connection ends */
             rd_outbox_deinit(&outbox);
-            rd_outbox_init(&outbox);
+            rd_outbox_init(&outbox, NULL);
         }
         assert_int_equal(held_len, 0);
     }

@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -198,6 +199,33 @@ static void no_more_of_a_queue_run_than_may(void **state)
     sem_destroy(&others_started);
 }
 
+static atomic_uint gone;
+
+static void work_and_go(struct rd_job *job)
+{
+    free(job);
+    atomic_fetch_add(&gone, 1);
+}
+
+/* Of one queue, of which one runs at a time; the pool is ended while they wait. */
+static void jobs_that_do_not_come_back_are_all_done(void **state)
+{
+    (void)state;
+    struct rd_pool *pool;
+    struct rd_pool_port port = {.first = NULL};
+    struct rd_pool_queue queue = {.running_max = 1};
+    assert_int_equal(rd_pool_create(&pool), RD_OK);
+    for (unsigned i = 0; i < JOB_COUNT; i++) {
+        struct rd_job *job = calloc(1, sizeof *job);
+        assert_non_null(job);
+        *job = (struct rd_job){.work = work_and_go, .port = &port, .queue = &queue};
+        assert_true(rd_pool_submit(pool, job));
+    }
+    rd_pool_destroy(pool);
+    assert_int_equal(atomic_load(&gone), JOB_COUNT);
+    assert_int_equal(queue.running, 0);
+}
+
 static void a_pool_without_work_ends(void **state)
 {
     (void)state;
@@ -212,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_comes_back_once), cmocka_unit_test(a_store_that_hangs_does_not_hold_the_others),
         cmocka_unit_test(jobs_run_side_by_side),     cmocka_unit_test(no_more_of_a_queue_run_than_may),
+        cmocka_unit_test(jobs_that_do_not_come_back_are_all_done),
         cmocka_unit_test(a_pool_without_work_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
