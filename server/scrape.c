@@ -419,8 +419,8 @@ static void put_pool(struct scrape *scrape)
 {
     static const struct rd_family family = {
         "rdrive_read_jobs", RD_FAMILY_GAUGE,
-        "Reads that wait for the disk, or verify more than a MiB, and long JSON that is parsed: queued "
-        "for a thread, running on one."};
+        "Reads that wait for the disk, or verify more than a MiB, long JSON that is parsed, long answers, and "
+        "what takes long to be freed: queued for a thread, running on one."};
     unsigned queued;
     unsigned running;
     rd_pool_depth(scrape->loop->pool, &queued, &running);
