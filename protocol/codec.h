@@ -31,7 +31,7 @@ struct rd_codec {
     bool skips_streams;    /* what is left of a stream that has been answered can be told from requests, so the
                             * connection may go on */
     bool takes_pages; /* its clients read long values in large pieces, for which pages are as good as copies */
-    bool values_in_base64; /* in answers with several of them */
+    bool values_in_base64;        /* in answers with several of them */
     struct rd_slice behind_value; /* constant; what follows the bytes of a response's value; len 0: nothing */
 
     /* Owned by the caller; limits are copied. NULL: no memory. */

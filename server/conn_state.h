@@ -69,7 +69,7 @@ struct rd_conn {
     unsigned call_count;
     size_t cost;             /* of all calls, bytes */
     size_t admitted;         /* bytes of the request under way that the decoder has room for */
-    size_t encoding_len;    /* bytes of the answer that is being encoded, as far as they are counted; or 0 */
+    size_t encoding_len;     /* bytes of the answer that is being encoded, as far as they are counted; or 0 */
     uint64_t charged;        /* bytes of the process's memory budget that are this connection's */
     struct rd_lane *lanes;   /* owned */
     struct rd_call *uploads; /* UPLOADING ones, by queue_next */
@@ -155,7 +155,8 @@ void rd_conn_refuse(struct rd_conn *conn);
 void rd_conn_encode_ready(struct rd_conn *conn);
 /* Gives the call an answer that says why its own cannot be given: RD_TOO_LARGE, RD_OVERLOADED or RD_IO_ERROR. */
 void rd_conn_refuse_answer(struct rd_call *call, enum rd_status status);
-/* Sends what was encoded, which it then takes, or where status is not RD_OK one that says so. Destroys the call. */
+/* Sends what was encoded, which it then takes, or where status is not RD_OK one that says so. Destroys the call.
+ */
 void rd_conn_take_encoded(struct rd_conn *conn, struct rd_call *call, enum rd_status status,
                           struct rd_buffer *encoded);
 void rd_conn_send_unsent(struct rd_conn *conn);

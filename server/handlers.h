@@ -12,7 +12,8 @@
 
 #define RD_HANDLER_ITERATE_LIMIT_MAX 10000u /* entries of one answer; more are refused on the way there */
 
-/* More keys than these are looked for on a thread of the pool: that takes 100 ns each, and more in a large index. */
+/* More keys than these are looked for on a thread of the pool: that takes 100 ns each, and more in a large index.
+ */
 #define RD_HANDLER_FIND_COUNT_MAX 4096u
 
 /* handlers_metrics.c */

@@ -108,11 +108,11 @@ struct rd_loop {
     size_t dirty_store_capacity;
     struct rd_listener *listeners; /* owned */
     struct rd_verifier verifier;
-    struct rd_pool *pool;           /* borrows; of all loops */
-    struct rd_pool_queue *parses;   /* borrows; of all loops: long bodies of JSON */
+    struct rd_pool *pool;            /* borrows; of all loops */
+    struct rd_pool_queue *parses;    /* borrows; of all loops: long bodies of JSON */
     struct rd_pool_queue *encodings; /* borrows; of all loops: long answers */
     struct rd_pool_queue *disposals; /* borrows; of all loops: disposal.h */
-    struct rd_compactor *compactor; /* borrows; of all loops */
+    struct rd_compactor *compactor;  /* borrows; of all loops */
     struct rd_pool_port port;
     uint64_t faults_seen_ms; /* uv_now, when the thread's major faults were last looked at */
     long faults;             /* and how many there had been */
@@ -142,7 +142,8 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
 }
 
 /* Before the loop runs; the caller has set index, stores, pool, parses, encodings, disposals, tuning,
- * connection_count, process, tls, auth, http_is_local, on_signal, held and alive_ms in an otherwise zeroed struct, which stays where it is. */
+ * connection_count, process, tls, auth, http_is_local, on_signal, held and alive_ms in an otherwise zeroed struct,
+ * which stays where it is. */
 enum rd_status rd_loop_init(struct rd_loop *loop) RD_MUST_CHECK;
 
 /* As uv_queue_work, which is not to be called: affinity.h says why. */

@@ -238,8 +238,10 @@ static void a_pool_without_work_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_job_comes_back_once), cmocka_unit_test(a_store_that_hangs_does_not_hold_the_others),
-        cmocka_unit_test(jobs_run_side_by_side),     cmocka_unit_test(no_more_of_a_queue_run_than_may),
+        cmocka_unit_test(every_job_comes_back_once),
+        cmocka_unit_test(a_store_that_hangs_does_not_hold_the_others),
+        cmocka_unit_test(jobs_run_side_by_side),
+        cmocka_unit_test(no_more_of_a_queue_run_than_may),
         cmocka_unit_test(jobs_that_do_not_come_back_are_all_done),
         cmocka_unit_test(a_pool_without_work_ends),
     };
