@@ -28,7 +28,6 @@ struct encoding {
     bool lost;              /* values could not be read meanwhile: zeros stand for them */
 };
 
-/* Bytes that the answer has at least: of its values. */
 static size_t values_len(const struct rd_codec *codec, const struct rd_response *response)
 {
     size_t len = 0;
@@ -106,6 +105,8 @@ bool rd_conn_encode_apart(struct rd_conn *conn, struct rd_call *call)
     size_t len = values_len(conn->codec, response);
     if (!is_long(call, len))
         return false;
+    if (call->request->parts != NULL)
+        len = 0; /* it may answer with parts of its values: how many bytes, is known once it is made */
     if (!rd_conn_admit_answer(conn, call->request->opcode, len)) {
         rd_conn_refuse_answer(call, RD_OVERLOADED);
         return false;
