@@ -18,8 +18,8 @@
 
 #define SWEEP_MS          1000u
 #define SWEEP_STOPPING_MS 100u
-#define CLOCK_EVERY       4u    /* connections that are flushed by one reading of the clock: some 20 us */
-#define EARLY_CALLS_MIN   64u   /* a call and what it has are two kilobytes: they are still in the nearest caches */
+#define CLOCK_EVERY       4u  /* connections that are flushed by one reading of the clock: some 20 us */
+#define EARLY_CALLS_MIN   64u /* a call and what it has are two kilobytes: they are still in the nearest caches */
 #define STOP_UPLOADS_MS   4000u /* a stopping daemon waits this long for half-received requests */
 #define STOP_OUTPUT_MS    4000u /* and for clients to take their answers: the fifth second is for checkpoints */
 
