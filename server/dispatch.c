@@ -47,8 +47,8 @@ static const struct handler handlers[256] = {
 
     [RD_OPCODE_READ] = {RD_CALL_READ, true, false, true, rd_run_read},
     [RD_OPCODE_READ_STREAM] = {RD_CALL_READ, true, false, true, rd_run_read},
-    [RD_OPCODE_EXISTS] = {RD_CALL_READ, true, false, true, rd_run_exists},
-    [RD_OPCODE_METADATA] = {RD_CALL_READ, true, false, true, rd_run_metadata},
+    [RD_OPCODE_EXISTS] = {RD_CALL_READ, true, false, true, rd_run_look},
+    [RD_OPCODE_METADATA] = {RD_CALL_READ, true, false, true, rd_run_look},
     [RD_OPCODE_LAST] = {RD_CALL_READ, false, false, true, rd_run_last},
     [RD_OPCODE_BATCH_READ] = {RD_CALL_READ, false, true, true, rd_run_batch_read},
     [RD_OPCODE_ITERATE] = {RD_CALL_READ, false, false, true, rd_run_iterate},

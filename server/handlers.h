@@ -46,10 +46,9 @@ void rd_run_watch(struct rd_call *call);
 
 /* handlers_read.c */
 void rd_run_read(struct rd_call *call);
-/* What rd_run_read put off (gather.h). */
+void rd_run_look(struct rd_call *call);
+/* What these two put off (gather.h). */
 void rd_handler_look(struct rd_call *call);
-void rd_run_exists(struct rd_call *call);
-void rd_run_metadata(struct rd_call *call);
 void rd_run_last(struct rd_call *call);
 void rd_run_batch_read(struct rd_call *call);
 void rd_run_iterate(struct rd_call *call);

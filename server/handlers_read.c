@@ -150,7 +150,13 @@ void rd_run_read(struct rd_call *call)
         rd_gather_add(&rd_conn_loop(call->conn)->gather, call);
 }
 
-void rd_handler_look(struct rd_call *call)
+/* exists and metadata */
+void rd_run_look(struct rd_call *call)
+{
+    rd_gather_add(&rd_conn_loop(call->conn)->gather, call);
+}
+
+static void look_and_read(struct rd_call *call)
 {
     if (!find(call))
         return;
@@ -163,7 +169,7 @@ void rd_handler_look(struct rd_call *call)
         rd_call_start_read(call, fetch_payload, finish_read);
 }
 
-void rd_run_exists(struct rd_call *call)
+static void look_whether_it_exists(struct rd_call *call)
 {
     enum rd_status status = rd_handler_find_now(call, rd_dispatch_run_again);
     if (status == RD_UNAVAILABLE)
@@ -176,12 +182,22 @@ void rd_run_exists(struct rd_call *call)
     rd_call_finish(call);
 }
 
-void rd_run_metadata(struct rd_call *call)
+static void look_and_describe(struct rd_call *call)
 {
     if (!find(call))
         return;
     rd_terms_describe(&call->value, &call->response);
     rd_call_finish(call);
+}
+
+void rd_handler_look(struct rd_call *call)
+{
+    if (call->request->opcode == RD_OPCODE_EXISTS)
+        look_whether_it_exists(call);
+    else if (call->request->opcode == RD_OPCODE_METADATA)
+        look_and_describe(call);
+    else
+        look_and_read(call);
 }
 
 /* On a thread of the pool: many dead entries may lie above it. */

@@ -6,6 +6,7 @@ import threading
 
 from harness import wire as w
 from harness.rawhttp import RawHttp, request
+from harness.resp import Resp, encode
 from harness.wire import Wire, frame
 
 
@@ -91,6 +92,22 @@ def test_reads_that_are_looked_at_together_keep_their_place(wire):
     assert [answers[i] for i in range(count)] == [read(i)[1] for i in range(count)]
     assert answers[count][0] == w.OK
     assert {answers[count + 1 + i] for i in range(count)} == {(w.OK, b"new")}
+
+
+def test_whether_and_what_is_there_is_told_in_place(launch):
+    """EXISTS, TYPE and STRLEN are looked at together with reads, and between the writes that were sent before and behind them."""
+    daemon = launch("--redis", "127.0.0.1:0", "--durability", "none")
+    looks = [("EXISTS", "key"), ("STRLEN", "key"), ("TYPE", "key"), ("GET", "key"), ("EXISTS", "key", "key")]
+    absent = [b":0\r\n", b":0\r\n", b"+none\r\n", b"$-1\r\n", b":0\r\n"]
+    commands, expected = [], []
+    for i in range(200):
+        value = "x" * (i % 7 + 1)
+        there = [b":1\r\n", b":%d\r\n" % len(value), b"+string\r\n", b"$%d\r\n%s\r\n" % (len(value), value.encode()), b":2\r\n"]
+        commands += [*looks, ("SET", "key", value), *looks, ("DEL", "key"), *looks[:i % 5]]
+        expected += [*absent, b"+OK\r\n", *there, b":1\r\n", *absent[:i % 5]]
+    with Resp(daemon.redis_address) as resp:
+        resp.send(b"".join(encode(*words) for words in commands))
+        assert [resp.answer() for _ in commands] == expected
 
 
 def test_more_requests_than_may_be_in_flight(wire):
