@@ -177,6 +177,12 @@ $(BUILD)/tests/cli/%: $(BUILD)/obj/tests/unit/cli/%.o $(CLI_PURE) $(call archive
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) -lcmocka $(JSON_LIBS) -lm -o $@
 
+# The tool's offline half, whose settings are looked at when another process has done its work.
+$(BUILD)/tests/cli/test_offline: $(BUILD)/obj/tests/unit/cli/test_offline.o                                  $(filter-out %/main.o,$(call objects,clients/cli)) $(call archive,clients/c)                                  $(call archive,protocol) $(call archive,engine) $(call archive,base)                                  $(filter %.a,$(LLHTTP_LIBS))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,--wrap=rd_companion_load,--wrap=rd_companion_save $^ $(filter-out %.a,$(LLHTTP_LIBS)) \
+	  -lcmocka $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -lm -o $@
+
 # ---- rigs: tests/crash/NAME.c makes $(BUILD)/tests/crash/NAME, with what the others in that folder share -----------
 CRASH_RIGS    := crash_states every_call bit_flips
 CRASH_PROGRAMS = $(CRASH_RIGS:%=$(BUILD)/tests/crash/%)

@@ -414,7 +414,7 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     struct rd_options named = *options;
     struct rd_run run = {.command = command, .options = &named, .input = {.fd = -1}};
     struct rd_backend *backend = NULL;
-    bool makes_file = false;
+    bool made_file = false;
     const char *wrong = check_options(command, options);
     if (wrong != NULL)
         return rd_run_fail_usage(&run, wrong);
@@ -434,13 +434,11 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
     if (code != RD_EXIT_DONE)
         goto done;
     named.timeout_ms = timeout_ms_of(&run);
-    makes_file =
-        named.file_path != NULL && command->access == RD_BACKEND_MAKE && rd_newfile_is_to_be_made(named.file_path);
     enum rd_status status = RD_OK;
     if (named.file_path == NULL)
         status = rd_online_create(&named, &backend, &run.error);
     else if (command->access != RD_BACKEND_NONE)
-        status = rd_offline_create(&named, command->access, &backend, &run.error);
+        status = rd_offline_create(&named, command->access, &made_file, &backend, &run.error);
     if (status == RD_INVALID_ARGUMENT)
         code = rd_run_fail_usage(&run, run.error.message); /* only what the options say can be wrong so early */
     else
@@ -448,7 +446,7 @@ int rd_command_run(const struct rd_command *command, const struct rd_options *op
 done:
     if (backend != NULL)
         backend->calls->destroy(backend);
-    if (makes_file && code != RD_EXIT_DONE)
+    if (made_file && code != RD_EXIT_DONE)
         rd_newfile_take_back(named.file_path);
     deinit(&run);
     return code;

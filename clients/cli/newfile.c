@@ -12,10 +12,12 @@
 /* Of a store without entries; its settings are not the command's. */
 static const char *const companions[] = {".meta", ".index"};
 
-bool rd_newfile_is_to_be_made(const char *path)
+bool rd_newfile_make(const char *path)
 {
-    struct stat file;
-    return lstat(path, &file) != 0 && errno == ENOENT;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* The lock that stores are opened under keeps others from filling the file meanwhile; whoever waits for its name

@@ -4,6 +4,7 @@
  * the file read-only and change nothing about it.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -205,15 +206,14 @@ static enum rd_status do_move(struct offline *offline, const struct rd_request *
     struct rd_json_settings settings = rd_companion_load(offline->target_path);
     struct rd_store *target = NULL;
     struct rd_owner owner = rd_owner_of(offline->target_path);
-    bool makes_file = rd_newfile_is_to_be_made(offline->target_path);
-    status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
-    if (status != RD_OK)
-        return status;
+    bool made_file = rd_newfile_make(offline->target_path);
     struct rd_moved moved = {.source_tail = 0};
-    status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
-                                               : rd_store_transfer(offline->store, key, target, &moved);
+    status = open_store(offline->target_path, &settings, &options, &target, &offline->error);
+    if (status == RD_OK)
+        status = request->opcode == RD_OPCODE_COPY ? rd_store_copy(offline->store, key, target, &moved)
+                                                   : rd_store_transfer(offline->store, key, target, &moved);
     rd_store_close(target);
-    if (makes_file && status != RD_OK)
+    if (made_file && status != RD_OK)
         rd_newfile_take_back(offline->target_path);
     rd_owner_give(&owner, offline->target_path);
     response->target_offset = moved.target.offset;
@@ -633,9 +633,10 @@ static enum rd_status settle(const struct rd_options *options, enum rd_backend_a
     return access == RD_BACKEND_MAKE_NEW ? rd_companion_save(options->file_path, &settings, ret_error) : RD_OK;
 }
 
-enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access,
+enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access, bool *ret_made,
                                  struct rd_backend **ret_backend, struct rd_error *ret_error)
 {
+    *ret_made = false;
     struct stat file;
     if (access == RD_BACKEND_MAKE_NEW && lstat(options->file_path, &file) == 0)
         return rd_error_set(ret_error, RD_CONFLICT, 0, "%s exists already", options->file_path);
@@ -657,8 +658,15 @@ enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backe
         .create = access == RD_BACKEND_MAKE || access == RD_BACKEND_MAKE_NEW,
         .read_only = access == RD_BACKEND_READ,
     };
-    status = open_store(options->file_path, &settings, &store_options, &offline->store, ret_error);
+    bool made = store_options.create && rd_newfile_make(options->file_path);
+    *ret_made = made && access == RD_BACKEND_MAKE;
+    if (access == RD_BACKEND_MAKE_NEW && !made && errno == EEXIST) /* since we looked */
+        status = rd_error_set(ret_error, RD_CONFLICT, 0, "%s exists already", options->file_path);
+    else
+        status = open_store(options->file_path, &settings, &store_options, &offline->store, ret_error);
     if (status != RD_OK) {
+        if (made && access == RD_BACKEND_MAKE_NEW)
+            rd_newfile_take_back(options->file_path);
         struct rd_json_settings none = {.durability = RD_MESSAGE_DURABILITY_DEFAULT};
         if (access == RD_BACKEND_MAKE_NEW && rd_companion_save(options->file_path, &none, NULL) != RD_OK)
             fprintf(stderr, "rdrive: %s" RD_JSON_SETTINGS_SUFFIX " is left\n", options->file_path);
