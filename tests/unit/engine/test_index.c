@@ -211,6 +211,40 @@ static void it_grows_step_by_step_within_its_memory(void **state)
     world_end(&world);
 }
 
+static uint64_t bytes_in_use(const struct world *world)
+{
+    struct rd_index_part part;
+    uint64_t bytes = 0;
+    for (size_t at = 0; rd_index_next_part(&world->index, &at, &part);)
+        bytes += sizeof(uint64_t) << part.slot_bits;
+    return bytes;
+}
+
+/* Segments that are split while a reader is inside cannot be used again before it leaves. */
+static void what_a_reader_holds_up_is_used_again_when_it_has_left(void **state)
+{
+    (void)state;
+    enum { BEFORE = 8 * BATCH, BESIDE = 96 * BATCH, AFTER = 192 * BATCH };
+    struct world world;
+    struct model model = {.offsets = calloc(AFTER, sizeof *model.offsets)};
+    world_begin(&world, AFTER);
+    uint64_t first = 0;
+    for (; first < BEFORE; first += BATCH)
+        put_batch(&world, &model, first);
+    unsigned place = rd_epoch_enter();
+    for (; first < BESIDE; first += BATCH)
+        put_batch(&world, &model, first);
+    rd_epoch_exit(place);
+    uint64_t bytes = world.index.bytes;
+    assert_true(bytes > bytes_in_use(&world) * 3 / 2);
+    for (; first < AFTER; first += BATCH)
+        put_batch(&world, &model, first);
+    assert_true(world.index.bytes < bytes * 3 / 2); /* twice the keys */
+    check_all(&world, &model, AFTER);
+    free(model.offsets);
+    world_end(&world);
+}
+
 /* ---- places found beforehand ---- */
 
 struct judged {
@@ -698,6 +732,7 @@ int main(void)
         cmocka_unit_test(an_entry_is_its_own_keys_alone),
         cmocka_unit_test(what_is_put_is_found_and_what_is_removed_is_not),
         cmocka_unit_test(it_grows_step_by_step_within_its_memory),
+        cmocka_unit_test(what_a_reader_holds_up_is_used_again_when_it_has_left),
         cmocka_unit_test(what_was_judged_is_published_wherever_it_belongs_by_then),
         cmocka_unit_test(places_in_full_lines_are_taken_by_their_keys_alone),
         cmocka_unit_test(a_place_that_was_lost_to_a_stray_is_none),

@@ -548,6 +548,18 @@ static uint64_t index_bytes_per_key(struct rd_store *store)
     return atomic_load(&rd_writer_index(store)->bytes) / rd_store_len(store);
 }
 
+/* Without what is kept to be used again: that grows by whatever is retired while a reader inside is not running, and
+ * on a busy machine that is much. */
+static uint64_t bytes_in_use_per_key(struct rd_store *store)
+{
+    const struct rd_index *index = rd_writer_index(store);
+    struct rd_index_part part;
+    uint64_t bytes = 0;
+    for (size_t at = 0; rd_index_next_part(index, &at, &part);)
+        bytes += sizeof(uint64_t) << part.slot_bits;
+    return bytes / rd_store_len(store);
+}
+
 static void the_index_grows_under_readers(void **state)
 {
     (void)state;
@@ -571,7 +583,7 @@ static void the_index_grows_under_readers(void **state)
     shared_check(&shared);
     assert_int_equal(rd_store_len(store), COUNT);
     print_message("    %llu bytes of index per key\n", (unsigned long long)index_bytes_per_key(store));
-    assert_true(index_bytes_per_key(store) < 40);
+    assert_true(bytes_in_use_per_key(store) < 40);
     rd_store_close(store);
     place_remove(&place);
 }
