@@ -356,75 +356,6 @@ static void zeros_in_the_last_page_are_no_copy_of_a_long_value(void **state)
     cut_while_copied(PLACED_LEN, PLACED_LEN - 100, true, RD_CORRUPT);
 }
 
-/* What a group writes is moved on within it, before it lies in the file: from another store's map, or out of a
- * spool. */
-static void move_on_within_a_group(size_t len, bool placed)
-{
-    enum { COUNT = 6 };
-    struct pair pair = pair_open();
-    uint8_t *bytes = calloc(1, len);
-    bytes[len / 2] = 1;
-    put_value(pair.source, "k", rd_slice(bytes, len));
-    struct rd_value value;
-    assert_int_equal(rd_store_find(pair.source, key("k"), &value), RD_OK);
-    struct rd_spool *spool;
-    assert_int_equal(rd_spool_create(pair.target, &spool), RD_OK);
-    assert_int_equal(rd_spool_append(spool, rd_slice(bytes, len)), RD_OK);
-    struct rd_placement *placement = NULL;
-    if (placed)
-        assert_int_equal(rd_value_place(&value, pair.target, RD_DURABILITY_DEFAULT, &placement), RD_OK);
-    assert_int_equal(placement != NULL, placed);
-    struct rd_entry entries[COUNT][2] = {
-        {{.key = key("k"), .payload = value.payload, .crc32_known = true, .crc32 = value.crc32}},
-        {{.key = key("k")}, {.key = key("copy")}},
-        {{.key = key("k")}, {.key = key("renamed")}},
-        {{.key = key("s")}},
-        {{.key = key("s")}, {.key = key("stream's copy")}},
-        {{.key = key("s")}, {.key = key("stream renamed")}}};
-    static const enum rd_op_kind kinds[COUNT] = {RD_OP_WRITE,  RD_OP_COPY, RD_OP_RENAME,
-                                                 RD_OP_STREAM, RD_OP_COPY, RD_OP_RENAME};
-    struct rd_op ops[COUNT];
-    struct collector collector;
-    collector_init(&collector);
-    for (size_t i = 0; i < COUNT; i++) {
-        ops[i] = (struct rd_op){.kind = kinds[i],
-                                .entries = entries[i],
-                                .entry_count = i % 3 == 0 ? 1 : 2,
-                                .placement = i == 0 ? placement : NULL,
-                                .spool = i == 3 ? spool : NULL,
-                                .sink = &collector.sink};
-        assert_int_equal(rd_store_submit(pair.target, &ops[i]), RD_OK);
-    }
-    rd_store_kick(pair.target);
-    collector_wait(&collector, COUNT);
-    collector_deinit(&collector);
-    for (size_t i = 0; i < COUNT; i++)
-        assert_int_equal(ops[i].status, RD_OK);
-    rd_placement_destroy(placement);
-    rd_spool_destroy(spool);
-    rd_value_release(&value);
-    for (int again = 0; again < 2; again++) {
-        assert_int_equal(rd_store_len(pair.target), 4);
-        expect(pair.target, "copy", rd_slice(bytes, len));
-        expect(pair.target, "renamed", rd_slice(bytes, len));
-        expect(pair.target, "stream's copy", rd_slice(bytes, len));
-        expect(pair.target, "stream renamed", rd_slice(bytes, len));
-        rd_store_close(pair.target);
-        pair.target = store_open(pair.target_place.path);
-    }
-    free(bytes);
-    pair_close(&pair);
-}
-
-static void what_a_group_writes_is_moved_on_within_it(void **state)
-{
-    (void)state;
-    move_on_within_a_group(COPIED_LEN, false);
-    move_on_within_a_group(LOST_LEN, false);
-    move_on_within_a_group((size_t)9 << 20, false);
-    move_on_within_a_group(PLACED_LEN, true);
-}
-
 /* The others of its group are tried again without it. */
 static void a_payload_that_is_gone_fails_alone(void **state)
 {
@@ -597,7 +528,6 @@ int main(void)
         cmocka_unit_test(a_source_that_is_lost_is_not_the_target_s_fault),
         cmocka_unit_test(zeros_of_a_source_that_is_lost_are_no_copy),
         cmocka_unit_test(zeros_in_the_last_page_are_no_copy_of_a_long_value),
-        cmocka_unit_test(what_a_group_writes_is_moved_on_within_it),
         cmocka_unit_test(a_payload_that_is_gone_fails_alone),
         cmocka_unit_test(a_stream_of_any_length_is_one_value),
         cmocka_unit_test(a_stream_that_cannot_be_stored_leaves_nothing),
