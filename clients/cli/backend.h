@@ -60,8 +60,8 @@ enum rd_backend_access {
 enum rd_status rd_online_create(const struct rd_options *options, struct rd_backend **ret_backend,
                                 struct rd_error *ret_error) RD_MUST_CHECK;
 
-/* Opens the file. *ret_made, also where that fails: the file is new, to be taken back (newfile.h) by a command that
- * fails; never with RD_BACKEND_MAKE_NEW, where what is new is the command's whole purpose. */
+/* Opens the file. *ret_made, also where that fails: the file is new, to be taken back (newfile.h) by a command
+ * that fails; never with RD_BACKEND_MAKE_NEW, where what is new is the command's whole purpose. */
 enum rd_status rd_offline_create(const struct rd_options *options, enum rd_backend_access access, bool *ret_made,
                                  struct rd_backend **ret_backend, struct rd_error *ret_error) RD_MUST_CHECK;
 

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-/* Makes an empty file, of mode 0600, where there is nothing at the path. True: it is the caller's own, which no other
- * process has made meanwhile. False: errno tells why; EEXIST: there is something. */
+/* Makes an empty file, of mode 0600, where there is nothing at the path. True: it is the caller's own, which no
+ * other process has made meanwhile. False: errno tells why; EEXIST: there is something. */
 bool rd_newfile_make(const char *path);
 
 /* Removes the file with its companions, where it holds nothing and no process has it open; else leaves all as it

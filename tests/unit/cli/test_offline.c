@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Offline commands beside another process, which does its work at the moment between a command's look at a path and
- * its opening of the file.
+ * Offline commands beside another process, which does its work at the moment between a command's look at a path
+ * and its opening of the file.
  */
 #include <limits.h>
 #include <setjmp.h>
@@ -131,7 +131,8 @@ static void test_what_is_taken_back(void **state)
     struct rd_store *store;
     assert_true(rd_newfile_make(place.path));
     assert_false(rd_newfile_make(place.path));
-    assert_int_equal(rd_store_open(place.path, &(struct rd_store_options){.read_only = true}, &store, NULL), RD_OK);
+    assert_int_equal(rd_store_open(place.path, &(struct rd_store_options){.read_only = true}, &store, NULL),
+                     RD_OK);
     rd_newfile_take_back(place.path);
     assert_true(is_there(place.path)); /* somebody reads it */
     rd_store_close(store);

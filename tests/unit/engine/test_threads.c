@@ -548,8 +548,8 @@ static uint64_t index_bytes_per_key(struct rd_store *store)
     return atomic_load(&rd_writer_index(store)->bytes) / rd_store_len(store);
 }
 
-/* Without what is kept to be used again: that grows by whatever is retired while a reader inside is not running, and
- * on a busy machine that is much. */
+/* Without what is kept to be used again: that grows by whatever is retired while a reader inside is not running,
+ * and on a busy machine that is much. */
 static uint64_t bytes_in_use_per_key(struct rd_store *store)
 {
     const struct rd_index *index = rd_writer_index(store);
