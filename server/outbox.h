@@ -77,10 +77,11 @@ bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void 
 /* Bytes of answers that it holds, texts included, values not counted; 0 where they are few. */
 size_t rd_outbox_memory(const struct rd_outbox *outbox);
 
-/* The same of encoded answers alone, however few. */
+/* The same of encoded answers alone, however few, and as far as they have not left: an empty batch keeps its bytes
+ * until it is filled again. Above 0 only where something is unsent. */
 static inline size_t rd_outbox_encoded(const struct rd_outbox *outbox)
 {
-    return outbox->filling.bytes.len + outbox->sending.bytes.len;
+    return outbox->filling.bytes.len + outbox->sending.bytes.len - outbox->sending.bytes_sent;
 }
 
 /* Whether it holds a value whose store somebody has waited to reopen for grace_ms. */

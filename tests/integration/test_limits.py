@@ -475,6 +475,20 @@ def test_short_answers_that_nobody_takes_stay_within_it(launch, line):
     wait_until(lambda: metric(daemon, "rdrive_request_bytes") < 100000, "the memory to be given back")
 
 
+def test_who_takes_answers_goes_on_where_memory_is_short(launch):
+    """What has left is no answer that was not taken: nothing would wake the connection, since there is nothing to take."""
+    daemon = launch("--request-bytes-max", "4m", "--redis", "127.0.0.1:0")
+    keys = [b"k%d" % i for i in range(20)]
+    with Wire(daemon.binary_address) as wire, Wire(daemon.binary_address) as held, Resp(daemon.redis_address) as redis:
+        wire.batch_write([(key, b"v" * 1000) for key in keys])
+        held.send(frame(w.WRITE, 1, b"x", body_len=3500000))
+        wait_until(lambda: metric(daemon, "rdrive_request_bytes") > 3 << 20, "memory to be short")
+        for _ in range(4):
+            assert redis.call("MGET", *keys).count(b"v" * 1000) == len(keys)
+            assert wire.batch_read(keys) == [b"v" * 1000] * len(keys)
+        assert metric(daemon, "rdrive_request_bytes") > 3 << 20  # it was so all the while
+
+
 def test_heads_that_do_not_end_stay_within_it(launch):
     daemon = launch("--request-bytes-max", "4m")
     head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 60000
