@@ -433,15 +433,19 @@ def metric(daemon, name):
     return int(re.search(rb"^%s (\d+)$" % name.encode(), answer.body, re.MULTILINE)[1])
 
 
-FLOODS = {"redis": (b"PING\r\n", 5000, b"+PONG\r\n"), "http": (request("GET", "/healthz"), 1000, b"HTTP/1.1 200")}
+FLOODS = {
+    "ping": ("redis", b"PING\r\n", 5000, b"+PONG\r\n"),
+    "set": ("redis", b"SET k v\r\n", 1000, (b"+OK\r\n", BUSY)),  # under way until the turn is over
+    "healthz": ("http", request("GET", "/healthz"), 1000, b"HTTP/1.1 200"),
+}
 
 
-@pytest.mark.parametrize("protocol", FLOODS)
-def test_short_requests_of_many_connections_stay_within_it(launch, protocol):
+@pytest.mark.parametrize("kind", FLOODS)
+def test_short_requests_of_many_connections_stay_within_it(launch, kind):
     """They come in one turn of the loop, and each stands for more memory than its bytes."""
-    daemon = launch("--request-bytes-max", "8m", "--redis", "127.0.0.1:0")
+    daemon = launch("--request-bytes-max", "8m", "--redis", "127.0.0.1:0", "--durability", "none")
     before = peak(daemon)
-    asked, count, answered = FLOODS[protocol]
+    protocol, asked, count, answered = FLOODS[kind]
     connections = flood(daemon, getattr(daemon, protocol + "_address"), asked * count)
     for connection in connections:  # and all are answered
         connection.settimeout(DEADLINE_S)
@@ -450,6 +454,22 @@ def test_short_requests_of_many_connections_stay_within_it(launch, protocol):
             while left != 0:
                 left -= answers.readline().startswith(answered)
     assert peak(daemon) - before < memory_factor() * (80 << 20)
+
+
+def test_what_was_read_and_not_looked_at_counts(launch):
+    """It waits for the requests before it."""
+    daemon = launch("--redis", "127.0.0.1:0", "--requests-max", "16")
+    with Resp(daemon.redis_address) as redis:
+        redis.call("SET", "long", b"v" * (32 << 20))
+        before = metric(daemon, "rdrive_request_bytes")
+        daemon.process.send_signal(signal.SIGSTOP)  # so that all of it is read at once
+        redis.send(encode("GET", "long") + b"PING\r\n" * 20000)
+        daemon.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: metric(daemon, "rdrive_request_bytes") - before > 90000, "what was read to count")
+        assert len(redis.answer()) > 32 << 20
+        for _ in range(20000):
+            assert redis.answer() == b"+PONG\r\n"
+    wait_until(lambda: metric(daemon, "rdrive_request_bytes") <= before, "the memory to be given back")
 
 
 @pytest.mark.parametrize("line", [b"PING\r\n", b"x" * 100 + b"\r\n", b"GET k\r\n"], ids=["ping", "unknown", "get"])

@@ -278,6 +278,27 @@ def test_records_in_pieces(daemon, store, certificate, cut):
         assert http.answer().body == value
 
 
+def test_sealed_input_that_waits_counts(launch, certificate):
+    """Where requests behind a long answer are not looked at yet, their records are not opened either."""
+    def held():
+        with RawHttp(daemon.http_address) as http:
+            http.send(request("GET", "/metrics"))
+            return int(re.search(rb"^rdrive_request_bytes (\d+)$", http.answer().body, re.MULTILINE)[1])
+
+    daemon = launch("--requests-max", "16", certificate=certificate)
+    curl = Curl(daemon.http)
+    assert curl.put("long", b"v" * (32 << 20)).status == 201
+    before = held()
+    with RawHttp(daemon.http_address) as http:
+        daemon.process.send_signal(signal.SIGSTOP)  # so that all of it is read at once
+        http.send(request("GET", "/v1/stores/default/keys/long") + request("GET", "/healthz") * 4000)
+        daemon.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: held() - before > 100000, "what was received to count")
+        for _ in range(4001):
+            assert http.answer().status == 200
+    wait_until(lambda: held() <= before, "the memory to be given back")
+
+
 def test_redis_cli(daemon, store, certificate):
     host, port = daemon.redis_address
     done = subprocess.run(["redis-cli", "-h", host, "-p", str(port), "--tls", "--cacert", certificate.ca], capture_output=True,
