@@ -134,9 +134,12 @@ static bool write_all(int fd, struct rd_slice bytes)
     return true;
 }
 
+/* Whatever has that name goes first: a pipe would hold up who opens it. */
 static bool write_file(int folder_fd, const char *file, struct rd_slice bytes)
 {
-    int fd = openat(folder_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (unlinkat(folder_fd, file, 0) != 0 && errno != ENOENT)
+        return false;
+    int fd = openat(folder_fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
     bool good = write_all(fd, bytes) && fsync(fd) == 0;
@@ -177,12 +180,12 @@ struct rd_settings rd_store_files_load_settings(int folder_fd, const char *name)
     struct rd_settings settings = {.durability = RD_DURABILITY_DEFAULT};
     char file[FILE_NAME_SIZE];
     make_file_name(name, RD_JSON_SETTINGS_SUFFIX, file);
-    int fd = openat(folder_fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(folder_fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return settings;
 
     char text[RD_JSON_SETTINGS_LEN_MAX];
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text); /* of a pipe 0 or none: nobody is waited for */
     struct rd_error error = {.message = "cannot be read"};
     if (len <= 0 || rd_settings_parse(rd_slice(text, (size_t)len), &settings, &error) != RD_OK) {
         rd_log(RD_LOG_WARN, "%s: %s; the store runs with durability sync", file, error.message);

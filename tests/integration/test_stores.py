@@ -265,6 +265,22 @@ def test_what_is_no_regular_file_is_left_alone(launch, folder):
     assert stat.S_ISFIFO(os.stat(os.path.join(folder, "data", "pipe.rdr")).st_mode)
 
 
+def test_settings_in_what_is_no_regular_file_hold_nobody_up(launch, folder):
+    """A pipe in the companion's place: no start, reopening or creation waits for who is at its other end."""
+    data_dir = os.path.join(folder, "data")
+    os.mkdir(data_dir)
+    open(os.path.join(data_dir, "there.rdr"), "wb").close()
+    for companion in ("there.rdr.settings.json", "fresh.rdr.settings.json.tmp"):
+        os.mkfifo(os.path.join(data_dir, companion))
+    daemon = launch()
+    assert daemon.log().count("there.rdr.settings.json: cannot be read; the store runs with durability sync") == 1
+    curl = Curl(daemon.http, "there")
+    assert curl.put(b"k", b"v").status == 201
+    assert curl.request("POST", "/v1/stores/there/reopen").status == 200
+    assert Curl(daemon.http, "fresh").create({"durability": "none"}).status == 201
+    assert stat.S_ISREG(os.stat(os.path.join(data_dir, "fresh.rdr.settings.json")).st_mode)
+
+
 def test_a_second_daemon_on_the_folder_gets_none_of_the_stores(launch, folder):
     first = launch()
     Curl(first.http).put("k", b"v")
