@@ -117,22 +117,22 @@ static bool visit_option(struct source *source, const char *key, const json_t *v
     return source->visitor->option(source->visitor->context, &member, source->error);
 }
 
+/* The place is looked for where something is wrong with it alone: for each setting of many stores the search would
+ * take as long as they are many. */
 static bool visit_store_setting(struct source *source, const char *store, const char *key, json_t *value)
 {
-    char digits[32];
+    struct rd_error why = {.message = "no memory"};
     char where[WHERE_SIZE];
-    struct rd_config_member member = describe(key, value, digits);
-    member.line = find_place(source, (const char *const[]){RD_CONFIG_STORES_KEY, store, key}, 3, where);
-    member.where = where;
     json_t *alone = json_pack("{sO}", key, value);
     char *json = alone != NULL ? json_dumps(alone, JSON_COMPACT) : NULL;
     json_decref(alone);
-    if (json == NULL)
-        return refuse(source, where, "no memory");
-    bool good = source->visitor->store_setting(source->visitor->context, store, &member, rd_slice_of_string(json),
-                                               source->error);
+    bool good = json != NULL && source->visitor->store_setting(source->visitor->context, store,
+                                                               rd_slice_of_string(json), &why);
     free(json);
-    return good;
+    if (good)
+        return true;
+    find_place(source, (const char *const[]){RD_CONFIG_STORES_KEY, store, key}, 3, where);
+    return refuse(source, where, why.message);
 }
 
 static bool visit_store(struct source *source, const char *store, json_t *settings)

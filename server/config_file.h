@@ -18,20 +18,19 @@
 #define RD_CONFIG_STORES_KEY "stores" /* the member whose own members are stores */
 
 struct rd_config_member {
-    const char *key;  /* as it is known: "loops"; of a store's setting: "durability" */
+    const char *key;  /* as it is known: "loops" */
     const char *text; /* a string, the digits of a whole number, "true" or "false"; NULL: none of these */
     bool is_boolean;
     unsigned line;     /* of the key, from 1 */
-    const char *where; /* "FILE:LINE: loops", "FILE:LINE: stores.NAME.durability": for messages */
+    const char *where; /* "FILE:LINE: loops": for messages */
 };
 
 /* Each is called with what a member says, and returns false, with *error filled in, to end the reading. */
 struct rd_config_visitor {
     void *context; /* borrows */
     bool (*option)(void *context, const struct rd_config_member *member, struct rd_error *error);
-    /* json: an object with this one member. */
-    bool (*store_setting)(void *context, const char *store, const struct rd_config_member *member,
-                          struct rd_slice json, struct rd_error *error);
+    /* json: an object with this one member. "FILE:LINE: stores.NAME.durability" is put before the message. */
+    bool (*store_setting)(void *context, const char *store, struct rd_slice json, struct rd_error *error);
 };
 
 /* False: *error says what and where. Members that stand twice, whatever the level, are mistakes too. */

@@ -57,19 +57,21 @@ static struct rd_config_store *store_row(struct rd_config *config, const char *n
     return &rows[config->store_count++];
 }
 
-static bool take_store_setting(void *context, const char *store, const struct rd_config_member *member,
-                               struct rd_slice json, struct rd_error *error)
+static bool take_store_setting(void *context, const char *store, struct rd_slice json, struct rd_error *error)
 {
     struct reading *reading = context;
     struct rd_settings settings;
-    struct rd_error why = {.status = RD_OK};
-    if (!rd_text_is_store_name(rd_slice_of_string(store)))
-        return refuse_member(member, error, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot", "");
-    if (rd_settings_parse(json, &settings, &why) != RD_OK)
-        return refuse_member(member, error, why.message, "");
+    if (!rd_text_is_store_name(rd_slice_of_string(store))) {
+        (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+        return false;
+    }
+    if (rd_settings_parse(json, &settings, error) != RD_OK)
+        return false;
     struct rd_config_store *row = store_row(reading->config, store);
-    if (row == NULL)
-        return refuse_member(member, error, "no memory", "");
+    if (row == NULL) {
+        (void)rd_error_set(error, RD_NO_MEMORY, 0, "no memory");
+        return false;
+    }
     rd_settings_overlay(&row->settings, &settings);
     return true;
 }

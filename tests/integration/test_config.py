@@ -2,6 +2,7 @@
 """What rdrived is told: checked beforehand, read again while it runs, and the same wherever it is written down."""
 import json
 import os
+import resource
 import signal
 import socket
 
@@ -227,6 +228,19 @@ def test_what_is_read_again_is_a_regular_file(launch, folder, setting, what):
     (os.rmdir if what == "folder" else os.unlink)(paths[setting])
     os.symlink(kept, paths[setting])  # which is one, as secrets often are
     assert "reloaded: " in reload(daemon)
+
+
+def test_settings_of_many_stores_are_soon_read(folder, config):
+    """A reload reads them on a loop, which serves nobody meanwhile."""
+    config.write(stores={f"store-{i:05}": {"quota_bytes": 1 << 30, "quota_entries": 5} for i in range(8000)})
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    code, out, err = run_to_end("--check-config", "--config", config.path, "--data-dir", os.path.join(folder, "data"))
+    took_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    assert (code, err) == (0, "") and out.count("stores.store-") == 8000
+    assert took_s < 4
+    config.write(stores={f"store-{i:05}": {"quota_entries": -(i == 7999)} for i in range(8000)})
+    code, _, err = run_to_end("--check-config", "--config", config.path)
+    assert code == 2 and f"{config.path}:24001: stores.store-07999.quota_entries: settings: " in err
 
 
 def test_flags_and_environment_stay_above_the_file(launch, config):
