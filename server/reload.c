@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "server/auth.h"
@@ -83,6 +84,11 @@ static void apply_compactor(struct rd_reload *reload, const struct rd_config *fr
 }
 
 /* Whether TCP speaks TLS at all is decided at the start. */
+static bool switches_tls(const struct rd_reload *reload, const struct rd_config *fresh)
+{
+    return (reload->tls != NULL) != (fresh->tls_cert[0] != '\0');
+}
+
 static bool replaces_certificate(const struct rd_reload *reload, const struct rd_config *fresh)
 {
     return reload->tls != NULL && fresh->tls_cert[0] != '\0';
@@ -93,7 +99,7 @@ static enum rd_status prepare_tls(struct rd_reload *reload, const struct rd_conf
 {
     if (replaces_certificate(reload, fresh))
         return rd_tls_prepare(reload->tls, fresh->tls_cert, fresh->tls_key, ret_error);
-    if ((reload->tls == NULL) != (fresh->tls_cert[0] == '\0'))
+    if (switches_tls(reload, fresh))
         rd_log(RD_LOG_WARN, "reload: to begin or to end with TLS needs a restart");
     return RD_OK;
 }
@@ -113,6 +119,11 @@ static void discard_tls(struct rd_reload *reload)
 }
 
 /* Whether tokens are asked for at all is decided at the start, too. */
+static bool switches_tokens(const struct rd_reload *reload, const struct rd_config *fresh)
+{
+    return rd_auth_is_on(reload->auth) != (fresh->tokens[0] != '\0');
+}
+
 static bool replaces_tokens(const struct rd_reload *reload, const struct rd_config *fresh)
 {
     return rd_auth_is_on(reload->auth) && fresh->tokens[0] != '\0';
@@ -123,7 +134,7 @@ static enum rd_status prepare_tokens(struct rd_reload *reload, const struct rd_c
 {
     if (replaces_tokens(reload, fresh))
         return rd_auth_prepare(reload->auth, fresh->tokens, ret_error);
-    if (rd_auth_is_on(reload->auth) != (fresh->tokens[0] != '\0'))
+    if (switches_tokens(reload, fresh))
         rd_log(RD_LOG_WARN, "reload: to begin or to end with tokens needs a restart");
     return RD_OK;
 }
@@ -179,11 +190,21 @@ static enum rd_status prepare_all(struct rd_reload *reload, const struct rd_conf
 struct summary {
     unsigned applied;
     unsigned refused;
+    bool tls;    /* is begun or ended: was told and counted as one */
+    bool tokens; /* likewise */
 };
+
+static bool is_counted(const struct summary *summary, const char *name)
+{
+    return (summary->tls && (strcmp(name, "tls_cert") == 0 || strcmp(name, "tls_key") == 0)) ||
+           (summary->tokens && strcmp(name, "tokens") == 0);
+}
 
 static void note_change(void *context, const char *name, bool at_run_time)
 {
     struct summary *summary = context;
+    if (is_counted(summary, name))
+        return;
     summary->applied += at_run_time;
     summary->refused += !at_run_time;
     if (at_run_time)
@@ -195,7 +216,8 @@ static void note_change(void *context, const char *name, bool at_run_time)
 /* What a restart is needed for stays as it was, so that the next reload says it again. */
 static void adopt(struct rd_reload *reload, struct rd_config *fresh)
 {
-    struct summary summary = {0};
+    struct summary summary = {.tls = switches_tls(reload, fresh), .tokens = switches_tokens(reload, fresh)};
+    summary.refused = (unsigned)summary.tls + (unsigned)summary.tokens;
     rd_config_compare(reload->config, fresh, note_change, &summary);
     rd_config_adopt(reload->config, fresh);
     rd_log(RD_LOG_INFO, "reloaded: %u settings changed, %u need a restart", summary.applied, summary.refused);

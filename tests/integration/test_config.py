@@ -230,6 +230,23 @@ def test_what_is_read_again_is_a_regular_file(launch, folder, setting, what):
     assert "reloaded: " in reload(daemon)
 
 
+@pytest.mark.parametrize("names", [("tokens",), ("tls_cert", "tls_key")], ids=["tokens", "TLS"])
+@pytest.mark.parametrize("begins", [True, False], ids=["begin", "end"])
+def test_a_reload_counts_what_can_be_begun_and_ended_by_a_restart_alone(launch, folder, config, names, begins):
+    """Who goes by the count must not take it for done."""
+    issued = Authority(folder).issue("used")
+    paths = {"tls_cert": issued.cert, "tls_key": issued.key,
+             "tokens": tokens.write(os.path.join(folder, "tokens.json"), [tokens.row(tokens.ROOT, ["*"], tokens.VERBS)])}
+    there = {name: paths[name] for name in names}
+    config.write(**({} if begins else there))
+    daemon = launch("--config", config.path)
+    for slow_log_ms in (1000, 2000):  # the second time as well
+        config.write(slow_log_ms=slow_log_ms, **(there if begins else {}))
+        said = reload(daemon)
+        assert "needs a restart" in said and not any(f"{name} has changed" in said for name in names), said
+        assert "reloaded: 1 settings changed, 1 need a restart" in said, said
+
+
 def test_settings_of_many_stores_are_soon_read(folder, config):
     """A reload reads them on a loop, which serves nobody meanwhile."""
     config.write(stores={f"store-{i:05}": {"quota_bytes": 1 << 30, "quota_entries": 5} for i in range(8000)})
