@@ -126,8 +126,8 @@ static bool visit_store_setting(struct source *source, const char *store, const 
     json_t *alone = json_pack("{sO}", key, value);
     char *json = alone != NULL ? json_dumps(alone, JSON_COMPACT) : NULL;
     json_decref(alone);
-    bool good = json != NULL && source->visitor->store_setting(source->visitor->context, store,
-                                                               rd_slice_of_string(json), &why);
+    bool good = json != NULL &&
+                source->visitor->store_setting(source->visitor->context, store, rd_slice_of_string(json), &why);
     free(json);
     if (good)
         return true;

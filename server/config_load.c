@@ -62,7 +62,8 @@ static bool take_store_setting(void *context, const char *store, struct rd_slice
     struct reading *reading = context;
     struct rd_settings settings;
     if (!rd_text_is_store_name(rd_slice_of_string(store))) {
-        (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+        (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0,
+                           "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
         return false;
     }
     if (rd_settings_parse(json, &settings, error) != RD_OK)
