@@ -302,6 +302,12 @@ void rd_conn_resume(struct rd_conn *conn)
         return;
     /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
     bool decode_again = conn->paused || conn->pending.len != 0;
+    if (decode_again && conn->resumed_turn == conn->loop->turn) {
+        rd_conn_get_in_line(conn); /* or thousands of short requests, of many connections, would be one turn */
+        return;
+    }
+    if (decode_again)
+        conn->resumed_turn = conn->loop->turn;
     if (conn->paused)
         conn->resumed_ms = uv_now(&conn->loop->uv);
     conn->paused = false;

@@ -82,7 +82,8 @@ struct rd_conn {
     uint64_t sent_turn; /* the loop's turn in which `sent_len` bytes were sent */
     size_t sent_len;
     bool in_line;
-    bool first_in_line; /* it need not get in line once more */
+    bool first_in_line;    /* it need not get in line once more */
+    uint64_t resumed_turn; /* the loop's, in which it last went on with input that had to wait */
     uv_write_t write;
     size_t write_len; /* bytes of it */
     uv_shutdown_t shutdown;
