@@ -110,8 +110,8 @@ void rd_loop_answer_early(struct rd_loop *loop)
     flush_conns(loop);
 }
 
-/* Kicks first: writers start while the answers are sent. Flushing a connection may resume its input and so give
- * work to both lists once more; the limit on a connection's kept input bounds that. */
+/* Kicks first: writers start while the answers are sent. Flushing a connection may resume its input, once a turn,
+ * and so give work to both lists once more. */
 static void end_turn(struct rd_loop *loop)
 {
     if (loop->closed)

@@ -154,6 +154,21 @@ def test_many_connections_are_answered_before_all_are_read(launch):
     assert longest_run(calls, WRITES) <= 8
 
 
+def test_short_requests_do_not_make_a_long_turn(launch):
+    """As many as a connection may have unanswered are taken when they are read, and once more when these have been answered;
+    those behind them wait for a turn of their own."""
+    allowed, count = 16, 1000
+    daemon = launch("--redis", "127.0.0.1:0", "--requests-max", str(allowed))
+    with redis(daemon) as resp:
+        with recorded(daemon) as calls:
+            resp.send(encode("PING") * count)
+            for _ in range(count):
+                assert resp.answer() == b"+PONG\r\n"
+    most, total = largest(turns(calls)[1])
+    assert total == count * len(b"+PONG\r\n")
+    assert most <= 2 * allowed * len(b"+PONG\r\n")
+
+
 LONG = 64 << 20
 
 
