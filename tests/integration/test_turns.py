@@ -165,8 +165,8 @@ def test_short_requests_do_not_make_a_long_turn(launch):
             for _ in range(count):
                 assert resp.answer() == b"+PONG\r\n"
     most, total = largest(turns(calls)[1])
-    assert total == count * len(b"+PONG\r\n")
-    assert most <= 2 * allowed * len(b"+PONG\r\n")
+    assert total >= count * len(b"+PONG\r\n")
+    assert most <= 3 * allowed * len(b"+PONG\r\n")  # and what TLS adds
 
 
 LONG = 64 << 20
