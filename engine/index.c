@@ -250,6 +250,24 @@ uint64_t rd_index_find_past_others(const struct rd_index *index, _Atomic(struct 
     }
 }
 
+size_t rd_index_guesses(const struct rd_index *index, uint64_t key_hash, uint64_t *ret_offsets, size_t max)
+{
+    uint64_t mixed = mix(index, key_hash);
+    struct rd_located in = rd_index_locate(index, mixed);
+    uint64_t tag = rd_tag_of(in, mixed);
+    uint32_t line = rd_line_of(rd_home_of(in, mixed));
+    size_t count = 0;
+    for (;; line = rd_line_behind(in, line)) {
+        uint32_t look = rd_line_look(&in.slots[line], tag);
+        for (uint32_t tagged = look & RD_LINE_TAGGED; tagged != 0; tagged &= tagged - 1, count++)
+            if (count < max)
+                ret_offsets[count] = rd_slot_offset(
+                    atomic_load_explicit(&in.slots[line + (uint32_t)__builtin_ctz(tagged)], memory_order_acquire));
+        if (look > RD_LINE_TAGGED)
+            return count;
+    }
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
 /* One thread writes the counter: no locked instruction is needed. */

@@ -149,6 +149,10 @@ static inline uint64_t rd_index_guess(const struct rd_index *index, uint64_t key
     return rd_index_guess_at(&spot);
 }
 
+/* All trailers with the key's tag, which rd_index_find may look at. Returns how many there are; beyond `max` they
+ * are only counted. Inside the epoch. */
+size_t rd_index_guesses(const struct rd_index *index, uint64_t key_hash, uint64_t *ret_offsets, size_t max);
+
 static inline bool rd_index_holds(const struct rd_index *index, uint64_t key_hash, uint64_t trailer_offset)
 {
     struct rd_index_spot spot;

@@ -15,6 +15,7 @@
 #define PREFETCH_LEN_MAX 512u /* the processor's own prefetching sees to what is longer */
 #define APPROACH_LEN     128u /* a payload ends where its trailer begins: most of a short one */
 #define BLOCK_COUNT      64u  /* keys whose cache misses overlap */
+#define GUESSES_MAX      16u  /* keys with one tag; where there are more, looking at them may wait */
 
 /* trailer_offset came from the index. Fails where the trailer is not what it was when its slot was made: others
  * have changed the file under us, or the slot came from a checkpoint, which spares opening the look at all
@@ -72,17 +73,10 @@ static RD_COLD enum rd_status not_to_be_read(unsigned place)
     return RD_IO_ERROR;
 }
 
-/* In one piece, and each field of the result stored once: the processor overlaps the cache misses of reads that
- * follow each other as far as their instructions and stores fit into its queues. Inside the epoch of `place`,
- * which it leaves. */
-RD_ALWAYS_INLINE enum rd_status find(struct rd_store *store, struct rd_view *view, uint64_t key_hash,
-                                     unsigned place, struct rd_value *ret_value)
+/* Inside the epoch of `place`, which it leaves. trailer_offset: what the index has for the key. */
+RD_ALWAYS_INLINE enum rd_status take(struct rd_store *store, struct rd_mapping *mapping, uint64_t trailer_offset,
+                                     uint64_t key_hash, unsigned place, struct rd_value *ret_value)
 {
-    struct rd_mapping *mapping = rd_view_mapping(view);
-    if (rd_mapping_is_spent(mapping))
-        return not_to_be_read(place);
-    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key_hash);
-    mapping = rd_view_mapping(view);
     if (trailer_offset != 0)
         rd_mapping_pin(mapping, place, 1);
     rd_epoch_exit(place);
@@ -95,29 +89,72 @@ RD_ALWAYS_INLINE enum rd_status find(struct rd_store *store, struct rd_view *vie
     return RD_OK;
 }
 
+/* In one piece, and each field of the result stored once: the processor overlaps the cache misses of reads that
+ * follow each other as far as their instructions and stores fit into its queues. Inside the epoch of `place`,
+ * which it leaves. */
+RD_ALWAYS_INLINE enum rd_status find(struct rd_store *store, struct rd_view *view, uint64_t key_hash,
+                                     unsigned place, struct rd_value *ret_value)
+{
+    if (rd_mapping_is_spent(rd_view_mapping(view)))
+        return not_to_be_read(place);
+    uint64_t trailer_offset = rd_index_find(&view->index, &view->mapping, key_hash);
+    return take(store, rd_view_mapping(view), trailer_offset, key_hash, place, ret_value);
+}
+
 enum rd_status rd_store_find(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
     unsigned place = rd_epoch_enter();
     return find(store, rd_reader_view(store), key.hash, place, ret_value);
 }
 
-/* Whether looking the key up touches nothing that is not in memory. Inside the epoch. Of the slots with the key's
- * tag only the first is asked about: one in thousands has another's before it. */
-static bool trailer_is_in_memory(const struct rd_view *view, uint64_t key_hash, uint64_t *ret_offset)
+/* Of one key in thousands: another with its tag comes before it. */
+static RD_COLD bool guesses_are_in_memory(const struct rd_view *view, uint64_t key_hash)
 {
-    *ret_offset = rd_index_guess(&view->index, key_hash);
+    uint64_t offsets[GUESSES_MAX];
+    size_t count = rd_index_guesses(&view->index, key_hash, offsets, GUESSES_MAX);
     struct rd_mapping *mapping = rd_view_mapping(view);
-    return *ret_offset == 0 || rd_mapping_is_spent(mapping) ||
-           rd_residency_holds(&mapping->residency, *ret_offset, RD_TRAILER_LEN);
+    bool all = count <= GUESSES_MAX;
+    for (size_t i = 0; all && i < count; i++)
+        all = offsets[i] == 0 || rd_residency_holds(&mapping->residency, offsets[i], RD_TRAILER_LEN);
+    return all;
+}
+
+/* What looking a key up begins with. */
+enum beginning {
+    AT_THE_KEY,      /* the guess is the key's */
+    IN_THE_INDEX,    /* it is not, or there is none; what the index will look at is in memory */
+    AT_WHAT_IS_AWAY, /* it would wait for the disk */
+};
+
+/* Inside the epoch. guess: what rd_index_guess tells of the key; the mapping is loaded after it. */
+static inline enum beginning judge_guess(struct rd_view *view, uint64_t key_hash, uint64_t guess,
+                                         struct rd_mapping **ret_mapping)
+{
+    struct rd_mapping *mapping = rd_view_mapping(view);
+    *ret_mapping = mapping;
+    if (guess == 0 || rd_mapping_is_spent(mapping))
+        return IN_THE_INDEX;
+    if (!rd_residency_holds(&mapping->residency, guess, RD_TRAILER_LEN))
+        return AT_WHAT_IS_AWAY;
+    if (RD_LIKELY(rd_load_u64le(mapping->base + guess) == key_hash))
+        return AT_THE_KEY;
+    return guesses_are_in_memory(view, key_hash) ? IN_THE_INDEX : AT_WHAT_IS_AWAY;
 }
 
 enum rd_status rd_store_find_now(struct rd_store *store, struct rd_key key, struct rd_value *ret_value)
 {
     unsigned place = rd_epoch_enter();
     struct rd_view *view = rd_reader_view(store);
-    uint64_t guess;
-    if (trailer_is_in_memory(view, key.hash, &guess))
+    struct rd_mapping *mapping;
+    uint64_t guess = rd_index_guess(&view->index, key.hash);
+    switch (judge_guess(view, key.hash, guess, &mapping)) {
+    case AT_THE_KEY:
+        return take(store, mapping, guess, key.hash, place, ret_value);
+    case IN_THE_INDEX:
         return find(store, view, key.hash, place, ret_value);
+    case AT_WHAT_IS_AWAY:
+        break;
+    }
     rd_epoch_exit(place);
     return RD_UNAVAILABLE;
 }
@@ -391,16 +428,21 @@ static void find_all(struct rd_store *store, const struct rd_key *keys, size_t c
     }
 }
 
-/* Inside the epoch. trailer: 0 where there is no entry. Who asks verifies it next, so its first bytes are asked
- * for. */
-static bool entry_is_in_memory(struct rd_mapping *mapping, uint64_t trailer, uint64_t payload_len)
+/* Inside the epoch. guess: what rd_index_guess tells of the key. Who asks verifies the entry next, so its first
+ * bytes are asked for. */
+static bool entry_is_in_memory(struct rd_view *view, uint64_t key_hash, uint64_t guess, uint64_t payload_len)
 {
+    struct rd_mapping *mapping;
     struct rd_record record;
-    if (trailer == 0 || rd_mapping_is_spent(mapping))
-        return true;
-    if (!rd_residency_holds(&mapping->residency, trailer, RD_TRAILER_LEN))
-        return false;
-    if (payload_len == 0 || !rd_record_parse(mapping->base, trailer + RD_TRAILER_LEN, &record))
+    enum beginning beginning = judge_guess(view, key_hash, guess, &mapping);
+    if (beginning == AT_WHAT_IS_AWAY || guess == 0 || payload_len == 0 || rd_mapping_is_spent(mapping))
+        return beginning != AT_WHAT_IS_AWAY;
+    uint64_t trailer = guess;
+    if (RD_UNLIKELY(beginning == IN_THE_INDEX)) {
+        trailer = rd_index_find(&view->index, &view->mapping, key_hash);
+        mapping = rd_view_mapping(view);
+    }
+    if (trailer == 0 || !rd_record_parse(mapping->base, trailer + RD_TRAILER_LEN, &record))
         return true;
     uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
     if (!rd_residency_holds(&mapping->residency, record.payload_offset, len))
@@ -415,9 +457,8 @@ static bool block_is_in_memory(struct rd_view *view, const struct rd_key *keys, 
 {
     uint64_t trailers[BLOCK_COUNT];
     approach_block(view, keys, count, trailers);
-    struct rd_mapping *mapping = rd_view_mapping(view);
     for (unsigned i = 0; i < count; i++)
-        if (!entry_is_in_memory(mapping, trailers[i], payload_len))
+        if (!entry_is_in_memory(view, keys[i].hash, trailers[i], payload_len))
             return false;
     return true;
 }

@@ -24,6 +24,8 @@ from harness.wire import Wire
 SMALL = 70_000  # of these there are so many that the index is kept in a checkpoint, and no trailer is in memory
 SMALL_COUNT = 1200
 LONG = 24 << 20
+PAGE = 3900  # each of these has the page of its trailer nearly to itself
+PAGE_COUNT = 30_000
 
 
 def small(number):
@@ -40,6 +42,10 @@ def place():
     path = tempfile.mkdtemp(prefix="rdrive-cold-", dir=BUILD)
     daemon = Daemon(path)
     Curl(daemon.http, "other").create()
+    Curl(daemon.http, "pages").create()
+    with Wire(daemon.binary_address, "pages") as wire:
+        for first in range(0, PAGE_COUNT, 1000):
+            wire.batch_write([(b"page %d" % number, bytes(PAGE)) for number in range(first, first + 1000)])
     with Wire(daemon.binary_address) as wire:
         for number in range(SMALL_COUNT):
             wire.write(b"small %d" % number, small(number), w.NONE)
@@ -54,12 +60,14 @@ def place():
 @pytest.fixture
 def cold(place):
     """The daemon, started on a store of which nothing is in memory but what opening looks at."""
-    path = os.path.join(place, "data", "default.rdr")
-    evict(path)
+    paths = [os.path.join(place, "data", name) for name in ("default.rdr", "pages.rdr")]
+    for path in paths:
+        evict(path)
     daemon = Daemon(place, "--redis", "127.0.0.1:0")
     try:
-        held, count = pages_in_memory(path)
-        assert held < count / 2, "opening has read the store, or the file system keeps it in memory"
+        for path in paths:
+            held, count = pages_in_memory(path)
+            assert held < count / 2, "opening has read the store, or the file system keeps it in memory"
         yield daemon
         daemon.stop()
     finally:
@@ -100,6 +108,22 @@ def test_many_at_once(cold):
 
     with Undisturbed(cold), concurrent.futures.ThreadPoolExecutor(8) as threads:
         assert all(threads.map(read_some, [numbers[i::8] for i in range(8)]))
+
+
+def test_keys_that_meet_another_in_the_index(cold):
+    """The other's trailer may be in memory, and the key's own not; of so many keys some meet one."""
+    numbers = random.Random(2).sample(range(PAGE_COUNT), PAGE_COUNT)
+
+    def look_for_some(part):
+        with Wire(cold.binary_address, "pages") as wire:
+            for first in range(0, len(part), 32):
+                keys = [b"page %d" % number for number in part[first:first + 32]]
+                for key in keys:
+                    wire.start(w.EXISTS, w.key_body(wire.store, key))
+                assert all(wire.answer()[3] == b"\1" for _ in keys)
+
+    with Undisturbed(cold), concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(look_for_some, [numbers[i::4] for i in range(4)]))
 
 
 def test_pipelined_reads_and_writes_keep_their_order(cold):
