@@ -58,6 +58,10 @@ void bench_warm(void);
  * that says, of memory as long as the index and the store that is there. Adds to the row "two_looks". */
 void bench_two_looks(void);
 
+/* What memory costs that was not there before, as a new file's and a growing index's: pages of 4 KiB that are
+ * touched once and given back. Adds to the row "fresh_pages". */
+void bench_fresh_pages(void);
+
 /* One more figure of a row, which main.c's table must have: at most BENCH_PASSES in a round. */
 void bench_result(const char *row, double value);
 

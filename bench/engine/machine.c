@@ -16,6 +16,9 @@
 #define TABLE_SLOTS (UINT64_C(1) << 21) /* 16 MiB: no longer than the index of so many keys */
 #define TABLE_ALIGN ((size_t)2 << 20)
 
+#define FRESH_LEN ((size_t)8 << 20)
+#define PAGE_LEN  4096u
+
 /* A machine that has rested is slow at first, in two ways where it is a virtual one: its processors for some half
  * second, and its memory, which the machine under it takes back where it is free for two seconds, so that the
  * first pages of a file have to be given anew. Those of a store that was just removed need not be. */
@@ -75,4 +78,16 @@ void bench_two_looks(void)
     bench_result("two_looks", look_rate(table, file));
     free(table);
     munmap(file, file_len);
+}
+
+void bench_fresh_pages(void)
+{
+    uint64_t began = bench_now_ns();
+    uint8_t *fresh = mmap(NULL, FRESH_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fresh == MAP_FAILED)
+        bench_die("memory");
+    for (size_t at = 0; at < FRESH_LEN; at += PAGE_LEN)
+        ((volatile uint8_t *)fresh)[at] = 1;
+    munmap(fresh, FRESH_LEN);
+    bench_result("fresh_pages", (double)(FRESH_LEN / PAGE_LEN) / bench_seconds_since(began));
 }

@@ -29,6 +29,7 @@ struct row {
 
 static struct row rows[] = {
     {.key = "batch_write", .name = "writes of 8 bytes, batches of 1,024", .unit = "M/s", .scale = 1e-6},
+    {.key = "fresh_pages", .name = "  fresh pages of memory, by hand", .unit = "k/s", .scale = 1e-3},
     {.key = "batch_in_flight", .name = "  the same, 4 batches in flight", .unit = "M/s", .scale = 1e-6},
     {.key = "iterate", .name = "iteration over 1 M", .unit = "M/s", .scale = 1e-6},
     {.key = "random_read", .name = "1 M random single reads", .unit = "M/s", .scale = 1e-6},

@@ -216,6 +216,7 @@ void bench_operations(void)
     memset(single_payload, 'x', sizeof single_payload);
     bench_warm();
     for (unsigned pass = 0; pass < BENCH_PASSES; pass++) {
+        bench_fresh_pages();
         batch_write();
         struct rd_store *store = bench_open(false);
         iterate(store);

@@ -296,6 +296,7 @@ def engine_row(key, title, unit, part, recorded, mark, lower=False, like=None):
 
 ENGINE_ROWS = (
     engine_row("batch_write", "engine: writes of 8 bytes, batches of 1,024", "M/s", "operations", 4.0, 3),
+    engine_row("fresh_pages", "engine: fresh pages of memory, by hand", "k/s", "operations", None, None),
     engine_row("batch_in_flight", "engine: the same, 4 batches in flight", "M/s", "operations", 4.0, None,
                like="batch_write"),  # nothing of its own is under way while its caller goes on
     engine_row("random_read", "engine: random single reads", "M/s", "operations", 2.3, 2),
