@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/regular_file.h"
+#include "base/text.h"
 
 #define FILE_LEN_MAX (1u << 20)
 #define WHERE_SIZE   208
@@ -138,6 +139,10 @@ static bool visit_store_setting(struct source *source, const char *store, const 
 static bool visit_store(struct source *source, const char *store, json_t *settings)
 {
     char where[WHERE_SIZE];
+    if (!rd_text_is_store_name(rd_slice_of_string(store))) {
+        find_place(source, (const char *const[]){RD_CONFIG_STORES_KEY, store}, 2, where);
+        return refuse(source, where, "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
+    }
     if (!json_is_object(settings)) {
         find_place(source, (const char *const[]){RD_CONFIG_STORES_KEY, store}, 2, where);
         return refuse(source, where, "must be an object of a store's settings");

@@ -29,7 +29,8 @@ struct rd_config_member {
 struct rd_config_visitor {
     void *context; /* borrows */
     bool (*option)(void *context, const struct rd_config_member *member, struct rd_error *error);
-    /* json: an object with this one member. "FILE:LINE: stores.NAME.durability" is put before the message. */
+    /* store: fit to be a store's name. json: an object with this one member. "FILE:LINE: stores.NAME.durability"
+     * is put before the message. */
     bool (*store_setting)(void *context, const char *store, struct rd_slice json, struct rd_error *error);
 };
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "server/config_file.h"
 #include "server/config_table.h"
 
@@ -61,11 +60,6 @@ static bool take_store_setting(void *context, const char *store, struct rd_slice
 {
     struct reading *reading = context;
     struct rd_settings settings;
-    if (!rd_text_is_store_name(rd_slice_of_string(store))) {
-        (void)rd_error_set(error, RD_INVALID_ARGUMENT, 0,
-                           "a store's name is [A-Za-z0-9._-]{1,64}, no leading dot");
-        return false;
-    }
     if (rd_settings_parse(json, &settings, error) != RD_OK)
         return false;
     struct rd_config_store *row = store_row(reading->config, store);

@@ -117,6 +117,15 @@ def test_check_config_lets_pass_what_would_start(folder, flags):
 
 # ---- stores ---------------------------------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("settings_of_it", [{}, {"durability": "none"}])
+@pytest.mark.parametrize("name", ["a/b", ".a", "", "a" * 65])
+def test_a_name_that_no_store_can_have(config, name, settings_of_it):
+    config.write(stores={name: settings_of_it})
+    code, _, err = run_to_end("--check-config", "--config", config.path)
+    assert code == 2
+    assert f"{config.path}:3: stores.{name[:40]}" in err and "a store's name is [A-Za-z0-9._-]{1,64}" in err
+
+
 def test_the_file_goes_over_what_a_store_was_given(launch, config):
     daemon = launch()
     curl = Curl(daemon.http)
