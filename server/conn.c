@@ -140,28 +140,37 @@ void rd_conn_mark_dirty(struct rd_conn *conn)
 }
 
 /* Kept until its turn comes: it may be closed before. */
-void rd_conn_get_in_line(struct rd_conn *conn)
+static void get_in(struct rd_conn_line *line, struct rd_conn *conn)
 {
-    struct rd_loop *loop = conn->loop;
     if (conn->dirty)
         return; /* it is flushed in this turn, and then comes here again */
     conn->dirty = true;
     conn->in_line = true;
     conn->dirty_next = NULL;
-    if (loop->line == NULL)
-        loop->line = conn;
+    if (line->first == NULL)
+        line->first = conn;
     else
-        loop->line_last->dirty_next = conn;
-    loop->line_last = conn;
+        line->last->dirty_next = conn;
+    line->last = conn;
     rd_conn_keep(conn);
-    rd_loop_go_on(loop);
+    rd_loop_go_on(conn->loop);
 }
 
-void rd_conn_take_from_line(struct rd_conn **line)
+void rd_conn_get_in_line(struct rd_conn *conn)
 {
-    struct rd_conn *conn = rd_conn_take_dirty(line);
+    get_in(&conn->loop->line, conn);
+}
+
+void rd_conn_wait_for_turn(struct rd_conn *conn)
+{
+    get_in(&conn->loop->waiting, conn);
+}
+
+void rd_conn_take_from_line(struct rd_conn_line *line)
+{
+    struct rd_conn *conn = rd_conn_take_dirty(&line->first);
     conn->in_line = false;
-    conn->first_in_line = true;
+    conn->first_in_line = line == &conn->loop->line;
     conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
     rd_conn_mark_dirty(conn);
     rd_conn_let_go(conn);

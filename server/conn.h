@@ -30,7 +30,10 @@
 #include "protocol/codec.h"
 #include "server/call.h"
 
-#define RD_CONN_TURN_LEN_MAX   (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
+#define RD_CONN_TURN_LEN_MAX (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
+#define RD_CONN_TURN_NS_MAX                                                                                       \
+    10000000u /* for which one turn takes requests; then each connection has a few more                           \
+               */
 #define RD_CONN_ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
 
 struct rd_loop;
@@ -53,9 +56,14 @@ struct rd_sweep {
 };
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
 
-/* It is the turn of the first one of those that have much to send: has it flushed, unless it was closed meanwhile.
- */
-void rd_conn_take_from_line(struct rd_conn **line);
+/* Those that wait for a turn to come, linked by their dirty_next; each is kept. */
+struct rd_conn_line {
+    struct rd_conn *first;
+    struct rd_conn *last; /* unless first is NULL */
+};
+
+/* It is the turn of the first one: has it flushed, unless it was closed meanwhile. */
+void rd_conn_take_from_line(struct rd_conn_line *line);
 
 /* The end of a turn: encodes what is ready, sends, goes on reading. */
 void rd_conn_flush(struct rd_conn *conn);

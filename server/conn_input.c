@@ -15,6 +15,7 @@
 
 #define UNSENT_LEN_LOW   (512u << 10) /* reading goes on */
 #define PENDING_KEPT_MAX (16u << 10)  /* an empty buffer above this gives its memory back */
+#define SHARE_MIN        16u          /* requests of a connection in a turn, however long that takes */
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
 bool rd_conn_expects_input(const struct rd_conn *conn)
@@ -50,6 +51,27 @@ static bool upload_is_full(const struct rd_conn *conn)
     return conn->uploads != NULL && conn->codec->answers_in_order && rd_upload_is_full(conn->uploads);
 }
 
+/* Where a turn has taken long, each connection has a few requests more in it, so that none gets nothing. */
+static bool share_is_used(const struct rd_conn *conn)
+{
+    return conn->loop->turn_is_long && conn->taking_turn == conn->loop->turn && conn->turn_requests >= SHARE_MIN;
+}
+
+static void count_request(struct rd_conn *conn)
+{
+    struct rd_loop *loop = conn->loop;
+    if (conn->taking_turn != loop->turn) {
+        conn->taking_turn = loop->turn;
+        conn->turn_requests = 0;
+    }
+    if (conn->turn_requests++ % SHARE_MIN != 0)
+        return;
+    uint64_t now_ns = uv_hrtime();
+    if (loop->taking_ns == 0)
+        loop->taking_ns = now_ns;
+    loop->turn_is_long = now_ns - loop->taking_ns >= RD_CONN_TURN_NS_MAX;
+}
+
 static bool is_full(struct rd_conn *conn)
 {
     if (conn->barrier != NULL || conn->parsing || upload_is_full(conn) || rd_conn_must_ease(conn))
@@ -66,12 +88,16 @@ static bool has_room(struct rd_conn *conn)
            conn->cost <= conn->loop->tuning.connection_bytes_max / 2 && conn->out.unsent <= UNSENT_LEN_LOW;
 }
 
-static void pause_if_full(struct rd_conn *conn)
+static void pause_input(struct rd_conn *conn)
 {
-    if (conn->paused || !is_full(conn))
-        return;
     conn->paused = true;
     rd_conn_stop_reading(conn);
+}
+
+static void pause_if_full(struct rd_conn *conn)
+{
+    if (!conn->paused && is_full(conn))
+        pause_input(conn);
 }
 
 void rd_conn_begin_parse(struct rd_conn *conn)
@@ -126,6 +152,7 @@ void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request)
         return;
     refuse_if_full(conn, request);
     conn->request_count++;
+    count_request(conn);
     bool close_after = request->close_after;
     struct rd_call *call = rd_call_create(conn, request);
     if (call == NULL) {
@@ -155,6 +182,10 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
     while (conn->state == RD_CONN_OPEN && !conn->paused) {
         if (conn->draining && !rd_conn_expects_input(conn)) {
             rd_conn_end_input(conn);
+            return;
+        }
+        if (input->len != 0 && share_is_used(conn)) {
+            pause_input(conn);
             return;
         }
         struct rd_request *request = NULL;
@@ -302,8 +333,8 @@ void rd_conn_resume(struct rd_conn *conn)
         return;
     /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
     bool decode_again = conn->paused || conn->pending.len != 0;
-    if (decode_again && conn->resumed_turn == conn->loop->turn) {
-        rd_conn_get_in_line(conn); /* or thousands of short requests, of many connections, would be one turn */
+    if (decode_again && (share_is_used(conn) || conn->resumed_turn == conn->loop->turn)) {
+        rd_conn_wait_for_turn(conn); /* or thousands of short requests, of many connections, would be one turn */
         return;
     }
     if (decode_again)

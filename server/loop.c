@@ -20,8 +20,9 @@
 #define SWEEP_STOPPING_MS 100u
 #define CLOCK_EVERY       4u  /* connections that are flushed by one reading of the clock: some 20 us */
 #define EARLY_CALLS_MIN   64u /* a call and what it has are two kilobytes: they are still in the nearest caches */
-#define STOP_UPLOADS_MS   4000u /* a stopping daemon waits this long for half-received requests */
-#define STOP_OUTPUT_MS    4000u /* and for clients to take their answers: the fifth second is for checkpoints */
+#define WAITING_NS_MAX    2000000u /* in a turn, for those that have had their share of a long one */
+#define STOP_UPLOADS_MS   4000u    /* a stopping daemon waits this long for half-received requests */
+#define STOP_OUTPUT_MS    4000u    /* and for clients to take their answers: the fifth second is for checkpoints */
 
 /* ---- work on libuv's threads ------------------------------------------------------------------------------- */
 
@@ -133,6 +134,8 @@ static void on_prepare(uv_prepare_t *prepare)
     struct rd_loop *loop = prepare->data;
     end_turn(loop);
     loop->turn++;
+    loop->taking_ns = 0;
+    loop->turn_is_long = false;
 }
 
 static void on_going_on(uv_idle_t *going_on)
@@ -151,13 +154,24 @@ static void take_from_line(struct rd_loop *loop)
 {
     uint64_t shares = loop->turn_received / RD_CONN_TURN_LEN_MAX;
     loop->turn_received = 0;
-    if (loop->line == NULL)
+    if (loop->line.first == NULL)
         return;
     do
         rd_conn_take_from_line(&loop->line);
-    while (loop->line != NULL && shares-- > 1);
-    if (loop->line == NULL)
-        uv_idle_stop(&loop->going_on);
+    while (loop->line.first != NULL && shares-- > 1);
+}
+
+/* Those that had to wait for a turn, one after another as long as this one may take for them. */
+static void serve_waiting(struct rd_loop *loop)
+{
+    if (loop->waiting.first == NULL)
+        return;
+    uint64_t began_ns = uv_hrtime();
+    do {
+        rd_conn_take_from_line(&loop->waiting);
+        flush_conns(loop);
+    } while (loop->waiting.first != NULL && uv_hrtime() - began_ns < WAITING_NS_MAX);
+    end_turn(loop);
 }
 
 /* A loop that had to wait for a page believed what no longer holds: memory is short. Looked at once a millisecond,
@@ -179,6 +193,9 @@ static void on_check(uv_check_t *check)
     struct rd_loop *loop = check->data;
     take_from_line(loop);
     end_turn(loop);
+    serve_waiting(loop);
+    if (loop->line.first == NULL && loop->waiting.first == NULL)
+        uv_idle_stop(&loop->going_on);
     watch_faults(loop);
 }
 

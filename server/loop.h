@@ -18,6 +18,7 @@
 #include "server/affinity.h"
 #include "server/auth.h"
 #include "server/bridge.h"
+#include "server/conn.h"
 #include "server/gather.h"
 #include "server/hosts.h"
 #include "server/log_share.h"
@@ -82,6 +83,8 @@ struct rd_loop {
     uv_idle_t going_on;                   /* active: the next turn does not wait for anything */
     uint64_t turn;                        /* number of waits for events, so of turns */
     uint64_t turn_received;               /* bytes read in this one */
+    uint64_t taking_ns;                   /* uv_hrtime at this one's first request; 0: there was none yet */
+    bool turn_is_long;                    /* requests have been taken for as long as they may be */
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
     struct rd_affinity affinity;          /* unless the thread is not held at all */
@@ -101,8 +104,8 @@ struct rd_loop {
     struct rd_gather gather;         /* reads that have yet to look */
     unsigned finished_calls;         /* since connections were flushed */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
-    struct rd_conn *line;            /* those that have much to send: loop.c, take_from_line */
-    struct rd_conn *line_last;       /* unless line is NULL */
+    struct rd_conn_line line;        /* those that have much to send: loop.c, take_from_line */
+    struct rd_conn_line waiting;     /* those that have had their share of requests in a long turn */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;
     size_t dirty_store_capacity;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
 events, however much there is. So nobody waits for more than that of each other connection."""
+import collections
 import contextlib
 import itertools
 import signal
@@ -154,7 +155,10 @@ def test_many_connections_are_answered_before_all_are_read(launch):
     assert longest_run(calls, WRITES) <= 8
 
 
-def test_short_requests_do_not_make_a_long_turn(launch):
+PONG = b"+PONG\r\n"
+
+
+def test_what_had_to_wait_makes_no_long_turn(launch):
     """As many as a connection may have unanswered are taken when they are read, and once more when these have been answered;
     those behind them wait for a turn of their own."""
     allowed, count = 16, 1000
@@ -163,10 +167,40 @@ def test_short_requests_do_not_make_a_long_turn(launch):
         with recorded(daemon) as calls:
             resp.send(encode("PING") * count)
             for _ in range(count):
-                assert resp.answer() == b"+PONG\r\n"
+                assert resp.answer() == PONG
     most, total = largest(turns(calls)[1])
-    assert total >= count * len(b"+PONG\r\n")
-    assert most <= 3 * allowed * len(b"+PONG\r\n")  # and what TLS adds
+    assert total >= count * len(PONG)
+    assert most <= 3 * allowed * len(PONG)  # and what TLS adds
+
+
+def test_short_requests_do_not_make_a_long_turn(launch):
+    """A newcomer beside a hundred connections that have sent thousands of them before it need not wait for a third of them."""
+    daemon = launch("--redis", "127.0.0.1:0")
+    count, depth = 100, 1000
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(redis(daemon)) for _ in range(count)]
+        newcomer = stack.enter_context(redis(daemon))
+        for resp in [*many, newcomer]:
+            assert resp.call("PING") == PONG
+        with recorded(daemon) as calls:
+            daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                for resp in many:
+                    resp.send(encode("x" * 90) * depth)
+                newcomer.send(encode("PING"))
+            finally:
+                daemon.process.send_signal(signal.SIGCONT)
+            assert newcomer.answer() == PONG
+            for resp in many:
+                for _ in range(depth):
+                    assert resp.answer().startswith(b"-ERR unknown command")
+    writes = [(descriptor, result) for name, descriptor, result in calls if name in WRITES and result > 0]
+    totals = collections.Counter()
+    for descriptor, length in writes:
+        totals[descriptor] += length
+    newcomers = min(totals, key=totals.get)
+    before = sum(length for _, length in itertools.takewhile(lambda write: write[0] != newcomers, writes))
+    assert before < sum(totals.values()) / 3
 
 
 LONG = 64 << 20
