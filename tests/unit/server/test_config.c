@@ -250,7 +250,7 @@ static void test_lines_are_those_of_the_key(void **state)
         {"{\"stores\":\n{\"a\":\n{\"colour\":1}}}", ":3: stores.a.colour: settings: there is no field"},
         {"{\"stores\":\n{\"a\":\n1}}", ":2: stores.a: must be an object"},
         {"{\n\"stores\":[]}", ":2: stores: must be an object"},
-        {"{\"stores\":{\n\".a\":{\"durability\":\"none\"}}}", ":2: stores..a.durability: a store's name is"},
+        {"{\"stores\":{\n\".a\":{\"durability\":\"none\"}}}", ":2: stores..a: a store's name is"},
         {"{\"stores\":{\"a\":{},\n\"a\":{}}}", ":2: duplicate"},
         {"{\"stores\":{\"loops\":{\n\"batch_marker\":true}},\n\"loops\":0}", ":3: loops: '0'"},
         {"{\"stores\":{\"a\":{\"durability\":\"sync\"},\n\"b\":{\n\"durability\":\"x\"}}}",
