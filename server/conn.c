@@ -152,6 +152,7 @@ static void get_in(struct rd_conn_line *line, struct rd_conn *conn)
     else
         line->last->dirty_next = conn;
     line->last = conn;
+    line->count++;
     rd_conn_keep(conn);
     rd_loop_go_on(conn->loop);
 }
@@ -169,6 +170,7 @@ void rd_conn_wait_for_turn(struct rd_conn *conn)
 void rd_conn_take_from_line(struct rd_conn_line *line)
 {
     struct rd_conn *conn = rd_conn_take_dirty(&line->first);
+    line->count--;
     conn->in_line = false;
     conn->first_in_line = line == &conn->loop->line;
     conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */

@@ -58,6 +58,7 @@ void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
 struct rd_conn_line {
     struct rd_conn *first;
     struct rd_conn *last; /* unless first is NULL */
+    unsigned count;
 };
 
 /* It is the turn of the first one: has it flushed, unless it was closed meanwhile. */

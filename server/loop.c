@@ -136,6 +136,7 @@ static void on_prepare(uv_prepare_t *prepare)
     loop->turn++;
     loop->taking_ns = 0;
     loop->turn_is_long = false;
+    loop->waiting_before = loop->waiting.count;
 }
 
 static void on_going_on(uv_idle_t *going_on)
@@ -164,13 +165,14 @@ static void take_from_line(struct rd_loop *loop)
 /* Those that had to wait for a turn, one after another as long as this one may take for them. */
 static void serve_waiting(struct rd_loop *loop)
 {
-    if (loop->waiting.first == NULL)
+    unsigned left = loop->waiting_before; /* who has come in this turn has had what it gives */
+    if (left == 0)
         return;
     uint64_t began_ns = uv_hrtime();
     do {
         rd_conn_take_from_line(&loop->waiting);
         flush_conns(loop);
-    } while (loop->waiting.first != NULL && uv_hrtime() - began_ns < WAITING_NS_MAX);
+    } while (--left != 0 && uv_hrtime() - began_ns < WAITING_NS_MAX);
     end_turn(loop);
 }
 

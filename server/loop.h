@@ -105,6 +105,7 @@ struct rd_loop {
     unsigned finished_calls;         /* since connections were flushed */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
     struct rd_conn_line line;        /* those that have much to send: loop.c, take_from_line */
+    unsigned waiting_before;         /* of the next, how many had to wait before this turn */
     struct rd_conn_line waiting;     /* those that have had their share of requests in a long turn */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;
