@@ -505,7 +505,8 @@ static void want_entry(struct rd_store *store, uint64_t key_hash, uint64_t paylo
         offset = 0;
     if (offset != 0 && trailer) {
         rd_residency_want(&mapping->residency, offset, RD_TRAILER_LEN);
-    } else if (offset != 0 && rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record)) {
+    } else if (offset != 0 && rd_load_u64le(mapping->base + offset) == key_hash && /* else it waits when found */
+               rd_record_parse(mapping->base, offset + RD_TRAILER_LEN, &record)) {
         uint64_t len = record.payload_len < payload_len ? record.payload_len : payload_len;
         rd_residency_want(&mapping->residency, record.payload_offset, len);
     }

@@ -140,39 +140,28 @@ void rd_conn_mark_dirty(struct rd_conn *conn)
 }
 
 /* Kept until its turn comes: it may be closed before. */
-static void get_in(struct rd_conn_line *line, struct rd_conn *conn)
+void rd_conn_get_in_line(struct rd_conn *conn)
 {
+    struct rd_loop *loop = conn->loop;
     if (conn->dirty)
         return; /* it is flushed in this turn, and then comes here again */
     conn->dirty = true;
     conn->in_line = true;
     conn->dirty_next = NULL;
-    if (line->first == NULL)
-        line->first = conn;
+    if (loop->line == NULL)
+        loop->line = conn;
     else
-        line->last->dirty_next = conn;
-    line->last = conn;
-    line->count++;
+        loop->line_last->dirty_next = conn;
+    loop->line_last = conn;
     rd_conn_keep(conn);
-    rd_loop_go_on(conn->loop);
+    rd_loop_go_on(loop);
 }
 
-void rd_conn_get_in_line(struct rd_conn *conn)
+void rd_conn_take_from_line(struct rd_conn **line)
 {
-    get_in(&conn->loop->line, conn);
-}
-
-void rd_conn_wait_for_turn(struct rd_conn *conn)
-{
-    get_in(&conn->loop->waiting, conn);
-}
-
-void rd_conn_take_from_line(struct rd_conn_line *line)
-{
-    struct rd_conn *conn = rd_conn_take_dirty(&line->first);
-    line->count--;
+    struct rd_conn *conn = rd_conn_take_dirty(line);
     conn->in_line = false;
-    conn->first_in_line = line == &conn->loop->line;
+    conn->first_in_line = true;
     conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
     rd_conn_mark_dirty(conn);
     rd_conn_let_go(conn);
@@ -411,7 +400,8 @@ void rd_conn_flush(struct rd_conn *conn)
 void rd_conn_drain(struct rd_conn *conn)
 {
     conn->draining = true;
-    bool idle = conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn);
+    bool idle = conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) &&
+                !conn->paused; /* there is input that nobody reads, and with which closing would be a reset */
     if (idle && conn->tls != NULL)
         rd_conn_tls_end(conn);
     if (idle)

@@ -54,15 +54,19 @@ struct rd_sweep {
 };
 void rd_conn_sweep(struct rd_conn *conn, const struct rd_sweep *sweep);
 
-/* Those that wait for a turn to come, linked by their dirty_next; each is kept. */
-struct rd_conn_line {
+/* It is the turn of the first one of those that have much to send: has it flushed, unless it was closed meanwhile.
+ */
+void rd_conn_take_from_line(struct rd_conn **line);
+
+/* Those whose input waits for a turn to come, linked by their waiting_next; each is kept. Zeroed: nobody. */
+struct rd_conn_queue {
     struct rd_conn *first;
     struct rd_conn *last; /* unless first is NULL */
     unsigned count;
 };
 
-/* It is the turn of the first one: has it flushed, unless it was closed meanwhile. */
-void rd_conn_take_from_line(struct rd_conn_line *line);
+/* The first one goes on, once it is flushed; unless it was closed meanwhile. There must be one. */
+void rd_conn_end_wait(struct rd_conn_queue *waiting);
 
 /* The end of a turn: encodes what is ready, sends, goes on reading. */
 void rd_conn_flush(struct rd_conn *conn);

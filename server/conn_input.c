@@ -185,6 +185,7 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
             return;
         }
         if (input->len != 0 && share_is_used(conn)) {
+            conn->shared_out = true;
             pause_input(conn);
             return;
         }
@@ -326,15 +327,46 @@ static void on_readable(uv_stream_t *stream, ssize_t status, const uv_buf_t *buf
         ;
 }
 
+/* Kept until its turn comes: it may be closed before. */
+static void wait_for_turn(struct rd_conn *conn)
+{
+    struct rd_conn_queue *waiting = &conn->loop->waiting;
+    conn->waiting = true;
+    conn->waiting_next = NULL;
+    if (waiting->count++ == 0)
+        waiting->first = conn;
+    else
+        waiting->last->waiting_next = conn;
+    waiting->last = conn;
+    rd_conn_keep(conn);
+    rd_loop_go_on(conn->loop);
+}
+
+void rd_conn_end_wait(struct rd_conn_queue *waiting)
+{
+    struct rd_conn *conn = waiting->first;
+    waiting->first = conn->waiting_next;
+    waiting->count--;
+    conn->waiting = false;
+    rd_conn_mark_dirty(conn);
+    rd_conn_let_go(conn);
+}
+
+/* Who had but used its share has been stopped by no limit. */
+static bool may_go_on(struct rd_conn *conn)
+{
+    return !conn->paused || (conn->shared_out ? !is_full(conn) : has_room(conn));
+}
+
 void rd_conn_resume(struct rd_conn *conn)
 {
     conn->turn_len = 0;
-    if (conn->state != RD_CONN_OPEN || (conn->paused && !has_room(conn)))
+    if (conn->state != RD_CONN_OPEN || conn->waiting || !may_go_on(conn))
         return;
     /* Without input too: the decoder may have kept the end of a stream whose last bytes made us pause. */
     bool decode_again = conn->paused || conn->pending.len != 0;
     if (decode_again && (share_is_used(conn) || conn->resumed_turn == conn->loop->turn)) {
-        rd_conn_wait_for_turn(conn); /* or thousands of short requests, of many connections, would be one turn */
+        wait_for_turn(conn); /* or thousands of short requests, of many connections, would be one turn */
         return;
     }
     if (decode_again)
@@ -342,6 +374,7 @@ void rd_conn_resume(struct rd_conn *conn)
     if (conn->paused)
         conn->resumed_ms = uv_now(&conn->loop->uv);
     conn->paused = false;
+    conn->shared_out = false;
     if (decode_again) {
         struct rd_slice input = rd_buffer_slice(&conn->pending);
         consume(conn, &input);

@@ -228,7 +228,7 @@ void rd_conn_encode_ready(struct rd_conn *conn)
 
 bool rd_conn_must_wait(const struct rd_conn *conn)
 {
-    bool others_wait = conn->loop->line.first != NULL && !conn->first_in_line;
+    bool others_wait = conn->loop->line != NULL && !conn->first_in_line;
     return rd_conn_turn_room(conn) == 0 || (others_wait && conn->out.unsent >= PROMPT_VALUE_MIN);
 }
 

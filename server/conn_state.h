@@ -86,6 +86,9 @@ struct rd_conn {
     uint64_t resumed_turn; /* the loop's, in which it last went on with input that had to wait */
     uint64_t taking_turn;  /* the loop's turn in which `turn_requests` were taken */
     unsigned turn_requests;
+    bool shared_out; /* paused only as it has had its share of requests */
+    bool waiting;    /* its input, for a turn to come; what it has to send does not */
+    struct rd_conn *waiting_next;
     uv_write_t write;
     size_t write_len; /* bytes of it */
     uv_shutdown_t shutdown;
@@ -106,11 +109,9 @@ struct rd_conn {
 /* A line of the log that names the connection. */
 void rd_conn_log(const struct rd_conn *conn, enum rd_log_level level, const char *format, ...) RD_PRINTF(3, 4);
 void rd_conn_mark_dirty(struct rd_conn *conn);
-/* The same for a turn to come, in which it is one of the few in line that are served: who has much to send. Turns
- * do not wait for events meanwhile. */
+/* The same for a turn to come, in which it is one of the few in line that are served. Turns do not wait for events
+ * meanwhile. */
 void rd_conn_get_in_line(struct rd_conn *conn);
-/* The same for one of the next turns: who has had its share of requests. */
-void rd_conn_wait_for_turn(struct rd_conn *conn);
 bool rd_conn_mid_request(const struct rd_conn *conn);
 bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
 void rd_conn_remove_call(struct rd_conn *conn, struct rd_call *call);

@@ -155,24 +155,24 @@ static void take_from_line(struct rd_loop *loop)
 {
     uint64_t shares = loop->turn_received / RD_CONN_TURN_LEN_MAX;
     loop->turn_received = 0;
-    if (loop->line.first == NULL)
+    if (loop->line == NULL)
         return;
     do
         rd_conn_take_from_line(&loop->line);
-    while (loop->line.first != NULL && shares-- > 1);
+    while (loop->line != NULL && shares-- > 1);
 }
 
-/* Those that had to wait for a turn, one after another as long as this one may take for them. */
+/* Those whose input had to wait for a turn, one after another as long as this one may take for them; who has come
+ * in this one has had what it gives. */
 static void serve_waiting(struct rd_loop *loop)
 {
-    unsigned left = loop->waiting_before; /* who has come in this turn has had what it gives */
-    if (left == 0)
+    if (loop->waiting_before == 0)
         return;
     uint64_t began_ns = uv_hrtime();
     do {
-        rd_conn_take_from_line(&loop->waiting);
+        rd_conn_end_wait(&loop->waiting);
         flush_conns(loop);
-    } while (--left != 0 && uv_hrtime() - began_ns < WAITING_NS_MAX);
+    } while (--loop->waiting_before != 0 && uv_hrtime() - began_ns < WAITING_NS_MAX);
     end_turn(loop);
 }
 
@@ -196,7 +196,7 @@ static void on_check(uv_check_t *check)
     take_from_line(loop);
     end_turn(loop);
     serve_waiting(loop);
-    if (loop->line.first == NULL && loop->waiting.first == NULL)
+    if (loop->line == NULL && loop->waiting.count == 0)
         uv_idle_stop(&loop->going_on);
     watch_faults(loop);
 }

@@ -104,9 +104,10 @@ struct rd_loop {
     struct rd_gather gather;         /* reads that have yet to look */
     unsigned finished_calls;         /* since connections were flushed */
     struct rd_conn *dirty_conns;     /* to be flushed at the end of the turn */
-    struct rd_conn_line line;        /* those that have much to send: loop.c, take_from_line */
-    unsigned waiting_before;         /* of the next, how many had to wait before this turn */
-    struct rd_conn_line waiting;     /* those that have had their share of requests in a long turn */
+    struct rd_conn *line;            /* those that have much to send: loop.c, take_from_line */
+    struct rd_conn *line_last;       /* unless line is NULL */
+    struct rd_conn_queue waiting;    /* those that have had their share of requests: loop.c, serve_waiting */
+    unsigned waiting_before;         /* of these, how many did not come in this turn; the first ones */
     struct rd_hosted **dirty_stores; /* owned array, with one use each; to be kicked */
     size_t dirty_store_count;
     size_t dirty_store_capacity;

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """rdrived as a process: how it is told what to do, how it stops, what it exits with."""
+import concurrent.futures
+import contextlib
 import ctypes
 import json
 import os
@@ -16,6 +18,7 @@ from harness.cli import Cli
 from harness.curl import Curl
 from harness.daemon import DEADLINE_S, RDRIVED, Daemon, clean_environment, run_to_end, wait_until
 from harness.rawhttp import RawHttp, request
+from harness.resp import Resp, encode
 from harness.wire import Wire, frame
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -203,6 +206,35 @@ def test_a_client_that_goes_away_is_no_failure(launch):
         with RawHttp(daemon.http_address) as http:
             http.send(request("GET", "/v1/stores/default/keys/big") * 20)
     assert Curl(daemon.http).get("big").body == value
+
+
+def test_a_stop_while_connections_wait_for_a_turn(launch):
+    """What they have sent and nobody has read resets none of them."""
+    daemon = launch("--redis", "127.0.0.1:0")
+    requests = encode("x" * 90) * 1000
+
+    def send(resp):
+        with contextlib.suppress(OSError):
+            while True:
+                resp.send(requests)
+
+    def take(resp):
+        received = 0
+        while True:
+            piece = resp.socket.recv(1 << 16)
+            if not piece:
+                return received
+            received += len(piece)
+
+    with contextlib.ExitStack() as stack:
+        resps = [stack.enter_context(Resp(daemon.redis_address)) for _ in range(60)]
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2 * len(resps)))
+        for resp in resps:
+            pool.submit(send, resp)
+        taken = [pool.submit(take, resp) for resp in resps]
+        time.sleep(0.5)
+        daemon.stop()
+        assert all(each.result(30) > 0 for each in taken)
 
 
 # ---- starting -------------------------------------------------------------------------------------------------------

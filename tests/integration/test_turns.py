@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
 events, however much there is. So nobody waits for more than that of each other connection."""
-import collections
 import contextlib
 import itertools
 import signal
@@ -180,9 +179,9 @@ def test_short_requests_do_not_make_a_long_turn(launch):
     with contextlib.ExitStack() as stack:
         many = [stack.enter_context(redis(daemon)) for _ in range(count)]
         newcomer = stack.enter_context(redis(daemon))
-        for resp in [*many, newcomer]:
-            assert resp.call("PING") == PONG
         with recorded(daemon) as calls:
+            for resp in [newcomer, *many]:
+                assert resp.call("PING") == PONG
             daemon.process.send_signal(signal.SIGSTOP)
             try:
                 for resp in many:
@@ -194,13 +193,33 @@ def test_short_requests_do_not_make_a_long_turn(launch):
             for resp in many:
                 for _ in range(depth):
                     assert resp.answer().startswith(b"-ERR unknown command")
-    writes = [(descriptor, result) for name, descriptor, result in calls if name in WRITES and result > 0]
-    totals = collections.Counter()
-    for descriptor, length in writes:
-        totals[descriptor] += length
-    newcomers = min(totals, key=totals.get)
-    before = sum(length for _, length in itertools.takewhile(lambda write: write[0] != newcomers, writes))
-    assert before < sum(totals.values()) / 3
+    sent = [(descriptor, result) for name, descriptor, result in calls if name in ("sendto", "sendmsg") and result > 0]
+    newcomers, sent = sent[0][0], sent[1 + count:]  # the first ones were answered one by one
+    before = sum(length for _, length in itertools.takewhile(lambda call: call[0] != newcomers, sent))
+    assert before < sum(length for _, length in sent) / 3
+
+
+def processor_time(daemon):
+    """Of its first loop, in seconds."""
+    pid = daemon.process.pid
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+def test_waiting_for_a_turn_costs_nothing(launch):
+    """A connection that may have 16 requests unanswered goes on some thousand times; each is a turn, and no more than that."""
+    times = {}
+    for allowed in (16, 1024):
+        daemon = launch("--redis", "127.0.0.1:0", "--requests-max", str(allowed))
+        with redis(daemon) as resp:
+            assert resp.call("PING") == PONG
+            before = processor_time(daemon)
+            with beside(lambda: resp.send(encode("PING") * 20_000)):
+                for _ in range(20_000):
+                    assert resp.answer() == PONG
+            times[allowed] = processor_time(daemon) - before
+        daemon.stop()
+    assert times[16] < 15 * times[1024] + 0.3, times  # 2 ms for each turn are more than a second
 
 
 LONG = 64 << 20
