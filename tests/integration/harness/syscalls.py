@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import subprocess
+import time
 
 from .daemon import wait_until
 
@@ -12,6 +13,17 @@ LINE = re.compile(r"(?:\d+ +)?(\w+)\((?:\d+, NULL, )?(\d+).*\) += (-?\d+)")  # s
 WAITS = ("epoll_wait", "epoll_pwait")
 READS = ("read", "readv", "recvfrom", "recvmsg")
 WRITES = ("write", "writev", "sendto", "sendmsg", "splice")
+
+
+def _let_it_wait(pid):
+    """A peer may have what a call has sent before strace has written the call down; it has once the thread waits again."""
+    until = time.monotonic() + 1
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        while time.monotonic() < until:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                if file.read().rsplit(")", 1)[1].split()[0] in "SZ":
+                    return
+            time.sleep(0.001)
 
 
 @contextlib.contextmanager
@@ -25,6 +37,7 @@ def traced(daemon, *options):
     try:
         wait_until(lambda: b"attached" in open(log, "rb").read(), "strace to attach")
         yield lines
+        _let_it_wait(daemon.process.pid)
     finally:
         strace.terminate()
         strace.wait()
