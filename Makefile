@@ -97,8 +97,11 @@ $(BUILD)/lib/libllhttp.a: $(LLHTTP_READY)
 build/deps/llhttp/.ready:
 	scripts/llhttp.sh build/deps/llhttp
 
-$(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o $(call archive,server) $(call archive,protocol) \
-                      $(call archive,engine) $(call archive,base) $(filter %.a,$(LLHTTP_LIBS))
+# With ThreadSanitizer one object of the tests goes in, so that it loses no signal of theirs.
+$(BUILD)/bin/rdrived: $(BUILD)/obj/server/main.o \
+                      $(if $(findstring thread,$(SANITIZE)),$(BUILD)/obj/tests/support/early_signals.o) \
+                      $(call archive,server) $(call archive,protocol) $(call archive,engine) $(call archive,base) \
+                      $(filter %.a,$(LLHTTP_LIBS))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(filter-out %.a,$(LLHTTP_LIBS)) $(UV_LIBS) $(TLS_LIBS) $(JSON_LIBS) $(ENGINE_LIBS) -o $@
 
