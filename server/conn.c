@@ -173,12 +173,19 @@ bool rd_conn_is_closing(const struct rd_conn *conn)
 }
 
 /* Where nothing more is to be read libuv does not watch the socket, so it is asked itself. */
-bool rd_conn_is_left(const struct rd_conn *conn)
+/* The next byte that has come and nobody has read: how many there are of it; 0: the peer sends no more; < 0:
+ * errno. */
+static ssize_t peek(const struct rd_conn *conn)
 {
     uint8_t byte;
+    return recv(conn->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+}
+
+bool rd_conn_is_left(const struct rd_conn *conn)
+{
     if (conn->state == RD_CONN_CLOSING || conn->peer_ended)
         return true;
-    ssize_t got = recv(conn->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = peek(conn);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
@@ -397,11 +404,17 @@ void rd_conn_flush(struct rd_conn *conn)
 
 /* ---- stopping and deadlines ------------------------------------------------------------------------------- */
 
+/* Closing with unread input resets the connection, and what was answered last may never arrive. */
+static bool has_unread(const struct rd_conn *conn)
+{
+    return conn->paused || peek(conn) > 0;
+}
+
 void rd_conn_drain(struct rd_conn *conn)
 {
     conn->draining = true;
-    bool idle = conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) &&
-                !conn->paused; /* there is input that nobody reads, and with which closing would be a reset */
+    bool idle =
+        conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) && !has_unread(conn);
     if (idle && conn->tls != NULL)
         rd_conn_tls_end(conn);
     if (idle)

@@ -237,6 +237,37 @@ def test_a_stop_while_connections_wait_for_a_turn(launch):
         assert all(each.result(30) > 0 for each in taken)
 
 
+def test_a_stop_while_clients_go_on_asking(launch):
+    """Those whose next requests have just come, and nobody has read them, are told of the end, too."""
+    daemon = launch()
+    requests, answers_len = frame(w.PING, 1) * 8, 8 * 16
+
+    def converse(wire):
+        """Until the server ends it; whether it did so by a reset."""
+        with contextlib.suppress(BrokenPipeError):
+            while True:
+                wire.send(requests)
+                received = 0
+                while received < answers_len:
+                    try:
+                        piece = wire.socket.recv(answers_len)
+                    except ConnectionResetError:
+                        return True
+                    if not piece:
+                        return False
+                    received += len(piece)
+        return False
+
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(daemon.binary_address)) for _ in range(60)]
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(wires)))
+        conversations = [pool.submit(converse, wire) for wire in wires]
+        time.sleep(0.3)
+        daemon.stop()
+        resets = sum(each.result(30) for each in conversations)
+    assert resets <= len(wires) / 10  # what comes just as a connection is closed is nobody's
+
+
 # ---- starting -------------------------------------------------------------------------------------------------------
 
 def test_version_and_help():
