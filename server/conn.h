@@ -31,7 +31,7 @@
 #include "server/call.h"
 
 #define RD_CONN_TURN_LEN_MAX   (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
-#define RD_CONN_TURN_NS_MAX    10000000u    /* for which a turn takes requests; then a few of each connection */
+#define RD_CONN_TURN_NS_MAX    10000000u    /* for which a turn takes requests and parts; then a few of each */
 #define RD_CONN_ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
 
 struct rd_loop;

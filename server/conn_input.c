@@ -15,7 +15,7 @@
 
 #define UNSENT_LEN_LOW   (512u << 10) /* reading goes on */
 #define PENDING_KEPT_MAX (16u << 10)  /* an empty buffer above this gives its memory back */
-#define SHARE_MIN        16u          /* requests of a connection in a turn, however long that takes */
+#define SHARE_MIN        16u          /* requests and parts of a connection in a turn, however long that takes */
 
 /* What a stop lets come in: the rest of a request, the credit of a download. */
 bool rd_conn_expects_input(const struct rd_conn *conn)
@@ -54,17 +54,18 @@ static bool upload_is_full(const struct rd_conn *conn)
 /* Where a turn has taken long, each connection has a few requests more in it, so that none gets nothing. */
 static bool share_is_used(const struct rd_conn *conn)
 {
-    return conn->loop->turn_is_long && conn->taking_turn == conn->loop->turn && conn->turn_requests >= SHARE_MIN;
+    return conn->loop->turn_is_long && conn->taking_turn == conn->loop->turn && conn->turn_taken >= SHARE_MIN;
 }
 
-static void count_request(struct rd_conn *conn)
+/* A request, or a part of a stream: that may be as short as its sender likes. */
+static void count_taken(struct rd_conn *conn)
 {
     struct rd_loop *loop = conn->loop;
     if (conn->taking_turn != loop->turn) {
         conn->taking_turn = loop->turn;
-        conn->turn_requests = 0;
+        conn->turn_taken = 0;
     }
-    if (conn->turn_requests++ % SHARE_MIN != 0)
+    if (conn->turn_taken++ % SHARE_MIN != 0)
         return;
     uint64_t now_ns = uv_hrtime();
     if (loop->taking_ns == 0)
@@ -152,7 +153,7 @@ void rd_conn_take_request(struct rd_conn *conn, struct rd_request *request)
         return;
     refuse_if_full(conn, request);
     conn->request_count++;
-    count_request(conn);
+    count_taken(conn);
     bool close_after = request->close_after;
     struct rd_call *call = rd_call_create(conn, request);
     if (call == NULL) {
@@ -194,6 +195,7 @@ static void consume(struct rd_conn *conn, struct rd_slice *input)
         case RD_DECODE_MORE:
             return;
         case RD_DECODE_PART:
+            count_taken(conn);
             rd_conn_take_part(conn, conn->codec->part(conn->decoder));
             pause_if_full(conn);
             break;

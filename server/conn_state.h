@@ -84,8 +84,8 @@ struct rd_conn {
     bool in_line;
     bool first_in_line;    /* it need not get in line once more */
     uint64_t resumed_turn; /* the loop's, in which it last went on with input that had to wait */
-    uint64_t taking_turn;  /* the loop's turn in which `turn_requests` were taken */
-    unsigned turn_requests;
+    uint64_t taking_turn;  /* the loop's turn in which `turn_taken` requests and parts were */
+    unsigned turn_taken;
     bool shared_out; /* paused only as it has had its share of requests */
     bool waiting;    /* its input, for a turn to come; what it has to send does not */
     struct rd_conn *waiting_next;

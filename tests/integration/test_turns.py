@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from harness.curl import Curl
+from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
 from harness.syscalls import READS, WAITS, WRITES, recorded, turns
 from harness.wire import Wire
@@ -154,6 +155,13 @@ def test_many_connections_are_answered_before_all_are_read(launch):
     assert longest_run(calls, WRITES) <= 8
 
 
+def processor_time(daemon):
+    """Of its first loop, in seconds."""
+    pid = daemon.process.pid
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 PONG = b"+PONG\r\n"
 
 
@@ -199,11 +207,33 @@ def test_short_requests_do_not_make_a_long_turn(launch):
     assert before < sum(length for _, length in sent) / 3
 
 
-def processor_time(daemon):
-    """Of its first loop, in seconds."""
-    pid = daemon.process.pid
-    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as file:
-        return int(file.read().split()[0]) / 1e9
+def test_short_parts_do_not_make_a_long_turn(launch):
+    """Nor need it wait for uploads whose every chunk is a byte."""
+    daemon = launch("--durability", "none")
+    count, chunks = 100, 20_000
+    head = ["Transfer-Encoding: chunked"]
+    body = b"1\r\nx\r\n" * chunks + b"0\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(RawHttp(daemon.http_address)) for _ in range(count)]
+        newcomer = stack.enter_context(RawHttp(daemon.http_address))
+        for http in [newcomer, *many]:
+            http.send(request("GET", "/healthz"))
+            assert http.answer().status == 200
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            for i, http in enumerate(many):
+                http.send(request("PUT", f"/v1/stores/default/keys/{i}", headers=head) + body)
+            newcomer.send(request("GET", "/healthz"))
+            before = processor_time(daemon)
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
+        assert newcomer.answer().status == 200
+        waited = processor_time(daemon) - before
+        for http in many:
+            assert http.answer().status == 201
+        total = processor_time(daemon) - before
+    assert Curl(daemon.http).get("0").body == b"x" * chunks
+    assert waited < total / 3, (waited, total)
 
 
 def test_waiting_for_a_turn_costs_nothing(launch):
