@@ -233,10 +233,11 @@ $(BUILD)/tests/rigs/lying_disk.so: $(BUILD)/obj/tests/rigs/load/lying_disk.o
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 SUBMAKE  = $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
+TSAN_SUPPRESSIONS := $(CURDIR)/tests/support/tsan.supp
 # Every sanitizer report ends the process that made it, so that no test can pass over one.
 SANITIZER_ENV = ASAN_OPTIONS=abort_on_error=0:exitcode=86:detect_leaks=1:detect_stack_use_after_return=1 \
                 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:exitcode=86 \
-                TSAN_OPTIONS=halt_on_error=1:exitcode=86:second_deadlock_stack=1
+                TSAN_OPTIONS=halt_on_error=1:exitcode=86:second_deadlock_stack=1:suppressions=$(TSAN_SUPPRESSIONS)
 PYTEST = RDRIVE_BUILD=$(abspath $(BUILD)) $(SANITIZER_ENV) $(PYTHON) -m pytest -q -p no:cacheprovider
 
 # What says which file it was is only wanted where one fails.

@@ -189,6 +189,11 @@ bool rd_conn_is_left(const struct rd_conn *conn)
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+bool rd_conn_has_unread(const struct rd_conn *conn)
+{
+    return conn->paused || peek(conn) > 0;
+}
+
 static bool decoder_waits(const struct rd_conn *conn)
 {
     return conn->decoder != NULL && conn->codec->mid_request(conn->decoder);
@@ -404,17 +409,11 @@ void rd_conn_flush(struct rd_conn *conn)
 
 /* ---- stopping and deadlines ------------------------------------------------------------------------------- */
 
-/* Closing with unread input resets the connection, and what was answered last may never arrive. */
-static bool has_unread(const struct rd_conn *conn)
-{
-    return conn->paused || peek(conn) > 0;
-}
-
 void rd_conn_drain(struct rd_conn *conn)
 {
     conn->draining = true;
-    bool idle =
-        conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) && !has_unread(conn);
+    bool idle = conn->state == RD_CONN_OPEN && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) &&
+                !rd_conn_has_unread(conn);
     if (idle && conn->tls != NULL)
         rd_conn_tls_end(conn);
     if (idle)

@@ -217,7 +217,7 @@ static bool is_idle(const struct rd_conn *conn, uint64_t now_ms)
     uint64_t idle_ms = conn->loop->tuning.idle_ms;
     uint64_t last_ms = conn->input_ms > conn->output_ms ? conn->input_ms : conn->output_ms;
     return idle_ms != 0 && conn->requested && rd_conn_is_quiet(conn) && !rd_conn_mid_request(conn) &&
-           now_ms - last_ms >= idle_ms;
+           now_ms - last_ms >= idle_ms && !rd_conn_has_unread(conn);
 }
 
 void rd_conn_sweep_times(struct rd_conn *conn, uint64_t now_ms)

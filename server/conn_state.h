@@ -117,6 +117,9 @@ bool rd_conn_choose_codec(struct rd_conn *conn, const struct rd_codec *codec);
 void rd_conn_remove_call(struct rd_conn *conn, struct rd_call *call);
 /* Nothing outstanding, nothing unsent. */
 bool rd_conn_is_quiet(const struct rd_conn *conn);
+/* Whether there is input that has not been read, or not been come to: with it the peer is not idle, and closing
+ * would reset the connection, with which answers on their way may be lost. Asks the kernel. */
+bool rd_conn_has_unread(const struct rd_conn *conn);
 
 /* ---- conn_input.c ---- */
 bool rd_conn_expects_input(const struct rd_conn *conn);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every limit at its border: what is just within it is served, what is one above it is told so, and nothing grows."""
+import concurrent.futures
+import contextlib
 import os
 import re
 import resource
@@ -711,6 +713,35 @@ def test_an_idle_connection(launch):
         busy.start_write_stream(b"k", 10)
         assert wire.closed() and http.closed()
         busy.ping()
+
+
+def test_who_waits_for_others_is_not_idle(launch):
+    """Those whose requests have come and have to wait for their turn are answered all the same, however long that is."""
+    daemon = launch("--idle-timeout-ms", "20")
+    count, depth = 100, 20_000
+    asked = request("HEAD", "/v1/stores/default/keys/absent")
+
+    def ask(http):
+        with contextlib.suppress(OSError):
+            http.send(asked * depth)
+
+    def take(http):
+        taken, left = 0, b""
+        while taken < depth:
+            piece = http.socket.recv(1 << 18)
+            if not piece:
+                break
+            taken += (left + piece).count(b"\r\n\r\n")
+            left = piece[-3:]
+        return taken
+
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(RawHttp(daemon.http_address)) for _ in range(count)]
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2 * count))
+        for http in many:
+            pool.submit(ask, http)
+        taken = list(pool.map(take, many))
+    assert taken == [depth] * count
 
 
 def try_to_connect(daemon):
