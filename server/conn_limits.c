@@ -121,8 +121,9 @@ bool rd_conn_admit_answer(struct rd_conn *conn, enum rd_opcode opcode, size_t le
 
 void rd_conn_charge(struct rd_conn *conn)
 {
-    uint64_t now =
-        conn->cost + conn->admitted + conn->encoding_len + rd_outbox_memory(&conn->out) + conn->pending.len;
+    uint64_t now = conn->cost + conn->admitted + conn->encoding_len + rd_outbox_memory(&conn->out);
+    if (conn->pending.len != 0)
+        now += conn->pending.capacity;
     if (conn->decoder != NULL)
         now += conn->codec->head_len(conn->decoder);
     if (conn->decoder != NULL && conn->codec->held != NULL)

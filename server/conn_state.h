@@ -198,7 +198,7 @@ void rd_conn_tls_destroy(struct rd_conn *conn);
 void rd_conn_tls_take(struct rd_conn *conn, struct rd_slice sealed);
 /* Goes on with what was kept when the connection paused. */
 void rd_conn_tls_resume(struct rd_conn *conn);
-/* Bytes of sealed input that it keeps. */
+/* Bytes of memory that the sealed input lies in that it keeps. */
 size_t rd_conn_tls_kept(const struct rd_conn *conn);
 /* Seals and sends what is unsent, and what TLS itself has to say. */
 void rd_conn_tls_send(struct rd_conn *conn);

@@ -202,7 +202,7 @@ void rd_conn_tls_resume(struct rd_conn *conn)
 
 size_t rd_conn_tls_kept(const struct rd_conn *conn)
 {
-    return conn->tls->kept.len;
+    return conn->tls->kept.capacity;
 }
 
 /* ---- output ----------------------------------------------------------------------------------------------- */

@@ -474,6 +474,26 @@ def test_what_was_read_and_not_looked_at_counts(launch):
     wait_until(lambda: metric(daemon, "rdrive_request_bytes") <= before, "the memory to be given back")
 
 
+def test_what_is_left_of_it_counts_as_what_it_lies_in(launch):
+    """Of 120 KB that were read at once nine tenths have been answered: the memory is still there."""
+    daemon = launch("--redis", "127.0.0.1:0", "--requests-max", "16")
+    with Resp(daemon.redis_address) as redis:
+        redis.call("SET", "long", b"v" * (32 << 20))
+        before = metric(daemon, "rdrive_request_bytes")
+        daemon.process.send_signal(signal.SIGSTOP)
+        redis.send(encode("GET", "long") + b"PING\r\n" * 18000 + encode("GET", "long") + b"PING\r\n" * 2000)
+        daemon.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: metric(daemon, "rdrive_request_bytes") - before > 90000, "what was read to count")
+        assert len(redis.answer()) > 32 << 20
+        for _ in range(18000):
+            assert redis.answer() == b"+PONG\r\n"
+        assert metric(daemon, "rdrive_request_bytes") - before > 90000
+        assert len(redis.answer()) > 32 << 20
+        for _ in range(2000):
+            assert redis.answer() == b"+PONG\r\n"
+    wait_until(lambda: metric(daemon, "rdrive_request_bytes") <= before, "the memory to be given back")
+
+
 @pytest.mark.parametrize("line", [b"PING\r\n", b"x" * 100 + b"\r\n", b"GET k\r\n"], ids=["ping", "unknown", "get"])
 def test_short_answers_that_nobody_takes_stay_within_it(launch, line):
     """Nobody needs a token to be answered so."""
