@@ -21,9 +21,14 @@ def run(*command, **options):
     return done.stdout
 
 
+def is_installed(package):
+    """dpkg knows others, too: those that something installed suggests."""
+    asked = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package], capture_output=True, text=True)
+    return asked.stdout == "installed"
+
+
 def install(packages):
-    missing = [name for name in packages
-               if subprocess.run(["dpkg-query", "-W", name], capture_output=True).returncode != 0]
+    missing = [name for name in packages if not is_installed(name)]
     if missing:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "-q", "update")
