@@ -172,15 +172,14 @@ bool rd_conn_is_closing(const struct rd_conn *conn)
     return conn->state == RD_CONN_CLOSING;
 }
 
-/* Where nothing more is to be read libuv does not watch the socket, so it is asked itself. */
-/* The next byte that has come and nobody has read: how many there are of it; 0: the peer sends no more; < 0:
- * errno. */
+/* The next byte that nobody has read: whether it has come; 0: the peer sends no more; < 0: errno. */
 static ssize_t peek(const struct rd_conn *conn)
 {
     uint8_t byte;
     return recv(conn->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
 }
 
+/* Where nothing more is to be read libuv does not watch the socket, so it is asked itself. */
 bool rd_conn_is_left(const struct rd_conn *conn)
 {
     if (conn->state == RD_CONN_CLOSING || conn->peer_ended)
