@@ -4,7 +4,8 @@
  * partial and interrupted calls are here and nowhere else. Knows no entries.
  *
  * Used by one thread at a time: the one that opens the store, then the writer; but for rd_datafile_sync and
- * rd_datafile_drop_cache, which may run beside (syncer.h, discard.h).
+ * rd_datafile_drop_cache, which may run beside (syncer.h, discard.h). A thread with a copy of the struct, which
+ * borrows descriptor and path, may write where the writer does not (extension.h).
  */
 #ifndef RD_ENGINE_DATAFILE_H
 #define RD_ENGINE_DATAFILE_H

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/extension.h"
 
-#include <pthread.h>
 #include <string.h>
 
-#include "engine/datafile.h"
 #include "engine/queue.h"
 #include "engine/record.h"
 #include "engine/regions.h"
+#include "engine/thread.h"
 
 #define PAUSE_MS           1000u
 #define GROUPS_MIN         16u
@@ -17,11 +16,14 @@
 #define LEAD_LEN           (UINT64_C(256) << 10) /* a power of two */
 #define LEAD_MS            100u                  /* in which it has to be used up */
 #define LEAD_ENTRY_LEN_MAX 1024u                 /* on average */
+#define BATCH_MIN          256u                  /* single writes' groups have half as many (writer.c) */
+#define BESIDE_LEADS       4u                    /* the thread's is so many times as long */
 #define PAGE_LEN           4096u
 
 void rd_extension_init(struct rd_extension *extension)
 {
-    *extension = (struct rd_extension){.len = LEN_MIN, .groups_min = GROUPS_MIN, .lead_len = LEAD_LEN};
+    *extension = (struct rd_extension){
+        .len = LEN_MIN, .groups_min = GROUPS_MIN, .lead_len = LEAD_LEN, .batch_min = BATCH_MIN};
 }
 
 static _Alignas(PAGE_LEN) uint8_t ones[RD_REGION_LEN];
@@ -59,7 +61,8 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
     }
     extension->synced_ms = now_ms;
     extension->run += extension->run < UINT32_MAX;
-    if (extension->run < extension->groups_min || file->size > tail || group_len > LEN_MAX / GROUPS_IN)
+    bool is_ahead = file->size > tail || extension->beside.running;
+    if (extension->run < extension->groups_min || is_ahead || group_len > LEN_MAX / GROUPS_IN)
         return;
     while (extension->len < group_len * GROUPS_IN)
         extension->len *= 2;
@@ -72,11 +75,62 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
         extension->len *= 2;
 }
 
+/* ---- by a thread ------------------------------------------------------------------------------------------ */
+
+/* Begins at its file's size, and stops at the first failure. */
+static void *extend_beside(void *context)
+{
+    struct rd_extension_beside *beside = context;
+    beside->os_errno = write_ones(&beside->file, beside->file.size, beside->to - beside->file.size);
+    atomic_store_explicit(&beside->done, true, memory_order_release);
+    return NULL;
+}
+
+void rd_extension_end(struct rd_extension *extension, struct rd_datafile *file)
+{
+    struct rd_extension_beside *beside = &extension->beside;
+    if (!beside->running)
+        return;
+    pthread_join(beside->thread, NULL);
+    beside->running = false;
+    file->size = beside->file.size;
+    if (beside->os_errno == 0)
+        extension->led_ms = rd_monotonic_ms();
+    else
+        extension->used_up_ms = 0; /* the disk may be full: to be earned anew */
+}
+
+/* The group fits in what there is, which a group like it will have used up before long. */
+static void follow_up(struct rd_extension *extension, const struct rd_datafile *file)
+{
+    struct rd_extension_beside *beside = &extension->beside;
+    uint64_t now_ms = rd_monotonic_ms();
+    uint64_t to = file->size + BESIDE_LEADS * extension->lead_len;
+    if (now_ms - extension->used_up_ms > LEAD_MS || to > RD_TAIL_MAX)
+        return;
+    extension->used_up_ms = now_ms;
+    beside->file = *file;
+    beside->to = to;
+    atomic_store_explicit(&beside->done, false, memory_order_relaxed);
+    beside->running = rd_thread_start(&beside->thread, extend_beside, beside);
+}
+
+/* ---- for groups that are not synced ----------------------------------------------------------------------- */
+
 void rd_extension_lead(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail, uint64_t end,
                        uint32_t entry_count)
 {
+    const struct rd_extension_beside *beside = &extension->beside;
+    if (beside->running && (end > file->size || atomic_load_explicit(&beside->done, memory_order_acquire)))
+        rd_extension_end(extension, file);
     uint64_t len = extension->lead_len;
-    if (end <= file->size || (file->size == tail && end / len == tail / len))
+    if (end <= file->size) {
+        bool is_batch = entry_count >= extension->batch_min;
+        if (is_batch && !beside->running && file->size % len == 0 && file->size - end < BESIDE_LEADS * len)
+            follow_up(extension, file);
+        return;
+    }
+    if (file->size == tail && end / len == tail / len)
         return;
     uint64_t now_ms = rd_monotonic_ms();
     bool soon = now_ms - extension->used_up_ms <= LEAD_MS;

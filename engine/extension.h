@@ -20,6 +20,17 @@
  *
  * Either way with a write for each region (regions.h): a folio is given back as a whole, or not at all.
  *
+ * Where batches come that fast, what one extension gives them is followed by a longer one that a short-lived
+ * thread writes, so that the writer need not find memory for the pages:
+ *
+ *     tail      end of the group         file->size                  to
+ *   ...|============|FF FF FF FF FF FF FF|FF FF FF .. .. .. .. .. .. |
+ *                                         ----- the thread's ------>
+ *
+ * Below file->size the writer writes, at and above it the thread does, and neither crosses: file->size stays until
+ * the writer has taken in what the thread has written. So before anything goes past it, and before the file is cut
+ * or exchanged, rd_extension_end.
+ *
  * Given up when the pause comes, when a long value is to be placed ahead (ahead.h, whose hole must be zeros), when
  * an append fails, and when the store is closed: then the file ends at its tail. Where there is no room for it,
  * there is none.
@@ -29,10 +40,22 @@
 #ifndef RD_ENGINE_EXTENSION_H
 #define RD_ENGINE_EXTENSION_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rd_datafile;
+#include "engine/datafile.h"
+
+/* A thread that extends the file. */
+struct rd_extension_beside {
+    bool running; /* the thread is to be joined; the writer's, as all where nothing else is said */
+    pthread_t thread;
+    struct rd_datafile file; /* the thread's view of the store's: descriptor and path are borrowed, size its own */
+    uint64_t to;             /* constant while it runs */
+    atomic_bool done;        /* by the thread, its last word */
+    int os_errno;            /* the writer's from then on, as is file */
+};
 
 struct rd_extension {
     uint64_t synced_ms;  /* when the last group was synced; monotonic clock, as all */
@@ -42,6 +65,8 @@ struct rd_extension {
     uint64_t len;        /* bytes, of the next one */
     uint32_t groups_min; /* that earn one; constant, fewer in tests */
     uint64_t lead_len;   /* bytes, of one for groups that are not synced; constant, fewer in tests */
+    struct rd_extension_beside beside;
+    uint32_t batch_min; /* entries of a group that is worth a thread; constant, fewer in tests */
 };
 
 void rd_extension_init(struct rd_extension *extension);
@@ -53,9 +78,13 @@ void rd_extension_advance(struct rd_extension *extension, struct rd_datafile *fi
                           uint64_t group_len);
 
 /* A group of entry_count entries that is not synced is about to be written from `tail` to `end`: extends the file
- * beyond, where that is earned and not so already. A write that fails is no failure, likewise. */
+ * beyond, or has a thread do it, where that is earned and not so already. A write that fails is no failure,
+ * likewise. */
 void rd_extension_lead(struct rd_extension *extension, struct rd_datafile *file, uint64_t tail, uint64_t end,
                        uint32_t entry_count);
+
+/* Waits for the thread, where one extends the file. file->size is the file's from then on. */
+void rd_extension_end(struct rd_extension *extension, struct rd_datafile *file);
 
 /* When it is to be given up, if it is of no use before; monotonic clock. */
 uint64_t rd_extension_pause_ms(const struct rd_extension *extension);

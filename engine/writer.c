@@ -160,6 +160,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
     if (rd_writer_file_is_lost(store))
         return;
     uint64_t tail = rd_writer_tail(store);
+    rd_extension_end(&store->extension, &store->file);
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
     if (cut == 0)
         cut = rd_datafile_cut(&store->file, tail);
@@ -171,6 +172,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
 
 int rd_writer_settle(struct rd_store *store)
 {
+    rd_extension_end(&store->extension, &store->file);
     int failed = rd_syncer_end(store);
     if (failed == 0 && store->syncer.unsynced)
         failed = rd_syncer_sync(store, NULL);
@@ -212,6 +214,7 @@ static void extend(struct rd_store *store, const struct rd_plan *plan)
 /* False: the store is read-only now. */
 static bool give_up_extension(struct rd_store *store)
 {
+    rd_extension_end(&store->extension, &store->file);
     if (!is_extended(store))
         return true;
     int failed = rd_datafile_cut(&store->file, rd_writer_tail(store));
@@ -255,7 +258,11 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     store->writer.encoder.synced = rd_syncer_group_wants_sync(store, plan);
     if (!store->writer.encoder.synced && !store->ahead.active)
         rd_extension_lead(&store->extension, &store->file, tail, plan->tail, plan->entry_count);
+    if (plan->tail > store->file.size)
+        rd_extension_end(&store->extension, &store->file);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
+    if (*ret_errno != 0)
+        rd_extension_end(&store->extension, &store->file);
     if (*ret_errno != 0 && is_blameless(store, *ret_errno) &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {
         show_size(store);

@@ -18,6 +18,7 @@
 #define CHECKPOINT_ENTRIES 1u
 #define EXTENDED_FROM      3u
 #define LEAD_LEN           4096u
+#define BESIDE_FROM        2u /* entries */
 #define GROUP_COUNT_MAX    8u
 #define ACTIONS_MIN        30u
 #define ACTIONS_MAX        90u
@@ -74,6 +75,7 @@ static void open_store(struct workload *workload, uint32_t number)
         die("the workload cannot open %s: %s", path, error.message);
     struct rd_store *store = workload->stores[number];
     workload_make_small(store);
+    store->extension.batch_min = BESIDE_FROM; /* nowhere else: its calls come when they come */
     history_settle(&workload->history, number, recorder_note(&workload->recorder));
 }
 
@@ -87,14 +89,16 @@ static bool is_idle(struct rd_store *store)
 {
     const struct rd_sync_beside *beside = &store->syncer.beside;
     pthread_mutex_lock(&store->writer.role);
+    const struct rd_extension_beside *extending = &store->extension.beside;
     bool syncs = beside->running && !atomic_load_explicit(&beside->done, memory_order_acquire);
-    bool idle = !syncs && !rd_ahead_is_abandoned(&store->ahead);
+    bool extends = extending->running && !atomic_load_explicit(&extending->done, memory_order_acquire);
+    bool idle = !syncs && !extends && !rd_ahead_is_abandoned(&store->ahead);
     pthread_mutex_unlock(&store->writer.role);
     return idle;
 }
 
-/* The writer answers before it has put everything away, and may have begun a sync beside it, or have to take back
- * what is ahead and was given up; the next thing that is done must come behind that. */
+/* The writer answers before it has put everything away, and may have begun a sync beside it, or an extension, or
+ * have to take back what is ahead and was given up; the next thing that is done must come behind that. */
 static void wait_until_idle(struct rd_store *store)
 {
     while (!is_idle(store))

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * faults.h - a table of system calls that counts, records and fails them as a test says. Calls come from the
- * store's writer thread and from the test's: all is under one lock.
+ * store's threads and from the test's: all is under one lock.
  */
 #ifndef RD_TESTS_ENGINE_FAULTS_H
 #define RD_TESTS_ENGINE_FAULTS_H
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "engine/io.h"
@@ -38,7 +39,7 @@ struct faults {
     unsigned counts[CALLS];
     size_t write_len_max;    /* one pwritev takes no more; 0: as much as is given */
     bool interrupt_writes;   /* every second pwritev is EINTR */
-    bool interrupted;        /* writer thread: the last one was */
+    atomic_uint writes;      /* so many, while they are interrupted */
     uint64_t size_max;       /* the disk is full above; 0: it is not */
     const char *open_filter; /* rules of CALL_OPEN: only for paths that contain it */
     struct event *events;    /* owned */
@@ -80,8 +81,7 @@ static int faulty_flock(void *self, int fd, int operation)
 static ssize_t faulty_pwritev(void *self, int fd, const struct iovec *parts, int part_count, off_t offset)
 {
     struct faults *faults = self;
-    faults->interrupted = faults->interrupt_writes && !faults->interrupted;
-    if (faults->interrupted) {
+    if (faults->interrupt_writes && atomic_fetch_add(&faults->writes, 1) % 2 == 0) {
         errno = EINTR;
         return -1;
     }
