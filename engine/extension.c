@@ -106,13 +106,13 @@ static void follow_up(struct rd_extension *extension, const struct rd_datafile *
     struct rd_extension_beside *beside = &extension->beside;
     uint64_t now_ms = rd_monotonic_ms();
     uint64_t to = file->size + BESIDE_LEADS * extension->lead_len;
-    if (now_ms - extension->used_up_ms > LEAD_MS || to > RD_TAIL_MAX)
+    if (now_ms - extension->used_up_ms > BESIDE_LEADS * LEAD_MS || to > RD_TAIL_MAX)
         return;
-    extension->used_up_ms = now_ms;
     beside->file = *file;
     beside->to = to;
     atomic_store_explicit(&beside->done, false, memory_order_relaxed);
     beside->running = rd_thread_start(&beside->thread, extend_beside, beside);
+    extension->used_up_ms = beside->running ? now_ms : 0;
 }
 
 /* ---- for groups that are not synced ----------------------------------------------------------------------- */

@@ -35,7 +35,7 @@
  * an append fails, and when the store is closed: then the file ends at its tail. Where there is no room for it,
  * there is none.
  *
- * The writer's alone.
+ * The writer's alone, but for what the thread is given.
  */
 #ifndef RD_ENGINE_EXTENSION_H
 #define RD_ENGINE_EXTENSION_H
@@ -59,8 +59,9 @@ struct rd_extension_beside {
 
 struct rd_extension {
     uint64_t synced_ms;  /* when the last group was synced; monotonic clock, as all */
-    uint64_t led_ms;     /* when it was last written for a group that is not synced */
-    uint64_t used_up_ms; /* when such a group last went past the end, or past where one would have ended */
+    uint64_t led_ms;     /* when it was last written for a group that is not synced, or the thread joined */
+    uint64_t used_up_ms; /* when such a group last went past the end, or past where one would have ended, or had it
+                          * extended further; 0: not lately, or without success */
     uint32_t run;        /* synced groups without a pause */
     uint64_t len;        /* bytes, of the next one */
     uint32_t groups_min; /* that earn one; constant, fewer in tests */

@@ -149,18 +149,27 @@ bool rd_writer_file_is_lost(struct rd_store *store)
     return shorter || now.st_nlink == 0;
 }
 
-/* Of the file, which has been cut. */
+/* Of the file, which has been cut, or extended. */
 static void show_size(struct rd_store *store)
 {
     atomic_store_explicit(&store->file_size, store->file.size, memory_order_relaxed);
 }
 
+/* From here on nobody else writes to the file. */
+static void end_extending(struct rd_store *store)
+{
+    if (!store->extension.beside.running)
+        return;
+    rd_extension_end(&store->extension, &store->file);
+    show_size(store);
+}
+
 static void fail_store(struct rd_store *store, const char *what, int os_errno)
 {
+    end_extending(store);
     if (rd_writer_file_is_lost(store))
         return;
     uint64_t tail = rd_writer_tail(store);
-    rd_extension_end(&store->extension, &store->file);
     int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
     if (cut == 0)
         cut = rd_datafile_cut(&store->file, tail);
@@ -172,7 +181,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
 
 int rd_writer_settle(struct rd_store *store)
 {
-    rd_extension_end(&store->extension, &store->file);
+    end_extending(store);
     int failed = rd_syncer_end(store);
     if (failed == 0 && store->syncer.unsynced)
         failed = rd_syncer_sync(store, NULL);
@@ -200,7 +209,8 @@ static bool is_writable(const struct rd_store *store)
 /* What lies above the tail of a store that is read-only is not ours to cut. */
 static bool is_extended(const struct rd_store *store)
 {
-    return !store->ahead.active && is_writable(store) && store->file.size > rd_writer_tail(store);
+    bool runs_ahead = store->file.size > rd_writer_tail(store) || store->extension.beside.running;
+    return !store->ahead.active && is_writable(store) && runs_ahead;
 }
 
 /* Behind the plan, which is in the file and about to be synced. */
@@ -214,7 +224,7 @@ static void extend(struct rd_store *store, const struct rd_plan *plan)
 /* False: the store is read-only now. */
 static bool give_up_extension(struct rd_store *store)
 {
-    rd_extension_end(&store->extension, &store->file);
+    end_extending(store);
     if (!is_extended(store))
         return true;
     int failed = rd_datafile_cut(&store->file, rd_writer_tail(store));
@@ -259,10 +269,10 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     if (!store->writer.encoder.synced && !store->ahead.active)
         rd_extension_lead(&store->extension, &store->file, tail, plan->tail, plan->entry_count);
     if (plan->tail > store->file.size)
-        rd_extension_end(&store->extension, &store->file);
+        end_extending(store);
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0)
-        rd_extension_end(&store->extension, &store->file);
+        end_extending(store);
     if (*ret_errno != 0 && is_blameless(store, *ret_errno) &&
         rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {
         show_size(store);
