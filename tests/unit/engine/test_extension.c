@@ -435,10 +435,10 @@ static void writes_that_catch_up_with_the_thread_wait_for_it(void **state)
     batches_end(&batches);
 }
 
-static void put_synced(struct rd_store *store, const char *name, const void *value, size_t len)
+static void put_as(struct rd_store *store, const char *name, struct rd_slice value, enum rd_durability durability)
 {
-    struct rd_entry entry = {.key = key_named(name), .payload = rd_slice(value, len)};
-    struct rd_op op = {.kind = RD_OP_WRITE, .durability = RD_DURABILITY_SYNC, .entries = &entry, .entry_count = 1};
+    struct rd_entry entry = {.key = key_named(name), .payload = value};
+    struct rd_op op = {.kind = RD_OP_WRITE, .durability = durability, .entries = &entry, .entry_count = 1};
     assert_int_equal(rd_store_execute(store, &op), RD_OK);
 }
 
@@ -467,7 +467,7 @@ static void whatever_comes_behind_a_batch_waits_for_the_thread(void **state)
             put_until_extended_far(&batches);
             put_numbered_batch(&batches);
             if (kind == 0) {
-                put_synced(batches.store, "synced", value, sizeof value);
+                put_as(batches.store, "synced", rd_slice(value, sizeof value), RD_DURABILITY_SYNC);
             } else if (kind == 1) {
                 struct rd_placement *placement =
                     rd_store_place(batches.store, rd_slice(value, sizeof value), RD_DURABILITY_DEFAULT);
@@ -506,13 +506,6 @@ static uint64_t border_of(struct rd_store *store)
     return border;
 }
 
-static void put_as(struct rd_store *store, const void *value, size_t len, enum rd_durability durability)
-{
-    struct rd_entry entry = {.key = key_named("filling"), .payload = rd_slice(value, len)};
-    struct rd_op op = {.kind = RD_OP_WRITE, .durability = durability, .entries = &entry, .entry_count = 1};
-    assert_int_equal(rd_store_execute(store, &op), RD_OK);
-}
-
 /* So that the last of these ends just there. */
 static void put_up_to(struct rd_store *store, uint64_t border, enum rd_durability durability)
 {
@@ -520,9 +513,9 @@ static void put_up_to(struct rd_store *store, uint64_t border, enum rd_durabilit
     memset(value, 'u', sizeof value);
     assert_true(border > rd_store_file_size(store) + 1000);
     while (border - rd_store_file_size(store) > sizeof value)
-        put_as(store, value, sizeof value / 2, durability);
+        put_as(store, "filling", rd_slice(value, sizeof value / 2), durability);
     uint64_t begin = (rd_store_file_size(store) + RD_RECORD_ALIGN - 1) / RD_RECORD_ALIGN * RD_RECORD_ALIGN;
-    put_as(store, value, border - RD_TRAILER_LEN - begin, durability);
+    put_as(store, "filling", rd_slice(value, border - RD_TRAILER_LEN - begin), durability);
     assert_int_equal(rd_store_file_size(store), border);
 }
 
@@ -554,7 +547,7 @@ static void a_synced_write_that_ends_where_the_thread_begins_extends_nothing(voi
     memset(value, 's', sizeof value);
     put_up_to(batches.store, border, RD_DURABILITY_SYNC);
     for (int i = 0; i < 100; i++)
-        put_synced(batches.store, i % 2 == 0 ? "even" : "odd", value, sizeof value);
+        put_as(batches.store, i % 2 == 0 ? "even" : "odd", rd_slice(value, sizeof value), RD_DURABILITY_SYNC);
     batches_end(&batches);
 }
 
