@@ -17,7 +17,7 @@
 #define LEAD_MS            100u                  /* in which it has to be used up */
 #define LEAD_ENTRY_LEN_MAX 1024u                 /* on average */
 #define BATCH_MIN          256u                  /* single writes' groups have half as many (writer.c) */
-#define BESIDE_LEADS       4u                    /* the thread's is so many times as long */
+#define BESIDE_LEADS       4u /* the thread's is so many times as long, and may last as much longer */
 #define PAGE_LEN           4096u
 
 void rd_extension_init(struct rd_extension *extension)
