@@ -13,7 +13,8 @@
 
 #define FETCH_LEN    ((uint64_t)1 << 20)
 #define AHEAD_LEN    ((uint64_t)4 << 20)
-#define STEP_LEN     ((uint64_t)256 << 10) /* asked for or forgotten at a time: some 80 us of a processor */
+#define PIECE_LEN    ((uint64_t)256 << 10) /* asked for or forgotten at a time: some 80 us of a processor */
+#define BRIEF_LEN    ((uint64_t)64 << 10)  /* the same, where others wait for brief answers */
 #define UNSENT_LEN   FETCH_LEN             /* before what is fetched, it may not have left yet */
 #define MEMORY_SHARE 2u                    /* a value above this share of memory is forgotten */
 
@@ -24,6 +25,7 @@ struct fetch {
     struct rd_hosted *hosted;           /* one use */
     const struct rd_download *download; /* compared only; NULL: for what is unsent */
     uint64_t first;
+    uint64_t step_len;           /* asked for or forgotten before others are let in */
     struct rd_courtesy courtesy; /* the thread that works on it */
 };
 
@@ -46,11 +48,13 @@ static void ask(struct fetch *fetch)
     uint64_t end = fetch->first + FETCH_LEN + AHEAD_LEN;
     if (end > fetch->value.payload.len)
         end = fetch->value.payload.len;
-    for (uint64_t at = fetch->first; at < end; at += STEP_LEN) {
-        if (rd_value_is_in_memory(&fetch->value, at, STEP_LEN))
+    for (uint64_t at = fetch->first; at < end; at += PIECE_LEN) {
+        if (rd_value_is_in_memory(&fetch->value, at, PIECE_LEN))
             continue; /* most of it, which was asked for before */
-        rd_value_fetch(&fetch->value, at, 0, STEP_LEN);
-        rd_courtesy_let_in(&fetch->courtesy);
+        for (uint64_t step = 0; step < PIECE_LEN && at + step < end; step += fetch->step_len) {
+            rd_value_fetch(&fetch->value, at + step, 0, fetch->step_len);
+            rd_courtesy_let_in(&fetch->courtesy);
+        }
     }
 }
 
@@ -60,8 +64,8 @@ static void forget_sent(struct fetch *fetch)
 {
     uint64_t end = fetch->first > UNSENT_LEN ? fetch->first - UNSENT_LEN : 0;
     uint64_t first = end > FETCH_LEN + AHEAD_LEN ? end - FETCH_LEN - AHEAD_LEN : 0;
-    for (uint64_t at = first; at < end; at += STEP_LEN) {
-        rd_value_forget(&fetch->value, at, end - at < STEP_LEN ? end - at : STEP_LEN);
+    for (uint64_t at = first; at < end; at += fetch->step_len) {
+        rd_value_forget(&fetch->value, at, end - at < fetch->step_len ? end - at : fetch->step_len);
         rd_courtesy_let_in(&fetch->courtesy);
     }
 }
@@ -101,6 +105,7 @@ static bool start(struct rd_conn *conn, const struct rd_value *value, struct rd_
         .hosted = hosted,
         .download = download,
         .first = first,
+        .step_len = rd_loop_is_brief(conn->loop) ? BRIEF_LEN : PIECE_LEN,
     };
     if (!rd_pool_submit(conn->loop->pool, &fetch->job)) {
         rd_value_release(&fetch->value);

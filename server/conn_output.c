@@ -145,6 +145,8 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return false;
     bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode) &&
                     call->response.status == RD_OK;
+    if (!in_parts && value_len <= COPIED_VALUE_MAX)
+        conn->loop->brief_ms = uv_now(&conn->loop->uv);
     note_answer(conn, call, in_parts ? call->response.value.len : value_len);
     if (value_len > COPIED_VALUE_MAX) {
         rd_outbox_commit(&conn->out);
@@ -232,16 +234,22 @@ bool rd_conn_must_wait(const struct rd_conn *conn)
     return rd_conn_turn_room(conn) == 0 || (others_wait && conn->out.unsent >= PROMPT_VALUE_MIN);
 }
 
+static size_t sent_in_turn(const struct rd_conn *conn)
+{
+    return conn->sent_turn == conn->loop->turn ? conn->sent_len : 0;
+}
+
 size_t rd_conn_turn_room(const struct rd_conn *conn)
 {
-    return conn->sent_turn == conn->loop->turn ? RD_CONN_TURN_LEN_MAX - conn->sent_len : RD_CONN_TURN_LEN_MAX;
+    size_t share = rd_loop_is_brief(conn->loop) ? RD_CONN_BRIEF_LEN_MAX : RD_CONN_TURN_LEN_MAX;
+    size_t sent = sent_in_turn(conn);
+    return sent < share ? share - sent : 0;
 }
 
 void rd_conn_note_sent(struct rd_conn *conn, size_t len)
 {
-    size_t before = RD_CONN_TURN_LEN_MAX - rd_conn_turn_room(conn);
+    conn->sent_len = sent_in_turn(conn) + len;
     conn->sent_turn = conn->loop->turn;
-    conn->sent_len = before + len;
     conn->output_ms = uv_now(&conn->loop->uv);
     rd_counter_add(&conn->loop->counts.sent_bytes, len);
 }

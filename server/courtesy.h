@@ -5,7 +5,8 @@
  * The kernel takes a millisecond and more for all that is asked for or forgotten at a time, and its scheduler lets
  * a thread have its processor for as long, whoever else waits for it: a loop, or a client. So whoever waits is let
  * in between steps. Those who compute, and so keep the processor once they have it, get it once in a job, or there
- * would be little left for reading: to yield is to give a whole slice away.
+ * would be little left for reading: to yield is to give a whole slice away. A loop that is busy for long does the
+ * same, and its jobs are what it does between two sweeps.
  */
 #ifndef RD_SERVER_COURTESY_H
 #define RD_SERVER_COURTESY_H

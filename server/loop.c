@@ -190,11 +190,21 @@ static void watch_faults(struct rd_loop *loop)
     loop->faults_seen_ms = now_ms;
 }
 
+/* Long values that leave turn after turn keep the loop from sleeping, and so its processor from a client beside
+ * it: it may have its answer, and nowhere else to take it. */
+static void let_clients_in(struct rd_loop *loop, bool had_line)
+{
+    if (had_line && rd_loop_is_brief(loop))
+        rd_courtesy_let_in(&loop->courtesy);
+}
+
 static void on_check(uv_check_t *check)
 {
     struct rd_loop *loop = check->data;
+    bool had_line = loop->line != NULL;
     take_from_line(loop);
     end_turn(loop);
+    let_clients_in(loop, had_line);
     serve_waiting(loop);
     if (loop->line == NULL && loop->waiting.count == 0)
         uv_idle_stop(&loop->going_on);
@@ -214,6 +224,7 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct rd_loop *loop = timer->data;
     struct rd_sweep sweep = {.now_ms = uv_now(&loop->uv)};
+    loop->courtesy = (struct rd_courtesy){.crowded = false};
     rd_residency_settle(sweep.now_ms);
     if (loop->stopping) {
         sweep.end_uploads = sweep.now_ms - loop->stop_ms >= STOP_UPLOADS_MS;

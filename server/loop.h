@@ -19,6 +19,7 @@
 #include "server/auth.h"
 #include "server/bridge.h"
 #include "server/conn.h"
+#include "server/courtesy.h"
 #include "server/gather.h"
 #include "server/hosts.h"
 #include "server/log_share.h"
@@ -31,6 +32,7 @@
 
 #define RD_LOOP_READ_BUFFER_LEN (128u << 10)
 #define RD_LOOP_SIGNALS         3 /* SIGTERM, SIGINT, SIGHUP */
+#define RD_LOOP_BRIEF_MS        10
 
 struct rd_call;
 struct rd_compactor;
@@ -84,6 +86,7 @@ struct rd_loop {
     uint64_t turn;                        /* number of waits for events, so of turns */
     uint64_t turn_received;               /* bytes read in this one */
     uint64_t taking_ns;                   /* uv_hrtime at this one's first request; 0: there was none yet */
+    struct rd_courtesy courtesy;          /* from one sweep to the next */
     bool turn_is_long;                    /* requests have been taken for as long as they may be */
     uv_timer_t sweep;                     /* deadlines of connections */
     uv_timer_t alive;                     /* loop 0; signs of life */
@@ -123,6 +126,7 @@ struct rd_loop {
     long faults;             /* and how many there had been */
 
     struct rd_slow_log slow_log;
+    uint64_t brief_ms; /* uv_now, when the last brief answer was given; 0: never */
     uint64_t clock_ns; /* what rd_loop_clock_ns answers in this turn; 0: not read yet */
     struct rd_loop_counts counts;
 
@@ -144,6 +148,12 @@ static inline uint64_t rd_loop_clock_ns(struct rd_loop *loop)
     if (loop->clock_ns == 0)
         loop->clock_ns = uv_hrtime();
     return loop->clock_ns;
+}
+
+/* Whether there are clients to whom a tenth of a millisecond is much: long values leave in smaller pieces then. */
+static inline bool rd_loop_is_brief(const struct rd_loop *loop)
+{
+    return uv_now(&loop->uv) - loop->brief_ms < RD_LOOP_BRIEF_MS;
 }
 
 /* Before the loop runs; the caller has set index, stores, pool, parses, encodings, disposals, tuning,

@@ -20,8 +20,9 @@ struct rd_outbox_value {
     atomic_uint *held;          /* borrows; of a text, one of it is this one; or NULL */
     size_t sent;                /* of value.payload.len */
     enum rd_clearance clearance;
-    size_t cleared;   /* bytes that may be sent */
-    size_t slice;     /* where the last of them begin: these are held until they have left */
+    size_t slice;     /* what is in memory, and held until it has left, goes from here */
+    size_t slice_end; /* to here */
+    size_t cleared;   /* bytes that may be sent, of these slice_end */
     uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
     uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
 };
@@ -32,17 +33,16 @@ static size_t text_len(const struct rd_outbox_value *value)
     return value->memory != NULL ? value->value.payload.len : 0;
 }
 
-/* One more piece may be sent, which is held; what was before has left. */
-static void clear(struct rd_outbox_value *value, size_t len)
+/* Of what is held; it has left, or nothing of it is wanted any more. */
+static void let_slice_go(struct rd_outbox_value *value)
 {
-    rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
-    value->slice = value->cleared;
-    value->cleared += len;
+    rd_value_let_go(&value->value, value->slice, value->slice_end - value->slice);
+    value->slice = value->slice_end;
 }
 
 static void value_deinit(struct rd_outbox *outbox, struct rd_outbox_value *value)
 {
-    rd_value_let_go(&value->value, value->slice, value->cleared - value->slice);
+    let_slice_go(value);
     rd_value_release(&value->value);
     if (value->hosted != NULL)
         rd_hosted_unuse(value->hosted);
@@ -166,10 +166,11 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
     };
     if (clearance == RD_CLEARED) {
         (void)rd_value_hold(value, 0, value->payload.len); /* it was looked for before, or was fetched */
-        clear(&appended, value->payload.len);
+        appended.slice_end = value->payload.len;
+        appended.cleared = value->payload.len;
     }
     if (!append(outbox, &appended)) {
-        rd_value_let_go(value, 0, appended.cleared);
+        rd_value_let_go(value, 0, appended.slice_end);
         return false;
     }
     if (leaving != NULL)
@@ -206,48 +207,49 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-/* Held first: what is then found in memory stays there. */
-static bool hold_slice(struct rd_outbox_value *value, size_t slice_len)
+/* The slice behind what has left. Held first: what is then found in memory stays there. False: it has to be
+ * fetched.
+ */
+static bool hold_slice(struct rd_outbox_value *value)
 {
-    bool stays = rd_value_hold(&value->value, value->cleared, slice_len);
-    if (stays && (value->cleared + slice_len <= value->fetched ||
-                  rd_value_is_in_memory(&value->value, value->cleared, slice_len)))
+    size_t left = value->value.payload.len - value->cleared;
+    size_t len = left < SLICE_LEN ? left : SLICE_LEN;
+    bool stays = rd_value_hold(&value->value, value->cleared, len);
+    if (stays &&
+        (value->cleared + len <= value->fetched || rd_value_is_in_memory(&value->value, value->cleared, len))) {
+        let_slice_go(value);
+        value->slice_end += len;
         return true;
-    rd_value_let_go(&value->value, value->cleared, slice_len);
+    }
+    rd_value_let_go(&value->value, value->cleared, len);
     return false;
 }
 
-/* Of the slice that would be cleared next. */
-static enum rd_status check_slice(struct rd_outbox_value *value, size_t slice_len)
+/* The next len bytes of the slice: they may be sent. */
+static enum rd_status check(struct rd_outbox_value *value, size_t len)
 {
-    size_t len = value->value.payload.len;
     if (value->clearance == RD_CLEARED_IN_MEMORY && rd_value_is_lost(&value->value))
         return RD_IO_ERROR; /* zeros may stand where no checksum would tell */
     if (value->clearance == RD_CLEARED_VERIFIED) {
-        struct rd_slice slice = rd_slice(value->value.payload.data + value->cleared, slice_len);
-        uint32_t crc32 = rd_crc32(value->crc32, slice);
-        if (value->cleared + slice_len == len && crc32 != value->value.crc32)
+        uint32_t crc32 = rd_crc32(value->crc32, rd_slice(value->value.payload.data + value->cleared, len));
+        if (value->cleared + len == value->value.payload.len && crc32 != value->value.crc32)
             return RD_CORRUPT; /* and so says the next call */
         value->crc32 = crc32;
     }
+    value->cleared += len;
     return RD_OK;
 }
 
-/* Lets one more slice go where everything cleared has been sent and the slice is in memory. */
-static enum rd_status clear_slice(struct rd_outbox_value *value)
+/* Lets at most len_max bytes more go where everything cleared has been sent and they are in memory. No more than
+ * can leave now: a loop that looked at a whole slice would let all others wait for that. */
+static enum rd_status clear_some(struct rd_outbox_value *value, size_t len_max)
 {
-    size_t len = value->value.payload.len;
-    if (value->cleared == len || value->sent < value->cleared)
+    if (value->cleared == value->value.payload.len || value->sent < value->cleared || len_max == 0)
         return RD_OK;
-    size_t slice_len = len - value->cleared < SLICE_LEN ? len - value->cleared : SLICE_LEN;
-    if (!hold_slice(value, slice_len))
+    if (value->cleared == value->slice_end && !hold_slice(value))
         return RD_OK;
-    enum rd_status status = check_slice(value, slice_len);
-    if (status == RD_OK)
-        clear(value, slice_len);
-    else
-        rd_value_let_go(&value->value, value->cleared, slice_len);
-    return status;
+    size_t len = value->slice_end - value->cleared;
+    return check(value, len < len_max ? len : len_max);
 }
 
 const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
@@ -302,7 +304,7 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t
         struct rd_outbox_value *value = &batch->values[i];
         peek_add(&peek, batch->bytes.data + at, value->place - at);
         at = value->place;
-        enum rd_status status = i == batch->values_sent ? clear_slice(value) : RD_OK;
+        enum rd_status status = i == batch->values_sent ? clear_some(value, len_max - peek.len) : RD_OK;
         if (status != RD_OK && peek.len == 0) /* else what comes before it may still go */
             return status;
         if (outbox->lent == RD_OUTBOX_IOV_MAX && value->hosted != NULL &&

@@ -9,7 +9,8 @@
  * turn of the loop leaves in one call.
  *
  * Long values leave slice by slice: one that is not in memory has to be fetched first, since the loop must not
- * wait for the disk. They can be verified on the way; the last slice is let go only if the checksum holds.
+ * wait for the disk. They can be verified on the way, as much at a time as is about to leave; the last bytes are
+ * let go only if the checksum holds.
  *
  * The loop's thread only.
  */
@@ -88,7 +89,7 @@ static inline size_t rd_outbox_encoded(const struct rd_outbox *outbox)
 bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint64_t grace_ms);
 
 /* Fills at most RD_OUTBOX_IOV_MAX buffers with what is to be sent next, len_max (not 0) bytes of it at most.
- * Verifies at most one slice. RD_CORRUPT: a value fails, RD_IO_ERROR: its file cannot be read; no more may be
+ * Verifies no more than these. RD_CORRUPT: a value fails, RD_IO_ERROR: its file cannot be read; no more may be
  * sent. *ret_len 0, though something is unsent: the next slice has to be fetched first. May be called again
  * without anything having been sent. Tells in `lent` which buffer's pages may go with it; RD_OUTBOX_IOV_MAX:
  * none's. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
-events, however much there is. So nobody waits for more than that of each other connection."""
+events, however much there is. So nobody waits for more than that of each other connection; and of what is sent, for a
+quarter of it where others ask for little."""
 import contextlib
 import itertools
 import signal
@@ -15,9 +16,11 @@ from harness.syscalls import READS, WAITS, WRITES, recorded, turns
 from harness.wire import Wire
 
 SHARE = 256 << 10
+BRIEF_SHARE = 64 << 10
 LENGTH = 4 << 20
 VALUE = bytes(range(256)) * (LENGTH // 256)
 SMALL_COUNT = 33000
+PONG = b"+PONG\r\n"
 
 
 def largest(counters):
@@ -87,6 +90,36 @@ def test_the_share_is_used(launch):
         for _ in range(5):
             get_by_http(daemon)
     assert largest(turns(calls)[1])[0] == SHARE
+
+
+@contextlib.contextmanager
+def small_talk(daemon):
+    """One client asks for little, again and again."""
+    over = threading.Event()
+
+    def talk():
+        with redis(daemon) as resp:
+            while not over.is_set():
+                assert resp.call("PING") == PONG
+
+    with beside(talk):
+        try:
+            yield
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize("get", [get_by_http, get_by_wire, get_as_stream, get_by_redis])
+def test_less_is_sent_where_others_ask_for_little(launch, get):
+    """Now and then a machine may hold such a client up for so long that it is taken to be gone."""
+    daemon = launch("--redis", "127.0.0.1:0")
+    Curl(daemon.http).put("long", VALUE)
+    with small_talk(daemon), recorded(daemon) as calls:
+        for _ in range(3):
+            get(daemon)
+    counts = [count for turn in turns(calls)[1] for count in turn.values()]
+    assert sum(counts) >= 3 * LENGTH
+    assert sum(count for count in counts if count <= BRIEF_SHARE) > sum(counts) / 2
 
 
 def put_by_http(daemon):
@@ -160,9 +193,6 @@ def processor_time(daemon):
     pid = daemon.process.pid
     with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as file:
         return int(file.read().split()[0]) / 1e9
-
-
-PONG = b"+PONG\r\n"
 
 
 def test_what_had_to_wait_makes_no_long_turn(launch):

@@ -4,6 +4,7 @@
  * A value that is replaced meanwhile, and one whose memory is just being given back: holding it is a function of
  * this test, which counts, and fails where it is told to.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -298,6 +300,58 @@ static void what_is_just_leaving_memory_waits(void **state)
     rd_scratch_remove(folder);
 }
 
+/* One byte of the store's file, which another program writes over. */
+static void damage(const char *path, uint64_t offset)
+{
+    int fd = open(path, O_RDWR);
+    uint8_t byte;
+    assert_int_equal(pread(fd, &byte, 1, (off_t)offset), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)offset), 1);
+    close(fd);
+}
+
+/* No more is looked at than is about to leave, or all others would wait for that: so what is damaged behind it, in
+ * a piece of which a part has left, is still found. */
+static void what_leaves_is_what_is_looked_at(void **state)
+{
+    (void)state;
+    enum { SHARE = 1 << 16 };
+    char *folder = rd_scratch_create();
+    char *path = rd_path(folder, "store.rdr");
+    struct rd_store *store;
+    struct rd_store_options options = {.create = true};
+    struct rd_value value;
+    struct rd_outbox outbox;
+    uint8_t *text = make_text();
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
+    assert_int_equal(rd_store_write(store, key_number(0), rd_slice(text, TEXT_LEN), NULL), RD_OK);
+    assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
+    uint64_t offset = value.offset;
+    rd_outbox_init(&outbox, NULL);
+    assert_true(rd_outbox_append_value(&outbox, &value, NULL, RD_CLEARED_VERIFIED, NULL));
+
+    assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_OK);
+    damage(path, offset + SHARE);
+    size_t sent = 0;
+    do {
+        assert_in_range(peeked, 1, SHARE);
+        rd_outbox_sent(&outbox, peeked);
+        sent += peeked;
+    } while (rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked) == RD_OK);
+    assert_in_range(sent, TEXT_LEN - SHARE, TEXT_LEN - 1);
+    assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_CORRUPT); /* once more */
+    rd_outbox_deinit(&outbox);
+    assert_int_equal(held_len, 0);
+    rd_store_close(store);
+    free(text);
+    free(path);
+    rd_scratch_remove(folder);
+}
+
 /* What has been verified as a whole goes at once, and what is given up on the way is let go of. */
 static void what_has_been_looked_at_goes_all_the_same(void **state)
 {
@@ -338,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_constant_text_is_nobodys),
         cmocka_unit_test(what_may_be_sent_stays_in_memory),
         cmocka_unit_test(what_is_just_leaving_memory_waits),
+        cmocka_unit_test(what_leaves_is_what_is_looked_at),
         cmocka_unit_test(what_has_been_looked_at_goes_all_the_same),
     };
     return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
