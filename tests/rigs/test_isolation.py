@@ -5,13 +5,14 @@ Where the machine does not give that, since another process that does the same w
 fast clients, it stays within 1.5 times what it is beside that process. Both are printed.
 
 As root (cgroups), with some 15 GiB of disk. The daemon may use 256 MiB of memory, and its store is larger. The fast
-clients read 100-byte values at a fixed rate, and the others move so many bytes a second, so that what is measured is how
-long the fast ones wait and not how much of two processors is left for them; latency counts from when each request is
-due. Alone, beside the other process and beside the daemon's own work take turns; medians count. At no time may the
-daemon have met its limit of memory: what it does not need it has to give back before.
+clients read 100-byte values at a fixed rate, and the others move so many bytes a second with little of a processor
+(paced.py), so that what is measured is how long the fast ones wait and not how much of two processors is left for them;
+latency counts from when each request is due. Alone, beside the other process and beside the daemon's own work take
+turns; medians count. At no time may the daemon have met its limit of memory: what it does not need it has to give back
+before.
 
 RDRIVE_RIG_ROUNDS (3), RDRIVE_RIG_SECONDS (5) of each measurement, RDRIVE_RIG_RATE (5000) requests a second,
-RDRIVE_RIG_LIMIT (250M) bytes a second.
+RDRIVE_RIG_RATE_LONG (250000000) bytes a second.
 """
 import contextlib
 import os
@@ -24,6 +25,7 @@ import time
 
 import pytest
 
+import paced
 from cgroup import MemoryLimit
 from harness.bench import Bench
 from harness.curl import Curl
@@ -33,7 +35,7 @@ from harness.pages import evict, major_faults
 ROUNDS = int(os.environ.get("RDRIVE_RIG_ROUNDS", 3))
 SECONDS = int(os.environ.get("RDRIVE_RIG_SECONDS", 5))
 RATE = int(os.environ.get("RDRIVE_RIG_RATE", 5000))
-LIMIT = os.environ.get("RDRIVE_RIG_LIMIT", "250M")
+RATE_LONG = int(os.environ.get("RDRIVE_RIG_RATE_LONG", 250_000_000))
 MEMORY = 256 << 20
 LONG = 1 << 30
 UPLOAD = 4 << 30
@@ -51,41 +53,9 @@ def make_file(path, length):
         os.fsync(file.fileno())
 
 
-def curl(*arguments):
-    return subprocess.Popen(["curl", "-sS", "--fail-with-body", "--limit-rate", LIMIT, *arguments], env=clean_environment(),
-                            stdout=subprocess.DEVNULL)
-
-
-@contextlib.contextmanager
-def over_and_over(what, *arguments):
-    """The same request again and again, until the block ends; each must succeed."""
-    over = threading.Event()
-    failures = []
-    done = []
-
-    def run():
-        while not over.is_set():
-            process = curl(*arguments)
-            while process.poll() is None and not over.wait(0.05):
-                continue
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-            elif process.returncode != 0:
-                failures.append(process.returncode)
-                return
-            else:
-                done.append(1)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    time.sleep(0.3)
-    try:
-        yield
-        assert thread.is_alive(), f"{what}: {failures}"
-    finally:
-        over.set()
-        thread.join()
+def upload_file(daemon, path, key):
+    subprocess.run(["curl", "-sS", "--fail-with-body", "-T", path, f"http://{daemon.http}/v1/stores/default/keys/{key}"],
+                   env=clean_environment(), stdout=subprocess.DEVNULL, check=True)
 
 
 @contextlib.contextmanager
@@ -114,13 +84,13 @@ def slow_reader(daemon):
 
 @contextlib.contextmanager
 def outside(file, folder):
-    """The address of the other process, which has a limit of its own."""
+    """The address of the other process, which has a limit of its own, as the daemon has."""
     program = os.path.join(os.path.dirname(__file__), "outside.py")
     with MemoryLimit(None, MEMORY) as limit:
         with limit.around_children():
             process = subprocess.Popen([sys.executable, program, file, folder, str(LONG)], stdout=subprocess.PIPE)
         try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+            yield "127.0.0.1", int(process.stdout.readline())
         finally:
             process.kill()
             process.wait()
@@ -128,16 +98,16 @@ def outside(file, folder):
 
 
 @contextlib.contextmanager
-def outside_work(scene, *arguments):
-    with outside(scene.upload, scene.folder) as url, over_and_over("outside", *arguments, url):
+def outside_work(scene, work, length):
+    with outside(scene.file, scene.folder) as address, work(address, "/", length, RATE_LONG):
         yield
 
 
 class Scene:
-    def __init__(self, folder, daemon, upload, limit):
+    def __init__(self, folder, daemon, file, limit):
         self.folder = folder
         self.daemon = daemon
-        self.upload = upload
+        self.file = file
         self.limit = limit
 
 
@@ -153,19 +123,18 @@ def scene(tmp_path_factory):
     try:
         bench = Bench(("--server", daemon.binary))
         bench.json("--op", "put", "--clients", 49, "--keys", KEYS, "--requests", 20 * KEYS, "--durability", "none")
-        upload = os.path.join(folder, "upload")
-        make_file(upload, LONG)
-        assert curl("-T", upload, f"http://{daemon.http}/v1/stores/default/keys/long").wait() == 0
-        make_file(upload, UPLOAD)
+        file = os.path.join(folder, "file")
+        make_file(file, LONG)
+        upload_file(daemon, file, "long")
         Curl(daemon.http, "other").create()
         daemon.stop()
         evict(daemon.store_path("default"))
-        evict(upload)
+        evict(file)
         with MemoryLimit(None, MEMORY) as limit:
             with limit.around_children():
                 daemon = Daemon(folder)
             Bench(("--server", daemon.binary)).json(*FAST, "--requests", 20 * KEYS)
-            yield Scene(folder, daemon, upload, limit)
+            yield Scene(folder, daemon, file, limit)
             daemon.stop()
     finally:
         daemon.kill()
@@ -212,13 +181,15 @@ def test_a_reader_of_1_kib_a_second(scene):
 
 
 def test_a_cold_read(scene):
-    url = f"http://{scene.daemon.http}/v1/stores/default/keys/long"
-    judge(scene, "a cold 1 GiB value, over and over", lambda: over_and_over("reading", "-o", "/dev/null", url),
-          lambda: outside_work(scene, "-o", "/dev/null"))
+    path = "/v1/stores/default/keys/long"
+    judge(scene, "a cold 1 GiB value, over and over",
+          lambda: paced.reading(scene.daemon.http_address, path, LONG, RATE_LONG),
+          lambda: outside_work(scene, paced.reading, LONG))
 
 
 def test_an_upload(scene):
-    url = f"http://{scene.daemon.http}/v1/stores/other/keys/long"
+    path = "/v1/stores/other/keys/long"
     # Long enough for its end, too: the value is put into the store, and the file system takes the spool's blocks back.
-    judge(scene, "a 4 GiB upload, over and over", lambda: over_and_over("uploading", "-T", scene.upload, url),
-          lambda: outside_work(scene, "-T", scene.upload), 5 * SECONDS)
+    judge(scene, "a 4 GiB upload, over and over",
+          lambda: paced.writing(scene.daemon.http_address, path, UPLOAD, RATE_LONG),
+          lambda: outside_work(scene, paced.writing, UPLOAD), 5 * SECONDS)
