@@ -12,7 +12,7 @@ import pytest
 from harness.curl import Curl
 from harness.rawhttp import RawHttp, request
 from harness.resp import Resp, encode
-from harness.syscalls import READS, WAITS, WRITES, recorded, turns
+from harness.syscalls import READS, WAITS, WRITES, recorded, traced, turns
 from harness.wire import Wire
 
 SHARE = 256 << 10
@@ -120,6 +120,18 @@ def test_less_is_sent_where_others_ask_for_little(launch, get):
     counts = [count for turn in turns(calls)[1] for count in turn.values()]
     assert sum(counts) >= 3 * LENGTH
     assert sum(count for count in counts if count <= BRIEF_SHARE) > sum(counts) / 2
+
+
+def test_those_who_ask_for_little_are_let_in(launch):
+    """Between what is sent of a long value the loop's processor is theirs, if they need one, and nobody's else."""
+    daemon = launch("--redis", "127.0.0.1:0")
+    Curl(daemon.http).put("long", VALUE)
+    with traced(daemon, "-e", "trace=sched_yield") as alone:
+        get_by_http(daemon)
+    with small_talk(daemon), traced(daemon, "-e", "trace=sched_yield") as beside_others:
+        get_by_http(daemon)
+    assert not any("sched_yield" in line for line in alone)
+    assert any("sched_yield" in line for line in beside_others)
 
 
 def put_by_http(daemon):

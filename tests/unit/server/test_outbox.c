@@ -169,6 +169,28 @@ void __wrap_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64
 
 enum { VALUES = 40, PATIENCE_S = 20 };
 
+struct place {
+    char *folder;
+    char *path;
+    struct rd_store *store;
+};
+
+static struct place open_place(void)
+{
+    struct place place = {.folder = rd_scratch_create()};
+    struct rd_store_options options = {.create = true};
+    place.path = rd_path(place.folder, "store.rdr");
+    assert_int_equal(rd_store_open(place.path, &options, &place.store, NULL), RD_OK);
+    return place;
+}
+
+static void close_place(struct place *place)
+{
+    rd_store_close(place->store);
+    free(place->path);
+    rd_scratch_remove(place->folder);
+}
+
 static struct rd_key key_number(int number)
 {
     char name[16];
@@ -191,11 +213,8 @@ static void put_all(struct rd_store *store, uint8_t filling)
 static void what_may_be_sent_stays_in_memory(void **state)
 {
     (void)state;
-    char *folder = rd_scratch_create();
-    char *path = rd_path(folder, "store.rdr");
-    struct rd_store *store;
-    struct rd_store_options options = {.create = true};
-    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
+    struct place place = open_place();
+    struct rd_store *store = place.store;
     put_all(store, 'a');
     struct rd_value sent;
     struct rd_value other;
@@ -225,9 +244,7 @@ static void what_may_be_sent_stays_in_memory(void **state)
     rd_outbox_deinit(&outbox);
     rd_value_release(&same);
     rd_value_release(&other);
-    rd_store_close(store);
-    free(path);
-    rd_scratch_remove(folder);
+    close_place(&place);
 }
 
 static void expect_peek(struct rd_outbox *outbox, size_t len)
@@ -285,19 +302,14 @@ static void what_is_leaving_memory_is_not_sent(enum rd_clearance clearance, stru
 static void what_is_just_leaving_memory_waits(void **state)
 {
     (void)state;
-    char *folder = rd_scratch_create();
-    char *path = rd_path(folder, "store.rdr");
-    struct rd_store *store;
-    struct rd_store_options options = {.create = true};
+    struct place place = open_place();
+    struct rd_store *store = place.store;
     uint8_t *bytes = make_text();
-    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
     assert_int_equal(rd_store_write(store, key_number(0), rd_slice(bytes, PIECE_MAX + 1234), NULL), RD_OK);
     what_is_leaving_memory_is_not_sent(RD_CLEARED_IN_MEMORY, store);
     what_is_leaving_memory_is_not_sent(RD_CLEARED_VERIFIED, store);
-    rd_store_close(store);
+    close_place(&place);
     free(bytes);
-    free(path);
-    rd_scratch_remove(folder);
 }
 
 /* One byte of the store's file, which another program writes over. */
@@ -317,17 +329,14 @@ static void what_leaves_is_what_is_looked_at(void **state)
 {
     (void)state;
     enum { SHARE = 1 << 16 };
-    char *folder = rd_scratch_create();
-    char *path = rd_path(folder, "store.rdr");
-    struct rd_store *store;
-    struct rd_store_options options = {.create = true};
+    struct place place = open_place();
+    struct rd_store *store = place.store;
     struct rd_value value;
     struct rd_outbox outbox;
     uint8_t *text = make_text();
     uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
     unsigned count;
     size_t peeked;
-    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
     assert_int_equal(rd_store_write(store, key_number(0), rd_slice(text, TEXT_LEN), NULL), RD_OK);
     assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
     uint64_t offset = value.offset;
@@ -335,7 +344,7 @@ static void what_leaves_is_what_is_looked_at(void **state)
     assert_true(rd_outbox_append_value(&outbox, &value, NULL, RD_CLEARED_VERIFIED, NULL));
 
     assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_OK);
-    damage(path, offset + SHARE);
+    damage(place.path, offset + SHARE);
     size_t sent = 0;
     do {
         assert_in_range(peeked, 1, SHARE);
@@ -346,23 +355,18 @@ static void what_leaves_is_what_is_looked_at(void **state)
     assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_CORRUPT); /* once more */
     rd_outbox_deinit(&outbox);
     assert_int_equal(held_len, 0);
-    rd_store_close(store);
+    close_place(&place);
     free(text);
-    free(path);
-    rd_scratch_remove(folder);
 }
 
 /* What has been verified as a whole goes at once, and what is given up on the way is let go of. */
 static void what_has_been_looked_at_goes_all_the_same(void **state)
 {
     (void)state;
-    char *folder = rd_scratch_create();
-    char *path = rd_path(folder, "store.rdr");
-    struct rd_store *store;
-    struct rd_store_options options = {.create = true};
+    struct place place = open_place();
+    struct rd_store *store = place.store;
     struct rd_value value;
     struct rd_outbox outbox;
-    assert_int_equal(rd_store_open(path, &options, &store, NULL), RD_OK);
     assert_int_equal(rd_store_write(store, key_number(0), rd_slice_of_string("value"), NULL), RD_OK);
     rd_outbox_init(&outbox, NULL);
     for (unsigned sent = 0; sent <= 5; sent += 5) {
@@ -379,9 +383,7 @@ static void what_has_been_looked_at_goes_all_the_same(void **state)
         assert_int_equal(held_len, 0);
     }
     rd_outbox_deinit(&outbox);
-    rd_store_close(store);
-    free(path);
-    rd_scratch_remove(folder);
+    close_place(&place);
 }
 
 int main(void)
