@@ -31,7 +31,7 @@
 #include "server/call.h"
 
 #define RD_CONN_TURN_LEN_MAX   (256u << 10) /* bytes read, and bytes sent, in one turn of the loop */
-#define RD_CONN_BRIEF_LEN_MAX  (64u << 10)  /* bytes sent, where others wait for brief answers */
+#define RD_CONN_BRIEF_LEN_MAX  (80u << 10)  /* the latter where others wait for brief answers: 64 KiB and a head */
 #define RD_CONN_TURN_NS_MAX    10000000u    /* for which a turn takes requests and parts; then a few of each */
 #define RD_CONN_ANSWER_LEN_MAX (128u << 20) /* encoded bytes of one answer */
 

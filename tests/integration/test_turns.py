@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A connection's share of a turn of the loop: 256 KiB read from it, and as many sent to it, between two waits for
 events, however much there is. So nobody waits for more than that of each other connection; and of what is sent, for a
-quarter of it where others ask for little."""
+third of it where others ask for little."""
 import contextlib
 import itertools
 import signal
@@ -16,7 +16,7 @@ from harness.syscalls import READS, WAITS, WRITES, recorded, traced, turns
 from harness.wire import Wire
 
 SHARE = 256 << 10
-BRIEF_SHARE = 64 << 10
+BRIEF_SHARE = 80 << 10
 LENGTH = 4 << 20
 VALUE = bytes(range(256)) * (LENGTH // 256)
 SMALL_COUNT = 33000
