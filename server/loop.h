@@ -31,8 +31,8 @@
 #include "server/verifier.h"
 
 #define RD_LOOP_READ_BUFFER_LEN (128u << 10)
-#define RD_LOOP_SIGNALS         3 /* SIGTERM, SIGINT, SIGHUP */
-#define RD_LOOP_BRIEF_MS        10
+#define RD_LOOP_SIGNALS         3  /* SIGTERM, SIGINT, SIGHUP */
+#define RD_LOOP_BRIEF_MS        10 /* after a brief answer others are taken to wait for more of them */
 
 struct rd_call;
 struct rd_compactor;

@@ -207,9 +207,7 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 
 /* ---- sending ---------------------------------------------------------------------------------------------- */
 
-/* The slice behind what has left. Held first: what is then found in memory stays there. False: it has to be
- * fetched.
- */
+/* The next slice. Held first: what is then found in memory stays there. False: it has to be fetched. */
 static bool hold_slice(struct rd_outbox_value *value)
 {
     size_t left = value->value.payload.len - value->cleared;

@@ -123,7 +123,7 @@ def test_less_is_sent_where_others_ask_for_little(launch, get):
 
 
 def test_those_who_ask_for_little_are_let_in(launch):
-    """Between what is sent of a long value the loop's processor is theirs, if they need one, and nobody's else."""
+    """Between pieces of a long value the loop's processor is theirs; where nobody asks for little, the loop keeps it."""
     daemon = launch("--redis", "127.0.0.1:0")
     Curl(daemon.http).put("long", VALUE)
     with traced(daemon, "-e", "trace=sched_yield") as alone:
