@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/direct.h"
 #include "engine/record.h"
 #include "engine/spool.h"
 #include "engine/store.h"
@@ -15,6 +16,7 @@
 #define GAP_LEN_MIN    (UINT64_C(4) << 20)
 #define GAP_SHARE      16u /* of the value's length, for what is written while it is copied */
 #define SLICE_LEN      (UINT64_C(8) << 20)
+#define MEMORY_SHARE   2u                   /* a value above this share of memory is not to stay there */
 #define UNWRITTEN_MAX  (UINT64_C(32) << 20) /* of what is to be synced: a writer's sync meanwhile waits for it */
 
 void rd_ahead_init(struct rd_ahead *ahead)
@@ -41,7 +43,7 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placemen
     uint64_t gap = len / GAP_SHARE < ahead->gap_len_min ? ahead->gap_len_min : len / GAP_SHARE;
     if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
         return RD_NO_SPACE;
-    uint64_t begin = rd_record_align(tail + gap);
+    uint64_t begin = (tail + gap + RD_DIRECT_BLOCK_LEN - 1) / RD_DIRECT_BLOCK_LEN * RD_DIRECT_BLOCK_LEN;
     if (rd_trailer_may_tear(begin + len)) /* the disk may have the value before its trailer is written */
         begin += RD_RECORD_ALIGN;
     if (begin + len + RD_TRAILER_LEN > end_max)
@@ -141,29 +143,31 @@ void rd_placement_commit(struct rd_placement *placement)
     placement->committed = true;
 }
 
+/* buffer: for what goes past the page cache, or NULL. */
 static int copy_slice(struct rd_datafile *file, struct rd_slice payload, const struct rd_spool *spool, uint64_t at,
-                      uint64_t len, uint64_t offset)
+                      uint64_t len, uint64_t offset, uint8_t *buffer)
 {
-    if (spool == NULL) {
-        rd_residency_advise(payload.data + at, len); /* it may come from a store, and not be in memory */
-        return rd_datafile_write_slice(file, offset, rd_slice(payload.data + at, len));
-    }
-    int failed = rd_datafile_copy_from(file, spool->fd, at, len, offset);
-    if (failed == 0)
-        rd_spool_forget(spool, at, len);
-    return failed;
+    if (spool != NULL)
+        return rd_spool_copy(spool, at, len, file, offset, buffer);
+    rd_residency_advise(payload.data + at, len); /* it may come from a store, and not be in memory */
+    return rd_datafile_write_slice(file, offset, rd_slice(payload.data + at, len));
+}
+
+static bool exceeds_memory(const struct rd_store *store, uint64_t len)
+{
+    return len > store->memory_bytes / MEMORY_SHARE;
 }
 
 static struct rd_writeback writeback_of(const struct rd_placement *placement, uint64_t len)
 {
-    uint64_t memory_bytes = placement->store->memory_bytes;
-    uint64_t bound = rd_writeback_bound(memory_bytes);
+    uint64_t bound = rd_writeback_bound(placement->store->memory_bytes);
+    bool forgets = exceeds_memory(placement->store, len);
     struct rd_writeback writeback;
     if (placement->synced)
         rd_writeback_init(&writeback, RD_WRITEBACK_EARLY, placement->begin,
-                          bound < UNWRITTEN_MAX ? bound : UNWRITTEN_MAX, len > memory_bytes / 2);
+                          bound < UNWRITTEN_MAX ? bound : UNWRITTEN_MAX, forgets);
     else
-        rd_writeback_init(&writeback, RD_WRITEBACK_LATE, placement->begin, bound, len > memory_bytes / 2);
+        rd_writeback_init(&writeback, RD_WRITEBACK_LATE, placement->begin, bound, forgets);
     return writeback;
 }
 
@@ -176,6 +180,8 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
     int failed = 0;
     uint32_t crc = 0;
     uint64_t slice_len = store->ahead.slice_len;
+    bool direct = spool != NULL && exceeds_memory(store, payload.len);
+    uint8_t *buffer = direct ? rd_direct_take(store->memory_bytes) : NULL;
     struct rd_writeback writeback = writeback_of(placement, payload.len);
     for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
         uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
@@ -183,12 +189,13 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
         if (rd_ahead_is_lost(&store->ahead))
             failed = ECANCELED;
         else
-            failed = copy_slice(file, payload, spool, done, len, offset);
+            failed = copy_slice(file, payload, spool, done, len, offset, buffer);
         if (failed == 0)
             failed = rd_writeback_pace(&writeback, file, offset + len);
         if (failed == 0 && value != NULL)
             crc = rd_crc32(crc, rd_slice(payload.data + done, (size_t)len));
     }
+    rd_direct_give(buffer);
     if (failed == 0 && spool != NULL)
         failed = rd_spool_check(spool);
     return failed == 0 && value != NULL && crc != value->crc32 ? EFAULT : failed;
@@ -269,7 +276,7 @@ enum rd_status rd_value_place(const struct rd_value *value, struct rd_store *sto
 
 struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability)
 {
-    if (spool->fd < 0 || spool->failed)
+    if (spool->fd < 0 || rd_spool_complete(spool) != 0)
         return NULL;
     return place(spool->store, rd_slice(NULL, spool->len), spool, NULL, durability);
 }

@@ -203,6 +203,19 @@ int rd_datafile_write_slice(struct rd_datafile *file, uint64_t offset, struct rd
     return rd_datafile_write(file, offset, &part, 1);
 }
 
+int rd_datafile_read(const struct rd_datafile *file, uint64_t offset, uint8_t *to, size_t len, size_t wanted)
+{
+    for (size_t done = 0; done < wanted;) {
+        ssize_t got = file->io->pread(file->io->self, file->fd, to + done, len - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0 ? EIO : errno;
+        done += (size_t)got;
+    }
+    return 0;
+}
+
 /* For file systems that cannot copy inside the kernel. */
 static ssize_t copy_through_memory(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t offset,
                                    size_t len_max)

@@ -46,6 +46,10 @@ int rd_datafile_write(struct rd_datafile *file, uint64_t offset, struct iovec *p
 /* As rd_datafile_write, of one piece. */
 int rd_datafile_write_slice(struct rd_datafile *file, uint64_t offset, struct rd_slice bytes) RD_MUST_CHECK;
 
+/* len bytes, or as many as there are, if these are `wanted` at least. EIO: they are not. 0 or an errno value. */
+int rd_datafile_read(const struct rd_datafile *file, uint64_t offset, uint8_t *to, size_t len,
+                     size_t wanted) RD_MUST_CHECK;
+
 /* Copies len bytes of another descriptor to `offset`: inside the kernel where it can. 0 or an
  * errno value. */
 int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t len,

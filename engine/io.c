@@ -58,6 +58,15 @@ static int io_flock(void *self, int fd, int operation)
     return flock(fd, operation);
 }
 
+static int io_set_direct(void *self, int fd, bool direct)
+{
+    (void)self;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -1;
+    return fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
 static ssize_t io_pread(void *self, int fd, void *to, size_t len, off_t offset)
 {
     (void)self;
@@ -192,6 +201,7 @@ const struct rd_io rd_io_system = {
     .fstat = io_fstat,
     .stat = io_stat,
     .flock = io_flock,
+    .set_direct = io_set_direct,
     .pread = io_pread,
     .pwritev = io_pwritev,
     .ftruncate = io_ftruncate,

@@ -465,7 +465,7 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
                                    struct rd_op *op)
 {
     struct rd_spool *spool = op->spool;
-    if (spool->failed)
+    if (rd_spool_complete(spool) != 0)
         return RD_IO_ERROR;
     if (spool->len == 0 || spool->one_zero_byte)
         return RD_INVALID_ARGUMENT;

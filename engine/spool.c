@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "engine/direct.h"
 #include "engine/record.h"
 #include "engine/store.h"
 
@@ -28,6 +30,7 @@ void rd_spool_destroy(struct rd_spool *spool)
         return;
     if (spool->fd >= 0)
         spool->store->io->close(spool->store->io->self, spool->fd);
+    rd_direct_give(spool->gathered);
     rd_buffer_deinit(&spool->memory);
     free(spool);
 }
@@ -79,6 +82,89 @@ static int move_to_file(struct rd_spool *spool)
     return failed;
 }
 
+/* From where on its file is written past the page cache: the disk gets what memory is not to keep. */
+static uint64_t direct_from(const struct rd_spool *spool)
+{
+    uint64_t kept = rd_writeback_kept(&spool->writeback);
+    return (kept + RD_DIRECT_BLOCK_LEN - 1) / RD_DIRECT_BLOCK_LEN * RD_DIRECT_BLOCK_LEN;
+}
+
+/* What was gathered goes by the page cache, and so does all that comes. */
+static int give_up_gathering(struct rd_spool *spool, size_t len)
+{
+    struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
+    int failed = rd_datafile_write_slice(&file, spool->direct_end, rd_slice(spool->gathered, len));
+    rd_direct_give(spool->gathered);
+    spool->gathered = NULL;
+    return failed;
+}
+
+static int write_gathered(struct rd_spool *spool)
+{
+    struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
+    int failed = rd_direct_write(&file, spool->direct_end, rd_slice(spool->gathered, RD_DIRECT_LEN));
+    if (failed == EINVAL)
+        return give_up_gathering(spool, RD_DIRECT_LEN);
+    if (failed == 0)
+        spool->direct_end += RD_DIRECT_LEN;
+    return failed;
+}
+
+/* bytes: from `at` on, which is what follows direct_end and what was gathered. */
+static int gather(struct rd_spool *spool, struct rd_slice bytes, uint64_t at)
+{
+    int failed = 0;
+    while (failed == 0 && bytes.len != 0 && spool->gathered != NULL) {
+        size_t held = (size_t)(at - spool->direct_end);
+        struct rd_slice part = rd_slice_take(&bytes, RD_DIRECT_LEN - held);
+        memcpy(spool->gathered + held, part.data, part.len);
+        at += part.len;
+        if (held + part.len == RD_DIRECT_LEN)
+            failed = write_gathered(spool);
+    }
+    return failed == 0 && bytes.len != 0 ? write_out(spool, bytes, at) : failed;
+}
+
+/* Of a file, at its end. */
+static int put(struct rd_spool *spool, struct rd_slice bytes)
+{
+    uint64_t begin = direct_from(spool);
+    uint64_t at = spool->len;
+    if (spool->direct_begin == 0 && at <= begin && at + bytes.len > begin) {
+        struct rd_slice before = rd_slice_take(&bytes, (size_t)(begin - at));
+        int failed = before.len != 0 ? write_out(spool, before, at) : 0;
+        if (failed != 0)
+            return failed;
+        at = begin;
+        spool->direct_begin = begin;
+        spool->direct_end = begin;
+        spool->gathered = rd_direct_take(spool->store->memory_bytes);
+    }
+    return spool->gathered != NULL ? gather(spool, bytes, at) : write_out(spool, bytes, at);
+}
+
+int rd_spool_complete(struct rd_spool *spool)
+{
+    if (spool->gathered == NULL || spool->failed)
+        return spool->failed ? EIO : 0;
+    int failed = give_up_gathering(spool, (size_t)(spool->len - spool->direct_end));
+    spool->failed = failed != 0;
+    return failed;
+}
+
+int rd_spool_copy(const struct rd_spool *spool, uint64_t at, uint64_t len, struct rd_datafile *file,
+                  uint64_t offset, uint8_t *buffer)
+{
+    struct rd_datafile from = {.io = spool->store->io, .fd = spool->fd};
+    bool direct = buffer != NULL && at >= spool->direct_begin && at + len <= spool->direct_end;
+    int failed = direct ? rd_direct_copy(file, &from, at, len, offset, buffer) : EINVAL;
+    if (failed == EINVAL)
+        failed = rd_datafile_copy_from(file, spool->fd, at, len, offset);
+    if (failed == 0 && !direct)
+        rd_spool_forget(spool, at, len);
+    return failed;
+}
+
 enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes)
 {
     if (spool->failed)
@@ -92,7 +178,7 @@ enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes)
     if (spool->fd < 0 && !rd_spool_stays_in_memory(spool, bytes.len))
         failed = move_to_file(spool);
     if (failed == 0 && spool->fd >= 0)
-        failed = write_out(spool, bytes, spool->len);
+        failed = put(spool, bytes);
     if (failed != 0)
         return rd_status_of_errno(failed);
     if (spool->fd < 0) {

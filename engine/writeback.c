@@ -27,11 +27,16 @@ static uint64_t window_len(const struct rd_writeback *writeback)
     return len < WINDOW_LEN_MAX ? len : WINDOW_LEN_MAX;
 }
 
+uint64_t rd_writeback_kept(const struct rd_writeback *writeback)
+{
+    return writeback->kind == RD_WRITEBACK_LATE ? writeback->bytes_max / 4 * 3 : 0;
+}
+
 /* The disk begins before the bound is met: then there is less to wait for, or nothing. */
 static void start(struct rd_writeback *writeback, struct rd_datafile *file, uint64_t end)
 {
     bool late = writeback->kind == RD_WRITEBACK_LATE;
-    uint64_t kept = late ? writeback->bytes_max / 4 * 3 : 0;
+    uint64_t kept = rd_writeback_kept(writeback);
     uint64_t step = late ? window_len(writeback) : end - writeback->started;
     while (end > writeback->started && end - writeback->started >= kept + step) {
         rd_datafile_start_writeback(file, writeback->started, step);

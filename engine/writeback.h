@@ -39,6 +39,10 @@ uint64_t rd_writeback_bound(uint64_t memory_bytes);
 void rd_writeback_init(struct rd_writeback *writeback, enum rd_writeback_kind kind, uint64_t begin,
                        uint64_t bytes_max, bool forgets);
 
+/* How much of a file of the late kind stays in memory alone, as long as the process's memory is not short: bytes.
+ */
+uint64_t rd_writeback_kept(const struct rd_writeback *writeback);
+
 /* The file has been written up to `end`: waits until no more than bytes_max of that are unwritten. 0, or an errno
  * value where the disk has refused what it was given: the kernel may not say so again. */
 int rd_writeback_pace(struct rd_writeback *writeback, struct rd_datafile *file, uint64_t end) RD_MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "server/conn.h"
+#include "server/courtesy.h"
 #include "server/dispatch.h"
 #include "server/handlers.h"
 #include "server/loop.h"
@@ -14,6 +15,7 @@
 
 #define SPOOL_MEMORY_LEN (256u << 10) /* that a spool keeps in memory, as engine.h says */
 #define SPOOL_STEP_LEN   (256u << 10) /* worth waking a thread */
+#define SPOOL_PIECE_LEN  (64u << 10)  /* before others are let in: some 20 us of a processor */
 #define VALUE_TOO_LONG   "the value is longer than this server takes"
 
 struct rd_upload {
@@ -301,7 +303,12 @@ static void after_spooling(struct rd_call *call);
 static void spool_gathered(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
-    upload->spooled = rd_spool_append(upload->spool, rd_buffer_slice(&upload->spooling));
+    struct rd_slice left = rd_buffer_slice(&upload->spooling);
+    struct rd_courtesy courtesy = {.crowded = false};
+    do {
+        upload->spooled = rd_spool_append(upload->spool, rd_slice_take(&left, SPOOL_PIECE_LEN));
+        rd_courtesy_let_in(&courtesy);
+    } while (left.len != 0 && upload->spooled == RD_OK);
 }
 
 static const char *spool_fault(enum rd_status status)

@@ -142,6 +142,13 @@ static int failing_flock(void *self, int fd, int operation)
     return next(self, CALL_FLOCK, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.flock(NULL, fd, operation);
 }
 
+/* Never fails by itself: what a file system that has none of it answers is not a fault. */
+static int failing_set_direct(void *self, int fd, bool direct)
+{
+    (void)self;
+    return rd_io_system.set_direct(NULL, fd, direct);
+}
+
 static size_t half(size_t len)
 {
     return len < 2 ? len : len / 2;
@@ -347,6 +354,7 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .fstat = failing_fstat,
                                  .stat = failing_stat,
                                  .flock = failing_flock,
+                                 .set_direct = failing_set_direct,
                                  .pread = failing_pread,
                                  .pwritev = failing_pwritev,
                                  .ftruncate = failing_ftruncate,

@@ -133,6 +133,16 @@ static int counted_sync(void *self, int fd)
     return 0;
 }
 
+/* The page cache is what this is about. */
+static int no_direct(void *self, int fd, bool direct)
+{
+    (void)self;
+    (void)fd;
+    (void)direct;
+    errno = EINVAL;
+    return -1;
+}
+
 static struct accountant *accountant_create(void)
 {
     struct accountant *accountant = calloc(1, sizeof *accountant);
@@ -141,6 +151,7 @@ static struct accountant *accountant_create(void)
     accountant->io = rd_io_system;
     accountant->io.self = accountant;
     accountant->io.open = counted_open;
+    accountant->io.set_direct = no_direct;
     accountant->io.pwritev = counted_pwritev;
     accountant->io.copy_range = counted_copy_range;
     accountant->io.start_writeback = counted_start;
