@@ -328,7 +328,8 @@ crash: ## the same at length: 50,000 crash states, every call, 20,000 flipped bi
 	@$(SUBMAKE) STATES=50000 STRIDE=1 FLIPS=20000 crash-short
 
 # The rigs that fit into a check, as root: loop devices. Figures are printed; RD_TEST_SEED repeats a run.
-SHORT_RIGS := $(addprefix tests/rigs/test_,kills.py transfer_kills.py compaction.py linearizable.py power_cuts.py)
+SHORT_RIGS := $(addprefix tests/rigs/test_,kills.py transfer_kills.py compaction.py linearizable.py power_cuts.py \
+                cold_values.py)
 .PHONY: rigs-short rigs-built
 rigs-built: all $(RIG_PROGRAMS)
 rigs-short: ## 360 kills and 100 power cuts under load over the network, 200,000 operations judged for their order

@@ -281,6 +281,21 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
  * and that is read in a row, what was read would only push out what others need. */
 void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len);
 
+/* A piece of a payload in memory of its own. The counting is one thread's at a time. */
+struct rd_portion {
+    struct rd_slice bytes;
+    uint8_t *buffer; /* owned */
+    unsigned uses;
+};
+
+/* The payload's bytes from `first` on, a MiB at most, read past the page cache: of a value that memory cannot
+ * hold, nothing has to be brought in and forgotten again. Waits for the disk. The store is the value's. To be
+ * released; NULL: by the map they are to be had, which also tells why they cannot be. */
+struct rd_portion *rd_value_read_portion(const struct rd_value *value, struct rd_store *store, uint64_t first);
+
+/* One use less; NULL is fine. */
+void rd_portion_release(struct rd_portion *portion);
+
 /* Memory of a value that is replaced is given back soon after. Until they are let go, these bytes of the payload
  * stay as long as they would otherwise: for who then finds them in memory and will read them some time later.
  * False: some may be leaving it at this moment, whatever is found. They are to be let go all the same. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,6 +37,12 @@ enum rd_status rd_mapping_create(const struct rd_io *io, int fd, uint64_t len, s
                             (unsigned long long)room);
     }
     memset((void *)mapping, 0, sizeof *mapping);
+    atomic_init(&mapping->direct_fd, -1);
+    struct stat file;
+    if (io->fstat(io->self, fd, &file) == 0) { /* else it is no file that could be opened again */
+        mapping->device = file.st_dev;
+        mapping->inode = file.st_ino;
+    }
     mapping->guarded = rd_guard_add(base, room);
     if (mapping->guarded == NULL || !rd_residency_init(&mapping->residency, base, room)) {
         rd_guard_remove(mapping->guarded);
@@ -106,6 +113,27 @@ void rd_mapping_end_leaving(struct rd_mapping *mapping, uint64_t offset)
     atomic_fetch_and_explicit(place_at(mapping, offset), ~RD_HELD_LEAVING, memory_order_release);
 }
 
+static bool is_file_of(const struct rd_mapping *mapping, int fd)
+{
+    struct stat file;
+    return mapping->io->fstat(mapping->io->self, fd, &file) == 0 && file.st_dev == mapping->device &&
+           file.st_ino == mapping->inode;
+}
+
+int rd_mapping_direct_fd(struct rd_mapping *mapping, const char *path)
+{
+    const struct rd_io *io = mapping->io;
+    if (atomic_exchange_explicit(&mapping->direct_tried, true, memory_order_relaxed))
+        return atomic_load_explicit(&mapping->direct_fd, memory_order_relaxed);
+    int fd = io->open(io->self, path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd >= 0 && !is_file_of(mapping, fd)) {
+        io->close(io->self, fd);
+        fd = -1;
+    }
+    atomic_store_explicit(&mapping->direct_fd, fd, memory_order_relaxed);
+    return fd;
+}
+
 void rd_mapping_destroy(struct rd_mapping *mapping)
 {
     if (mapping == NULL)
@@ -115,6 +143,9 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
         const void *readable;
         void *address;
     } base = {.readable = mapping->base};
+    int direct_fd = atomic_load_explicit(&mapping->direct_fd, memory_order_relaxed);
+    if (direct_fd >= 0)
+        mapping->io->close(mapping->io->self, direct_fd);
     rd_guard_remove(mapping->guarded);
     rd_residency_deinit(&mapping->residency);
     mapping->io->munmap(mapping->io->self, base.address, mapping->len);

@@ -54,6 +54,10 @@ struct rd_mapping {
     const struct rd_io *io;     /* borrows */
     struct rd_guarded *guarded; /* owned */
     struct rd_residency residency;
+    dev_t device; /* with inode: the file's */
+    ino_t inode;
+    atomic_bool direct_tried; /* whoever has set it opens the second descriptor */
+    atomic_int direct_fd;     /* owned; -1: there is none, or none yet */
     struct rd_retired retired;
     size_t dropped; /* writer; once it is retired and not pinned: so many bytes have no pages any more */
     atomic_uint held[RD_HELD_PLACES]; /* any thread */
@@ -87,6 +91,10 @@ static inline bool rd_mapping_is_spent(const struct rd_mapping *mapping)
 {
     return rd_guard_is_spent(mapping->guarded);
 }
+
+/* A descriptor of its file by which reads go past the page cache (direct.h), opened when it is first asked for;
+ * borrowed. -1: there is none; the file at `path` may be another by now. Any thread; the map is pinned. */
+int rd_mapping_direct_fd(struct rd_mapping *mapping, const char *path);
 
 /* Of a part of the map that is pinned. Any thread; for as many times as it was held it is to be let go. False:
  * some of it may be leaving memory at this moment. True: what is there from now on stays. */

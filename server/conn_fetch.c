@@ -2,7 +2,8 @@
  *
  * conn_fetch.c - values that have to be brought into memory before they are sent: a thread of the pool reads some
  * of them and has the disk go on with what comes next, so that it is there, or nearly so, when that is asked for.
- * Of a value that memory cannot hold it has what was sent forgotten, which would push out what others read.
+ * A value that memory cannot hold is read past the page cache, where it would push out what others read; where
+ * that cannot be, it has what was sent forgotten.
  */
 #include <stdlib.h>
 
@@ -25,20 +26,22 @@ struct fetch {
     struct rd_hosted *hosted;           /* one use */
     const struct rd_download *download; /* compared only; NULL: for what is unsent */
     uint64_t first;
+    struct rd_portion *portion;  /* one use; what was read past the page cache; NULL: it is in the map */
     uint64_t step_len;           /* asked for or forgotten before others are let in */
     struct rd_courtesy courtesy; /* the thread that works on it */
 };
 
-static void tell(struct rd_conn *conn, const struct rd_download *download, uint64_t end)
+static void tell(struct rd_conn *conn, const struct rd_download *download, uint64_t end,
+                 struct rd_portion *portion)
 {
     if (conn->state == RD_CONN_CLOSING)
         return;
     if (download != NULL) {
-        rd_download_fetched(&conn->downloads, download, end);
+        rd_download_fetched(&conn->downloads, download, end, portion);
     } else {
         conn->fetching = false;
         conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
-        rd_outbox_fetched(&conn->out, end);
+        rd_outbox_fetched(&conn->out, end, portion);
     }
     rd_conn_mark_dirty(conn);
 }
@@ -74,9 +77,14 @@ static void forget_sent(struct fetch *fetch)
 static void work(struct rd_job *job)
 {
     struct fetch *fetch = (struct fetch *)(void *)job;
+    bool forgets = fetch->value.payload.len > fetch->conn->loop->process->memory_bytes / MEMORY_SHARE;
+    if (forgets)
+        fetch->portion = rd_value_read_portion(&fetch->value, fetch->hosted->store, fetch->first);
+    if (fetch->portion != NULL)
+        return;
     ask(fetch);
     rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, 0);
-    if (fetch->value.payload.len > fetch->conn->loop->process->memory_bytes / MEMORY_SHARE)
+    if (forgets)
         forget_sent(fetch);
 }
 
@@ -84,7 +92,9 @@ static void done(struct rd_job *job)
 {
     struct fetch *fetch = (struct fetch *)(void *)job;
     struct rd_conn *conn = fetch->conn;
-    tell(conn, fetch->download, fetch->first + FETCH_LEN);
+    uint64_t len = fetch->portion != NULL ? fetch->portion->bytes.len : FETCH_LEN;
+    tell(conn, fetch->download, fetch->first + len, fetch->portion);
+    rd_portion_release(fetch->portion);
     rd_value_release(&fetch->value);
     rd_hosted_unuse(fetch->hosted);
     free(fetch);
@@ -124,7 +134,7 @@ void rd_conn_fetch_unsent(struct rd_conn *conn)
     const struct rd_value *value = rd_outbox_waiting(&conn->out, &hosted, &first);
     conn->fetching = true;
     if (!start(conn, value, hosted, first, NULL))
-        tell(conn, NULL, first + FETCH_LEN); /* then it is the loop that waits */
+        tell(conn, NULL, first + FETCH_LEN, NULL); /* then it is the loop that waits */
 }
 
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
@@ -133,5 +143,5 @@ void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
     uint64_t first;
     const struct rd_value *value = rd_download_waiting(download, &hosted, &first);
     if (!start(conn, value, hosted, first, download))
-        tell(conn, download, first + FETCH_LEN);
+        tell(conn, download, first + FETCH_LEN, NULL);
 }

@@ -18,8 +18,10 @@ struct rd_download {
     uint32_t crc32; /* of what was sent */
     bool whole;     /* and so can be verified */
     bool cancelled;
-    bool waiting;          /* for its next chunk to be brought into memory */
-    uint64_t fetched;      /* bytes that were: it is not asked again whether they are there */
+    bool waiting;               /* for its next chunk to be brought into memory */
+    uint64_t fetched;           /* bytes that were: it is not asked again whether they are there */
+    struct rd_portion *portion; /* one use; they are in there, from portion_begin on; NULL: in the map */
+    uint64_t portion_begin;
     enum rd_status failed; /* not RD_OK: to be ended with this */
     const char *message;   /* static text; why it has failed */
     uint64_t swept_sent;   /* `sent` when it was last seen to make progress */
@@ -28,6 +30,7 @@ struct rd_download {
 
 static void destroy(struct rd_download *download)
 {
+    rd_portion_release(download->portion);
     rd_value_release(&download->value);
     rd_hosted_unuse(download->hosted);
     if (download->leaving != NULL)
@@ -175,24 +178,49 @@ static bool encode(const struct rd_codec *codec, struct rd_outbox *out, const st
     return good;
 }
 
-/* The next chunk, sent from the map under a pin of its own. */
+/* Others may use its memory. */
+static void drop_used_portion(struct rd_download *download)
+{
+    if (download->portion == NULL || download->sent - download->portion_begin < download->portion->bytes.len)
+        return;
+    rd_portion_release(download->portion);
+    download->portion = NULL;
+}
+
+/* From the map, under a pin of its own. */
+static bool append_pinned(const struct rd_download *download, struct rd_outbox *out, struct rd_slice chunk)
+{
+    struct rd_value pinned = rd_value_share(&download->value);
+    pinned.payload = chunk;
+    if (rd_outbox_append_value(out, &pinned, download->hosted, RD_CLEARED, NULL))
+        return true;
+    rd_value_release(&pinned);
+    return false;
+}
+
+static bool append_chunk(const struct rd_download *download, struct rd_outbox *out, struct rd_slice chunk)
+{
+    if (download->portion == NULL)
+        return append_pinned(download, out, chunk);
+    size_t first = (size_t)(download->sent - download->portion_begin);
+    return rd_outbox_append_portion(out, download->portion, first, chunk.len, download->hosted);
+}
+
 static bool send_chunk(struct rd_download *download, const struct rd_codec *codec, struct rd_outbox *out,
                        struct rd_slice chunk)
 {
     struct rd_stream_part part = {.kind = RD_STREAM_CHUNK, .id = download->id, .bytes = chunk};
     if (!encode(codec, out, &part))
         return false;
-    struct rd_value pinned = rd_value_share(&download->value);
-    pinned.payload = chunk;
     rd_hosted_use_again(download->hosted);
-    if (rd_outbox_append_value(out, &pinned, download->hosted, RD_CLEARED, NULL)) {
-        download->sent += chunk.len;
-        download->credit -= chunk.len;
-        return true;
+    if (!append_chunk(download, out, chunk)) {
+        rd_hosted_unuse(download->hosted);
+        return false;
     }
-    rd_hosted_unuse(download->hosted);
-    rd_value_release(&pinned);
-    return false;
+    download->sent += chunk.len;
+    download->credit -= chunk.len;
+    drop_used_portion(download);
+    return true;
 }
 
 static bool is_corrupt(struct rd_download *download, struct rd_slice chunk)
@@ -204,11 +232,15 @@ static bool is_corrupt(struct rd_download *download, struct rd_slice chunk)
     return last && download->crc32 != download->value.crc32;
 }
 
-/* What comes next of its value, as far as its credit goes. */
+/* What comes next of its value, as far as its credit goes, and the portion where there is one. */
 static struct rd_slice next_chunk(const struct rd_download *download, uint32_t chunk_len_max)
 {
     struct rd_slice left = rd_slice(download->value.payload.data + download->sent,
                                     (size_t)(download->value.payload.len - download->sent));
+    if (download->portion != NULL) {
+        left = download->portion->bytes;
+        (void)rd_slice_take(&left, (size_t)(download->sent - download->portion_begin));
+    }
     uint64_t len_max = download->credit < chunk_len_max ? download->credit : chunk_len_max;
     return rd_slice_take(&left, (size_t)len_max);
 }
@@ -278,7 +310,8 @@ const struct rd_value *rd_download_waiting(const struct rd_download *download, s
     return &download->value;
 }
 
-void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end)
+void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end,
+                         struct rd_portion *portion)
 {
     struct rd_download *found = downloads->first;
     while (found != NULL && found != download)
@@ -287,4 +320,9 @@ void rd_download_fetched(struct rd_downloads *downloads, const struct rd_downloa
         return;
     found->waiting = false;
     found->fetched = end;
+    if (portion == NULL)
+        return;
+    portion->uses++;
+    found->portion = portion;
+    found->portion_begin = found->sent;
 }

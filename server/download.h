@@ -39,8 +39,10 @@ bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec 
 const struct rd_value *rd_download_waiting(const struct rd_download *download, struct rd_hosted **ret_hosted,
                                            uint64_t *ret_first);
 
-/* The bytes up to `end` of one that waits are in memory. It may be gone by now: it is looked for first. */
-void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end);
+/* The bytes up to `end` of one that waits are in memory: in the portion, of which it takes one use more, or, where
+ * that is NULL, in the map. It may be gone by now: it is looked for first. */
+void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end,
+                         struct rd_portion *portion);
 
 /* No credit will come any more: downloads that have not enough of it for their rest are ended with an abort. */
 void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message);

@@ -25,6 +25,9 @@ struct rd_outbox_value {
     size_t cleared;   /* bytes that may be sent, of these slice_end */
     uint32_t crc32;   /* over `cleared` bytes, where the value is verified */
     uint64_t fetched; /* bytes that were brought into memory: it is not asked again whether they are there */
+    struct rd_portion *portion; /* one use; the value's bytes from portion_begin on; NULL: they are in the map */
+    size_t portion_begin;
+    size_t portion_end;
 };
 
 /* That it holds in memory. */
@@ -33,11 +36,21 @@ static size_t text_len(const struct rd_outbox_value *value)
     return value->memory != NULL ? value->value.payload.len : 0;
 }
 
-/* Of what is held; it has left, or nothing of it is wanted any more. */
+/* Of what is held; it has left, or nothing of it is wanted any more. A portion is memory of its own. */
 static void let_slice_go(struct rd_outbox_value *value)
 {
-    rd_value_let_go(&value->value, value->slice, value->slice_end - value->slice);
+    if (value->portion == NULL)
+        rd_value_let_go(&value->value, value->slice, value->slice_end - value->slice);
+    rd_portion_release(value->portion);
+    value->portion = NULL;
     value->slice = value->slice_end;
+}
+
+/* Of the slice. */
+static const uint8_t *bytes_at(const struct rd_outbox_value *value, size_t at)
+{
+    return value->portion == NULL ? value->value.payload.data + at
+                                  : value->portion->bytes.data + (at - value->portion_begin);
 }
 
 static void value_deinit(struct rd_outbox *outbox, struct rd_outbox_value *value)
@@ -179,6 +192,26 @@ bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, st
     return true;
 }
 
+bool rd_outbox_append_portion(struct rd_outbox *outbox, struct rd_portion *portion, size_t first, size_t len,
+                              struct rd_hosted *hosted)
+{
+    struct rd_slice bytes = rd_slice(portion->bytes.data + first, len);
+    if (!append(outbox, &(struct rd_outbox_value){
+                            .value.payload = bytes,
+                            .hosted = hosted,
+                            .clearance = RD_CLEARED,
+                            .slice = len,
+                            .slice_end = len,
+                            .cleared = len,
+                            .portion = portion,
+                            .portion_begin = 0 - first,
+                            .portion_end = len,
+                        }))
+        return false;
+    portion->uses++;
+    return true;
+}
+
 bool rd_outbox_append_text(struct rd_outbox *outbox, struct rd_slice text, void *memory, atomic_uint *held)
 {
     return append(outbox, &(struct rd_outbox_value){
@@ -210,6 +243,10 @@ bool rd_outbox_is_overdue(const struct rd_outbox *outbox, uint64_t now_ms, uint6
 /* The next slice. Held first: what is then found in memory stays there. False: it has to be fetched. */
 static bool hold_slice(struct rd_outbox_value *value)
 {
+    if (value->portion != NULL && value->cleared < value->portion_end) {
+        value->slice_end = value->portion_end;
+        return true;
+    }
     size_t left = value->value.payload.len - value->cleared;
     size_t len = left < SLICE_LEN ? left : SLICE_LEN;
     bool stays = rd_value_hold(&value->value, value->cleared, len);
@@ -229,7 +266,7 @@ static enum rd_status check(struct rd_outbox_value *value, size_t len)
     if (value->clearance == RD_CLEARED_IN_MEMORY && rd_value_is_lost(&value->value))
         return RD_IO_ERROR; /* zeros may stand where no checksum would tell */
     if (value->clearance == RD_CLEARED_VERIFIED) {
-        uint32_t crc32 = rd_crc32(value->crc32, rd_slice(value->value.payload.data + value->cleared, len));
+        uint32_t crc32 = rd_crc32(value->crc32, rd_slice(bytes_at(value, value->cleared), len));
         if (value->cleared + len == value->value.payload.len && crc32 != value->value.crc32)
             return RD_CORRUPT; /* and so says the next call */
         value->crc32 = crc32;
@@ -259,9 +296,17 @@ const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct 
     return &value->value;
 }
 
-void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end)
+void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end, struct rd_portion *portion)
 {
-    outbox->sending.values[outbox->sending.values_sent].fetched = end;
+    struct rd_outbox_value *value = &outbox->sending.values[outbox->sending.values_sent];
+    value->fetched = end;
+    if (portion == NULL)
+        return;
+    let_slice_go(value);
+    portion->uses++;
+    value->portion = portion;
+    value->portion_begin = value->cleared;
+    value->portion_end = value->cleared + portion->bytes.len;
 }
 
 /* The buffers being filled by one peek. */
@@ -305,10 +350,10 @@ enum rd_status rd_outbox_peek(struct rd_outbox *outbox, size_t len_max, uv_buf_t
         enum rd_status status = i == batch->values_sent ? clear_some(value, len_max - peek.len) : RD_OK;
         if (status != RD_OK && peek.len == 0) /* else what comes before it may still go */
             return status;
-        if (outbox->lent == RD_OUTBOX_IOV_MAX && value->hosted != NULL &&
+        if (outbox->lent == RD_OUTBOX_IOV_MAX && value->hosted != NULL && value->portion == NULL &&
             rd_store_may_lend(value->hosted->store, &value->value))
             outbox->lent = peek.count;
-        peek_add(&peek, value->value.payload.data + value->sent, value->cleared - value->sent);
+        peek_add(&peek, bytes_at(value, value->sent), value->cleared - value->sent);
         held = value->cleared < value->value.payload.len;
     }
     bool last_value_in = peek.count + 2 < RD_OUTBOX_IOV_MAX && !held;
@@ -345,6 +390,8 @@ void rd_outbox_sent(struct rd_outbox *outbox, size_t len)
         size_t left = value->value.payload.len - value->sent;
         if (len < left) {
             value->sent += len;
+            if (value->portion != NULL && value->sent == value->portion_end) /* others may use its memory */
+                let_slice_go(value);
             return;
         }
         len -= left;

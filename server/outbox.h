@@ -9,8 +9,8 @@
  * turn of the loop leaves in one call.
  *
  * Long values leave slice by slice: one that is not in memory has to be fetched first, since the loop must not
- * wait for the disk. They can be verified on the way, as much at a time as is about to leave; the last bytes are
- * let go only if the checksum holds.
+ * wait for the disk: into the map, or into a portion, which is memory of its own. They can be verified on the way,
+ * as much at a time as is about to leave; the last bytes are let go only if the checksum holds.
  *
  * The loop's thread only.
  */
@@ -70,6 +70,10 @@ void rd_outbox_rollback(struct rd_outbox *outbox);
 bool rd_outbox_append_value(struct rd_outbox *outbox, struct rd_value *value, struct rd_hosted *hosted,
                             enum rd_clearance clearance, struct rd_counter *leaving);
 
+/* The same for bytes of a portion, of which it takes one use more. */
+bool rd_outbox_append_portion(struct rd_outbox *outbox, struct rd_portion *portion, size_t first, size_t len,
+                              struct rd_hosted *hosted);
+
 /* The same for a text that lies in `memory`, which is freed when the last byte has left, or is constant (memory
  * NULL). It leaves slice by slice like a value, so that nobody waits for all of it. Takes memory where it returns
  * true. held: borrows; one less when the text is gone; may be NULL. */
@@ -104,8 +108,9 @@ uint64_t rd_outbox_faults(const struct rd_outbox *outbox);
 const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
                                          uint64_t *ret_first);
 
-/* Its bytes up to `end` have been fetched. */
-void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end);
+/* Its bytes up to `end` have been fetched: into the portion, of which it takes one use more, or, where that is
+ * NULL, into the map. */
+void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end, struct rd_portion *portion);
 
 /* len bytes of what was last peeked have left. */
 void rd_outbox_sent(struct rd_outbox *outbox, size_t len);

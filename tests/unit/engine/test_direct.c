@@ -420,6 +420,168 @@ static void without_a_buffer_the_page_cache_is_the_way(void **state)
     scene_end(&scene);
 }
 
+/* ---- portions ---- */
+
+#define VALUE_LEN (3 * MIB + 4567)
+
+static struct scene scene_with_value(void)
+{
+    struct scene scene = scene_in(LITTLE);
+    put_text(scene.store, "before", "value"); /* so that no block begins where the value does */
+    assert_int_equal(fill(scene.spool, VALUE_LEN), RD_OK);
+    assert_int_equal(commit(&scene, NULL), RD_OK);
+    return scene;
+}
+
+static struct rd_value find_value(const struct scene *scene)
+{
+    struct rd_value value;
+    assert_int_equal(rd_store_find(scene->store, rd_key_of_hash(7), &value), RD_OK);
+    return value;
+}
+
+static void expect_portion(const struct rd_portion *portion, uint64_t first, uint64_t end)
+{
+    assert_non_null(portion);
+    uint64_t len_least = end - first < RD_DIRECT_LEN / 2 ? end - first : RD_DIRECT_LEN / 2;
+    assert_in_range(portion->bytes.len, len_least, RD_DIRECT_LEN);
+    assert_true(portion->bytes.len <= end - first);
+    for (size_t at = 0; at < portion->bytes.len; at++)
+        assert_int_equal(portion->bytes.data[at], byte_at(first + at));
+}
+
+static void portions_have_the_values_bytes(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    struct rd_value value = find_value(&scene);
+    assert_int_not_equal(value.offset % RD_DIRECT_BLOCK_LEN, 0);
+    unsigned count = 0;
+    uint64_t at = 0;
+    for (; at < VALUE_LEN; count++) {
+        struct rd_portion *portion = rd_value_read_portion(&value, scene.store, at);
+        expect_portion(portion, at, VALUE_LEN);
+        at += portion->bytes.len;
+        rd_portion_release(portion);
+    }
+    assert_true(at == VALUE_LEN && count == 4);
+    struct rd_value part = value; /* as a range of it is asked for */
+    part.payload = rd_slice(value.payload.data + 12345, MIB);
+    struct rd_portion *portion = rd_value_read_portion(&part, scene.store, 777);
+    expect_portion(portion, 12345 + 777, 12345 + MIB);
+    portion->uses++;
+    rd_portion_release(portion);
+    expect_portion(portion, 12345 + 777, 12345 + MIB);
+    rd_portion_release(portion);
+    rd_portion_release(NULL);
+    assert_null(rd_value_read_portion(&part, scene.store, MIB));
+    rd_value_release(&value);
+    scene_end(&scene);
+}
+
+/* Of the newest value, whose bytes the disk may not have yet. */
+static void a_portion_has_what_was_just_written(void **state)
+{
+    (void)state;
+    struct scene scene = scene_in(LITTLE);
+    uint8_t *bytes = malloc(MIB);
+    assert_non_null(bytes);
+    for (unsigned round = 1; round < 20; round++) {
+        memset(bytes, (int)round, MIB);
+        put(scene.store, rd_key_of_hash(7), bytes, MIB - 100 * round);
+        struct rd_value value = find_value(&scene);
+        struct rd_portion *portion = rd_value_read_portion(&value, scene.store, 0);
+        assert_non_null(portion);
+        for (size_t at = 0; at < portion->bytes.len; at++)
+            assert_int_equal(portion->bytes.data[at], round);
+        rd_portion_release(portion);
+        rd_value_release(&value);
+    }
+    free(bytes);
+    scene_end(&scene);
+}
+
+static void expect_no_portion(struct scene *scene)
+{
+    struct rd_value value = find_value(scene);
+    assert_null(rd_value_read_portion(&value, scene->store, 0));
+    assert_null(rd_value_read_portion(&value, scene->store, 0));
+    rd_value_release(&value);
+    expect_long(scene->store, VALUE_LEN);
+    scene_end(scene);
+}
+
+/* A file system that cannot says so when the file is opened. */
+static int open_by_the_page_cache_alone(void *self, const char *path, int flags, mode_t mode)
+{
+    (void)self;
+    if ((flags & O_DIRECT) == 0)
+        return rd_io_system.open(NULL, path, flags, mode);
+    errno = EINVAL;
+    return -1;
+}
+
+static void there_is_none_where_the_file_system_cannot(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    scene.watcher->io.open = open_by_the_page_cache_alone;
+    expect_no_portion(&scene);
+}
+
+static void there_is_none_of_another_file(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    char *elsewhere = rd_path(scene.place.folder, "elsewhere");
+    assert_int_equal(rename(scene.place.path, elsewhere), 0);
+    free(elsewhere);
+    rd_file_write(scene.place.path, rd_slice_of_string("not the store"));
+    expect_no_portion(&scene);
+}
+
+static ssize_t failing_pread(void *self, int fd, void *to, size_t len, off_t offset)
+{
+    (void)self;
+    (void)fd;
+    (void)to;
+    (void)len;
+    (void)offset;
+    errno = EIO;
+    return -1;
+}
+
+/* The map will tell of it, or not, if the page cache has what the disk has lost. */
+static void there_is_none_where_the_disk_fails(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    scene.watcher->io.pread = failing_pread;
+    expect_no_portion(&scene);
+}
+
+/* It goes on from the file that compaction has taken away, once it has begun to. */
+static void a_value_outlives_compaction(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    struct rd_value begun = find_value(&scene);
+    rd_portion_release(rd_value_read_portion(&begun, scene.store, 0));
+    put_text(scene.store, "before", "another value");
+    assert_int_equal(rd_store_compact(scene.store, NULL, NULL), RD_OK);
+    struct rd_portion *portion = rd_value_read_portion(&begun, scene.store, MIB);
+    expect_portion(portion, MIB, VALUE_LEN);
+    rd_portion_release(portion);
+    struct rd_value moved = find_value(&scene);
+    assert_int_not_equal(moved.offset, begun.offset);
+    portion = rd_value_read_portion(&moved, scene.store, MIB);
+    expect_portion(portion, MIB, VALUE_LEN);
+    rd_portion_release(portion);
+    rd_value_release(&moved);
+    rd_value_release(&begun);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +595,12 @@ int main(void)
         cmocka_unit_test(a_disk_that_refuses_is_told_of),
         cmocka_unit_test(a_placing_that_fails_loses_nothing),
         cmocka_unit_test(without_a_buffer_the_page_cache_is_the_way),
+        cmocka_unit_test(portions_have_the_values_bytes),
+        cmocka_unit_test(a_portion_has_what_was_just_written),
+        cmocka_unit_test(there_is_none_where_the_file_system_cannot),
+        cmocka_unit_test(there_is_none_of_another_file),
+        cmocka_unit_test(there_is_none_where_the_disk_fails),
+        cmocka_unit_test(a_value_outlives_compaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

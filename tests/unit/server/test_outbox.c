@@ -276,7 +276,7 @@ static void what_is_leaving_memory_is_not_sent(enum rd_clearance clearance, stru
     uint64_t first;
     assert_int_equal(rd_outbox_waiting(&outbox, &hosted, &first)->payload.len, len);
     assert_int_equal(first, 0);
-    rd_outbox_fetched(&outbox, PIECE_MAX); /* it came back, and may be leaving again */
+    rd_outbox_fetched(&outbox, PIECE_MAX, NULL); /* it came back, and may be leaving again */
     expect_peek(&outbox, 0);
     assert_int_equal(held_len, 0);
 
@@ -359,6 +359,136 @@ static void what_leaves_is_what_is_looked_at(void **state)
     free(text);
 }
 
+/* ---- portions ---- */
+
+/* As of rd_value_read_portion, but of bytes that are the caller's. */
+static struct rd_portion *portion_of(const uint8_t *bytes, size_t len)
+{
+    struct rd_portion *portion = malloc(sizeof *portion);
+    assert_non_null(portion);
+    *portion = (struct rd_portion){.bytes = rd_slice(bytes, len), .uses = 1};
+    return portion;
+}
+
+/* A whole value in an outbox, of which nothing can be held: so it waits. */
+static struct rd_outbox outbox_that_waits(struct rd_store *store, const uint8_t *text)
+{
+    struct rd_value value;
+    struct rd_outbox outbox;
+    assert_int_equal(rd_store_write(store, key_number(0), rd_slice(text, TEXT_LEN), NULL), RD_OK);
+    assert_int_equal(rd_store_read(store, key_number(0), &value), RD_OK);
+    rd_outbox_init(&outbox, NULL);
+    assert_true(rd_outbox_append_value(&outbox, &value, NULL, RD_CLEARED_VERIFIED, NULL));
+    leaving_count = 1;
+    expect_peek(&outbox, 0);
+    return outbox;
+}
+
+/* It is not the map's, so that nothing is held, and no page is lent; and it is given back when it has left. */
+static void a_portion_leaves_in_the_maps_place(void **state)
+{
+    (void)state;
+    enum { SHARE = 1 << 16 };
+    static const size_t lens[] = {PIECE_MAX - 64, PIECE_MAX, PIECE_MAX / 2 + 1}; /* the rest is in memory */
+    struct place place = open_place();
+    uint8_t *text = make_text();
+    uint8_t *copy = make_text();
+    struct rd_outbox outbox = outbox_that_waits(place.store, text);
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    size_t sent = 0;
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        struct rd_portion *portion = portion_of(copy + sent, lens[i]);
+        rd_outbox_fetched(&outbox, sent + lens[i], portion);
+        assert_int_equal(portion->uses, 2);
+        for (size_t end = sent + lens[i]; sent < end; sent += peeked) {
+            assert_int_equal(portion->uses, 2);
+            assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_OK);
+            assert_int_equal(count, 1);
+            assert_ptr_equal(buffers[0].base, copy + sent);
+            assert_in_range(peeked, 1, end - sent < SHARE ? end - sent : SHARE);
+            assert_int_equal(outbox.lent, RD_OUTBOX_IOV_MAX);
+            assert_int_equal(held_len, 0);
+            rd_outbox_sent(&outbox, peeked);
+        }
+        assert_int_equal(portion->uses, 1);
+        rd_portion_release(portion);
+        leaving_count = i + 1 < sizeof lens / sizeof *lens;
+        if (leaving_count != 0)
+            expect_peek(&outbox, 0);
+    }
+    for (; sent < TEXT_LEN; sent += peeked) {
+        assert_int_equal(rd_outbox_peek(&outbox, SHARE, buffers, &count, &peeked), RD_OK);
+        assert_memory_equal(buffers[0].base, text + sent, peeked);
+        assert_true(held_len != 0);
+        rd_outbox_sent(&outbox, peeked);
+    }
+    assert_int_equal(held_len, 0);
+    assert_int_equal(outbox.unsent, 0);
+    rd_outbox_deinit(&outbox);
+    close_place(&place);
+    free(copy);
+    free(text);
+}
+
+static void a_damaged_portion_is_found(void **state)
+{
+    (void)state;
+    struct place place = open_place();
+    uint8_t *text = make_text();
+    uint8_t *copy = make_text();
+    struct rd_outbox outbox = outbox_that_waits(place.store, text);
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    copy[TEXT_LEN - 5] ^= 1;
+    struct rd_portion *portion = portion_of(copy, TEXT_LEN);
+    rd_outbox_fetched(&outbox, TEXT_LEN, portion);
+    size_t sent = 0;
+    for (; rd_outbox_peek(&outbox, PIECE_MAX, buffers, &count, &peeked) == RD_OK; sent += peeked)
+        rd_outbox_sent(&outbox, peeked);
+    assert_in_range(sent, 1, TEXT_LEN - 5);
+    rd_outbox_deinit(&outbox);
+    assert_int_equal(portion->uses, 1);
+    rd_portion_release(portion);
+    close_place(&place);
+    free(copy);
+    free(text);
+}
+
+/* Parts of one, as of a stream: each is its own answer, and the last one to leave gives it back. */
+static void parts_of_a_portion_share_it(void **state)
+{
+    (void)state;
+    struct rd_outbox outbox;
+    uint8_t *text = make_text();
+    struct rd_portion *portion = portion_of(text, 3000);
+    rd_outbox_init(&outbox, NULL);
+    for (size_t first = 0; first < 3000; first += 1000) {
+        encode(&outbox, "part");
+        assert_true(rd_outbox_append_portion(&outbox, portion, first, 1000, NULL));
+    }
+    assert_int_equal(portion->uses, 4);
+    uint8_t got[3 * 1004];
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    assert_int_equal(rd_outbox_peek(&outbox, SIZE_MAX, buffers, &count, &peeked), RD_OK);
+    assert_int_equal(take(buffers, count, sizeof got, got), sizeof got);
+    for (size_t i = 0; i < 3; i++)
+        assert_memory_equal(got + 1004 * i + 4, text + 1000 * i, 1000);
+    rd_outbox_sent(&outbox, 1003);
+    assert_int_equal(portion->uses, 4);
+    rd_outbox_sent(&outbox, 1);
+    assert_int_equal(portion->uses, 3);
+    expect_peek(&outbox, 2 * 1004);
+    rd_outbox_deinit(&outbox); /* the connection ends */
+    assert_int_equal(portion->uses, 1);
+    rd_portion_release(portion);
+    free(text);
+}
+
 /* What has been verified as a whole goes at once, and what is given up on the way is let go of. */
 static void what_has_been_looked_at_goes_all_the_same(void **state)
 {
@@ -395,6 +525,9 @@ int main(void)
         cmocka_unit_test(what_may_be_sent_stays_in_memory),
         cmocka_unit_test(what_is_just_leaving_memory_waits),
         cmocka_unit_test(what_leaves_is_what_is_looked_at),
+        cmocka_unit_test(a_portion_leaves_in_the_maps_place),
+        cmocka_unit_test(a_damaged_portion_is_found),
+        cmocka_unit_test(parts_of_a_portion_share_it),
         cmocka_unit_test(what_has_been_looked_at_goes_all_the_same),
     };
     return cmocka_run_group_tests_name("outbox", tests, NULL, NULL);
