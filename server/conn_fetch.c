@@ -26,6 +26,7 @@ struct fetch {
     struct rd_hosted *hosted;           /* one use */
     const struct rd_download *download; /* compared only; NULL: for what is unsent */
     uint64_t first;
+    bool ahead;                  /* of what is unsent, before it is needed: into a portion or not at all */
     struct rd_portion *portion;  /* one use; what was read past the page cache; NULL: it is in the map */
     uint64_t step_len;           /* asked for or forgotten before others are let in */
     struct rd_courtesy courtesy; /* the thread that works on it */
@@ -43,6 +44,22 @@ static void tell(struct rd_conn *conn, const struct rd_download *download, uint6
         conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
         rd_outbox_fetched(&conn->out, end, portion);
     }
+    rd_conn_mark_dirty(conn);
+}
+
+/* Whoever waits by now goes on, or asks for what it did not get. */
+static void tell_ahead(struct fetch *fetch)
+{
+    struct rd_conn *conn = fetch->conn;
+    conn->fetching_ahead = false;
+    if (conn->state == RD_CONN_CLOSING)
+        return;
+    if (fetch->portion != NULL)
+        rd_outbox_fetched_ahead(&conn->out, &fetch->value, fetch->first, fetch->portion);
+    if (!conn->fetching)
+        return;
+    conn->fetching = false;
+    conn->output_ms = uv_now(&conn->loop->uv);
     rd_conn_mark_dirty(conn);
 }
 
@@ -80,7 +97,7 @@ static void work(struct rd_job *job)
     bool forgets = fetch->value.payload.len > fetch->conn->loop->process->memory_bytes / MEMORY_SHARE;
     if (forgets)
         fetch->portion = rd_value_read_portion(&fetch->value, fetch->hosted->store, fetch->first);
-    if (fetch->portion != NULL)
+    if (fetch->portion != NULL || fetch->ahead)
         return;
     ask(fetch);
     rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, 0);
@@ -93,7 +110,10 @@ static void done(struct rd_job *job)
     struct fetch *fetch = (struct fetch *)(void *)job;
     struct rd_conn *conn = fetch->conn;
     uint64_t len = fetch->portion != NULL ? fetch->portion->bytes.len : FETCH_LEN;
-    tell(conn, fetch->download, fetch->first + len, fetch->portion);
+    if (fetch->ahead)
+        tell_ahead(fetch);
+    else
+        tell(conn, fetch->download, fetch->first + len, fetch->portion);
     rd_portion_release(fetch->portion);
     rd_value_release(&fetch->value);
     rd_hosted_unuse(fetch->hosted);
@@ -103,7 +123,7 @@ static void done(struct rd_job *job)
 
 /* False: no memory, or no thread. */
 static bool start(struct rd_conn *conn, const struct rd_value *value, struct rd_hosted *hosted, uint64_t first,
-                  const struct rd_download *download)
+                  const struct rd_download *download, bool ahead)
 {
     struct fetch *fetch = malloc(sizeof *fetch);
     if (fetch == NULL)
@@ -115,6 +135,7 @@ static bool start(struct rd_conn *conn, const struct rd_value *value, struct rd_
         .hosted = hosted,
         .download = download,
         .first = first,
+        .ahead = ahead,
         .step_len = rd_loop_is_brief(conn->loop) ? BRIEF_LEN : PIECE_LEN,
     };
     if (!rd_pool_submit(conn->loop->pool, &fetch->job)) {
@@ -133,8 +154,21 @@ void rd_conn_fetch_unsent(struct rd_conn *conn)
     uint64_t first;
     const struct rd_value *value = rd_outbox_waiting(&conn->out, &hosted, &first);
     conn->fetching = true;
-    if (!start(conn, value, hosted, first, NULL))
+    if (conn->fetching_ahead) /* that may be it */
+        return;
+    if (!start(conn, value, hosted, first, NULL, false))
         tell(conn, NULL, first + FETCH_LEN, NULL); /* then it is the loop that waits */
+}
+
+void rd_conn_fetch_ahead(struct rd_conn *conn)
+{
+    struct rd_hosted *hosted;
+    uint64_t first;
+    if (conn->fetching || conn->fetching_ahead)
+        return;
+    const struct rd_value *value = rd_outbox_ahead(&conn->out, &hosted, &first);
+    if (value != NULL)
+        conn->fetching_ahead = start(conn, value, hosted, first, NULL, true);
 }
 
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
@@ -142,6 +176,6 @@ void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
     struct rd_hosted *hosted;
     uint64_t first;
     const struct rd_value *value = rd_download_waiting(download, &hosted, &first);
-    if (!start(conn, value, hosted, first, download))
+    if (!start(conn, value, hosted, first, download, false))
         tell(conn, download, first + FETCH_LEN, NULL);
 }

@@ -252,6 +252,7 @@ void rd_conn_note_sent(struct rd_conn *conn, size_t len)
     conn->sent_turn = conn->loop->turn;
     conn->output_ms = uv_now(&conn->loop->uv);
     rd_counter_add(&conn->loop->counts.sent_bytes, len);
+    rd_conn_fetch_ahead(conn);
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -43,14 +43,15 @@ struct rd_conn {
     bool dirty; /* in the loop's list of connections to flush, or in its line */
 
     enum rd_conn_state state;
-    bool paused;     /* OPEN: a high-water mark was passed and no low one since */
-    bool reading;    /* libuv reads for us */
-    bool draining;   /* the daemon stops */
-    bool peer_ended; /* end of file was read */
-    bool writing;    /* `write` is under way */
-    bool fetching;   /* what is next to be sent is being brought into memory */
-    bool encoding;   /* a ready call is being encoded beside the loop; those behind it wait */
-    bool prompt;     /* a long value is ready: it is sent before the turn ends */
+    bool paused;         /* OPEN: a high-water mark was passed and no low one since */
+    bool reading;        /* libuv reads for us */
+    bool draining;       /* the daemon stops */
+    bool peer_ended;     /* end of file was read */
+    bool writing;        /* `write` is under way */
+    bool fetching;       /* what is next to be sent is being brought into memory */
+    bool fetching_ahead; /* and what comes after that, or may come */
+    bool encoding;       /* a ready call is being encoded beside the loop; those behind it wait */
+    bool prompt;         /* a long value is ready: it is sent before the turn ends */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
 
@@ -183,6 +184,7 @@ bool rd_conn_encode_apart(struct rd_conn *conn, struct rd_call *call);
 /* ---- conn_fetch.c ---- */
 /* Fetches the next slice of what is to be sent. */
 void rd_conn_fetch_unsent(struct rd_conn *conn);
+void rd_conn_fetch_ahead(struct rd_conn *conn); /* where something is wanted */
 /* Fetches the next chunk of a download that waits for it. */
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download);
 

@@ -9,6 +9,9 @@
 /* Of shorter ones each wakes a reader again, which costs more than what a warm cache saves. */
 #define SLICE_LEN (1u << 20)
 
+/* Of a portion; once that has left it is time for the next one, and who takes long holds no more than one. */
+#define AHEAD_SHARE 4u
+
 #define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
@@ -28,6 +31,7 @@ struct rd_outbox_value {
     struct rd_portion *portion; /* one use; the value's bytes from portion_begin on; NULL: they are in the map */
     size_t portion_begin;
     size_t portion_end;
+    struct rd_portion *next; /* one use; what follows the portion; NULL: it is not there yet */
 };
 
 /* That it holds in memory. */
@@ -36,14 +40,26 @@ static size_t text_len(const struct rd_outbox_value *value)
     return value->memory != NULL ? value->value.payload.len : 0;
 }
 
+/* One use of it becomes the value's. */
+static void take_portion(struct rd_outbox_value *value, struct rd_portion *portion, size_t begin)
+{
+    value->portion = portion;
+    value->portion_begin = begin;
+    value->portion_end = begin + portion->bytes.len;
+}
+
 /* Of what is held; it has left, or nothing of it is wanted any more. A portion is memory of its own. */
 static void let_slice_go(struct rd_outbox_value *value)
 {
+    struct rd_portion *next = value->next;
     if (value->portion == NULL)
         rd_value_let_go(&value->value, value->slice, value->slice_end - value->slice);
     rd_portion_release(value->portion);
     value->portion = NULL;
+    value->next = NULL;
     value->slice = value->slice_end;
+    if (next != NULL)
+        take_portion(value, next, value->portion_end);
 }
 
 /* Of the slice. */
@@ -55,6 +71,8 @@ static const uint8_t *bytes_at(const struct rd_outbox_value *value, size_t at)
 
 static void value_deinit(struct rd_outbox *outbox, struct rd_outbox_value *value)
 {
+    rd_portion_release(value->next);
+    value->next = NULL;
     let_slice_go(value);
     rd_value_release(&value->value);
     if (value->hosted != NULL)
@@ -304,9 +322,40 @@ void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end, struct rd_portion
         return;
     let_slice_go(value);
     portion->uses++;
-    value->portion = portion;
-    value->portion_begin = value->cleared;
-    value->portion_end = value->cleared + portion->bytes.len;
+    take_portion(value, portion, value->cleared);
+}
+
+const struct rd_value *rd_outbox_ahead(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
+                                       uint64_t *ret_first)
+{
+    const struct rd_outbox_batch *batch = &outbox->sending;
+    if (batch->values_sent == batch->value_count)
+        return NULL;
+    const struct rd_outbox_value *value = &batch->values[batch->values_sent];
+    size_t sent = value->sent - value->portion_begin;
+    if (value->portion == NULL || value->next != NULL || sent < value->portion->bytes.len / AHEAD_SHARE ||
+        value->portion_end >= value->value.payload.len ||
+        rd_value_is_in_memory(&value->value, value->portion_end, SLICE_LEN))
+        return NULL;
+    *ret_hosted = value->hosted;
+    *ret_first = value->portion_end;
+    return &value->value;
+}
+
+void rd_outbox_fetched_ahead(struct rd_outbox *outbox, const struct rd_value *of, uint64_t first,
+                             struct rd_portion *portion)
+{
+    struct rd_outbox_batch *batch = &outbox->sending;
+    struct rd_outbox_value *value = batch->values + batch->values_sent;
+    if (batch->values_sent == batch->value_count || value->value.payload.data != of->payload.data ||
+        value->value.pin != of->pin || value->next != NULL)
+        return;
+    if (value->portion != NULL && value->portion_end == first) {
+        portion->uses++;
+        value->next = portion;
+    } else if (value->portion == NULL && value->cleared == first && value->slice_end == first) {
+        rd_outbox_fetched(outbox, first + portion->bytes.len, portion);
+    }
 }
 
 /* The buffers being filled by one peek. */

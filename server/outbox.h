@@ -112,6 +112,14 @@ const struct rd_value *rd_outbox_waiting(const struct rd_outbox *outbox, struct 
  * NULL, into the map. */
 void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end, struct rd_portion *portion);
 
+/* A value that leaves from a portion, and where the next one is to begin; borrowed. NULL: none is wanted yet. */
+const struct rd_value *rd_outbox_ahead(const struct rd_outbox *outbox, struct rd_hosted **ret_hosted,
+                                       uint64_t *ret_first);
+
+/* It was read: takes one use more, where it still goes on from there. of: compared only. */
+void rd_outbox_fetched_ahead(struct rd_outbox *outbox, const struct rd_value *of, uint64_t first,
+                             struct rd_portion *portion);
+
 /* len bytes of what was last peeked have left. */
 void rd_outbox_sent(struct rd_outbox *outbox, size_t len);
 
