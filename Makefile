@@ -155,7 +155,7 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 	  $(ENGINE_LIBS) -o $@
 
 # What holds values in memory counts there, and fails where it is to.
-$(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wrap=rd_value_let_go
+$(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wrap=rd_value_let_go,--wrap=rd_value_is_in_memory
 
 # A processor that is given away and comes back when the test says so.
 $(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime

@@ -124,13 +124,13 @@ int rd_mapping_direct_fd(struct rd_mapping *mapping, const char *path)
 {
     const struct rd_io *io = mapping->io;
     if (atomic_exchange_explicit(&mapping->direct_tried, true, memory_order_relaxed))
-        return atomic_load_explicit(&mapping->direct_fd, memory_order_relaxed);
+        return atomic_load_explicit(&mapping->direct_fd, memory_order_acquire);
     int fd = io->open(io->self, path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd >= 0 && !is_file_of(mapping, fd)) {
         io->close(io->self, fd);
         fd = -1;
     }
-    atomic_store_explicit(&mapping->direct_fd, fd, memory_order_relaxed);
+    atomic_store_explicit(&mapping->direct_fd, fd, memory_order_release);
     return fd;
 }
 
@@ -143,7 +143,7 @@ void rd_mapping_destroy(struct rd_mapping *mapping)
         const void *readable;
         void *address;
     } base = {.readable = mapping->base};
-    int direct_fd = atomic_load_explicit(&mapping->direct_fd, memory_order_relaxed);
+    int direct_fd = atomic_load_explicit(&mapping->direct_fd, memory_order_acquire);
     if (direct_fd >= 0)
         mapping->io->close(mapping->io->self, direct_fd);
     rd_guard_remove(mapping->guarded);

@@ -26,7 +26,7 @@ struct fetch {
     struct rd_hosted *hosted;           /* one use */
     const struct rd_download *download; /* compared only; NULL: for what is unsent */
     uint64_t first;
-    bool ahead;                  /* of what is unsent, before it is needed: into a portion or not at all */
+    bool ahead;                  /* before it is needed: into a portion or not at all */
     struct rd_portion *portion;  /* one use; what was read past the page cache; NULL: it is in the map */
     uint64_t step_len;           /* asked for or forgotten before others are let in */
     struct rd_courtesy courtesy; /* the thread that works on it */
@@ -44,22 +44,6 @@ static void tell(struct rd_conn *conn, const struct rd_download *download, uint6
         conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
         rd_outbox_fetched(&conn->out, end, portion);
     }
-    rd_conn_mark_dirty(conn);
-}
-
-/* Whoever waits by now goes on, or asks for what it did not get. */
-static void tell_ahead(struct fetch *fetch)
-{
-    struct rd_conn *conn = fetch->conn;
-    conn->fetching_ahead = false;
-    if (conn->state == RD_CONN_CLOSING)
-        return;
-    if (fetch->portion != NULL)
-        rd_outbox_fetched_ahead(&conn->out, &fetch->value, fetch->first, fetch->portion);
-    if (!conn->fetching)
-        return;
-    conn->fetching = false;
-    conn->output_ms = uv_now(&conn->loop->uv);
     rd_conn_mark_dirty(conn);
 }
 
@@ -103,6 +87,35 @@ static void work(struct rd_job *job)
     rd_value_fetch(&fetch->value, fetch->first, FETCH_LEN, 0);
     if (forgets)
         forget_sent(fetch);
+}
+
+/* What is unsent goes on, or asks for what it did not get. */
+static void end_wait(struct rd_conn *conn, const struct fetch *fetch)
+{
+    if (fetch->portion != NULL)
+        rd_outbox_fetched_ahead(&conn->out, &fetch->value, fetch->first, fetch->portion);
+    if (conn->fetching)
+        conn->output_ms = uv_now(&conn->loop->uv); /* the peer is not to be blamed */
+    conn->fetching = false;
+}
+
+/* Whoever waits by now goes on, or what it did not get is asked for. */
+static void tell_ahead(struct fetch *fetch)
+{
+    struct rd_conn *conn = fetch->conn;
+    conn->fetching_ahead = false;
+    conn->ahead_of = NULL;
+    if (conn->state == RD_CONN_CLOSING)
+        return;
+    struct rd_download *waiting = NULL;
+    if (fetch->download != NULL)
+        waiting = rd_download_fetched_ahead(&conn->downloads, fetch->download, &fetch->value, fetch->first,
+                                            fetch->portion);
+    else
+        end_wait(conn, fetch);
+    if (waiting != NULL)
+        rd_conn_fetch_download(conn, waiting);
+    rd_conn_mark_dirty(conn);
 }
 
 static void done(struct rd_job *job)
@@ -154,12 +167,13 @@ void rd_conn_fetch_unsent(struct rd_conn *conn)
     uint64_t first;
     const struct rd_value *value = rd_outbox_waiting(&conn->out, &hosted, &first);
     conn->fetching = true;
-    if (conn->fetching_ahead) /* that may be it */
+    if (conn->fetching_ahead && conn->ahead_of == NULL) /* that may be it */
         return;
     if (!start(conn, value, hosted, first, NULL, false))
         tell(conn, NULL, first + FETCH_LEN, NULL); /* then it is the loop that waits */
 }
 
+/* One at a time. */
 void rd_conn_fetch_ahead(struct rd_conn *conn)
 {
     struct rd_hosted *hosted;
@@ -167,15 +181,22 @@ void rd_conn_fetch_ahead(struct rd_conn *conn)
     if (conn->fetching || conn->fetching_ahead)
         return;
     const struct rd_value *value = rd_outbox_ahead(&conn->out, &hosted, &first);
-    if (value != NULL)
-        conn->fetching_ahead = start(conn, value, hosted, first, NULL, true);
+    const struct rd_download *download = value == NULL ? rd_downloads_ahead(&conn->downloads, &first) : NULL;
+    if (download != NULL)
+        value = rd_download_value(download, &hosted);
+    if (value == NULL)
+        return;
+    conn->fetching_ahead = start(conn, value, hosted, first, download, true);
+    conn->ahead_of = conn->fetching_ahead ? download : NULL;
 }
 
 void rd_conn_fetch_download(struct rd_conn *conn, struct rd_download *download)
 {
     struct rd_hosted *hosted;
-    uint64_t first;
-    const struct rd_value *value = rd_download_waiting(download, &hosted, &first);
+    if (conn->ahead_of == download) /* that may be it */
+        return;
+    const struct rd_value *value = rd_download_value(download, &hosted);
+    uint64_t first = rd_download_sent(download);
     if (!start(conn, value, hosted, first, download, false))
         tell(conn, download, first + FETCH_LEN, NULL);
 }

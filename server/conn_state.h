@@ -43,15 +43,16 @@ struct rd_conn {
     bool dirty; /* in the loop's list of connections to flush, or in its line */
 
     enum rd_conn_state state;
-    bool paused;         /* OPEN: a high-water mark was passed and no low one since */
-    bool reading;        /* libuv reads for us */
-    bool draining;       /* the daemon stops */
-    bool peer_ended;     /* end of file was read */
-    bool writing;        /* `write` is under way */
-    bool fetching;       /* what is next to be sent is being brought into memory */
-    bool fetching_ahead; /* and what comes after that, or may come */
-    bool encoding;       /* a ready call is being encoded beside the loop; those behind it wait */
-    bool prompt;         /* a long value is ready: it is sent before the turn ends */
+    bool paused;                        /* OPEN: a high-water mark was passed and no low one since */
+    bool reading;                       /* libuv reads for us */
+    bool draining;                      /* the daemon stops */
+    bool peer_ended;                    /* end of file was read */
+    bool writing;                       /* `write` is under way */
+    bool fetching;                      /* what is next to be sent is being brought into memory */
+    bool fetching_ahead;                /* what comes later, of the outbox, or of this download: */
+    const struct rd_download *ahead_of; /* compared only; NULL: of the outbox */
+    bool encoding;                      /* a ready call is being encoded beside the loop; those behind it wait */
+    bool prompt;                        /* a long value is ready: it is sent before the turn ends */
     bool handle_closed;
     unsigned keep_count; /* callers up the stack that will still touch this */
 

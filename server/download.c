@@ -22,15 +22,17 @@ struct rd_download {
     uint64_t fetched;           /* bytes that were: it is not asked again whether they are there */
     struct rd_portion *portion; /* one use; they are in there, from portion_begin on; NULL: in the map */
     uint64_t portion_begin;
-    enum rd_status failed; /* not RD_OK: to be ended with this */
-    const char *message;   /* static text; why it has failed */
-    uint64_t swept_sent;   /* `sent` when it was last seen to make progress */
-    uint64_t swept_ms;     /* and when that was; 0: never swept */
+    struct rd_portion *following; /* one use; what comes behind the portion; NULL: it is not there yet */
+    enum rd_status failed;        /* not RD_OK: to be ended with this */
+    const char *message;          /* static text; why it has failed */
+    uint64_t swept_sent;          /* `sent` when it was last seen to make progress */
+    uint64_t swept_ms;            /* and when that was; 0: never swept */
 };
 
 static void destroy(struct rd_download *download)
 {
     rd_portion_release(download->portion);
+    rd_portion_release(download->following);
     rd_value_release(&download->value);
     rd_hosted_unuse(download->hosted);
     if (download->leaving != NULL)
@@ -184,7 +186,9 @@ static void drop_used_portion(struct rd_download *download)
     if (download->portion == NULL || download->sent - download->portion_begin < download->portion->bytes.len)
         return;
     rd_portion_release(download->portion);
-    download->portion = NULL;
+    download->portion = download->following;
+    download->portion_begin = download->sent;
+    download->following = NULL;
 }
 
 /* From the map, under a pin of its own. */
@@ -247,7 +251,7 @@ static struct rd_slice next_chunk(const struct rd_download *download, uint32_t c
 
 static bool is_in_memory(const struct rd_download *download, struct rd_slice chunk)
 {
-    return download->sent + chunk.len <= download->fetched ||
+    return download->portion != NULL || download->sent + chunk.len <= download->fetched ||
            rd_value_is_in_memory(&download->value, download->sent, chunk.len);
 }
 
@@ -302,20 +306,29 @@ bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec 
     return good;
 }
 
-const struct rd_value *rd_download_waiting(const struct rd_download *download, struct rd_hosted **ret_hosted,
-                                           uint64_t *ret_first)
+const struct rd_value *rd_download_value(const struct rd_download *download, struct rd_hosted **ret_hosted)
 {
     *ret_hosted = download->hosted;
-    *ret_first = download->sent;
     return &download->value;
+}
+
+uint64_t rd_download_sent(const struct rd_download *download)
+{
+    return download->sent;
+}
+
+static struct rd_download *find(const struct rd_downloads *downloads, const struct rd_download *download)
+{
+    struct rd_download *found = downloads->first;
+    while (found != NULL && found != download)
+        found = found->next;
+    return found;
 }
 
 void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end,
                          struct rd_portion *portion)
 {
-    struct rd_download *found = downloads->first;
-    while (found != NULL && found != download)
-        found = found->next;
+    struct rd_download *found = find(downloads, download);
     if (found == NULL)
         return;
     found->waiting = false;
@@ -325,4 +338,50 @@ void rd_download_fetched(struct rd_downloads *downloads, const struct rd_downloa
     portion->uses++;
     found->portion = portion;
     found->portion_begin = found->sent;
+}
+
+/* ---- ahead ------------------------------------------------------------------------------------------------ */
+
+/* Whether the next portion may come, and where it begins. */
+static bool has_none_following(const struct rd_download *download, uint64_t *ret_first)
+{
+    if (download->portion == NULL || download->following != NULL)
+        return false;
+    *ret_first = download->portion_begin + download->portion->bytes.len;
+    return *ret_first < download->value.payload.len;
+}
+
+static bool wants_ahead(const struct rd_download *download, uint64_t *ret_first)
+{
+    if (download->cancelled || download->failed != RD_OK || !has_none_following(download, ret_first))
+        return false;
+    size_t len = download->portion->bytes.len;
+    return download->sent - download->portion_begin >= len / RD_PORTION_SENT_SHARE &&
+           !rd_value_is_in_memory(&download->value, *ret_first, len);
+}
+
+const struct rd_download *rd_downloads_ahead(const struct rd_downloads *downloads, uint64_t *ret_first)
+{
+    const struct rd_download *download = downloads->first;
+    while (download != NULL && !wants_ahead(download, ret_first))
+        download = download->next;
+    return download;
+}
+
+struct rd_download *rd_download_fetched_ahead(struct rd_downloads *downloads, const struct rd_download *download,
+                                              const struct rd_value *of, uint64_t first,
+                                              struct rd_portion *portion)
+{
+    struct rd_download *found = find(downloads, download);
+    if (found == NULL)
+        return NULL;
+    uint64_t wanted;
+    bool same = portion != NULL && found->value.payload.data == of->payload.data && found->value.pin == of->pin;
+    if (same && found->waiting && found->sent == first) {
+        rd_download_fetched(downloads, download, first + portion->bytes.len, portion);
+    } else if (same && has_none_following(found, &wanted) && wanted == first) {
+        portion->uses++;
+        found->following = portion;
+    }
+    return found->waiting ? found : NULL;
 }

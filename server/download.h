@@ -35,14 +35,23 @@ bool rd_download_take_part(struct rd_downloads *downloads, const struct rd_strea
 bool rd_download_send_one(struct rd_downloads *downloads, const struct rd_codec *codec, struct rd_outbox *out,
                           uint32_t chunk_len_max, struct rd_download **ret_waiting, bool *ret_failed);
 
-/* The value of one that waits, and where its next chunk begins; borrowed. */
-const struct rd_value *rd_download_waiting(const struct rd_download *download, struct rd_hosted **ret_hosted,
-                                           uint64_t *ret_first);
+/* Borrowed; and where its next chunk begins. */
+const struct rd_value *rd_download_value(const struct rd_download *download, struct rd_hosted **ret_hosted);
+uint64_t rd_download_sent(const struct rd_download *download);
 
 /* The bytes up to `end` of one that waits are in memory: in the portion, of which it takes one use more, or, where
  * that is NULL, in the map. It may be gone by now: it is looked for first. */
 void rd_download_fetched(struct rd_downloads *downloads, const struct rd_download *download, uint64_t end,
                          struct rd_portion *portion);
+
+/* One that leaves from a portion and wants the next one, which begins at *ret_first; NULL: none does. */
+const struct rd_download *rd_downloads_ahead(const struct rd_downloads *downloads, uint64_t *ret_first);
+
+/* What was read for it: takes one use more of the portion, where it goes on from there. portion: may be NULL, and
+ * the download may be gone, or be another one: `of`, compared only, tells. Returns one that waits all the same. */
+struct rd_download *rd_download_fetched_ahead(struct rd_downloads *downloads, const struct rd_download *download,
+                                              const struct rd_value *of, uint64_t first,
+                                              struct rd_portion *portion);
 
 /* No credit will come any more: downloads that have not enough of it for their rest are ended with an abort. */
 void rd_downloads_end_credit(struct rd_downloads *downloads, enum rd_status status, const char *message);

@@ -9,9 +9,6 @@
 /* Of shorter ones each wakes a reader again, which costs more than what a warm cache saves. */
 #define SLICE_LEN (1u << 20)
 
-/* Of a portion; once that has left it is time for the next one, and who takes long holds no more than one. */
-#define AHEAD_SHARE 4u
-
 #define KEEP_LEN_MAX (64u << 10) /* an empty batch that grew above this gives its memory back */
 
 struct rd_outbox_value {
@@ -318,7 +315,7 @@ void rd_outbox_fetched(struct rd_outbox *outbox, uint64_t end, struct rd_portion
 {
     struct rd_outbox_value *value = &outbox->sending.values[outbox->sending.values_sent];
     value->fetched = end;
-    if (portion == NULL)
+    if (portion == NULL || value->cleared + portion->bytes.len != end)
         return;
     let_slice_go(value);
     portion->uses++;
@@ -333,7 +330,8 @@ const struct rd_value *rd_outbox_ahead(const struct rd_outbox *outbox, struct rd
         return NULL;
     const struct rd_outbox_value *value = &batch->values[batch->values_sent];
     size_t sent = value->sent - value->portion_begin;
-    if (value->portion == NULL || value->next != NULL || sent < value->portion->bytes.len / AHEAD_SHARE ||
+    if (value->portion == NULL || value->next != NULL ||
+        sent < value->portion->bytes.len / RD_PORTION_SENT_SHARE ||
         value->portion_end >= value->value.payload.len ||
         rd_value_is_in_memory(&value->value, value->portion_end, SLICE_LEN))
         return NULL;

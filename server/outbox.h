@@ -26,6 +26,9 @@
 
 #define RD_OUTBOX_IOV_MAX 64
 
+/* Of a portion; once that has left it is time for the next one, and who takes long holds no more than one. */
+#define RD_PORTION_SENT_SHARE 4u
+
 struct rd_hosted;
 struct rd_loop;
 struct rd_outbox_value;

@@ -144,10 +144,13 @@ static void a_constant_text_is_nobodys(void **state)
 
 bool __real_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
 void __real_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
+bool __real_rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_t len);
 bool __wrap_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len);
+bool __wrap_rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_t len);
 void __wrap_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len);
 
 static uint64_t held_len;      /* bytes of values that are held */
+static bool away;              /* nothing is in memory */
 static unsigned leaving_count; /* so many times they will be found to be leaving memory */
 
 bool __wrap_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t len)
@@ -158,6 +161,11 @@ bool __wrap_rd_value_hold(const struct rd_value *value, uint64_t first, uint64_t
         return stays;
     leaving_count--;
     return false;
+}
+
+bool __wrap_rd_value_is_in_memory(const struct rd_value *value, uint64_t first, uint64_t len)
+{
+    return !away && __real_rd_value_is_in_memory(value, first, len);
 }
 
 void __wrap_rd_value_let_go(const struct rd_value *value, uint64_t first, uint64_t len)
@@ -457,6 +465,84 @@ static void a_damaged_portion_is_found(void **state)
     free(text);
 }
 
+static size_t send_to(struct rd_outbox *outbox, size_t sent, size_t end, const uint8_t *copy)
+{
+    uv_buf_t buffers[RD_OUTBOX_IOV_MAX];
+    unsigned count;
+    size_t peeked;
+    for (; sent < end; sent += peeked) {
+        assert_int_equal(rd_outbox_peek(outbox, end - sent, buffers, &count, &peeked), RD_OK);
+        assert_int_equal(count, 1);
+        assert_ptr_equal(buffers[0].base, copy + sent);
+        rd_outbox_sent(outbox, peeked);
+    }
+    return sent;
+}
+
+/* It is asked for once a quarter has left, and the value goes on in it without a wait. */
+static void the_next_portion_comes_while_one_leaves(void **state)
+{
+    (void)state;
+    enum { FIRST_LEN = (1 << 20) - 7 };
+    struct place place = open_place();
+    uint8_t *text = make_text();
+    uint8_t *copy = make_text();
+    struct rd_outbox outbox = outbox_that_waits(place.store, text);
+    struct rd_portion *portion = portion_of(copy, FIRST_LEN);
+    struct rd_portion *next = portion_of(copy + FIRST_LEN, PIECE_MAX);
+    struct rd_portion *third = portion_of(copy + FIRST_LEN + PIECE_MAX, PIECE_MAX);
+    struct rd_portion *fourth = portion_of(copy + FIRST_LEN + 2 * PIECE_MAX, PIECE_MAX);
+    struct rd_hosted *hosted;
+    uint64_t first;
+    away = true;
+    assert_null(rd_outbox_ahead(&outbox, &hosted, &first));
+    rd_outbox_fetched(&outbox, FIRST_LEN, portion);
+    size_t sent = send_to(&outbox, 0, FIRST_LEN / 4 - 1, copy);
+    assert_null(rd_outbox_ahead(&outbox, &hosted, &first));
+    sent = send_to(&outbox, sent, FIRST_LEN / 4, copy);
+    away = false;
+    assert_null(rd_outbox_ahead(&outbox, &hosted, &first)); /* it is in memory */
+    away = true;
+    const struct rd_value *value = rd_outbox_ahead(&outbox, &hosted, &first);
+    assert_non_null(value);
+    assert_int_equal(first, FIRST_LEN);
+
+    struct rd_value other = *value;
+    other.payload.data++;
+    rd_outbox_fetched_ahead(&outbox, &other, FIRST_LEN, next);
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN + 1, next);
+    rd_outbox_fetched_ahead(&outbox, value, 0, next);
+    assert_int_equal(next->uses, 1);
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN, next);
+    assert_int_equal(next->uses, 2);
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN, third);
+    assert_int_equal(third->uses, 1);
+    assert_null(rd_outbox_ahead(&outbox, &hosted, &first));
+    sent = send_to(&outbox, sent, FIRST_LEN, copy);
+    assert_int_equal(portion->uses, 1);
+    sent = send_to(&outbox, sent, FIRST_LEN + PIECE_MAX, copy);
+    assert_int_equal(next->uses, 1);
+
+    expect_peek(&outbox, 0); /* the third one is late */
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN, next);
+    assert_int_equal(next->uses, 1);
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN + PIECE_MAX, third);
+    sent = send_to(&outbox, sent, sent + PIECE_MAX / 2, copy);
+    rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN + 2 * PIECE_MAX, fourth);
+    assert_true(third->uses == 2 && fourth->uses == 2);
+    rd_outbox_deinit(&outbox); /* the connection ends */
+    assert_true(third->uses == 1 && fourth->uses == 1);
+    assert_int_equal(held_len, 0);
+    away = false;
+    rd_portion_release(portion);
+    rd_portion_release(next);
+    rd_portion_release(third);
+    rd_portion_release(fourth);
+    close_place(&place);
+    free(copy);
+    free(text);
+}
+
 /* Parts of one, as of a stream: each is its own answer, and the last one to leave gives it back. */
 static void parts_of_a_portion_share_it(void **state)
 {
@@ -527,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_leaves_is_what_is_looked_at),
         cmocka_unit_test(a_portion_leaves_in_the_maps_place),
         cmocka_unit_test(a_damaged_portion_is_found),
+        cmocka_unit_test(the_next_portion_comes_while_one_leaves),
         cmocka_unit_test(parts_of_a_portion_share_it),
         cmocka_unit_test(what_has_been_looked_at_goes_all_the_same),
     };
