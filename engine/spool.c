@@ -35,10 +35,16 @@ void rd_spool_destroy(struct rd_spool *spool)
     free(spool);
 }
 
+/* So it was written. */
+static bool is_past_cache(const struct rd_spool *spool, uint64_t offset, uint64_t len)
+{
+    return offset >= spool->direct_begin && offset + len <= spool->direct_end;
+}
+
 void rd_spool_forget(const struct rd_spool *spool, uint64_t offset, uint64_t len)
 {
     struct rd_datafile file = {.io = spool->store->io, .fd = spool->fd};
-    if (offset + len <= spool->writeback.clean)
+    if (offset + len <= spool->writeback.clean || is_past_cache(spool, offset, len))
         rd_datafile_drop_cache(&file, offset, len);
 }
 
@@ -156,7 +162,7 @@ int rd_spool_copy(const struct rd_spool *spool, uint64_t at, uint64_t len, struc
                   uint64_t offset, uint8_t *buffer)
 {
     struct rd_datafile from = {.io = spool->store->io, .fd = spool->fd};
-    bool direct = buffer != NULL && at >= spool->direct_begin && at + len <= spool->direct_end;
+    bool direct = buffer != NULL && is_past_cache(spool, at, len);
     int failed = direct ? rd_direct_copy(file, &from, at, len, offset, buffer) : EINVAL;
     if (failed == EINVAL)
         failed = rd_datafile_copy_from(file, spool->fd, at, len, offset);

@@ -27,6 +27,8 @@ struct watcher {
     atomic_bool direct[FILES_MAX]; /* by descriptor */
     atomic_uint_fast64_t direct_written;
     atomic_uint_fast64_t direct_read;
+    atomic_uint_fast64_t dropped; /* from the page cache, of the spool */
+    int spool_fd;
     atomic_uint_fast64_t copied; /* inside the kernel, by the page cache */
     int refusal;                 /* errno of set_direct; 0: it works */
     int disk_errno;              /* of what is written directly; 0: it works */
@@ -90,6 +92,14 @@ static ssize_t watched_copy_range(void *self, int from_fd, off_t from_offset, in
     return rd_io_system.copy_range(NULL, from_fd, from_offset, to_fd, to_offset, len);
 }
 
+static int watched_drop_cache(void *self, int fd, off_t offset, off_t len)
+{
+    struct watcher *watcher = self;
+    if (fd == watcher->spool_fd)
+        watcher->dropped += (uint64_t)len;
+    return rd_io_system.drop_cache(NULL, fd, offset, len);
+}
+
 static struct watcher *watcher_create(void)
 {
     struct watcher *watcher = calloc(1, sizeof *watcher);
@@ -100,6 +110,7 @@ static struct watcher *watcher_create(void)
     watcher->io.pwritev = watched_pwritev;
     watcher->io.pread = watched_pread;
     watcher->io.copy_range = watched_copy_range;
+    watcher->io.drop_cache = watched_drop_cache;
     return watcher;
 }
 
@@ -336,6 +347,23 @@ static void what_memory_can_hold_does_not(void **state)
     assert_non_null(placement);
     assert_int_equal(commit(&scene, placement), RD_OK);
     assert_int_equal(scene.watcher->direct_written + scene.watcher->direct_read, 0);
+    expect_long(scene.store, LONG_LEN);
+    scene_end(&scene);
+}
+
+/* A value that memory can hold, but not twice: what the disk has of the spool goes once it has been copied. */
+static void the_spool_of_what_stays_does_not(void **state)
+{
+    (void)state;
+    struct scene scene = scene_in(4 * LITTLE);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    assert_in_range(scene.watcher->direct_written, LONG_LEN - 2 * KEPT - RD_DIRECT_LEN, LONG_LEN - 2 * KEPT);
+    scene.watcher->spool_fd = scene.spool->fd;
+    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
+    assert_non_null(placement);
+    assert_int_equal(scene.watcher->direct_read, 0);
+    assert_true(scene.watcher->dropped + 2 * KEPT + 16 * MIB >= LONG_LEN);
+    assert_int_equal(commit(&scene, placement), RD_OK);
     expect_long(scene.store, LONG_LEN);
     scene_end(&scene);
 }
@@ -590,6 +618,7 @@ int main(void)
         cmocka_unit_test(buffers_are_few_and_come_back),
         cmocka_unit_test(what_memory_cannot_hold_goes_past_the_page_cache),
         cmocka_unit_test(what_memory_can_hold_does_not),
+        cmocka_unit_test(the_spool_of_what_stays_does_not),
         cmocka_unit_test(a_file_system_that_cannot_is_used_as_ever),
         cmocka_unit_test(a_file_system_that_refuses_a_transfer_is_used_as_ever),
         cmocka_unit_test(a_disk_that_refuses_is_told_of),
