@@ -41,7 +41,7 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, const struct rd_placemen
     if (ahead->active)
         return RD_OVERLOADED;
     uint64_t gap = len / GAP_SHARE < ahead->gap_len_min ? ahead->gap_len_min : len / GAP_SHARE;
-    if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN)
+    if (len > RD_TAIL_MAX || tail + gap + len > RD_TAIL_MAX - RD_AHEAD_MARGIN - RD_DIRECT_BLOCK_LEN)
         return RD_NO_SPACE;
     uint64_t begin = (tail + gap + RD_DIRECT_BLOCK_LEN - 1) / RD_DIRECT_BLOCK_LEN * RD_DIRECT_BLOCK_LEN;
     if (rd_trailer_may_tear(begin + len)) /* the disk may have the value before its trailer is written */
@@ -276,7 +276,7 @@ enum rd_status rd_value_place(const struct rd_value *value, struct rd_store *sto
 
 struct rd_placement *rd_spool_place(struct rd_spool *spool, enum rd_durability durability)
 {
-    if (spool->fd < 0 || rd_spool_complete(spool) != 0)
+    if (spool->fd < 0 || rd_spool_complete(spool) != RD_OK)
         return NULL;
     return place(spool->store, rd_slice(NULL, spool->len), spool, NULL, durability);
 }

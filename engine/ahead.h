@@ -52,7 +52,7 @@ struct rd_ahead {
     bool abandoned;                   /* guarded by lock; its placement is gone */
     const struct rd_placement *owner; /* guarded by lock; compared only */
     bool active;                      /* writer */
-    uint64_t begin;                   /* writer; a multiple of 64 */
+    uint64_t begin;                   /* writer; a block's, or 64 behind it (rd_trailer_may_tear) */
     uint64_t len;                     /* writer; of the value */
 
     /* Constant, but that a test may make them smaller before the first operation, so that short values go the way

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -47,14 +46,21 @@ static struct pair *choose(unsigned count)
     return chosen;
 }
 
+/* A map of its own, or freeing it would have malloc keep larger pieces than it should. */
 static bool provide(struct pair *pair)
 {
-    if (pair->bytes == NULL) {
-        pair->bytes = aligned_alloc(RD_LARGE_PAGE_LEN, RD_LARGE_PAGE_LEN);
-        if (pair->bytes != NULL)
-            (void)madvise(pair->bytes, RD_LARGE_PAGE_LEN, MADV_HUGEPAGE); /* small pages do as well, but slower */
-    }
-    return pair->bytes != NULL;
+    if (pair->bytes != NULL)
+        return true;
+    uint8_t *map = mmap(NULL, 2 * RD_LARGE_PAGE_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return false;
+    size_t before = (size_t)(-(uintptr_t)map % RD_LARGE_PAGE_LEN);
+    if (before != 0)
+        munmap(map, before);
+    munmap(map + before + RD_LARGE_PAGE_LEN, RD_LARGE_PAGE_LEN - before);
+    pair->bytes = map + before;
+    (void)madvise(pair->bytes, RD_LARGE_PAGE_LEN, MADV_HUGEPAGE); /* small pages do as well, but slower */
+    return true;
 }
 
 uint8_t *rd_direct_take(uint64_t memory_bytes)
@@ -78,7 +84,7 @@ static void give_back(struct pair *pair, const uint8_t *bytes)
     pair->taken[bytes == pair->bytes ? 0 : 1] = false;
     if (pair == pairs || pair->taken[0] || pair->taken[1])
         return;
-    free(pair->bytes);
+    munmap(pair->bytes, RD_LARGE_PAGE_LEN);
     pair->bytes = NULL;
 }
 
@@ -87,36 +93,45 @@ void rd_direct_give(uint8_t *bytes)
     if (bytes == NULL)
         return;
     pthread_mutex_lock(&lock);
-    struct pair *pair = pairs;
-    while (pair->bytes != bytes && pair->bytes + RD_DIRECT_LEN != bytes)
-        pair++;
-    give_back(pair, bytes);
+    for (struct pair *pair = pairs; pair < pairs + PAIRS_MOST; pair++) {
+        if (pair->bytes != NULL && (bytes == pair->bytes || bytes == pair->bytes + RD_DIRECT_LEN)) {
+            give_back(pair, bytes);
+            break;
+        }
+    }
     pthread_mutex_unlock(&lock);
 }
 
-/* Past the page cache for the time of one call. */
 static int set(const struct rd_datafile *file, bool direct)
 {
     return file->io->set_direct(file->io->self, file->fd, direct) == 0 ? 0 : errno;
 }
 
-/* result: of the call meanwhile. A descriptor that stayed as it is would refuse what is no whole block. */
-static int unset(const struct rd_datafile *file, int result)
+/* Past the page cache for the time of one call, if this succeeds. */
+static int begin(const struct rd_datafile *file)
+{
+    return set(file, true) == 0 ? 0 : EINVAL;
+}
+
+/* result: of that call. A descriptor that stayed as it is would refuse what is no whole block. */
+static int end(const struct rd_datafile *file, int result)
 {
     int failed = set(file, false);
+    if (result == EOPNOTSUPP)
+        result = EINVAL;
     return result != 0 ? result : failed;
 }
 
 int rd_direct_write(struct rd_datafile *file, uint64_t offset, struct rd_slice blocks)
 {
-    int failed = set(file, true);
-    return failed != 0 ? failed : unset(file, rd_datafile_write_slice(file, offset, blocks));
+    int failed = begin(file);
+    return failed != 0 ? failed : end(file, rd_datafile_write_slice(file, offset, blocks));
 }
 
 int rd_direct_read(struct rd_datafile *file, uint64_t offset, uint8_t *to, size_t len, size_t wanted)
 {
-    int failed = set(file, true);
-    return failed != 0 ? failed : unset(file, rd_datafile_read(file, offset, to, len, wanted));
+    int failed = begin(file);
+    return failed != 0 ? failed : end(file, rd_datafile_read(file, offset, to, len, wanted));
 }
 
 /* Whole blocks of the target; of the source they may begin anywhere. */

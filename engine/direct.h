@@ -31,7 +31,7 @@ uint8_t *rd_direct_take(uint64_t memory_bytes);
 /* NULL is fine. Any thread. */
 void rd_direct_give(uint8_t *bytes);
 
-/* 0 or an errno value. No other thread uses the descriptor meanwhile. */
+/* 0 or an errno value. Nobody else uses what was opened, by whatever descriptor, meanwhile. */
 int rd_direct_write(struct rd_datafile *file, uint64_t offset, struct rd_slice blocks) RD_MUST_CHECK;
 
 /* The same: len bytes, or as many as the file has, if these are `wanted` at least, or it fails. */

@@ -281,6 +281,12 @@ void rd_value_fetch(const struct rd_value *value, uint64_t first, uint64_t len, 
  * and that is read in a row, what was read would only push out what others need. */
 void rd_value_forget(const struct rd_value *value, uint64_t first, uint64_t len);
 
+/* Whether both are of the same bytes of the same file. */
+static inline bool rd_value_is_same(const struct rd_value *a, const struct rd_value *b)
+{
+    return a->pin == b->pin && a->payload.data == b->payload.data && a->payload.len == b->payload.len;
+}
+
 /* A piece of a payload in memory of its own. The counting is one thread's at a time. */
 struct rd_portion {
     struct rd_slice bytes;

@@ -126,6 +126,10 @@ int rd_mapping_direct_fd(struct rd_mapping *mapping, const char *path)
     if (atomic_exchange_explicit(&mapping->direct_tried, true, memory_order_relaxed))
         return atomic_load_explicit(&mapping->direct_fd, memory_order_acquire);
     int fd = io->open(io->self, path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+        atomic_store_explicit(&mapping->direct_tried, false, memory_order_relaxed); /* there may be one later */
+        return -1;
+    }
     if (fd >= 0 && !is_file_of(mapping, fd)) {
         io->close(io->self, fd);
         fd = -1;

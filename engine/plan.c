@@ -465,15 +465,16 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
                                    struct rd_op *op)
 {
     struct rd_spool *spool = op->spool;
-    if (rd_spool_complete(spool) != 0)
-        return RD_IO_ERROR;
+    enum rd_status status = rd_spool_complete(spool);
+    if (status != RD_OK)
+        return status;
     if (spool->len == 0 || spool->one_zero_byte)
         return RD_INVALID_ARGUMENT;
     uint64_t key_hash = op->entries[0].key.hash;
     struct rd_index_spot spot;
     struct key_state state;
     look_up(plan, index, file, key_hash, &spot, &state);
-    enum rd_status status = check_condition(&op->condition, &state, file);
+    status = check_condition(&op->condition, &state, file);
     if (status != RD_OK)
         return status;
     struct rd_slice payload = spool->fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);

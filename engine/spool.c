@@ -149,13 +149,14 @@ static int put(struct rd_spool *spool, struct rd_slice bytes)
     return spool->gathered != NULL ? gather(spool, bytes, at) : write_out(spool, bytes, at);
 }
 
-int rd_spool_complete(struct rd_spool *spool)
+enum rd_status rd_spool_complete(struct rd_spool *spool)
 {
-    if (spool->gathered == NULL || spool->failed)
-        return spool->failed ? EIO : 0;
-    int failed = give_up_gathering(spool, (size_t)(spool->len - spool->direct_end));
+    if (spool->failed)
+        return spool->completed != RD_OK ? spool->completed : RD_IO_ERROR;
+    int failed = spool->gathered == NULL ? 0 : give_up_gathering(spool, (size_t)(spool->len - spool->direct_end));
     spool->failed = failed != 0;
-    return failed;
+    spool->completed = failed != 0 ? rd_status_of_errno(failed) : RD_OK;
+    return spool->completed;
 }
 
 int rd_spool_copy(const struct rd_spool *spool, uint64_t at, uint64_t len, struct rd_datafile *file,

@@ -36,11 +36,12 @@ struct rd_spool {
     uint32_t crc32;
     bool one_zero_byte; /* the bytes so far are exactly one zero */
     bool failed;
+    enum rd_status completed; /* not RD_OK: what failed when it was */
 };
 
-/* No more is appended: all of it is in memory or in its file now. 0 or an errno value; the spool has failed then.
- */
-int rd_spool_complete(struct rd_spool *spool) RD_MUST_CHECK;
+/* No more is appended: all of it is in memory or in its file now. Else the spool has failed,
+ * and the next call says the same. */
+enum rd_status rd_spool_complete(struct rd_spool *spool) RD_MUST_CHECK;
 
 /* Copies a range of its file to another one, past the page cache where that is how it came there. buffer: of
  * rd_direct_take, or NULL. 0 or an errno value. */

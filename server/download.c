@@ -356,7 +356,8 @@ static bool wants_ahead(const struct rd_download *download, uint64_t *ret_first)
     if (download->cancelled || download->failed != RD_OK || !has_none_following(download, ret_first))
         return false;
     size_t len = download->portion->bytes.len;
-    return download->sent - download->portion_begin >= len / RD_PORTION_SENT_SHARE &&
+    return download->credit > *ret_first - download->sent && /* nobody holds what he has not asked for */
+           download->sent - download->portion_begin >= len / RD_PORTION_SENT_SHARE &&
            !rd_value_is_in_memory(&download->value, *ret_first, len);
 }
 
@@ -376,8 +377,8 @@ struct rd_download *rd_download_fetched_ahead(struct rd_downloads *downloads, co
     if (found == NULL)
         return NULL;
     uint64_t wanted;
-    bool same = portion != NULL && found->value.payload.data == of->payload.data && found->value.pin == of->pin;
-    if (same && found->waiting && found->sent == first) {
+    bool same = portion != NULL && rd_value_is_same(&found->value, of);
+    if (same && found->portion == NULL && found->sent == first) {
         rd_download_fetched(downloads, download, first + portion->bytes.len, portion);
     } else if (same && has_none_following(found, &wanted) && wanted == first) {
         portion->uses++;

@@ -4,7 +4,8 @@
  * time, in turn, so that a stream never monopolises the connection. A whole value is verified on the way: where it
  * does not match its checksum the last chunk is replaced by an abort.
  *
- * A slow reader costs a pinned value and this struct, no memory for its bytes. The loop's thread only.
+ * A slow reader costs a pinned value and this struct, no memory for its bytes but for a portion or two of what
+ * memory cannot hold, which are few in all. The loop's thread only.
  */
 #ifndef RD_SERVER_DOWNLOAD_H
 #define RD_SERVER_DOWNLOAD_H

@@ -345,13 +345,12 @@ void rd_outbox_fetched_ahead(struct rd_outbox *outbox, const struct rd_value *of
 {
     struct rd_outbox_batch *batch = &outbox->sending;
     struct rd_outbox_value *value = batch->values + batch->values_sent;
-    if (batch->values_sent == batch->value_count || value->value.payload.data != of->payload.data ||
-        value->value.pin != of->pin || value->next != NULL)
+    if (batch->values_sent == batch->value_count || !rd_value_is_same(&value->value, of) || value->next != NULL)
         return;
     if (value->portion != NULL && value->portion_end == first) {
         portion->uses++;
         value->next = portion;
-    } else if (value->portion == NULL && value->cleared == first && value->slice_end == first) {
+    } else if (value->portion == NULL && value->sent == first && value->slice_end == first) {
         rd_outbox_fetched(outbox, first + portion->bytes.len, portion);
     }
 }

@@ -26,7 +26,7 @@
 
 #define RD_OUTBOX_IOV_MAX 64
 
-/* Of a portion; once that has left it is time for the next one, and who takes long holds no more than one. */
+/* Of a portion; once that has left it is time for the next one. */
 #define RD_PORTION_SENT_SHARE 4u
 
 struct rd_hosted;

@@ -32,6 +32,8 @@ struct watcher {
     atomic_uint_fast64_t copied; /* inside the kernel, by the page cache */
     int refusal;                 /* errno of set_direct; 0: it works */
     int disk_errno;              /* of what is written directly; 0: it works */
+    int spool_errno;             /* of what is written to the spool by the page cache; 0: it works */
+    int open_errno;              /* of a file that is opened for reading directly; 0: it works */
 };
 
 static int watched_set_direct(void *self, int fd, bool direct)
@@ -56,6 +58,10 @@ static void expect_blocks(const void *memory, size_t len, off_t offset)
 static ssize_t watched_pwritev(void *self, int fd, const struct iovec *parts, int part_count, off_t offset)
 {
     struct watcher *watcher = self;
+    if (watcher->spool_errno != 0 && fd == watcher->spool_fd && !watcher->direct[fd]) {
+        errno = watcher->spool_errno;
+        return -1;
+    }
     if (!watcher->direct[fd])
         return rd_io_system.pwritev(NULL, fd, parts, part_count, offset);
     assert_int_equal(part_count, 1);
@@ -92,6 +98,16 @@ static ssize_t watched_copy_range(void *self, int from_fd, off_t from_offset, in
     return rd_io_system.copy_range(NULL, from_fd, from_offset, to_fd, to_offset, len);
 }
 
+static int watched_open(void *self, const char *path, int flags, mode_t mode)
+{
+    struct watcher *watcher = self;
+    if (watcher->open_errno != 0 && (flags & O_DIRECT) != 0) {
+        errno = watcher->open_errno;
+        return -1;
+    }
+    return rd_io_system.open(NULL, path, flags, mode);
+}
+
 static int watched_drop_cache(void *self, int fd, off_t offset, off_t len)
 {
     struct watcher *watcher = self;
@@ -111,6 +127,7 @@ static struct watcher *watcher_create(void)
     watcher->io.pread = watched_pread;
     watcher->io.copy_range = watched_copy_range;
     watcher->io.drop_cache = watched_drop_cache;
+    watcher->io.open = watched_open;
     return watcher;
 }
 
@@ -371,29 +388,35 @@ static void the_spool_of_what_stays_does_not(void **state)
 static void a_file_system_that_cannot_is_used_as_ever(void **state)
 {
     (void)state;
-    struct scene scene = scene_in(LITTLE);
-    scene.watcher->refusal = EINVAL;
-    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
-    assert_non_null(placement);
-    assert_int_equal(commit(&scene, placement), RD_OK);
-    assert_int_equal(scene.watcher->direct_written + scene.watcher->direct_read, 0);
-    expect_long(scene.store, LONG_LEN);
-    scene_end(&scene);
+    static const int refusals[] = {EINVAL, EOPNOTSUPP, EPERM};
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct scene scene = scene_in(LITTLE);
+        scene.watcher->refusal = refusals[i];
+        assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+        struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
+        assert_non_null(placement);
+        assert_int_equal(commit(&scene, placement), RD_OK);
+        assert_int_equal(scene.watcher->direct_written + scene.watcher->direct_read, 0);
+        expect_long(scene.store, LONG_LEN);
+        scene_end(&scene);
+    }
 }
 
 /* It says so of a transfer, not of the descriptor. */
 static void a_file_system_that_refuses_a_transfer_is_used_as_ever(void **state)
 {
     (void)state;
-    struct scene scene = scene_in(LITTLE);
-    scene.watcher->disk_errno = EINVAL;
-    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
-    assert_non_null(placement);
-    assert_int_equal(commit(&scene, placement), RD_OK);
-    expect_long(scene.store, LONG_LEN);
-    scene_end(&scene);
+    static const int refusals[] = {EINVAL, EOPNOTSUPP};
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct scene scene = scene_in(LITTLE);
+        scene.watcher->disk_errno = refusals[i];
+        assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+        struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
+        assert_non_null(placement);
+        assert_int_equal(commit(&scene, placement), RD_OK);
+        expect_long(scene.store, LONG_LEN);
+        scene_end(&scene);
+    }
 }
 
 static void a_disk_that_refuses_is_told_of(void **state)
@@ -414,6 +437,21 @@ static void a_disk_that_refuses_is_told_of(void **state)
         put_text(scene.store, "other", "value");
         scene_end(&scene);
     }
+}
+
+/* Its last bytes are written when it is complete. */
+static void a_disk_that_is_full_at_the_end_is_told_of(void **state)
+{
+    (void)state;
+    struct scene scene = scene_in(LITTLE);
+    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
+    scene.watcher->spool_fd = scene.spool->fd;
+    scene.watcher->spool_errno = ENOSPC;
+    assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
+    assert_int_equal(commit(&scene, NULL), RD_NO_SPACE);
+    expect_status(scene.store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
+    put_text(scene.store, "other", "value");
+    scene_end(&scene);
 }
 
 /* The region is given up, and the writer appends the value. */
@@ -539,22 +577,27 @@ static void expect_no_portion(struct scene *scene)
     scene_end(scene);
 }
 
-/* A file system that cannot says so when the file is opened. */
-static int open_by_the_page_cache_alone(void *self, const char *path, int flags, mode_t mode)
-{
-    (void)self;
-    if ((flags & O_DIRECT) == 0)
-        return rd_io_system.open(NULL, path, flags, mode);
-    errno = EINVAL;
-    return -1;
-}
-
 static void there_is_none_where_the_file_system_cannot(void **state)
 {
     (void)state;
     struct scene scene = scene_with_value();
-    scene.watcher->io.open = open_by_the_page_cache_alone;
+    scene.watcher->open_errno = EINVAL; /* it says so when the file is opened */
     expect_no_portion(&scene);
+}
+
+static void there_is_one_again_once_there_are_descriptors(void **state)
+{
+    (void)state;
+    struct scene scene = scene_with_value();
+    struct rd_value value = find_value(&scene);
+    scene.watcher->open_errno = EMFILE;
+    assert_null(rd_value_read_portion(&value, scene.store, 0));
+    scene.watcher->open_errno = 0;
+    struct rd_portion *portion = rd_value_read_portion(&value, scene.store, 0);
+    expect_portion(portion, 0, VALUE_LEN);
+    rd_portion_release(portion);
+    rd_value_release(&value);
+    scene_end(&scene);
 }
 
 static void there_is_none_of_another_file(void **state)
@@ -622,11 +665,13 @@ int main(void)
         cmocka_unit_test(a_file_system_that_cannot_is_used_as_ever),
         cmocka_unit_test(a_file_system_that_refuses_a_transfer_is_used_as_ever),
         cmocka_unit_test(a_disk_that_refuses_is_told_of),
+        cmocka_unit_test(a_disk_that_is_full_at_the_end_is_told_of),
         cmocka_unit_test(a_placing_that_fails_loses_nothing),
         cmocka_unit_test(without_a_buffer_the_page_cache_is_the_way),
         cmocka_unit_test(portions_have_the_values_bytes),
         cmocka_unit_test(a_portion_has_what_was_just_written),
         cmocka_unit_test(there_is_none_where_the_file_system_cannot),
+        cmocka_unit_test(there_is_one_again_once_there_are_descriptors),
         cmocka_unit_test(there_is_none_of_another_file),
         cmocka_unit_test(there_is_none_where_the_disk_fails),
         cmocka_unit_test(a_value_outlives_compaction),

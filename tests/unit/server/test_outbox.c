@@ -510,6 +510,9 @@ static void the_next_portion_comes_while_one_leaves(void **state)
     struct rd_value other = *value;
     other.payload.data++;
     rd_outbox_fetched_ahead(&outbox, &other, FIRST_LEN, next);
+    other = *value; /* a range that begins likewise */
+    other.payload.len--;
+    rd_outbox_fetched_ahead(&outbox, &other, FIRST_LEN, next);
     rd_outbox_fetched_ahead(&outbox, value, FIRST_LEN + 1, next);
     rd_outbox_fetched_ahead(&outbox, value, 0, next);
     assert_int_equal(next->uses, 1);
@@ -540,6 +543,36 @@ static void the_next_portion_comes_while_one_leaves(void **state)
     rd_portion_release(fourth);
     close_place(&place);
     free(copy);
+    free(text);
+}
+
+/* What a slice of the map is to be followed by is not taken before that has left. */
+static void a_late_portion_waits_for_what_is_before_it(void **state)
+{
+    (void)state;
+    struct place place = open_place();
+    uint8_t *text = make_text();
+    struct rd_value value;
+    struct rd_outbox outbox;
+    assert_int_equal(rd_store_write(place.store, key_number(0), rd_slice(text, TEXT_LEN), NULL), RD_OK);
+    assert_int_equal(rd_store_read(place.store, key_number(0), &value), RD_OK);
+    struct rd_value of = value;
+    rd_outbox_init(&outbox, NULL);
+    assert_true(rd_outbox_append_value(&outbox, &value, NULL, RD_CLEARED_VERIFIED, NULL));
+    expect_peek(&outbox, PIECE_MAX);
+    rd_outbox_sent(&outbox, PIECE_MAX / 2);
+    struct rd_portion *portion = portion_of(text + PIECE_MAX, PIECE_MAX);
+    rd_outbox_fetched_ahead(&outbox, &of, PIECE_MAX, portion);
+    assert_int_equal(portion->uses, 1);
+    assert_int_equal(held_len, PIECE_MAX);
+    expect_peek(&outbox, PIECE_MAX / 2);
+    rd_outbox_sent(&outbox, PIECE_MAX / 2);
+    rd_outbox_fetched_ahead(&outbox, &of, PIECE_MAX, portion);
+    assert_int_equal(portion->uses, 2);
+    rd_outbox_deinit(&outbox);
+    assert_int_equal(held_len, 0);
+    rd_portion_release(portion);
+    close_place(&place);
     free(text);
 }
 
@@ -614,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_portion_leaves_in_the_maps_place),
         cmocka_unit_test(a_damaged_portion_is_found),
         cmocka_unit_test(the_next_portion_comes_while_one_leaves),
+        cmocka_unit_test(a_late_portion_waits_for_what_is_before_it),
         cmocka_unit_test(parts_of_a_portion_share_it),
         cmocka_unit_test(what_has_been_looked_at_goes_all_the_same),
     };
