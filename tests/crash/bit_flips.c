@@ -329,7 +329,7 @@ static bool is_taken_note_of(struct flip *flip)
     case REGION_LINK:
         return noticed || wrong(flip, "nobody finds it at", flip->offset);
     default:
-        return true; /* no checksum covers a key's hash, nor a marker's count */
+        return true; /* no checksum covers a key's hash, nor a marker's count; and nobody reads a hole */
     }
 }
 

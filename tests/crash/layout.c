@@ -13,8 +13,9 @@
 #define HASH_LEN      8u
 #define LINK_LEN      8u
 #define ALIGNMENT     64u
+#define HOLE_LEN_MIN  4096u
 
-const char *const region_names[REGION_COUNT] = {"pad",  "payload", "dead payload", "tombstone byte",
+const char *const region_names[REGION_COUNT] = {"pad",  "payload", "dead payload", "hole",        "tombstone byte",
                                                 "hash", "link",    "checksum",     "marker count"};
 
 static struct entry read_entry(struct rd_slice file, uint64_t end)
@@ -98,5 +99,7 @@ enum region layout_region_at(const struct layout *layout, uint64_t offset)
         return REGION_HASH;
     if (entry->kind == ENTRY_TOMBSTONE || entry->kind == ENTRY_MARKER)
         return REGION_TOMBSTONE;
+    if (entry->kind == ENTRY_FILLER && entry->trailer - entry->payload >= HOLE_LEN_MIN)
+        return REGION_HOLE;
     return entry->kind == ENTRY_VALUE && entry->latest ? REGION_PAYLOAD : REGION_PAYLOAD_DEAD;
 }

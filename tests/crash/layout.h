@@ -35,7 +35,8 @@ void layout_deinit(struct layout *layout);
 enum region {
     REGION_PAD,
     REGION_PAYLOAD,      /* of a value that lives */
-    REGION_PAYLOAD_DEAD, /* of one that was replaced or deleted; of a filler */
+    REGION_PAYLOAD_DEAD, /* of one that was replaced or deleted; of a short filler */
+    REGION_HOLE,         /* of a filler so long that its zeros are told by its checksum, and not read */
     REGION_TOMBSTONE,    /* the zero byte of a tombstone or a marker */
     REGION_HASH,
     REGION_LINK,
