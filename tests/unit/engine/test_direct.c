@@ -410,6 +410,16 @@ static void a_file_system_that_cannot_is_used_as_ever(void **state)
     store_by_the_page_cache(0, EOPNOTSUPP);
 }
 
+/* The spool has failed, and the store goes on without its value. */
+static void end_refused(struct scene *scene, enum rd_status status)
+{
+    assert_null(rd_spool_place(scene->spool, RD_DURABILITY_DEFAULT));
+    assert_int_equal(commit(scene, NULL), status);
+    expect_status(scene->store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
+    put_text(scene->store, "other", "value");
+    scene_end(scene);
+}
+
 static void a_disk_that_refuses_is_told_of(void **state)
 {
     (void)state;
@@ -422,11 +432,7 @@ static void a_disk_that_refuses_is_told_of(void **state)
         scene.watcher->disk_errno = refusals[i].os_errno;
         assert_int_equal(fill(scene.spool, LONG_LEN), refusals[i].status);
         assert_int_equal(rd_spool_append(scene.spool, rd_slice_of_string("more")), RD_IO_ERROR);
-        assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
-        assert_int_equal(commit(&scene, NULL), RD_IO_ERROR);
-        expect_status(scene.store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
-        put_text(scene.store, "other", "value");
-        scene_end(&scene);
+        end_refused(&scene, RD_IO_ERROR);
     }
 }
 
@@ -438,11 +444,7 @@ static void a_disk_that_is_full_at_the_end_is_told_of(void **state)
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
     scene.watcher->spool_fd = scene.spool->fd;
     scene.watcher->spool_errno = ENOSPC;
-    assert_null(rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT));
-    assert_int_equal(commit(&scene, NULL), RD_NO_SPACE);
-    expect_status(scene.store, rd_key_of_hash(7), RD_KEY_NOT_FOUND);
-    put_text(scene.store, "other", "value");
-    scene_end(&scene);
+    end_refused(&scene, RD_NO_SPACE);
 }
 
 /* The region is given up, and the writer appends the value. */
