@@ -158,7 +158,7 @@ $(BUILD)/tests/server/%: $(BUILD)/obj/tests/unit/server/%.o $(SUPPORT) $(call ar
 $(BUILD)/tests/server/test_outbox: ALL_LDFLAGS += -Wl,--wrap=rd_value_hold,--wrap=rd_value_let_go,--wrap=rd_value_is_in_memory
 
 # A processor that is given away and comes back when the test says so.
-$(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime
+$(BUILD)/tests/server/test_courtesy: ALL_LDFLAGS += -Wl,--wrap=sched_yield,--wrap=uv_hrtime,--wrap=nanosleep
 
 # The kernel's side is the test's own.
 $(BUILD)/tests/server/test_affinity: ALL_LDFLAGS += -Wl,--wrap=sched_setaffinity,--wrap=sched_getaffinity

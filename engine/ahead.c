@@ -134,8 +134,10 @@ bool rd_ahead_abandon(struct rd_ahead *ahead, const struct rd_placement *owner)
 struct rd_placement {
     struct rd_store *store; /* borrows */
     uint64_t begin;
-    bool synced;    /* is to be; constant */
-    bool committed; /* written by the writer before the operation is delivered */
+    uint64_t hurried_from; /* constant; with the tail here, short writes have taken half of the gap */
+    bool spooled;          /* constant; what is copied is a spool */
+    bool synced;           /* is to be; constant */
+    bool committed;        /* written by the writer before the operation is delivered */
 };
 
 void rd_placement_commit(struct rd_placement *placement)
@@ -171,6 +173,25 @@ static struct rd_writeback writeback_of(const struct rd_placement *placement, ui
     return writeback;
 }
 
+/* What was copied last took step_ns. There is no time to rest where short writes might reach the region before it
+ * is full, or another long value that is on its way find it taken. */
+static void rest(const struct rd_placement *placement, uint64_t step_ns)
+{
+    struct rd_store *store = placement->store;
+    unsigned own = placement->spooled ? 1 : 0;
+    bool alone = atomic_load_explicit(&store->long_spools, memory_order_relaxed) <= own;
+    if (store->rest != NULL && alone && rd_store_file_size(store) < placement->hurried_from)
+        store->rest(store->rest_context, step_ns);
+}
+
+/* At `offset`, of a value that memory cannot hold: to where whole blocks of the file end. */
+static uint64_t short_step(uint64_t slice_len, uint64_t offset)
+{
+    uint64_t len = slice_len < RD_DIRECT_LEN ? slice_len : RD_DIRECT_LEN;
+    uint64_t beyond = (offset + len) % RD_DIRECT_BLOCK_LEN;
+    return beyond < len ? len - beyond : len;
+}
+
 /* value: what the payload is of, or NULL. Others may cut its file, and what is left of a page then reads as zeros:
  * each slice goes into its checksum once it has been copied. What is there then was there before. */
 static int copy(struct rd_placement *placement, struct rd_datafile *file, struct rd_slice payload,
@@ -179,13 +200,16 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
     struct rd_store *store = placement->store;
     int failed = 0;
     uint32_t crc = 0;
-    uint64_t slice_len = store->ahead.slice_len;
-    bool direct = spool != NULL && exceeds_memory(store, payload.len);
+    bool exceeds = exceeds_memory(store, payload.len);
+    bool direct = spool != NULL && exceeds;
     uint8_t *buffer = direct ? rd_direct_take(store->memory_bytes) : NULL;
     struct rd_writeback writeback = writeback_of(placement, payload.len);
-    for (uint64_t done = 0; failed == 0 && done < payload.len; done += slice_len) {
-        uint64_t len = payload.len - done < slice_len ? payload.len - done : slice_len;
+    uint64_t len;
+    for (uint64_t done = 0; failed == 0 && done < payload.len; done += len) {
+        uint64_t begun_ns = rd_monotonic_ns();
         uint64_t offset = placement->begin + done;
+        uint64_t step = exceeds ? short_step(store->ahead.slice_len, offset) : store->ahead.slice_len;
+        len = payload.len - done < step ? payload.len - done : step;
         if (rd_ahead_is_lost(&store->ahead))
             failed = ECANCELED;
         else
@@ -194,6 +218,8 @@ static int copy(struct rd_placement *placement, struct rd_datafile *file, struct
             failed = rd_writeback_pace(&writeback, file, offset + len);
         if (failed == 0 && value != NULL)
             crc = rd_crc32(crc, rd_slice(payload.data + done, (size_t)len));
+        if (failed == 0 && exceeds && done + len < payload.len)
+            rest(placement, rd_monotonic_ns() - begun_ns);
     }
     rd_direct_give(buffer);
     if (failed == 0 && spool != NULL)
@@ -246,6 +272,7 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
     if (placement == NULL)
         return NULL;
     placement->store = store;
+    placement->spooled = spool != NULL;
     placement->synced = needs_sync(store, durability);
     struct rd_entry wanted = {.payload = rd_slice(NULL, payload.len), .crc32_known = true};
     struct rd_op op = {.kind = RD_OP_RESERVE, .entries = &wanted, .entry_count = 1, .placement = placement};
@@ -254,6 +281,8 @@ static struct rd_placement *place(struct rd_store *store, struct rd_slice payloa
         return NULL;
     }
     placement->begin = op.offset;
+    uint64_t tail = rd_store_file_size(store);
+    placement->hurried_from = tail + (op.offset > tail ? op.offset - tail : 0) / 2;
     int failed = copy_and_sync(placement, payload, spool, value);
     rd_ahead_stop_copying(&store->ahead, failed != 0);
     if (failed == 0)

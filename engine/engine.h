@@ -81,6 +81,11 @@ struct rd_store_options {
      * it. May not call the store. NULL: nobody is told. */
     void (*on_failure)(void *context, const char *reason);
     void *on_failure_context; /* borrows */
+    /* Between two steps of copying a value that memory cannot hold, of which the last one took step_ns: may sleep,
+     * so that others get the disk. On the thread that copies. May not call the store. NULL: it goes as fast as it
+     * can. */
+    void (*rest)(void *context, uint64_t step_ns);
+    void *rest_context; /* borrows */
 };
 
 /* Opens, recovers and locks. Blocks: reads what recovery needs. On failure nothing is left open and *ret_error,

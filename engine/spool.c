@@ -30,6 +30,8 @@ void rd_spool_destroy(struct rd_spool *spool)
         return;
     if (spool->fd >= 0)
         spool->store->io->close(spool->store->io->self, spool->fd);
+    if (spool->direct_begin != 0)
+        atomic_fetch_sub_explicit(&spool->store->long_spools, 1, memory_order_relaxed);
     rd_direct_give(spool->gathered);
     rd_buffer_deinit(&spool->memory);
     free(spool);
@@ -144,6 +146,7 @@ static int put(struct rd_spool *spool, struct rd_slice bytes)
         at = begin;
         spool->direct_begin = begin;
         spool->direct_end = begin;
+        atomic_fetch_add_explicit(&spool->store->long_spools, 1, memory_order_relaxed);
         spool->gathered = rd_direct_take(spool->store->memory_bytes);
     }
     return spool->gathered != NULL ? gather(spool, bytes, at) : write_out(spool, bytes, at);

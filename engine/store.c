@@ -139,6 +139,8 @@ static enum rd_status init(struct rd_store *store, const struct rd_store_options
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
     store->opened_read_only = options->read_only;
     store->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : machine_memory();
+    store->rest = options->rest;
+    store->rest_context = options->rest_context;
     store->forks = rd_forks();
     struct rd_view *view = rd_forks_prepare() ? rd_view_create() : NULL;
     if (view == NULL)

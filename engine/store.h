@@ -95,6 +95,7 @@ struct rd_store {
     uint64_t damage_begin;       /* constant */
     uint64_t damage_end;         /* constant */
     struct rd_ahead ahead;
+    atomic_uint long_spools;         /* of which the disk has most; any thread */
     atomic_bool compacting;          /* one at a time */
     bool compaction_holds;           /* writer: no value is placed ahead (compact.h) */
     struct rd_departures departures; /* writer */
@@ -105,6 +106,8 @@ struct rd_store {
     struct rd_writer writer;
     void (*on_failure)(void *context, const char *reason); /* constant from the writer's start on; NULL before */
     void *on_failure_context;                              /* borrows; likewise */
+    void (*rest)(void *context, uint64_t step_ns);         /* constant; or NULL */
+    void *rest_context;                                    /* borrows; constant */
 };
 
 /* The view as its readers come to it: inside the epoch. */

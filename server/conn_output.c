@@ -145,8 +145,10 @@ static bool encode(struct rd_conn *conn, struct rd_call *call)
         return false;
     bool in_parts = conn->codec->encode_part != NULL && rd_opcode_is_download(call->request->opcode) &&
                     call->response.status == RD_OK;
-    if (!in_parts && value_len <= COPIED_VALUE_MAX)
+    if (!in_parts && value_len <= COPIED_VALUE_MAX) {
         conn->loop->brief_ms = uv_now(&conn->loop->uv);
+        rd_process_note_brief(conn->loop->process, conn->loop->brief_ms);
+    }
     note_answer(conn, call, in_parts ? call->response.value.len : value_len);
     if (value_len > COPIED_VALUE_MAX) {
         rd_outbox_commit(&conn->out);

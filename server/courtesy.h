@@ -12,6 +12,7 @@
 #define RD_SERVER_COURTESY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Of one job; zeroed at its beginning. The thread that works on it. */
 struct rd_courtesy {
@@ -20,5 +21,13 @@ struct rd_courtesy {
 
 /* Between two steps. */
 void rd_courtesy_let_in(struct rd_courtesy *courtesy);
+
+struct rd_process;
+
+/* Behind a step that kept the disk busy for step_ns, on behalf of one who can wait: where others were given brief
+ * answers just now, this thread sleeps three times as long. A disk that is kept busy without a pause takes from
+ * them even where they read nothing of it: what moves its bytes shares the processors of a virtual machine. One
+ * thread at a time: those that may wait are few, and others want them, too. */
+void rd_courtesy_rest(struct rd_process *process, uint64_t step_ns);
 
 #endif

@@ -86,11 +86,20 @@ struct rd_process {
     struct rd_budget memory;                /* of requests, from their first byte to their answer's encoding */
     struct rd_budget spools;                /* of uploads that are beside their stores */
     atomic_uint_fast64_t refusals[RD_REFUSAL_COUNT];
-    atomic_uint connections_max; /* of all loops; a reload changes it */
-    atomic_uint scrapes;         /* metrics that are being put together or wait to be sent */
-    const struct rd_loop *loops; /* borrows; all of them; never changes */
-    unsigned loop_count;         /* never changes */
+    atomic_uint connections_max;   /* of all loops; a reload changes it */
+    atomic_uint scrapes;           /* metrics that are being put together or wait to be sent */
+    atomic_uint_fast64_t brief_ms; /* uv_now, when a loop gave the last brief answer; 0: never */
+    atomic_bool resting;           /* a thread does: courtesy.h */
+    const struct rd_loop *loops;   /* borrows; all of them; never changes */
+    unsigned loop_count;           /* never changes */
 };
+
+/* now_ms: uv_now. Written once a millisecond, not with each answer: all loops look at it. */
+static inline void rd_process_note_brief(struct rd_process *process, uint64_t now_ms)
+{
+    if (atomic_load_explicit(&process->brief_ms, memory_order_relaxed) != now_ms)
+        atomic_store_explicit(&process->brief_ms, now_ms, memory_order_relaxed);
+}
 
 static inline void rd_process_note(struct rd_process *process, enum rd_refusal refusal)
 {

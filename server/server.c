@@ -352,7 +352,7 @@ static enum rd_status open_all(struct server *server, struct rd_error *ret_error
                "their port is one of ours",
                unclaimed);
     if (status == RD_OK)
-        status = rd_stores_open(config, &server->stores, ret_error);
+        status = rd_stores_open(config, &server->process, &server->stores, ret_error);
     if (status == RD_OK)
         status = start_compactor(server, ret_error);
     if (status == RD_OK)

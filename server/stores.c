@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/text.h"
+#include "server/courtesy.h"
 #include "server/log.h"
 #include "server/memory.h"
 #include "server/store_files.h"
@@ -22,6 +23,7 @@ struct rd_stores {
     uint32_t queue_count_max;           /* of each store's writes at a time */
     uint64_t queue_bytes_max;           /* and bytes of these */
     bool timed;                         /* slow requests are logged */
+    struct rd_process *process;         /* borrows */
     struct rd_config_store *configured; /* owned; what the config file says of stores */
     size_t configured_count;
     pthread_cond_t changed;  /* a store is no longer CREATING */
@@ -152,6 +154,11 @@ static void log_failure(void *context, const char *reason)
     rd_log_store(RD_LOG_ERROR, hosted->name, "has become read-only: %s", reason);
 }
 
+static void rest(void *context, uint64_t step_ns)
+{
+    rd_courtesy_rest(context, step_ns);
+}
+
 static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *hosted, bool create,
                                   struct rd_error *ret_error)
 {
@@ -168,6 +175,8 @@ static enum rd_status open_engine(struct rd_stores *stores, struct rd_hosted *ho
         .memory_bytes = rd_memory_limit(),
         .on_failure = log_failure,
         .on_failure_context = hosted,
+        .rest = rest,
+        .rest_context = stores->process,
     };
     return rd_store_open(path, &options, &hosted->store, ret_error);
 }
@@ -281,13 +290,14 @@ static void warn_of_strangers(struct rd_stores *stores, const struct rd_config *
     }
 }
 
-enum rd_status rd_stores_open(const struct rd_config *config, struct rd_stores **ret_stores,
-                              struct rd_error *ret_error)
+enum rd_status rd_stores_open(const struct rd_config *config, struct rd_process *process,
+                              struct rd_stores **ret_stores, struct rd_error *ret_error)
 {
     struct rd_stores *stores = calloc(1, sizeof *stores);
     if (stores == NULL)
         return rd_error_set(ret_error, RD_NO_MEMORY, 0, "no memory for the store registry");
     stores->folder_fd = -1;
+    stores->process = process;
     pthread_mutex_init(&stores->lock, NULL);
     pthread_cond_init(&stores->changed, NULL);
     snprintf(stores->data_dir, sizeof stores->data_dir, "%s", config->data_dir);

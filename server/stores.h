@@ -31,12 +31,13 @@
 
 #define RD_STORE_NAME_DEFAULT "default"
 
+struct rd_process;
 struct rd_stores;
 
 /* Opens the folder (made 0700 where missing) and every store in it, and creates `default`. A store that cannot be
- * opened is logged and kept as FAILED. Blocks. */
-enum rd_status rd_stores_open(const struct rd_config *config, struct rd_stores **ret_stores,
-                              struct rd_error *ret_error) RD_MUST_CHECK;
+ * opened is logged and kept as FAILED. process: borrowed until the stores are closed. Blocks. */
+enum rd_status rd_stores_open(const struct rd_config *config, struct rd_process *process,
+                              struct rd_stores **ret_stores, struct rd_error *ret_error) RD_MUST_CHECK;
 
 /* What config says of stores is in force from now on, for those that are open too, as far as that is possible;
  * what is not is logged. Does not block. */

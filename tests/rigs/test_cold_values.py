@@ -6,6 +6,7 @@ memory afterwards, through whichever door it came or went. Not with ThreadSaniti
 its notes of what was read.
 """
 import concurrent.futures
+import contextlib
 import functools
 import http.client
 import os
@@ -13,6 +14,7 @@ import random
 import shutil
 import socket
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -25,6 +27,7 @@ from harness.curl import Curl
 from harness.daemon import BUILD, Daemon, memory_factor
 from harness.pages import PAGE, evict, major_faults, pages_in_memory
 from harness.resp import Resp, bulk, encode
+from harness.syscalls import traced
 from harness.wire import Wire, WireError
 
 FACTOR = memory_factor()
@@ -117,6 +120,40 @@ def test_uploads(limited):
         assert in_memory(limited.store()) < 2 * (KEPT + 2 * SLICE)
         for number in range(2):
             assert wire.read_stream(b"long %d" % number)[1] == long(number)
+
+
+def rests_of_upload(daemon, beside):
+    """How often a thread slept while long 0 was taken."""
+    with traced(daemon, "-f", "-e", "trace=clock_nanosleep,nanosleep") as calls, beside:
+        assert Curl(daemon.http).put("long 0", long(0)).status in (200, 201)
+    return sum("nanosleep(" in call for call in calls)
+
+
+@contextlib.contextmanager
+def brief_answers(daemon):
+    over = threading.Event()
+
+    def ask():
+        with Wire(daemon.binary_address) as wire:
+            while not over.wait(0.005):
+                wire.exists(b"short 0")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            yield
+        finally:
+            over.set()
+        asking.result()
+
+
+def test_an_upload_rests_for_others(limited):
+    """While it is copied to its place: the disk is not kept busy all the time, where others get brief answers."""
+    daemon = limited.start()
+    time.sleep(0.3)
+    assert rests_of_upload(daemon, contextlib.nullcontext()) == 0
+    assert rests_of_upload(daemon, brief_answers(daemon)) > 10
+    assert Curl(daemon.http).get("long 0").body == long(0)
 
 
 def over_http(daemon):
