@@ -80,7 +80,8 @@ bool rd_ahead_is_abandoned(struct rd_ahead *ahead);
 /* It has become part of the store. */
 void rd_ahead_release(struct rd_ahead *ahead);
 
-/* Takes it back: waits for the copying to stop (a slice at most), cuts the file to tail. 0 or an errno value. */
+/* Takes it back: waits for the copying to stop (a slice, and a rest, at most), cuts the file to tail. 0 or an
+ * errno value. */
 int rd_ahead_evict(struct rd_ahead *ahead, struct rd_datafile *file, uint64_t tail) RD_MUST_CHECK;
 
 /* ---- the placing thread ---- */
