@@ -355,17 +355,23 @@ static void what_memory_cannot_hold_goes_past_the_page_cache(void **state)
     store_one(torn, true);
 }
 
+/* Nothing of it goes past the page cache. Ends the scene. */
+static void store_by_the_page_cache(struct scene *scene)
+{
+    assert_int_equal(fill(scene->spool, LONG_LEN), RD_OK);
+    struct rd_placement *placement = rd_spool_place(scene->spool, RD_DURABILITY_DEFAULT);
+    assert_non_null(placement);
+    assert_int_equal(commit(scene, placement), RD_OK);
+    assert_int_equal(scene->watcher->direct_written + scene->watcher->direct_read, 0);
+    expect_long(scene->store, LONG_LEN);
+    scene_end(scene);
+}
+
 static void what_memory_can_hold_does_not(void **state)
 {
     (void)state;
     struct scene scene = scene_in(64 * LITTLE);
-    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
-    assert_non_null(placement);
-    assert_int_equal(commit(&scene, placement), RD_OK);
-    assert_int_equal(scene.watcher->direct_written + scene.watcher->direct_read, 0);
-    expect_long(scene.store, LONG_LEN);
-    scene_end(&scene);
+    store_by_the_page_cache(&scene);
 }
 
 /* A value that memory can hold, but not twice: what the disk has of the spool goes once it has been copied. */
@@ -386,28 +392,22 @@ static void the_spool_of_what_stays_does_not(void **state)
 }
 
 /* refusal: of the descriptor; disk_errno: of a transfer. */
-static void store_by_the_page_cache(int refusal, int disk_errno)
+static void store_refused(int refusal, int disk_errno)
 {
     struct scene scene = scene_in(LITTLE);
     scene.watcher->refusal = refusal;
     scene.watcher->disk_errno = disk_errno;
-    assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
-    assert_non_null(placement);
-    assert_int_equal(commit(&scene, placement), RD_OK);
-    assert_int_equal(scene.watcher->direct_written + scene.watcher->direct_read, 0);
-    expect_long(scene.store, LONG_LEN);
-    scene_end(&scene);
+    store_by_the_page_cache(&scene);
 }
 
 static void a_file_system_that_cannot_is_used_as_ever(void **state)
 {
     (void)state;
-    store_by_the_page_cache(EINVAL, 0);
-    store_by_the_page_cache(EOPNOTSUPP, 0);
-    store_by_the_page_cache(EPERM, 0);
-    store_by_the_page_cache(0, EINVAL);
-    store_by_the_page_cache(0, EOPNOTSUPP);
+    store_refused(EINVAL, 0);
+    store_refused(EOPNOTSUPP, 0);
+    store_refused(EPERM, 0);
+    store_refused(0, EINVAL);
+    store_refused(0, EOPNOTSUPP);
 }
 
 /* The spool has failed, and the store goes on without its value. */
