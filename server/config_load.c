@@ -41,19 +41,31 @@ static bool take_member(void *context, const struct rd_config_member *member, st
     return refuse_member(member, error, "no such setting", "");
 }
 
+/* Room for one more. It doubles whenever the count is a power of two: however many stores there are, a row is
+ * copied once on average. */
+static bool grow_stores(struct rd_config *config)
+{
+    size_t count = config->store_count;
+    if ((count & (count - 1)) != 0)
+        return true;
+    struct rd_config_store *rows = realloc(config->stores, (count == 0 ? 1 : 2 * count) * sizeof *rows);
+    if (rows != NULL)
+        config->stores = rows;
+    return rows != NULL;
+}
+
 /* The store's row, made where there is none. NULL: no memory. */
 static struct rd_config_store *store_row(struct rd_config *config, const char *name)
 {
     struct rd_config_store *last = config->store_count != 0 ? &config->stores[config->store_count - 1] : NULL;
     if (last != NULL && strcmp(last->name, name) == 0)
         return last;
-    struct rd_config_store *rows = realloc(config->stores, (config->store_count + 1) * sizeof *rows);
-    if (rows == NULL)
+    if (!grow_stores(config))
         return NULL;
-    config->stores = rows;
-    rows[config->store_count] = (struct rd_config_store){.settings.durability = RD_DURABILITY_DEFAULT};
-    snprintf(rows[config->store_count].name, sizeof rows->name, "%s", name);
-    return &rows[config->store_count++];
+    struct rd_config_store *row = &config->stores[config->store_count++];
+    *row = (struct rd_config_store){.settings.durability = RD_DURABILITY_DEFAULT};
+    snprintf(row->name, sizeof row->name, "%s", name);
+    return row;
 }
 
 static bool take_store_setting(void *context, const char *store, struct rd_slice json, struct rd_error *error)
