@@ -90,6 +90,8 @@ static enum rd_status hold(struct rd_compaction *compaction)
     compaction->held = true;
     store->compaction_holds = true;
     store->checkpoint = (struct rd_checkpoint){.tail = 0};
+    if (rd_ahead_is_landing(&store->ahead)) /* it may go on for long */
+        rd_writer_free_region(store);
     compaction->in_the_way = store->ahead.active;
     if (compaction->in_the_way)
         return RD_OK;

@@ -125,7 +125,7 @@ static int put_large(struct rd_encoder *encoder, struct rd_datafile *file, const
         uint64_t left = entry->payload.len - done;
         uint64_t len = left < SLICE_LEN ? left : SLICE_LEN;
         if (entry->spool != NULL) {
-            failed = rd_datafile_copy_from(file, entry->spool->fd, done, len, encoder->offset);
+            failed = rd_spool_copy(entry->spool, done, len, file, encoder->offset, NULL);
             encoder->offset += len;
         } else {
             rd_residency_advise(entry->payload.data + done,

@@ -451,8 +451,12 @@ struct rd_spool;
 /* Cheap: makes no file yet. The store must stay open until the spool is destroyed. */
 enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spool) RD_MUST_CHECK;
 
-/* May wait for the disk. Any thread, but one at a time. RD_NO_SPACE, RD_IO_ERROR, RD_NO_MEMORY, RD_TOO_LARGE: the
- * spool can only be destroyed. */
+/* Before the first byte: so many are to come, neither more nor fewer. A long value is then written once, where it
+ * will lie, if others let it. durability: the operation's. Such a spool has to be placed before its operation. */
+void rd_spool_announce(struct rd_spool *spool, uint64_t len, enum rd_durability durability);
+
+/* May wait for the disk. Any thread, but one at a time. RD_NO_SPACE, RD_IO_ERROR, RD_NO_MEMORY, RD_TOO_LARGE, and
+ * RD_INVALID_ARGUMENT where more come than were announced: the spool can only be destroyed. */
 enum rd_status rd_spool_append(struct rd_spool *spool, struct rd_slice bytes) RD_MUST_CHECK;
 
 /* Whether len more bytes would be kept without the disk. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/ahead.h"
 #include "engine/digest.h"
 #include "engine/engine.h"
 #include "engine/index.h"
@@ -285,23 +286,29 @@ static void close_batch(struct rd_plan *plan, uint32_t first, uint32_t marker)
     }
 }
 
-/* Zeros from the tail to just before a value that lies ahead: an entry that closes the gap. */
-static void add_filler(struct rd_plan *plan)
+/* An entry of the engine's own whose bytes are in the file already. */
+static void add_dead(struct rd_plan *plan, uint64_t len, uint32_t crc32)
 {
-    struct rd_plan_entry *filler = &plan->entries[plan->entry_count++];
-    uint64_t payload_offset = rd_record_align(plan->tail);
-    uint64_t len = plan->placed_at - RD_TRAILER_LEN - payload_offset;
-    *filler = (struct rd_plan_entry){
-        .key_hash = RD_RESERVED_KEY_HASH,
-        .payload = rd_slice(NULL, len),
-        .prev_tail = plan->tail,
-        .payload_offset = payload_offset,
-        .crc32 = rd_crc32_of_zeros(len),
-        .crc32_known = true,
-        .in_place = true,
-        .superseded = true, /* never published */
-    };
-    plan->tail = plan->placed_at;
+    add_own(plan, rd_slice(NULL, len), false, crc32)->in_place = true;
+}
+
+/* Zeros from the tail to just before what lies ahead: an entry that closes the gap. */
+static void add_filler(struct rd_plan *plan, uint64_t begin)
+{
+    uint64_t len = begin - RD_TRAILER_LEN - rd_record_align(plan->tail);
+    add_dead(plan, len, rd_crc32_of_zeros(len));
+}
+
+enum rd_status rd_plan_leap(struct rd_plan *plan, uint64_t begin, uint64_t len, uint32_t crc32)
+{
+    enum rd_status status = make_room(plan, 0);
+    if (status != RD_OK)
+        return status;
+    add_filler(plan, begin);
+    uint64_t pad =
+        -(begin + len) % RD_SECTOR_LEN; /* the disk may have these bytes before their trailer is written */
+    add_dead(plan, len + pad, rd_crc32(crc32, rd_slice(zeros, (size_t)pad)));
+    return RD_OK;
 }
 
 /* A value: appended, or committed where it lies ahead. */
@@ -310,7 +317,7 @@ static struct rd_plan_entry *add_value(struct rd_plan *plan, const struct rd_ind
 {
     if (plan->placed_at == 0)
         return add_entry(plan, index, state, key_hash, payload, false);
-    add_filler(plan);
+    add_filler(plan, plan->placed_at);
     struct rd_plan_entry *entry = add_entry(plan, index, state, key_hash, payload, false);
     entry->in_place = true;
     plan->placed = true;
@@ -466,6 +473,8 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
 {
     struct rd_spool *spool = op->spool;
     enum rd_status status = rd_spool_complete(spool);
+    if (status == RD_OK)
+        status = rd_placement_loss(op->placement);
     if (status != RD_OK)
         return status;
     if (spool->len == 0 || spool->one_zero_byte)
@@ -477,9 +486,9 @@ static enum rd_status judge_stream(struct rd_plan *plan, struct rd_index *index,
     status = check_condition(&op->condition, &state, file);
     if (status != RD_OK)
         return status;
-    struct rd_slice payload = spool->fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);
+    struct rd_slice payload = spool->own.fd < 0 ? rd_buffer_slice(&spool->memory) : rd_slice(NULL, spool->len);
     struct rd_plan_entry *entry = add_value(plan, index, &state, key_hash, payload);
-    entry->spool = spool->fd < 0 ? NULL : spool;
+    entry->spool = spool->own.fd < 0 ? NULL : spool;
     entry->crc32 = spool->crc32;
     entry->crc32_known = true;
     op->replaced = state.live;

@@ -82,6 +82,10 @@ void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail);
 void rd_plan_add(struct rd_plan *plan, struct rd_index *index, const uint8_t *file, struct rd_op *op,
                  uint64_t placed_at);
 
+/* Adds, to a group that has nothing else, what closes the gap before `begin` and makes dead bytes of the len that
+ * lie there with that checksum (ahead.h), zeros behind them. RD_NO_MEMORY. */
+enum rd_status rd_plan_leap(struct rd_plan *plan, uint64_t begin, uint64_t len, uint32_t crc32) RD_MUST_CHECK;
+
 /* Room in the index for all that the plan adds, or RD_NO_MEMORY. */
 enum rd_status rd_plan_reserve(struct rd_plan *plan, struct rd_index *index, const uint8_t *file) RD_MUST_CHECK;
 

@@ -170,7 +170,7 @@ static void fail_store(struct rd_store *store, const char *what, int os_errno)
     if (rd_writer_file_is_lost(store))
         return;
     uint64_t tail = rd_writer_tail(store);
-    int cut = rd_ahead_evict(&store->ahead, &store->file, tail);
+    int cut = rd_ahead_evict(&store->ahead, &store->file, tail, RD_IO_ERROR);
     if (cut == 0)
         cut = rd_datafile_cut(&store->file, tail);
     show_size(store);
@@ -273,10 +273,12 @@ static enum rd_status append(struct rd_store *store, struct rd_plan *plan, enum 
     *ret_errno = rd_encoder_write(&store->writer.encoder, &store->file, plan, tail);
     if (*ret_errno != 0)
         end_extending(store);
+    enum rd_status failed = *ret_errno == 0 ? RD_OK : rd_status_of_errno(*ret_errno);
     if (*ret_errno != 0 && is_blameless(store, *ret_errno) &&
-        rd_ahead_evict(&store->ahead, &store->file, tail) == 0 && rd_datafile_cut(&store->file, tail) == 0) {
+        rd_ahead_evict(&store->ahead, &store->file, tail, failed) == 0 &&
+        rd_datafile_cut(&store->file, tail) == 0) {
         show_size(store);
-        return rd_status_of_errno(*ret_errno);
+        return failed;
     }
     if (*ret_errno != 0) {
         fail_store(store, "writing", *ret_errno);
@@ -303,12 +305,48 @@ static enum rd_status sync_if_wanted(struct rd_store *store, const struct rd_pla
     return *ret_errno == 0 ? RD_OK : RD_IO_ERROR;
 }
 
-/* What lies ahead is given up; its value will be appended like any other. */
+/* What lies ahead is given up; a value that was placed there will be appended like any other. */
 static void evict(struct rd_store *store)
 {
-    int failed = rd_ahead_evict(&store->ahead, &store->file, rd_writer_tail(store));
+    int failed = rd_ahead_evict(&store->ahead, &store->file, rd_writer_tail(store), RD_OK);
     if (failed != 0)
         fail_store(store, "cutting the file", failed);
+}
+
+/* What has landed stays where it is, dead. A group of its own, of no operation. */
+static enum rd_status leap(struct rd_store *store, uint64_t landed, uint32_t crc32)
+{
+    struct rd_plan *plan = &store->writer.plan;
+    enum rd_durability synced;
+    int os_errno = 0;
+    rd_plan_begin(plan, rd_writer_index(store), rd_writer_tail(store));
+    enum rd_status status = is_writable(store) ? RD_OK : RD_IO_ERROR;
+    if (status == RD_OK)
+        status = rd_plan_leap(plan, store->ahead.begin, landed, crc32);
+    if (status == RD_OK)
+        status = append(store, plan, &synced, &os_errno);
+    if (status == RD_OK)
+        rd_publish(store, plan);
+    return status;
+}
+
+void rd_writer_free_region(struct rd_store *store)
+{
+    uint64_t landed;
+    uint32_t crc32;
+    if (!store->ahead.active)
+        return;
+    if (!rd_ahead_close(&store->ahead, &landed, &crc32)) {
+        evict(store);
+        return;
+    }
+    enum rd_status status = leap(store, landed, crc32);
+    if (status == RD_OK)
+        rd_ahead_release(&store->ahead);
+    else if (!is_writable(store))
+        rd_ahead_drop(&store->ahead, status);
+    else if (rd_ahead_evict(&store->ahead, &store->file, rd_writer_tail(store), status) != 0)
+        fail_store(store, "cutting the file", EIO);
 }
 
 static bool comes_too_close(const struct rd_store *store, const struct rd_plan *plan)
@@ -320,12 +358,13 @@ static bool comes_too_close(const struct rd_store *store, const struct rd_plan *
 static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op)
 {
     struct rd_op *rest = op->next;
-    uint64_t tail = rd_writer_tail(store);
+    if (!op->placement->landing && rd_ahead_is_landing(&store->ahead))
+        rd_writer_free_region(store);
     if (store->compaction_holds)
         op->status = RD_OVERLOADED;
     else if (is_writable(store) && give_up_extension(store))
-        op->status = rd_ahead_reserve(&store->ahead, op->placement, tail, op->entries[0].payload.len,
-                                      store->writer.plan.quota_bytes);
+        op->status =
+            rd_ahead_reserve(&store->ahead, op->placement, rd_writer_tail(store), store->writer.plan.quota_bytes);
     else
         op->status = RD_IO_ERROR;
     op->offset = store->ahead.begin;
@@ -368,8 +407,9 @@ static void approach_block(const struct rd_store *store, const struct rd_op *op)
     }
 }
 
-/* Plans the operations from first on, until the group is full. Returns the first that is left out. */
-static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
+/* Plans the operations from first on, until the group is full, or comes too close to what lies ahead. Returns the
+ * first that is left out. */
+static struct rd_op *plan_some(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
 {
     struct rd_plan *plan = &store->writer.plan;
     const uint8_t *file = rd_writer_mapping(store)->base;
@@ -386,9 +426,19 @@ static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uin
         rd_plan_add(plan, rd_writer_index(store), file, op, ready ? store->ahead.begin : 0);
         op = op->next;
         if (comes_too_close(store, plan))
-            evict(store);
+            break;
     }
     return op;
+}
+
+/* Judged again where the file's end is another then. */
+static struct rd_op *plan_group(struct rd_store *store, struct rd_op *first, uint32_t op_count_max)
+{
+    struct rd_op *rest = plan_some(store, first, op_count_max);
+    if (!comes_too_close(store, &store->writer.plan))
+        return rest;
+    rd_writer_free_region(store);
+    return plan_some(store, first, op_count_max);
 }
 
 static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
@@ -430,6 +480,8 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     int os_errno = catch_up(store);
     if (rd_ahead_is_abandoned(&store->ahead))
         evict(store);
+    else if (rd_ahead_is_late(&store->ahead))
+        rd_writer_free_region(store);
     if (first->kind == RD_OP_RESERVE)
         return commit_reservation(store, first);
     if (first->kind == RD_OP_ERRAND)

@@ -17,6 +17,7 @@
 #define SPOOL_STEP_LEN   (256u << 10) /* worth waking a thread */
 #define SPOOL_PIECE_LEN  (64u << 10)  /* before others are let in: some 20 us of a processor */
 #define VALUE_TOO_LONG   "the value is longer than this server takes"
+#define NOT_AS_ANNOUNCED "the stream has not as many bytes as it announced"
 
 struct rd_upload {
     struct rd_spool *spool;    /* owned; the pool thread's while working */
@@ -164,13 +165,22 @@ void rd_upload_refuse(struct rd_call *call, enum rd_status status, const struct 
     rd_call_fail_error(call, status, error);
 }
 
+static enum rd_status create_spool(const struct rd_call *call, struct rd_spool **ret_spool)
+{
+    uint64_t announced = call->request->stream_len;
+    enum rd_status status = rd_spool_create(call->hosted->store, ret_spool);
+    if (status == RD_OK && announced != UINT64_MAX)
+        rd_spool_announce(*ret_spool, announced, rd_terms_durability(call->request->durability));
+    return status;
+}
+
 /* Where the store is yet to be made, the spool comes with it. NULL: no memory. */
 static struct rd_upload *create(const struct rd_call *call)
 {
     struct rd_upload *upload = calloc(1, sizeof *upload);
     if (upload == NULL)
         return NULL;
-    if (call->hosted != NULL && rd_spool_create(call->hosted->store, &upload->spool) != RD_OK) {
+    if (call->hosted != NULL && create_spool(call, &upload->spool) != RD_OK) {
         free(upload);
         return NULL;
     }
@@ -281,7 +291,7 @@ static void commit(struct rd_call *call)
     } else if (rd_spool_len(upload->spool) == 0) {
         rd_call_fail(call, RD_INVALID_ARGUMENT, "Payload cannot be empty.");
     } else if (announced != UINT64_MAX && rd_spool_len(upload->spool) != announced) {
-        rd_call_fail(call, RD_INVALID_ARGUMENT, "the stream has not as many bytes as it announced");
+        rd_call_fail(call, RD_INVALID_ARGUMENT, NOT_AS_ANNOUNCED);
     } else if (rd_spool_stays_in_memory(upload->spool, 0)) { /* too short to be worth a thread */
         submit(call);
     } else {
@@ -397,7 +407,7 @@ static void after_making(struct rd_call *call)
     if (status == RD_OK)
         status = rd_dispatch_use_store(call, &call->error);
     if (status == RD_OK)
-        status = rd_spool_create(call->hosted->store, &upload->spool);
+        status = create_spool(call, &upload->spool);
     if (status != RD_OK)
         fail_at_work(call, status, call->error.message[0] != '\0' ? call->error.message : rd_status_name(status));
     go_on(call);
@@ -435,6 +445,10 @@ static bool is_within_limits(struct rd_call *call)
     const struct rd_loop *loop = rd_conn_loop(call->conn);
     if (call->upload->taken > loop->tuning.value_len_max) {
         fail(call, RD_TOO_LARGE, VALUE_TOO_LONG, false);
+        return false;
+    }
+    if (call->upload->taken > call->request->stream_len) {
+        fail(call, RD_INVALID_ARGUMENT, NOT_AS_ANNOUNCED, false);
         return false;
     }
     if (!rd_conn_memory_is_full(call->conn))

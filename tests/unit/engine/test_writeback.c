@@ -220,7 +220,7 @@ static void a_spool_waits_for_the_disk_and_is_forgotten(void **state)
     (void)state;
     struct scene scene = scene_in(64 * MIB);
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    const struct account *account = account_of(scene.accountant, scene.spool->fd);
+    const struct account *account = account_of(scene.accountant, scene.spool->own.fd);
     assert_int_equal(account->end, LONG_LEN);
     assert_true(account->unwritten_most > BOUND / 2 && account->unwritten_most <= BOUND + STEP);
     assert_true(account->dropped >= LONG_LEN - BOUND && account->dropped == account->awaited);
@@ -233,7 +233,7 @@ static void a_spool_below_the_bound_is_not_the_disks(void **state)
     (void)state;
     struct scene scene = scene_in(PLENTY);
     assert_int_equal(fill(scene.spool, LONG_LEN), RD_OK);
-    const struct account *account = account_of(scene.accountant, scene.spool->fd);
+    const struct account *account = account_of(scene.accountant, scene.spool->own.fd);
     assert_int_equal(account->started, 0);
     struct rd_placement *placement = rd_spool_place(scene.spool, RD_DURABILITY_DEFAULT);
     assert_non_null(placement);
@@ -266,7 +266,7 @@ static void commit(struct scene *scene, struct rd_placement *placement)
 static const struct account *account_of_placing(struct accountant *accountant, const struct rd_spool *spool)
 {
     for (int fd = 0; fd < FILES_MAX; fd++)
-        if (fd != spool->fd && accountant->files[fd].end >= LONG_LEN)
+        if (fd != spool->own.fd && accountant->files[fd].end >= LONG_LEN)
             return &accountant->files[fd];
     fail_msg("nothing was placed");
     return NULL;
@@ -379,7 +379,7 @@ static void a_spool_that_the_disk_has_lost_is_not_the_stores(void **state)
         struct scene scene = scene_in(64 * MIB);
         assert_int_equal(fill(scene.spool, cases[i].len), RD_OK);
         assert_int_equal(scene.spool->writeback.started == 0, cases[i].len == MIB);
-        scene.accountant->refusing_fd = scene.spool->fd;
+        scene.accountant->refusing_fd = scene.spool->own.fd;
         struct rd_entry entry = {.key = rd_key_of_hash(7)};
         struct rd_op op = {.kind = RD_OP_STREAM, .entries = &entry, .entry_count = 1, .spool = scene.spool};
         if (cases[i].placed)
