@@ -56,6 +56,10 @@ struct rd_store;
 /* Short writes keep so far from a region, bytes: the filler must fit between. */
 #define RD_AHEAD_MARGIN 256u
 
+/* From one in which a value lands they keep far enough for a hole of this length: so what a crash leaves of it is
+ * told from a torn end, and is not kept aside when the file is cut. */
+#define RD_AHEAD_HOLE_LEN (UINT64_C(1) << 20)
+
 /* Owned by the placing or landing thread, and by the call that commits it. */
 struct rd_placement {
     struct rd_store *store; /* borrows */

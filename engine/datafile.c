@@ -216,6 +216,24 @@ int rd_datafile_read(const struct rd_datafile *file, uint64_t offset, uint8_t *t
     return 0;
 }
 
+static uint64_t seek(const struct rd_datafile *file, uint64_t from, uint64_t end, int whence)
+{
+    off_t found = file->io->seek(file->io->self, file->fd, (off_t)from, whence);
+    return found < 0 || (uint64_t)found > end ? end : (uint64_t)found;
+}
+
+uint64_t rd_datafile_find_hole(const struct rd_datafile *file, uint64_t begin, uint64_t end, uint64_t hole_len)
+{
+    uint64_t data = begin;
+    while (data < end) {
+        uint64_t hole = seek(file, data, end, SEEK_HOLE);
+        data = seek(file, hole, end, SEEK_DATA);
+        if (data - hole >= hole_len)
+            return hole;
+    }
+    return end;
+}
+
 /* For file systems that cannot copy inside the kernel. */
 static ssize_t copy_through_memory(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t offset,
                                    size_t len_max)

@@ -50,6 +50,10 @@ int rd_datafile_write_slice(struct rd_datafile *file, uint64_t offset, struct rd
 int rd_datafile_read(const struct rd_datafile *file, uint64_t offset, uint8_t *to, size_t len,
                      size_t wanted) RD_MUST_CHECK;
 
+/* From `begin` on, where the first hole of hole_len bytes is, not above `end`; `end` where there is none, or the
+ * file system tells of none. */
+uint64_t rd_datafile_find_hole(const struct rd_datafile *file, uint64_t begin, uint64_t end, uint64_t hole_len);
+
 /* Copies len bytes of another descriptor to `offset`: inside the kernel where it can. 0 or an
  * errno value. */
 int rd_datafile_copy_from(struct rd_datafile *file, int from_fd, uint64_t from_offset, uint64_t len,

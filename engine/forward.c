@@ -2,6 +2,7 @@
 #include "engine/forward.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/digest.h"
 #include "engine/engine.h"
@@ -121,6 +122,17 @@ static uint32_t crc_before_next(struct rd_slice file, struct prefix *prefix, uin
     return rd_crc32(crc, rd_slice(file.data + prefix->end, next - prefix->end));
 }
 
+/* From `end` on, where an entry may end: the highest byte of its link is zero. So what has no zeros, or few, costs
+ * next to nothing to pass. file.len + 1 or more: nowhere. */
+static uint64_t next_candidate(struct rd_slice file, uint64_t end)
+{
+    uint64_t highest = end - PREV_TAIL_FROM_END + sizeof(uint64_t) - 1;
+    if (end > file.len || file.data[highest] == 0)
+        return end;
+    const uint8_t *zero = memchr(file.data + highest, 0, file.len - highest);
+    return zero == NULL ? file.len + 1 : end + (uint64_t)(zero - file.data) - highest;
+}
+
 /* Candidates come in ascending order, so an entry's beginning is known before its end is looked at. */
 enum rd_status rd_forward_reach(struct rd_slice file, uint64_t begin, uint64_t *ret_end)
 {
@@ -131,7 +143,8 @@ enum rd_status rd_forward_reach(struct rd_slice file, uint64_t begin, uint64_t *
     uint64_t payload = rd_record_align(begin) < file.len ? rd_record_align(begin) : file.len;
     uint32_t crc_before = rd_crc32(0, rd_slice(file.data + begin, payload - begin));
     enum rd_status status = reached_add(&list, begin, crc_before) ? RD_OK : RD_NO_MEMORY;
-    for (uint64_t end = begin + RD_TOMBSTONE_LEN; status == RD_OK && end <= file.len; end++) {
+    uint64_t end = begin + RD_TOMBSTONE_LEN - 1;
+    while (status == RD_OK && (end = next_candidate(file, end + 1)) <= file.len) {
         uint64_t prev_tail = rd_load_u64le(file.data + end - PREV_TAIL_FROM_END);
         if (prev_tail > end - RD_TOMBSTONE_LEN || prev_tail < begin)
             continue;

@@ -67,6 +67,12 @@ static int io_set_direct(void *self, int fd, bool direct)
     return fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
+static off_t io_seek(void *self, int fd, off_t offset, int whence)
+{
+    (void)self;
+    return lseek(fd, offset, whence);
+}
+
 static ssize_t io_pread(void *self, int fd, void *to, size_t len, off_t offset)
 {
     (void)self;
@@ -202,6 +208,7 @@ const struct rd_io rd_io_system = {
     .stat = io_stat,
     .flock = io_flock,
     .set_direct = io_set_direct,
+    .seek = io_seek,
     .pread = io_pread,
     .pwritev = io_pwritev,
     .ftruncate = io_ftruncate,

@@ -20,7 +20,8 @@ struct rd_io {
     int (*fstat)(void *self, int fd, struct stat *ret_stat); /* without st_rdev and the times (io.c) */
     int (*stat)(void *self, const char *path, struct stat *ret_stat);
     int (*flock)(void *self, int fd, int operation);
-    int (*set_direct)(void *self, int fd, bool direct); /* fcntl: O_DIRECT from now on, or no longer */
+    int (*set_direct)(void *self, int fd, bool direct);          /* fcntl: O_DIRECT from now on, or no longer */
+    off_t (*seek)(void *self, int fd, off_t offset, int whence); /* lseek: of SEEK_DATA and SEEK_HOLE */
     ssize_t (*pread)(void *self, int fd, void *to, size_t len, off_t offset);
     ssize_t (*pwritev)(void *self, int fd, const struct iovec *parts, int part_count, off_t offset);
     int (*ftruncate)(void *self, int fd, off_t len);

@@ -11,6 +11,7 @@
 #include "engine/store.h"
 
 #define MEMORY_LEN_MAX ((size_t)256 << 10)
+#define TOLD_LEN       ((uint64_t)1 << 20) /* of what lands, so that the disk gets long pieces */
 
 enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spool)
 {
@@ -93,7 +94,8 @@ static int write_at(struct rd_spool *spool, struct rd_slice bytes, uint64_t at)
     struct rd_datafile file = file_of(spool, &spool->own);
     uint64_t offset = spool->own.base + at;
     int failed = rd_datafile_write_slice(&file, offset, bytes);
-    return failed != 0 ? failed : rd_writeback_pace(&spool->writeback, &file, offset + bytes.len);
+    bool told = spool->landing == NULL || offset + bytes.len - spool->writeback.started >= TOLD_LEN;
+    return failed == 0 && told ? rd_writeback_pace(&spool->writeback, &file, offset + bytes.len) : failed;
 }
 
 static int write_out(struct rd_spool *spool, struct rd_slice bytes)

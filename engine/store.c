@@ -182,6 +182,16 @@ static void deinit(struct rd_store *store)
     pthread_mutex_destroy(&store->publish_lock);
 }
 
+/* What lies behind the tail, up to where a long value was on its way to its place (ahead.h). */
+static struct rd_slice torn_end(struct rd_store *store, const struct rd_recovery *recovery)
+{
+    const uint8_t *file = rd_writer_mapping(store)->base;
+    uint64_t end = rd_datafile_find_hole(&store->file, recovery->tail, recovery->rest_end, RD_AHEAD_HOLE_LEN);
+    while (end != recovery->rest_end && end > recovery->tail && file[end - 1] == 0)
+        end--; /* of the block that the hole begins behind */
+    return rd_slice(file + recovery->tail, end - recovery->tail);
+}
+
 /* Cuts what is not part of the store, after keeping it aside. What cannot be kept is not cut. */
 static enum rd_status repair(struct rd_store *store, const struct rd_recovery *recovery,
                              struct rd_error *ret_error)
@@ -195,9 +205,8 @@ static enum rd_status repair(struct rd_store *store, const struct rd_recovery *r
     }
     if (size == recovery->tail || store->opened_read_only)
         return RD_OK;
-    if (recovery->rest_end != recovery->tail) {
-        const uint8_t *file = rd_writer_mapping(store)->base;
-        struct rd_slice torn = rd_slice(file + recovery->tail, recovery->rest_end - recovery->tail);
+    struct rd_slice torn = torn_end(store, recovery);
+    if (torn.len != 0) {
         struct rd_error error;
         if (rd_datafile_keep_aside(&store->file, recovery->tail, torn, &error) != RD_OK) {
             rd_store_make_read_only(store, "a torn end must be cut but cannot be kept aside: %.100s",

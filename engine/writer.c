@@ -351,7 +351,8 @@ void rd_writer_free_region(struct rd_store *store)
 
 static bool comes_too_close(const struct rd_store *store, const struct rd_plan *plan)
 {
-    return store->ahead.active && !plan->placed && plan->tail + RD_AHEAD_MARGIN > store->ahead.begin;
+    uint64_t margin = store->ahead.landing ? 2 * RD_AHEAD_HOLE_LEN : RD_AHEAD_MARGIN;
+    return store->ahead.active && !plan->placed && plan->tail + margin > store->ahead.begin;
 }
 
 /* A placing thread asks for a region. A group of its own, so that no tail is planned already. */

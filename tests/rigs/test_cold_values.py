@@ -122,11 +122,14 @@ def test_uploads(limited):
             assert wire.read_stream(b"long %d" % number)[1] == long(number)
 
 
-def rests_of_upload(daemon, beside):
-    """How often a thread slept while long 0 was taken."""
-    with traced(daemon, "-f", "-e", "trace=clock_nanosleep,nanosleep") as calls, beside:
-        assert Curl(daemon.http).put("long 0", long(0)).status in (200, 201)
-    return sum("nanosleep(" in call for call in calls)
+CHUNKED = ["Transfer-Encoding: chunked"]  # nobody knows how long it will be
+
+
+def calls_of_upload(daemon, named, beside=contextlib.nullcontext(), headers=()):
+    """How often a call that holds such a name was made while long 0 was taken."""
+    with traced(daemon, "-f", "-e", "trace=clock_nanosleep,nanosleep,openat") as calls, beside:
+        assert Curl(daemon.http).put("long 0", long(0), headers=headers).status in (200, 201)
+    return sum(named in call for call in calls)
 
 
 @contextlib.contextmanager
@@ -151,8 +154,18 @@ def test_an_upload_rests_for_others(limited):
     """While it is copied to its place: the disk is not kept busy all the time, where others get brief answers."""
     daemon = limited.start()
     time.sleep(0.3)
-    assert rests_of_upload(daemon, contextlib.nullcontext()) == 0
-    assert rests_of_upload(daemon, brief_answers(daemon)) > 10
+    assert calls_of_upload(daemon, "nanosleep(", headers=CHUNKED) == 0
+    assert calls_of_upload(daemon, "nanosleep(", brief_answers(daemon), CHUNKED) > 10
+    assert Curl(daemon.http).get("long 0").body == long(0)
+
+
+def test_an_upload_that_says_its_length_is_written_once(limited):
+    """Where it will lie: with no file beside the store, and nothing that is copied, and rested from, at its end."""
+    daemon = limited.start()
+    time.sleep(0.3)
+    assert calls_of_upload(daemon, "O_TMPFILE", headers=CHUNKED) == 1
+    assert calls_of_upload(daemon, "O_TMPFILE") == 0
+    assert calls_of_upload(daemon, "nanosleep(", brief_answers(daemon)) == 0
     assert Curl(daemon.http).get("long 0").body == long(0)
 
 
