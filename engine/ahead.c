@@ -24,6 +24,7 @@ void rd_ahead_init(struct rd_ahead *ahead)
     *ahead = (struct rd_ahead){.placed_len_min = PLACED_LEN_MIN,
                                .gap_len_min = GAP_LEN_MIN,
                                .slice_len = SLICE_LEN,
+                               .hole_len = RD_AHEAD_HOLE_LEN,
                                .landing_ms_most = LANDING_MS_MOST};
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->changed, NULL);

@@ -56,8 +56,8 @@ struct rd_store;
 /* Short writes keep so far from a region, bytes: the filler must fit between. */
 #define RD_AHEAD_MARGIN 256u
 
-/* From one in which a value lands they keep far enough for a hole of this length: so what a crash leaves of it is
- * told from a torn end, and is not kept aside when the file is cut. */
+/* From one in which a value lands they keep twice as far: by the hole between, which is as long as this at least,
+ * what a crash leaves of it is told from a torn end, and is not kept aside when the file is cut. */
 #define RD_AHEAD_HOLE_LEN (UINT64_C(1) << 20)
 
 /* Owned by the placing or landing thread, and by the call that commits it. */
@@ -94,6 +94,7 @@ struct rd_ahead {
     uint64_t placed_len_min;  /* shorter values are appended at once: that holds nobody for long */
     uint64_t gap_len_min;     /* between the tail and a region */
     uint64_t slice_len;       /* copied at a time; in between the region can be taken back */
+    uint64_t hole_len;        /* RD_AHEAD_HOLE_LEN */
     uint64_t landing_ms_most; /* who would take longer to land gives way; likewise constant */
 };
 

@@ -351,7 +351,7 @@ void rd_writer_free_region(struct rd_store *store)
 
 static bool comes_too_close(const struct rd_store *store, const struct rd_plan *plan)
 {
-    uint64_t margin = store->ahead.landing ? 2 * RD_AHEAD_HOLE_LEN : RD_AHEAD_MARGIN;
+    uint64_t margin = store->ahead.landing ? 2 * store->ahead.hole_len : RD_AHEAD_MARGIN;
     return store->ahead.active && !plan->placed && plan->tail + margin > store->ahead.begin;
 }
 

@@ -49,6 +49,7 @@ struct counts {
     uint64_t workloads;
     uint64_t events;
     uint64_t placed;
+    uint64_t landed;
     uint64_t compacted;
     uint64_t moved;
     uint64_t extended;
@@ -132,6 +133,7 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
     counts->workloads++;
     counts->events += log->count;
     counts->placed += workload.placed;
+    counts->landed += workload.landed;
     counts->compacted += workload.compacted;
     counts->moved += workload.moved;
     counts->extended += workload.recorder.extended;
@@ -156,18 +158,19 @@ static void run_states(const struct options *options, uint64_t number, uint64_t 
 static void print(const struct options *options, const struct counts *counts, const struct judge *judge,
                   double seconds)
 {
-    printf(
-        "crash_states: seed %llu: %llu states, %llu violations | killed %llu, killed midway %llu, power cut "
-        "ordered %llu, any %llu; %llu crashed again, %zu of them while opening; %zu torn ends cut | %llu "
-        "workloads, %llu events, %llu placed ahead, %llu run ahead, %llu compactions, %llu moved between stores | "
-        "%.1f s\n",
-        (unsigned long long)options->seed, (unsigned long long)counts->states,
-        (unsigned long long)counts->violations, (unsigned long long)counts->killed,
-        (unsigned long long)counts->midway, (unsigned long long)counts->ordered, (unsigned long long)counts->any,
-        (unsigned long long)counts->twice, judge->before_serve, judge->cut, (unsigned long long)counts->workloads,
-        (unsigned long long)counts->events, (unsigned long long)counts->placed,
-        (unsigned long long)counts->extended, (unsigned long long)counts->compacted,
-        (unsigned long long)counts->moved, seconds);
+    printf("crash_states: seed %llu: %llu states, %llu violations | killed %llu, killed midway %llu, power cut "
+           "ordered %llu, any %llu; %llu crashed again, %zu of them while opening; %zu torn ends cut | %llu "
+           "workloads, %llu events, %llu placed ahead, %llu landed, %llu run ahead, %llu compactions, %llu moved "
+           "between stores | "
+           "%.1f s\n",
+           (unsigned long long)options->seed, (unsigned long long)counts->states,
+           (unsigned long long)counts->violations, (unsigned long long)counts->killed,
+           (unsigned long long)counts->midway, (unsigned long long)counts->ordered,
+           (unsigned long long)counts->any, (unsigned long long)counts->twice, judge->before_serve, judge->cut,
+           (unsigned long long)counts->workloads, (unsigned long long)counts->events,
+           (unsigned long long)counts->placed, (unsigned long long)counts->landed,
+           (unsigned long long)counts->extended, (unsigned long long)counts->compacted,
+           (unsigned long long)counts->moved, seconds);
 }
 
 /* ret_finding: what was wrong with the last state. */

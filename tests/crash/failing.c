@@ -17,6 +17,7 @@ const char *const call_names[CALL_COUNT] = {
     [CALL_FSTAT] = "fstat",
     [CALL_STAT] = "stat",
     [CALL_FLOCK] = "flock",
+    [CALL_SEEK] = "lseek",
     [CALL_PREAD] = "pread",
     [CALL_PWRITEV] = "pwritev",
     [CALL_FTRUNCATE] = "ftruncate",
@@ -147,6 +148,11 @@ static int failing_set_direct(void *self, int fd, bool direct)
 {
     (void)self;
     return rd_io_system.set_direct(NULL, fd, direct);
+}
+
+static off_t failing_seek(void *self, int fd, off_t offset, int whence)
+{
+    return next(self, CALL_SEEK, fd, NULL) != FAILURE_NONE ? -1 : rd_io_system.seek(NULL, fd, offset, whence);
 }
 
 static size_t half(size_t len)
@@ -355,6 +361,7 @@ void failing_io_init(struct failing_io *failing, size_t fail_at, enum failure fa
                                  .stat = failing_stat,
                                  .flock = failing_flock,
                                  .set_direct = failing_set_direct,
+                                 .seek = failing_seek,
                                  .pread = failing_pread,
                                  .pwritev = failing_pwritev,
                                  .ftruncate = failing_ftruncate,

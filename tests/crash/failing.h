@@ -24,6 +24,7 @@ enum call {
     CALL_FSTAT,
     CALL_STAT,
     CALL_FLOCK,
+    CALL_SEEK,
     CALL_PREAD,
     CALL_PWRITEV,
     CALL_FTRUNCATE,

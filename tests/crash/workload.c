@@ -19,6 +19,8 @@
 #define EXTENDED_FROM      3u
 #define LEAD_LEN           4096u
 #define BESIDE_FROM        2u /* entries */
+#define HOLE_LEN           1000u
+#define LANDED_LEN_MIN     (UINT64_C(257) << 10) /* a shorter spool stays in memory */
 #define GROUP_COUNT_MAX    8u
 #define ACTIONS_MIN        30u
 #define ACTIONS_MAX        90u
@@ -58,6 +60,7 @@ void workload_make_small(struct rd_store *store)
     store->ahead.placed_len_min = PLACED_LEN_MIN;
     store->ahead.gap_len_min = GAP_LEN_MIN;
     store->ahead.slice_len = SLICE_LEN;
+    store->ahead.hole_len = HOLE_LEN;
     store->writer.record_every_len = RECORD_EVERY;
     store->syncer.beside_len_min = 1;
     store->checkpoint_entries = CHECKPOINT_ENTRIES;
@@ -425,6 +428,41 @@ static void do_placed(struct workload *workload)
     wait_until_idle(store);
 }
 
+/* A long value lands while short ones are written, some of which reach it, and is then committed, or never. */
+static void do_landed(struct workload *workload)
+{
+    struct random *random = &workload->random;
+    uint32_t number = (uint32_t)random_below(random, STORE_COUNT);
+    struct rd_store *store = workload->stores[number];
+    bool reached = random_one_in(random, 2);
+    struct request request;
+    request_make_write(&request, random, &workload->history, number, store,
+                       LANDED_LEN_MIN + random_below(random, 100000));
+    struct rd_slice bytes = request.entries[0].payload;
+    if (rd_spool_create(store, &request.op.spool) != RD_OK)
+        die("no memory for a spool");
+    rd_spool_announce(request.op.spool, bytes.len, request.op.durability);
+    request.op.kind = RD_OP_STREAM;
+    while (bytes.len != 0) {
+        struct rd_slice piece = rd_slice_take(&bytes, 20000 + random_below(random, 50000));
+        if (rd_spool_append(request.op.spool, piece) != RD_OK)
+            die("a stream could not be spooled");
+        if (random_one_in(random, 2))
+            write_alone(workload, number, 1 + random_below(random, reached ? 5000 : 200));
+    }
+    request.op.placement = rd_spool_place(request.op.spool, request.op.durability);
+    workload->landed += request.op.placement != NULL;
+    wait_until_idle(store);
+    if (random_one_in(random, 3))
+        write_alone(workload, number, 1 + random_below(random, 5000));
+    if (!random_one_in(random, 5)) {
+        run_async(workload, &request);
+        wait_until_idle(store);
+        take_result(workload, &request, false);
+    }
+    end_request(workload, &request);
+}
+
 /* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static void do_reopen(struct workload *workload)
@@ -483,7 +521,7 @@ struct action {
 static const struct action actions[] = {
     {55, do_single}, {18, do_group_somewhere}, {5, do_copy}, {7, do_transfer},
     {6, do_placed},  {5, do_reopen},           {4, do_wait}, {4, do_group_on_a_full_disk},
-    {5, do_compact},
+    {5, do_compact}, {2, do_landed},
 };
 
 static void do_something(struct workload *workload)

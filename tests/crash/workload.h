@@ -29,6 +29,7 @@ struct workload {
     int32_t further;  /* a value that none of its operations wrote, for those who judge */
     size_t moved;     /* copies and transfers that were done */
     size_t placed;    /* values that were placed ahead */
+    size_t landed;    /* values that landed there */
     size_t compacted; /* times that a store was */
 };
 
