@@ -243,12 +243,14 @@ void rd_placement_leave(struct rd_placement *placement, bool failed, uint64_t la
 {
     struct rd_ahead *ahead = &placement->store->ahead;
     pthread_mutex_lock(&ahead->lock);
-    ahead->entered = false;
-    ahead->lost = ahead->lost || failed;
-    ahead->failed = ahead->failed || failed;
-    placement->landed = landed;
-    placement->landed_crc32 = crc32;
-    pthread_cond_broadcast(&ahead->changed);
+    if (ahead->owner == placement) {
+        ahead->entered = false;
+        ahead->lost = ahead->lost || failed;
+        ahead->failed = ahead->failed || failed;
+        placement->landed = landed;
+        placement->landed_crc32 = crc32;
+        pthread_cond_broadcast(&ahead->changed);
+    }
     pthread_mutex_unlock(&ahead->lock);
 }
 

@@ -158,7 +158,8 @@ int rd_placement_open(struct rd_placement *placement);
 /* Until rd_placement_leave the region stays. False: it was taken back. */
 bool rd_placement_enter(struct rd_placement *placement) RD_MUST_CHECK;
 
-/* failed: the value will not be whole. landed, crc32: of one that is landing, as it is now. */
+/* Fine where it was not entered, as the region was taken back. failed: the value will not be whole. landed, crc32:
+ * of one that is landing, as it is now. */
 void rd_placement_leave(struct rd_placement *placement, bool failed, uint64_t landed, uint32_t crc32);
 
 /* The value lies there. False: the region was taken back. */

@@ -444,8 +444,9 @@ struct rd_condition {
     uint32_t crc32;  /* with RD_IF_VERSION */
 };
 
-/* Bytes of a value that come in piece by piece, kept in memory up to 256 KiB and then in an unlinked file in the
- * store's folder, so that neither a slow nor a dead uploader holds anybody up or leaves anything behind. */
+/* Bytes of a value that come in piece by piece, kept in memory up to 256 KiB and then in a file: an unlinked one
+ * in the store's folder, or the store's own, where a long value's length is announced. Neither a slow nor a dead
+ * uploader holds anybody up or leaves anything behind. */
 struct rd_spool;
 
 /* Cheap: makes no file yet. The store must stay open until the spool is destroyed. */
