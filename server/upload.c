@@ -323,7 +323,7 @@ static void spool_gathered(struct rd_call *call)
 
 static const char *spool_fault(enum rd_status status)
 {
-    return status == RD_NO_SPACE ? "no space for the upload beside the store" : "the upload cannot be kept";
+    return status == RD_NO_SPACE ? "no space for the upload" : "the upload cannot be kept";
 }
 
 /* A pool thread came back with bad news, or none came at all; an earlier failure goes over it. */
@@ -413,7 +413,7 @@ static void after_making(struct rd_call *call)
     go_on(call);
 }
 
-/* Room beside the stores for all that has come; false: the upload has failed. */
+/* Room for all that has come; false: the upload has failed. */
 static bool charge_spool(struct rd_call *call)
 {
     struct rd_upload *upload = call->upload;
