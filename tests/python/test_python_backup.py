@@ -21,7 +21,7 @@ def test_all_of_it_then_what_is_new(daemon, store, face):
     info = face.info()
     assert head == rdrive.BackupHead(info.generation, info.tail, 0, info.tail)
     for i in range(5):
-        face.write(f"b{i}", os.urandom(1 + 1000 * i))
+        face.write(f"b{i}", os.urandom(2 + 1000 * i))
         more = face.backup_to(copy, head.tail, head.generation)
         assert (more.first, more.length) == (head.tail, more.tail - head.tail)
         head = more
