@@ -43,7 +43,7 @@ def take(wire, started):
 
 
 def spliced(calls):
-    return sum(result for name, _, result in calls if name == "splice" and result > 0)
+    return sum(call.result for call in calls if call.name == "splice" and call.result > 0)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def test_a_socket_that_takes_little_at_a_time(launch):
         with recorded(daemon) as calls:
             values = take(wire, [start_read(wire, number) for number in range(6)])
     assert values == [value(number, 3 * MIB) for number in range(6)]
-    results = [result for name, _, result in calls if name == "splice"]
+    results = [call.result for call in calls if call.name == "splice"]
     assert any(result < 0 or result % 4096 for result in results), results  # it was cut short
 
 

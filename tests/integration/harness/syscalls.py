@@ -9,10 +9,13 @@ import time
 
 from .daemon import wait_until
 
-LINE = re.compile(r"(?:\d+ +)?(\w+)\((?:\d+, NULL, )?(\d+).*\) += (-?\d+)")  # splice: the descriptor that it fills
+# When it began, and how long it took; of splice the descriptor that it fills.
+LINE = re.compile(r"(?:\d+ +)?(\d+\.\d+) (\w+)\((?:\d+, NULL, )?(\d+).*\) += (-?\d+).*<(\d+\.\d+)>$")
 WAITS = ("epoll_wait", "epoll_pwait")
 READS = ("read", "readv", "recvfrom", "recvmsg")
 WRITES = ("write", "writev", "sendto", "sendmsg", "splice")
+
+Call = collections.namedtuple("Call", "name descriptor result begin end")  # the latter in seconds
 
 
 def _let_it_wait(pid):
@@ -47,21 +50,22 @@ def traced(daemon, *options):
 
 @contextlib.contextmanager
 def recorded(daemon, names=WAITS + READS + WRITES):
-    """Yields a list, which has a (name, descriptor, result) of each call that was made inside when the block has ended."""
+    """Yields a list, which has each call that was made inside, as a Call, when the block has ended."""
     calls = []
-    with traced(daemon, "-s", "0", "-e", "trace=" + ",".join(names)) as lines:
+    with traced(daemon, "-s", "0", "-ttt", "-T", "-e", "trace=" + ",".join(names)) as lines:
         yield calls
     for found in filter(None, map(LINE.match, lines)):
-        calls.append((found[1], int(found[2]), int(found[3])))
+        begin = float(found[1])
+        calls.append(Call(found[2], int(found[3]), int(found[4]), begin, begin + float(found[5])))
 
 
 def turns(calls):
     """What was read from each descriptor, and written to it, between two waits for events: two lists of counters."""
     read, written = [collections.Counter()], [collections.Counter()]
-    for name, descriptor, result in calls:
-        if name in WAITS:
+    for call in calls:
+        if call.name in WAITS:
             read.append(collections.Counter())
             written.append(collections.Counter())
-        elif result > 0:
-            (read if name in READS else written)[-1][descriptor] += result
+        elif call.result > 0:
+            (read if call.name in READS else written)[-1][call.descriptor] += call.result
     return read, written
