@@ -7,7 +7,7 @@
  * run on one processor and the client on the one that the disk interrupts, the writer, which is woken there, waits
  * behind the client, and so does everybody who waits for the sync. So the loop is held to the processor on which
  * the writer mostly finds itself after a sync. The client, and the writer when it has to, go to the other.
- * bench/README.md has figures. With more processors one is free anyway, and nothing is done; nor with long values
+ * bench/BOUNDS.md has figures. With more processors one is free anyway, and nothing is done; nor with long values
  * and batches, of which loop and writer copy so much that each wants a processor.
  *
  * It is held for a second at a time. Then the scheduler may have it elsewhere for a moment, so that it does not

@@ -2,7 +2,7 @@
  *
  * socket.h - a connection's bytes, from and to its socket at once, in place of libuv's read(2) and write(2): those
  * go by way of the file system's layer first, which costs a small request more than answering it
- * (bench/README.md). libuv stays in charge of when there is something to read, and of what the socket does not
+ * (bench/RECORD.md). libuv stays in charge of when there is something to read, and of what the socket does not
  * take at once.
  *
  * The loop's thread only. Sockets do not block.
