@@ -17,7 +17,9 @@
 #define MEMORY_SHARE      2u                   /* a value above this share of memory is not to stay there */
 #define UNWRITTEN_MAX     (UINT64_C(32) << 20) /* of what is to be synced: a writer's sync meanwhile waits for it */
 #define LANDING_MS_MOST   UINT64_C(30000)
-#define LATE_SHARE        15u /* of that; sooner nobody knows how long a value will take */
+#define LATE_SHARE                                                                                                \
+    15u               /* of that; sooner nobody knows how long a value will take, and the end of one may take it */
+#define LATE_TIMES 2u /* that, and it gives way however little is missing */
 
 void rd_ahead_init(struct rd_ahead *ahead)
 {
@@ -58,7 +60,8 @@ enum rd_status rd_ahead_reserve(struct rd_ahead *ahead, struct rd_placement *own
     uint64_t begin = (tail + gap + RD_DIRECT_BLOCK_LEN - 1) / RD_DIRECT_BLOCK_LEN * RD_DIRECT_BLOCK_LEN;
     if (rd_trailer_may_tear(begin + len)) /* the disk may have the value before its trailer is written */
         begin += RD_RECORD_ALIGN;
-    if (begin + len + RD_TRAILER_LEN > end_max)
+    uint64_t dead_len = owner->landing ? len : 0; /* at most, where it has to give way, beside the value itself */
+    if (begin + len + dead_len + RD_TRAILER_LEN > end_max)
         return RD_NO_SPACE;
     ahead->active = true;
     ahead->landing = owner->landing;
@@ -104,6 +107,14 @@ bool rd_ahead_is_landing(struct rd_ahead *ahead)
     return landing;
 }
 
+static bool is_late(const struct rd_placement *owner, double elapsed_ms, double most_ms)
+{
+    double rest_ms = elapsed_ms * (double)(owner->len - owner->landed) / (double)(owner->landed + 1);
+    double known_ms = most_ms / LATE_SHARE;
+    bool is_slow = elapsed_ms + rest_ms > most_ms && rest_ms > known_ms;
+    return elapsed_ms >= known_ms && (is_slow || elapsed_ms > LATE_TIMES * most_ms);
+}
+
 bool rd_ahead_is_late(struct rd_ahead *ahead)
 {
     if (!ahead->active || !ahead->landing)
@@ -111,13 +122,8 @@ bool rd_ahead_is_late(struct rd_ahead *ahead)
     uint64_t now_ms = rd_monotonic_ms();
     bool late = false;
     pthread_mutex_lock(&ahead->lock);
-    if (!ahead->abandoned && !ahead->whole && !ahead->lost) {
-        const struct rd_placement *owner = ahead->owner;
-        double elapsed_ms = (double)(now_ms - owner->begun_ms);
-        double most_ms = (double)ahead->landing_ms_most;
-        late = elapsed_ms * LATE_SHARE >= most_ms &&
-               (double)owner->landed * most_ms < (double)owner->len * elapsed_ms;
-    }
+    if (!ahead->abandoned && !ahead->whole && !ahead->lost && !ahead->owner->goes)
+        late = is_late(ahead->owner, (double)(now_ms - ahead->owner->begun_ms), (double)ahead->landing_ms_most);
     pthread_mutex_unlock(&ahead->lock);
     return late;
 }
@@ -163,7 +169,8 @@ bool rd_ahead_close(struct rd_ahead *ahead, uint64_t *ret_landed, uint32_t *ret_
 {
     pthread_mutex_lock(&ahead->lock);
     close_region(ahead);
-    bool landed = ahead->landing && !ahead->failed && !ahead->abandoned && ahead->owner->landed != 0;
+    bool landed =
+        ahead->landing && !ahead->failed && !ahead->abandoned && !ahead->owner->goes && ahead->owner->landed != 0;
     if (landed) {
         *ret_landed = ahead->owner->landed;
         *ret_crc32 = ahead->owner->landed_crc32;
@@ -280,6 +287,16 @@ int rd_placement_open(struct rd_placement *placement)
     int fd = open_own_file(placement->store);
     rd_placement_leave(placement, fd < 0, 0, 0);
     return fd;
+}
+
+bool rd_placement_begin_to_go(struct rd_placement *placement)
+{
+    struct rd_ahead *ahead = &placement->store->ahead;
+    pthread_mutex_lock(&ahead->lock);
+    bool may = ahead->owner == placement && !ahead->lost;
+    placement->goes = placement->goes || may;
+    pthread_mutex_unlock(&ahead->lock);
+    return may;
 }
 
 bool rd_placement_finish(struct rd_placement *placement)

@@ -73,6 +73,7 @@ struct rd_placement {
     uint64_t landed;       /* guarded by the ahead's lock; so many of its bytes are in the file */
     uint32_t landed_crc32; /* guarded by the ahead's lock; of these */
     enum rd_status fate;   /* guarded by the ahead's lock; RD_OK, or why the file was cut and they are gone */
+    bool goes;             /* guarded by the ahead's lock; they are being given back */
     bool committed;        /* written by the writer before the operation is delivered */
 };
 
@@ -116,7 +117,8 @@ bool rd_ahead_is_abandoned(struct rd_ahead *ahead);
 /* Whether a value is landing, and will be for a while. */
 bool rd_ahead_is_landing(struct rd_ahead *ahead);
 
-/* Whether one is landing so slowly that it is not to have the file's end to itself for so long. */
+/* Whether one is landing so slowly that it is not to have the file's end to itself for so long: by how long all of
+ * it would take, but not for the sake of the last moments of it, unless these do not end. */
 bool rd_ahead_is_late(struct rd_ahead *ahead);
 
 /* What is in it has become part of the store, or dead bytes of its file. */
@@ -161,6 +163,10 @@ bool rd_placement_enter(struct rd_placement *placement) RD_MUST_CHECK;
 /* Fine where it was not entered, as the region was taken back. failed: the value will not be whole. landed, crc32:
  * of one that is landing, as it is now. */
 void rd_placement_leave(struct rd_placement *placement, bool failed, uint64_t landed, uint32_t crc32);
+
+/* What has landed is not wanted any more: it need not be leapt over, and may be cut from its end on while the
+ * region is entered. False: the region was taken back. */
+bool rd_placement_begin_to_go(struct rd_placement *placement) RD_MUST_CHECK;
 
 /* The value lies there. False: the region was taken back. */
 bool rd_placement_finish(struct rd_placement *placement) RD_MUST_CHECK;

@@ -92,6 +92,8 @@ static enum rd_status hold(struct rd_compaction *compaction)
     store->checkpoint = (struct rd_checkpoint){.tail = 0};
     if (rd_ahead_is_landing(&store->ahead)) /* it may go on for long */
         rd_writer_free_region(store);
+    if (!rd_writer_is_writable(store)) /* a sync that has failed is not to be asked for again: it might succeed */
+        return rd_error_set(&compaction->error, RD_IO_ERROR, 0, "%s is read-only", store->file.path);
     compaction->in_the_way = store->ahead.active;
     if (compaction->in_the_way)
         return RD_OK;

@@ -122,10 +122,23 @@ static uint32_t crc_before_next(struct rd_slice file, struct prefix *prefix, uin
     return rd_crc32(crc, rd_slice(file.data + prefix->end, next - prefix->end));
 }
 
+/* The first byte from `at` on that is not zero, or the file's length. */
+static uint64_t skip_zeros(struct rd_slice file, uint64_t at)
+{
+    while (at + sizeof(uint64_t) <= file.len && rd_load_u64le(file.data + at) == 0)
+        at += sizeof(uint64_t);
+    while (at < file.len && file.data[at] == 0)
+        at++;
+    return at;
+}
+
 /* From `end` on, where an entry may end: the highest byte of its link is zero. So what has no zeros, or few, costs
- * next to nothing to pass. file.len + 1 or more: nowhere. */
+ * next to nothing to pass. Nor does a run of zeros, like the hole before a value that was landing: no trailer is
+ * all zeros, as it has a key's hash and a checksum. file.len + 1 or more: nowhere. */
 static uint64_t next_candidate(struct rd_slice file, uint64_t end)
 {
+    if (end <= file.len && skip_zeros(rd_slice(file.data, end), end - RD_TRAILER_LEN) == end)
+        end = skip_zeros(file, end) + 1;
     uint64_t highest = end - PREV_TAIL_FROM_END + sizeof(uint64_t) - 1;
     if (end > file.len || file.data[highest] == 0)
         return end;

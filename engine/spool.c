@@ -12,6 +12,7 @@
 
 #define MEMORY_LEN_MAX ((size_t)256 << 10)
 #define TOLD_LEN       ((uint64_t)1 << 20) /* of what lands, so that the disk gets long pieces */
+#define LANDED_LEN_MAX ((uint64_t)4 << 30) /* a restart looks through what has landed, and the gap before it */
 
 enum rd_status rd_spool_create(struct rd_store *store, struct rd_spool **ret_spool)
 {
@@ -40,10 +41,27 @@ static void close_part(const struct rd_spool *spool, struct rd_spool_part *part)
     part->fd = -1;
 }
 
+/* The file system takes its time to take gigabytes back, and the writer is not to wait for that. */
+static void give_landed_back(struct rd_spool *spool)
+{
+    const struct rd_io *io = spool->store->io;
+    uint64_t step = spool->store->ahead.slice_len;
+    uint64_t end = spool->own.base + spool->len;
+    if (!rd_placement_begin_to_go(spool->landing))
+        return;
+    while (end - spool->own.base > step && rd_placement_enter(spool->landing)) {
+        end -= step;
+        bool failed = io->ftruncate(io->self, spool->own.fd, (off_t)end) != 0;
+        rd_placement_leave(spool->landing, failed, 0, 0);
+    }
+}
+
 void rd_spool_destroy(struct rd_spool *spool)
 {
     if (spool == NULL)
         return;
+    if (spool->landing != NULL)
+        give_landed_back(spool);
     rd_placement_destroy(spool->landing);
     close_part(spool, &spool->own);
     close_part(spool, &spool->landed);
@@ -66,7 +84,7 @@ static struct rd_datafile file_of(const struct rd_spool *spool, const struct rd_
 
 bool rd_spool_stays_in_memory(const struct rd_spool *spool, uint64_t len)
 {
-    return spool->own.fd < 0 && len <= MEMORY_LEN_MAX - spool->len;
+    return spool->own.fd < 0 && spool->len <= MEMORY_LEN_MAX && len <= MEMORY_LEN_MAX - spool->len;
 }
 
 uint64_t rd_spool_len(const struct rd_spool *spool)
@@ -193,7 +211,7 @@ static int open_unnamed(struct rd_spool *spool)
 static struct rd_placement *begin_landing(struct rd_spool *spool)
 {
     struct rd_store *store = spool->store;
-    if (spool->announced < store->ahead.placed_len_min)
+    if (spool->announced < store->ahead.placed_len_min || spool->announced > LANDED_LEN_MAX)
         return NULL;
     struct rd_placement *placement = rd_placement_reserve(store, spool->announced, spool->durability, true);
     if (placement == NULL)
@@ -261,10 +279,22 @@ static void count(struct rd_spool *spool)
     atomic_fetch_add_explicit(&spool->store->long_spools, 1, memory_order_relaxed);
 }
 
+/* Others have cut the store's file: what would be written next would make it long enough again, and hide that from
+ * the writer. */
+static bool is_cut(const struct rd_spool *spool)
+{
+    struct stat now;
+    const struct rd_io *io = spool->store->io;
+    return spool->landing != NULL && io->fstat(io->self, spool->own.fd, &now) == 0 &&
+           (uint64_t)now.st_size < spool->own.base + spool->written_len;
+}
+
 static enum rd_status append_to_file(struct rd_spool *spool, struct rd_slice bytes)
 {
     bool first = spool->own.fd < 0;
     enum rd_status status = first ? status_of(move_to_file(spool)) : enter(spool);
+    if (status == RD_OK && is_cut(spool))
+        status = RD_IO_ERROR;
     if (status == RD_OK)
         status = status_of(put(spool, bytes));
     leave(spool, status != RD_OK);

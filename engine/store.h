@@ -132,6 +132,11 @@ static inline struct rd_index *rd_writer_index(const struct rd_store *store)
     return &rd_writer_view(store)->index;
 }
 
+static inline bool rd_writer_is_writable(const struct rd_store *store)
+{
+    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
+}
+
 static inline uint64_t rd_writer_tail(const struct rd_store *store)
 {
     return atomic_load_explicit(&rd_writer_view(store)->tail, memory_order_relaxed);

@@ -201,16 +201,11 @@ static void record_first_end(struct rd_store *store, const struct rd_plan *plan)
 
 /* ---- running ahead (extension.h) ---------------------------------------------------------------------- */
 
-static bool is_writable(const struct rd_store *store)
-{
-    return atomic_load_explicit(&store->state, memory_order_relaxed) == RD_STORE_OPEN;
-}
-
 /* What lies above the tail of a store that is read-only is not ours to cut. */
 static bool is_extended(const struct rd_store *store)
 {
     bool runs_ahead = store->file.size > rd_writer_tail(store) || store->extension.beside.running;
-    return !store->ahead.active && is_writable(store) && runs_ahead;
+    return !store->ahead.active && rd_writer_is_writable(store) && runs_ahead;
 }
 
 /* Behind the plan, which is in the file and about to be synced. */
@@ -320,7 +315,7 @@ static enum rd_status leap(struct rd_store *store, uint64_t landed, uint32_t crc
     enum rd_durability synced;
     int os_errno = 0;
     rd_plan_begin(plan, rd_writer_index(store), rd_writer_tail(store));
-    enum rd_status status = is_writable(store) ? RD_OK : RD_IO_ERROR;
+    enum rd_status status = rd_writer_is_writable(store) ? RD_OK : RD_IO_ERROR;
     if (status == RD_OK)
         status = rd_plan_leap(plan, store->ahead.begin, landed, crc32);
     if (status == RD_OK)
@@ -343,7 +338,7 @@ void rd_writer_free_region(struct rd_store *store)
     enum rd_status status = leap(store, landed, crc32);
     if (status == RD_OK)
         rd_ahead_release(&store->ahead);
-    else if (!is_writable(store))
+    else if (!rd_writer_is_writable(store))
         rd_ahead_drop(&store->ahead, status);
     else if (rd_ahead_evict(&store->ahead, &store->file, rd_writer_tail(store), status) != 0)
         fail_store(store, "cutting the file", EIO);
@@ -363,7 +358,7 @@ static struct rd_op *commit_reservation(struct rd_store *store, struct rd_op *op
         rd_writer_free_region(store);
     if (store->compaction_holds)
         op->status = RD_OVERLOADED;
-    else if (is_writable(store) && give_up_extension(store))
+    else if (rd_writer_is_writable(store) && give_up_extension(store))
         op->status =
             rd_ahead_reserve(&store->ahead, op->placement, rd_writer_tail(store), store->writer.plan.quota_bytes);
     else
@@ -379,7 +374,7 @@ static struct rd_op *commit_errand(struct rd_store *store, struct rd_op *op)
 {
     struct rd_op *rest = op->next;
     const struct rd_errand *errand = op->context;
-    op->status = is_writable(store) ? errand->run(store, errand->context) : RD_IO_ERROR;
+    op->status = rd_writer_is_writable(store) ? errand->run(store, errand->context) : RD_IO_ERROR;
     op->next = NULL;
     complete(store, op);
     return rest;
@@ -459,7 +454,7 @@ static void commit_placement(struct rd_store *store, const struct rd_plan *plan)
 static void record_progress(struct rd_store *store)
 {
     if (store->syncer.synced_tail - store->meta.durable_tail >= store->writer.record_every_len &&
-        is_writable(store))
+        rd_writer_is_writable(store))
         rd_store_record(store, false);
 }
 
@@ -467,7 +462,7 @@ static void record_progress(struct rd_store *store)
 static int catch_up(struct rd_store *store)
 {
     int failed = rd_syncer_catch_up(store);
-    if (failed != 0 && is_writable(store))
+    if (failed != 0 && rd_writer_is_writable(store))
         fail_store(store, "fdatasync", failed);
     return failed;
 }
@@ -491,7 +486,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     struct rd_op *rest = plan_group(store, first, op_count_max);
     enum rd_durability synced = RD_DURABILITY_DEFAULT;
     enum rd_status status = RD_OK;
-    if (!is_writable(store) || (plan->entry_count == 0 && rd_store_faulted_for_writer(store)))
+    if (!rd_writer_is_writable(store) || (plan->entry_count == 0 && rd_store_faulted_for_writer(store)))
         status = RD_IO_ERROR;
     else if (plan->entry_count != 0)
         status = append(store, plan, &synced, &os_errno);
@@ -512,7 +507,7 @@ static struct rd_op *commit_group(struct rd_store *store, struct rd_op *first, u
     plan->steps[plan->step_count - 1].op->next = NULL;
     complete(store, first);
     record_progress(store);
-    if (is_writable(store))
+    if (rd_writer_is_writable(store))
         rd_syncer_begin(store);
     rd_discard_advance(store);
     return rest;
@@ -535,7 +530,7 @@ static void commit_all(struct rd_store *store, struct rd_op *first)
 /* Nothing else is to be done. */
 static void sync_late(struct rd_store *store)
 {
-    if (is_writable(store))
+    if (rd_writer_is_writable(store))
         (void)!rd_writer_settle(store);
     store->syncer.debt.owed = false; /* a store that is read-only will not be synced any more */
 }

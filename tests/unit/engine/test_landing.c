@@ -29,6 +29,24 @@ static int watched_open(void *self, const char *path, int flags, mode_t mode)
     return rd_io_system.open(NULL, path, flags, mode);
 }
 
+/* The most that the disk was given back by one call. */
+static atomic_uint_fast64_t given_back_most;
+
+static int watched_ftruncate(void *self, int fd, off_t len)
+{
+    (void)self;
+    struct stat before;
+    struct stat after;
+    assert_int_equal(fstat(fd, &before), 0);
+    int failed = rd_io_system.ftruncate(NULL, fd, len);
+    assert_int_equal(fstat(fd, &after), 0);
+    uint64_t given_back =
+        after.st_blocks < before.st_blocks ? (uint64_t)(before.st_blocks - after.st_blocks) * 512 : 0;
+    if (given_back > atomic_load(&given_back_most))
+        atomic_store(&given_back_most, given_back);
+    return failed;
+}
+
 struct scene {
     struct place place;
     struct rd_store *store;
@@ -62,6 +80,7 @@ static void begin_with(struct scene *scene, uint64_t memory_bytes, enum rd_durab
     if (watched.open == NULL) {
         watched = rd_io_system;
         watched.open = watched_open;
+        watched.ftruncate = watched_ftruncate;
     }
     scene->io = &watched;
     open_store(scene, memory_bytes, durability);
@@ -284,6 +303,22 @@ static void it_gives_way_where_it_would_take_too_long(void **state)
     end(&scene, 3);
 }
 
+/* For the sake of its last moments it does not, unless they do not end. */
+static void it_is_not_late_at_its_end(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct scene scene;
+        begin(&scene);
+        assert_int_equal(append_to(&scene, scene.value.len - PIECE_LEN), RD_OK);
+        scene.spool->landing->begun_ms -= i == 0 ? 40000 : 70000;
+        put_short(scene.store, 1);
+        land_as(&scene, "landed");
+        assert_int_equal(atomic_load(&unnamed_count), i);
+        end(&scene, i == 0 ? 1 : 3);
+    }
+}
+
 static void what_is_given_up_leaves_nothing(void **state)
 {
     (void)state;
@@ -316,6 +351,48 @@ static void it_is_as_long_as_was_announced(void **state)
     assert_int_equal(submit(&scene, "landed", NULL), RD_INVALID_ARGUMENT);
     put_short(scene.store, 1);
     end(&scene, 0);
+}
+
+/* The file system takes its time to take gigabytes back, and the writer is not to wait for that. */
+static void what_is_given_up_goes_bit_by_bit(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    scene.store->ahead.slice_len = 1 << 20;
+    assert_int_equal(append_to(&scene, scene.value.len / 2), RD_OK);
+    atomic_store(&given_back_most, 0);
+    rd_spool_destroy(scene.spool);
+    scene.spool = NULL;
+    put_short(scene.store, 1);
+    assert_true(atomic_load(&given_back_most) >= 1 << 19);
+    assert_true(atomic_load(&given_back_most) <= 2 << 20);
+    end(&scene, 0);
+}
+
+/* Nor what others could use of a quota, were it to give way. */
+static void what_is_too_long_does_not_land(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin(&scene);
+    rd_spool_destroy(scene.spool);
+    assert_int_equal(rd_spool_create(scene.store, &scene.spool), RD_OK);
+    rd_spool_announce(scene.spool, ((uint64_t)4 << 30) + 1, RD_DURABILITY_DEFAULT);
+    scene.appended = 0;
+    assert_int_equal(append_to(&scene, 1 << 20), RD_OK);
+    assert_int_equal(atomic_load(&unnamed_count), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        rd_spool_destroy(scene.spool);
+        struct rd_store_tuning tuning = {.durability = RD_DURABILITY_NONE,
+                                         .quota_bytes = GAP_LEN + (i == 0 ? 2 : 1) * scene.value.len + (2 << 20)};
+        rd_store_tune(scene.store, &tuning);
+        announce(&scene);
+        assert_int_equal(append_to(&scene, 1 << 20), RD_OK);
+        assert_int_equal(atomic_load(&unnamed_count), 1 + i);
+    }
+    land_as(&scene, "landed");
+    end(&scene, 1);
 }
 
 /* Until the file no longer runs ahead of its tail: a copy of what a thread writes to or cuts is no state that a
@@ -394,18 +471,86 @@ static void a_crash_keeps_what_was_committed(void **state)
     }
 }
 
+static struct faults *begin_with_faults(struct scene *scene, enum rd_durability durability)
+{
+    begin(scene);
+    struct faults *faults = faults_create();
+    rd_spool_destroy(scene->spool);
+    rd_store_close(scene->store);
+    scene->io = &faults->io;
+    open_store(scene, 0, durability);
+    announce(scene);
+    return faults;
+}
+
+static void *compact_in_vain(void *context)
+{
+    struct scene *scene = context;
+    assert_int_equal(rd_store_compact(scene->store, NULL, NULL), RD_IO_ERROR);
+    return NULL;
+}
+
+static uint64_t recorded_tail(const struct scene *scene)
+{
+    struct rd_meta meta;
+    assert_true(rd_meta_read(&rd_io_system, scene->place.path, &meta));
+    return meta.durable_tail;
+}
+
+/* Compaction has a value give way, and that group is the one whose sync fails: the next sync would succeed, as the
+ * kernel tells of lost pages once, and what was answered would pass for durable. */
+static void a_failed_sync_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct faults *faults = begin_with_faults(&scene, RD_DURABILITY_INTERVAL);
+    const struct rd_store_tuning tuning = {.durability = RD_DURABILITY_INTERVAL, .durability_interval_ms = 300};
+    rd_store_tune(scene.store, &tuning);
+    assert_int_equal(append_to(&scene, scene.value.len / 2), RD_OK);
+    for (uint64_t i = 10; i < 20; i++)
+        put_short(scene.store, i);
+    uint64_t recorded = recorded_tail(&scene);
+    pthread_t compacting;
+    pthread_mutex_lock(&scene.store->writer.role);
+    assert_int_equal(pthread_create(&compacting, NULL, compact_in_vain, &scene), 0);
+    const struct timespec pause = {.tv_nsec = 600000000}; /* longer than the interval */
+    nanosleep(&pause, NULL);
+    faults_set(faults, CALL_FDATASYNC, 0, 1, EIO);
+    pthread_mutex_unlock(&scene.store->writer.role);
+    pthread_join(compacting, NULL);
+    assert_int_equal(recorded_tail(&scene), recorded);
+    assert_int_equal(rd_store_write(scene.store, key("short"), rd_slice("short", 5), NULL), RD_IO_ERROR);
+    rd_spool_destroy(scene.spool);
+    rd_store_close(scene.store);
+    faults_destroy(faults);
+    rd_buffer_deinit(&scene.value);
+    place_remove(&scene.place);
+}
+
+/* What lands would make the file as long as it was, and hide it. */
+static void others_who_cut_the_file_are_noticed(void **state)
+{
+    (void)state;
+    struct scene scene;
+    begin_with(&scene, 0, RD_DURABILITY_SYNC);
+    for (uint64_t i = 1; i < 50; i++)
+        put_short(scene.store, i);
+    assert_int_equal(append_to(&scene, scene.value.len / 2), RD_OK);
+    assert_int_equal(truncate(scene.place.path, 200), 0);
+    assert_int_equal(append_to(&scene, scene.value.len), RD_IO_ERROR);
+    assert_int_equal(rd_store_write(scene.store, key("short"), rd_slice("short", 5), NULL), RD_IO_ERROR);
+    rd_spool_destroy(scene.spool);
+    rd_store_close(scene.store);
+    rd_buffer_deinit(&scene.value);
+    place_remove(&scene.place);
+}
+
 /* The disk is full for a short write, which wants the file cut: what has landed goes with it. */
 static void a_full_disk_costs_the_upload_and_nothing_else(void **state)
 {
     (void)state;
     struct scene scene;
-    begin(&scene);
-    struct faults *faults = faults_create();
-    rd_spool_destroy(scene.spool);
-    rd_store_close(scene.store);
-    scene.io = &faults->io;
-    open_store(&scene, 0, RD_DURABILITY_NONE);
-    announce(&scene);
+    struct faults *faults = begin_with_faults(&scene, RD_DURABILITY_NONE);
     assert_int_equal(append_to(&scene, scene.value.len / 2), RD_OK);
     faults_set(faults, CALL_PWRITEV, 0, 1, ENOSPC);
     assert_int_equal(rd_store_write(scene.store, key("short"), rd_slice("short", 5), NULL), RD_NO_SPACE);
@@ -490,9 +635,14 @@ int main(void)
         cmocka_unit_test(one_lands_at_a_time),
         cmocka_unit_test(it_gives_way_to_compaction),
         cmocka_unit_test(it_gives_way_where_it_would_take_too_long),
+        cmocka_unit_test(it_is_not_late_at_its_end),
         cmocka_unit_test(what_is_given_up_leaves_nothing),
+        cmocka_unit_test(what_is_given_up_goes_bit_by_bit),
+        cmocka_unit_test(what_is_too_long_does_not_land),
         cmocka_unit_test(it_is_as_long_as_was_announced),
         cmocka_unit_test(a_crash_keeps_what_was_committed),
+        cmocka_unit_test(a_failed_sync_is_not_asked_for_again),
+        cmocka_unit_test(others_who_cut_the_file_are_noticed),
         cmocka_unit_test(a_full_disk_costs_the_upload_and_nothing_else),
         cmocka_unit_test(beside_writers_and_compaction_each_is_whole),
     };
