@@ -248,7 +248,7 @@ def test_a_transfer_over_a_compaction(launch, value, change):
     assert source.request("DELETE", "keys/dead").status == 200
     before = source.get("k").headers["etag"]
     answers = []
-    with Fault(daemon.process.pid, "fdatasync", path=daemon.store_path("target"), what="delay_enter=3000000"):
+    with Fault(daemon.process.pid, "fdatasync", path=daemon.store_path("target"), what="delay_enter=60000000"):
         mover = threading.Thread(target=lambda: answers.append(source.request(
             "POST", "transfer", b'{"key":"k","target":"target"}', headers=("Content-Type: application/json",))))
         mover.start()
@@ -260,7 +260,7 @@ def test_a_transfer_over_a_compaction(launch, value, change):
         elif change:
             assert source.put("k", change).status == 200
         assert not answers, "the sync was not held up for long enough"
-        mover.join(DEADLINE_S)
+    mover.join(DEADLINE_S)
     assert answers[0].status == (409 if change else 200), answers
     assert target.get("k").body == value
     assert source.get("k").status == (200 if change == b"newer" else 404)
@@ -327,7 +327,7 @@ def test_a_stop_ends_it(slow, launch):
     wire = start_slow(slow)
     begun = time.monotonic()
     slow.stop()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15  # all of it would take longer
     assert status_of(wire) == UNAVAILABLE
     wire.socket.close()
     assert not os.path.exists(slow.store_path("default") + ".compact")

@@ -148,11 +148,11 @@ def test_a_source_that_is_cut_while_a_short_value_is_copied(launch, move, left):
     wait_until(lambda: os.path.getsize(path) == tail, "the writer to have nothing left to do")
     answers = []
     mover = threading.Thread(target=lambda: answers.append(source.post(move, {"key": "k", "target": "default"})))
-    with Fault(daemon.process.pid, "statx", path=path, what="delay_enter=1000000:when=1"):
+    with Fault(daemon.process.pid, "statx", path=path, what="delay_enter=60000000:when=1"):
         mover.start()
         wait_until(lambda: is_in_statx(daemon.process.pid), "the writer to be held up")
         os.truncate(daemon.store_path("victim"), left)
-        mover.join()
+    mover.join()
     assert target.get("k").body == value
     assert target.info()["state"] == "open" and target.put("other", b"after").status == 201
     if move == "copy":

@@ -105,7 +105,7 @@ def test_an_unfinished_upload_is_ended_after_a_while(launch):
         answer = connection.answer()
         assert answer is None or answer.status == 503
         assert daemon.wait() == 0  # though this side of the connection stays open
-        assert 3 < time.monotonic() - begun < 5
+        assert 3 < time.monotonic() - begun < 15  # four seconds; it is a minute before a stalled upload is ended
     assert Curl(launch().http).get("half").status == 404
 
 
@@ -141,7 +141,7 @@ def test_a_reader_that_takes_no_answer_does_not_hold_up_the_end(launch):
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.wait() == 0
-        assert 3 < time.monotonic() - begun < 6  # it had a while to take the rest; five seconds, and some for a busy machine
+        assert 3 < time.monotonic() - begun < 15  # it had a while to take the rest; and some for a busy machine
 
 
 # Who ends at once does not wait for threads that have ended, and ThreadSanitizer would call these lost.

@@ -111,11 +111,11 @@ def test_two_connections_that_drop_what_the_other_one_reads(launch):
 def test_what_has_no_value_in_its_answer_is_not_waited_for(launch, asked, headers, wanted):
     daemon = launch()
     with RawHttp(daemon.http_address) as one, RawHttp(daemon.http_address) as other:
-        begun = time.monotonic()
         cross(daemon, [one, other], asked, headers)
+        begun = time.monotonic()
         for connection in (one, other):
             assert [connection.answer().status, connection.answer(asked[0] == "HEAD").status] == [200, wanted]
-        assert time.monotonic() - begun < 5  # the grace is 10 s
+        assert time.monotonic() - begun < 9  # the grace is 10 s
 
 
 def test_a_stop_while_two_connections_wait_for_each_other(launch):
