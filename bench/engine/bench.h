@@ -58,6 +58,14 @@ void bench_warm(void);
  * that says, of memory as long as the index and the store that is there. Adds to the row "two_looks". */
 void bench_two_looks(void);
 
+/* What a map costs that was not looked at before, though its pages are in memory and in the page table: a page of
+ * the store's file at random, as many times as there are. Where the machine is a virtual one without page tables
+ * of its own in the processor, each is an exit to the machine under it. Adds to the row "first_looks". */
+void bench_first_looks(void);
+
+/* One that does nothing. Adds to the row "system_calls". */
+void bench_system_calls(void);
+
 /* What memory costs that was not there before, as a new file's and a growing index's: pages of 4 KiB that are
  * touched once and given back. Adds to the row "fresh_pages". */
 void bench_fresh_pages(void);

@@ -19,6 +19,8 @@
 #define FRESH_LEN ((size_t)8 << 20)
 #define PAGE_LEN  4096u
 
+#define CALL_COUNT 100000u
+
 /* A machine that has rested is slow at first, in two ways where it is a virtual one: its processors for some half
  * second, and its memory, which the machine under it takes back where it is free for two seconds, so that the
  * first pages of a file have to be given anew. Those of a store that was just removed need not be. */
@@ -78,6 +80,30 @@ void bench_two_looks(void)
     bench_result("two_looks", look_rate(table, file));
     free(table);
     munmap(file, file_len);
+}
+
+void bench_first_looks(void)
+{
+    size_t file_len;
+    const uint8_t *file = map_store(&file_len);
+    size_t page_count = file_len / PAGE_LEN;
+    (void)madvise((void *)file, file_len, MADV_POPULATE_READ);
+    uint64_t state = BENCH_RANDOM_SEED;
+    uint64_t sum = 0;
+    uint64_t began = bench_now_ns();
+    for (size_t i = 0; i < page_count; i++)
+        sum += file[bench_random(&state) % page_count * PAGE_LEN];
+    bench_result("first_looks", (double)page_count / bench_seconds_since(began));
+    bench_use(sum);
+    munmap((void *)file, file_len);
+}
+
+void bench_system_calls(void)
+{
+    uint64_t began = bench_now_ns();
+    for (unsigned i = 0; i < CALL_COUNT; i++)
+        bench_use((uint64_t)getppid());
+    bench_result("system_calls", CALL_COUNT / bench_seconds_since(began));
 }
 
 void bench_fresh_pages(void)

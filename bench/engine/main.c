@@ -34,6 +34,8 @@ static struct row rows[] = {
     {.key = "iterate", .name = "iteration over 1 M", .unit = "M/s", .scale = 1e-6},
     {.key = "random_read", .name = "1 M random single reads", .unit = "M/s", .scale = 1e-6},
     {.key = "two_looks", .name = "  two dependent looks by hand", .unit = "M/s", .scale = 1e-6},
+    {.key = "first_looks", .name = "  first looks at mapped pages by hand", .unit = "M/s", .scale = 1e-6},
+    {.key = "system_calls", .name = "  system calls that do nothing", .unit = "M/s", .scale = 1e-6},
     {.key = "batch_read", .name = "1 M batch reads of 1,024", .unit = "M/s", .scale = 1e-6},
     {.key = "single_blocking", .name = "writes of 100 bytes, 1 blocking", .unit = "k/s", .scale = 1e-3},
     {.key = "single_in_flight", .name = "writes of 100 bytes, 64 in flight", .unit = "k/s", .scale = 1e-3},

@@ -224,6 +224,8 @@ void bench_operations(void)
         batch_read(store);
         rd_store_close(store);
         bench_two_looks();
+        bench_first_looks();
+        bench_system_calls();
         in_flight(&batches_in_flight);
         single_blocking();
         in_flight(&singles_in_flight);

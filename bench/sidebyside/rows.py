@@ -301,6 +301,8 @@ ENGINE_ROWS = (
                like="batch_write"),  # nothing of its own is under way while its caller goes on
     engine_row("random_read", "engine: random single reads", "M/s", "operations", 2.3, 2),
     engine_row("two_looks", "engine: two dependent looks by hand", "M/s", "operations", None, None),
+    engine_row("first_looks", "engine: first looks at mapped pages by hand", "M/s", "operations", None, None),
+    engine_row("system_calls", "engine: system calls that do nothing", "M/s", "operations", None, None),
     engine_row("batch_read", "engine: batch reads of 1,024", "M/s", "operations", 6.1, 3.5),
     engine_row("iterate", "engine: iteration", "M/s", "operations", 12, 3),
     engine_row("single_blocking", "engine: 100 bytes, none, one blocking caller", "k/s", "operations", 117, 1),
