@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/slab.h"
-#include "engine/thread.h"
 
 #include <assert.h>
 #include <string.h>
@@ -47,12 +46,10 @@ static void *map_large_chunk(void)
     return chunk;
 }
 
-/* With its memory. On the spare's thread, which would have the writer's processor for as long as that takes: the
- * writer can do without it, and is not to wait. */
+/* With its memory. On the spare's thread. */
 static void *make_large_chunk(void)
 {
     char *chunk = map_large_chunk();
-    rd_thread_give_way();
     for (size_t at = 0; chunk != NULL && at < RD_SLAB_CHUNK_LEN; at += SMALL_PAGE_LEN)
         *(volatile char *)&chunk[at] = 0;
     return chunk;

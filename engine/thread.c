@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/thread.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 
@@ -18,10 +17,4 @@ bool rd_thread_start(pthread_t *ret_thread, void *(*run)(void *context), void *c
     bool started = pthread_create(ret_thread, NULL, run, context) == 0; /* has the mask of who starts it */
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
-}
-
-void rd_thread_give_way(void)
-{
-    const struct sched_param param = {.sched_priority = 0};
-    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &param);
 }

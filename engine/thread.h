@@ -14,8 +14,4 @@
 /* Any thread. To be joined. False: none could be started. */
 bool rd_thread_start(pthread_t *ret_thread, void *(*run)(void *context), void *context) RD_MUST_CHECK;
 
-/* The calling thread runs from here on where nobody else wants the processor, and hardly ever otherwise. It must
- * come to hold nothing that others wait for: a lock of the process' memory map, say. */
-void rd_thread_give_way(void);
-
 #endif
