@@ -17,9 +17,8 @@
 #define MEMORY_SHARE      2u                   /* a value above this share of memory is not to stay there */
 #define UNWRITTEN_MAX     (UINT64_C(32) << 20) /* of what is to be synced: a writer's sync meanwhile waits for it */
 #define LANDING_MS_MOST   UINT64_C(30000)
-#define LATE_SHARE                                                                                                \
-    15u               /* of that; sooner nobody knows how long a value will take, and the end of one may take it */
-#define LATE_TIMES 2u /* that, and it gives way however little is missing */
+#define LATE_SHARE        15u /* of that: sooner nobody knows how long it will take; and the end of it may take it */
+#define LATE_TIMES        2u /* that, and it gives way however little is missing */
 
 void rd_ahead_init(struct rd_ahead *ahead)
 {

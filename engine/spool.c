@@ -41,13 +41,23 @@ static void close_part(const struct rd_spool *spool, struct rd_spool_part *part)
     part->fd = -1;
 }
 
+/* Others have cut the store's file: what would be written next would make it long enough again, and hide that from
+ * the writer. */
+static bool is_cut(const struct rd_spool *spool)
+{
+    struct stat now;
+    const struct rd_io *io = spool->store->io;
+    return spool->landing != NULL && io->fstat(io->self, spool->own.fd, &now) == 0 &&
+           (uint64_t)now.st_size < spool->own.base + spool->written_len;
+}
+
 /* The file system takes its time to take gigabytes back, and the writer is not to wait for that. */
 static void give_landed_back(struct rd_spool *spool)
 {
     const struct rd_io *io = spool->store->io;
     uint64_t step = spool->store->ahead.slice_len;
     uint64_t end = spool->own.base + spool->len;
-    if (!rd_placement_begin_to_go(spool->landing))
+    if (!rd_placement_begin_to_go(spool->landing) || is_cut(spool))
         return;
     while (end - spool->own.base > step && rd_placement_enter(spool->landing)) {
         end -= step;
@@ -277,16 +287,6 @@ static void count(struct rd_spool *spool)
         return;
     spool->counted = true;
     atomic_fetch_add_explicit(&spool->store->long_spools, 1, memory_order_relaxed);
-}
-
-/* Others have cut the store's file: what would be written next would make it long enough again, and hide that from
- * the writer. */
-static bool is_cut(const struct rd_spool *spool)
-{
-    struct stat now;
-    const struct rd_io *io = spool->store->io;
-    return spool->landing != NULL && io->fstat(io->self, spool->own.fd, &now) == 0 &&
-           (uint64_t)now.st_size < spool->own.base + spool->written_len;
 }
 
 static enum rd_status append_to_file(struct rd_spool *spool, struct rd_slice bytes)
