@@ -8,11 +8,12 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
 from harness.bench import RDRIVE_BENCH, Bench
-from harness.daemon import DEADLINE_S, clean_environment
+from harness.daemon import DEADLINE_S, clean_environment, wait_until
 from harness.wire import DEFAULT_DURABILITY, HELLO, MAGIC, NONE, SYNC, VERSION, Wire
 
 DOORS = ("server", "unix", "http")
@@ -192,17 +193,20 @@ def test_a_rate_is_honoured(bench):
 def test_a_stall_is_not_hidden(daemon, store):
     """The daemon stands still for half a second: at a fixed rate all that was due meanwhile has waited for it."""
     bench = Bench(("--server", daemon.binary), store)
-    pause = threading.Timer(0.5, daemon.process.send_signal, [signal.SIGSTOP])
-    resume = threading.Timer(1.0, daemon.process.send_signal, [signal.SIGCONT])
-    pause.start()
-    resume.start()
+    reports = []
+    load = threading.Thread(target=lambda: reports.append(bench.json(
+        "--op", "put", "--rate", 500, "--seconds", 4, "--clients", 1, "--durability", "none")))
+    load.start()
     try:
-        report = bench.json("--op", "put", "--rate", 500, "--seconds", 2, "--clients", 1, "--durability", "none")
+        with Wire(daemon.binary_address, store) as wire:
+            wait_until(lambda: wire.info()["entries"] > 0, "the load to begin")
+        daemon.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
     finally:
-        for timer in (pause, resume):
-            timer.join()
         daemon.process.send_signal(signal.SIGCONT)
-    # 250 of 1,000 requests fall into the pause; a closed loop would have had one slow request, p99 untouched.
+        load.join()
+    report = reports[0]
+    # 250 of 2,000 requests fall into the pause; a closed loop would have had one slow request, p99 untouched.
     assert report["latency_us"]["max"] > 400_000
     assert report["latency_us"]["p99"] > 200_000
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness import wire
-from harness.daemon import assert_no_sanitizer_report, wait_until
+from harness.daemon import DEADLINE_S, assert_no_sanitizer_report, wait_until
 from harness.rawhttp import RawHttp, request
 from harness.wire import Wire
 
@@ -273,7 +273,7 @@ def test_the_client_goes(daemon, reset):
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
-    wait_until(lambda: gauge(daemon, "rdrive_connections") == 1, "all but the one that asks to be gone")
+    wait_until(lambda: gauge(daemon, "rdrive_connections") == 1, "all but the one that asks to be gone", 3 * DEADLINE_S)
     wait_until(lambda: gauge(daemon, "rdrive_request_bytes") < 100000, "all memory to be given back")
 
 
