@@ -58,9 +58,9 @@ void bench_warm(void);
  * that says, of memory as long as the index and the store that is there. Adds to the row "two_looks". */
 void bench_two_looks(void);
 
-/* What a map costs that was not looked at before, though its pages are in memory and in the page table: a page of
- * the store's file at random, as many times as there are. Where the machine is a virtual one without page tables
- * of its own in the processor, each is an exit to the machine under it. Adds to the row "first_looks". */
+/* What a map costs that was not looked at before, though its pages are in memory and in the page table: each page
+ * of the store's file once, far from the one before. Where the machine is a virtual one without page tables of its
+ * own in the processor, each is an exit to the machine under it. Adds to the row "first_looks". */
 void bench_first_looks(void);
 
 /* One that does nothing. Adds to the row "system_calls". */
