@@ -27,7 +27,7 @@
 #include "server/terms.h"
 
 #define VERIFY_HERE_MAX (256u << 10) /* longer values are verified on a pool thread */
-#define MOVE_TRIES      16u          /* of a value that is replaced while it is being verified */
+#define MOVE_TRIES      8u /* of a value that is replaced while it is being verified; then the writer does */
 
 /* A transfer's target is on the disk before its source goes. */
 static enum rd_durability durability_of(const struct rd_request *request)
@@ -64,16 +64,14 @@ static bool is_outdated(struct rd_call *call)
 static void complete_move(struct rd_call *call)
 {
     bool outdated = is_outdated(call);
+    call->tries++;
     rd_placement_destroy(call->placement);
     call->placement = NULL;
     rd_value_release(&call->value);
     if (!outdated)
         rd_handler_complete_write(call);
-    else if (++call->tries < MOVE_TRIES)
-        find_to_move(call);
     else
-        rd_call_fail(call, RD_CONFLICT, "store '%s': the value is replaced faster than it can be verified",
-                     call->hosted->name);
+        find_to_move(call);
 }
 
 static void submit_move(struct rd_call *call)
@@ -101,7 +99,9 @@ static void submit_move(struct rd_call *call)
     rd_handler_submit(call, call->hosted, complete_move);
 }
 
-/* A short value, a missing one, or one that does not meet the condition is the writer's to judge. */
+/* A short value, a missing one, or one that does not meet the condition is the writer's to judge; and so is in the
+ * end a long one that is replaced each time before the writer comes to it: others wait then while it is verified.
+ */
 static void find_to_move(struct rd_call *call)
 {
     const struct rd_request *request = call->request;
@@ -110,7 +110,7 @@ static void find_to_move(struct rd_call *call)
     if (status == RD_UNAVAILABLE)
         return;
     bool verified_here = status == RD_OK && call->value.payload.len > VERIFY_HERE_MAX &&
-                         rd_terms_condition_holds(&request->condition, &call->value);
+                         call->tries < MOVE_TRIES && rd_terms_condition_holds(&request->condition, &call->value);
     if (verified_here) {
         rd_call_start_work(call, prepare, submit_move);
         return;
