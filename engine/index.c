@@ -68,15 +68,22 @@ static uint32_t choose_used_max(struct rd_index *index, uint64_t slot_count)
     return (uint32_t)(2 * quarter + ((index->random >> 40) * (quarter + 1) >> 24));
 }
 
+/* A block of the slab. NULL: no memory. */
+static void *take_block(struct rd_index *index)
+{
+    uint64_t bytes = index->slab.bytes;
+    void *block = rd_slab_take(&index->slab);
+    count_bytes(index, index->slab.bytes - bytes);
+    return block;
+}
+
 /* The memory of one with slot_count slots: its header, which leads to them. */
 static struct rd_segment *segment_memory(struct rd_index *index, uint64_t slot_count)
 {
     if (slot_count == RD_SEGMENT_SLOTS_USUAL) {
-        uint64_t bytes = index->slab.bytes;
-        atomic_uint_fast64_t *slots = rd_slab_take(&index->slab);
+        atomic_uint_fast64_t *slots = take_block(index);
         if (slots == NULL)
             return NULL;
-        count_bytes(index, index->slab.bytes - bytes);
         struct rd_segment *segment = rd_slab_side_of((void *)slots);
         *segment = (struct rd_segment){.slots = slots};
         return segment;
@@ -92,10 +99,40 @@ static struct rd_segment *segment_memory(struct rd_index *index, uint64_t slot_c
 
 static void segment_free(struct rd_segment *segment)
 {
-    if (segment != NULL && segment->slot_mask == RD_SEGMENT_SLOTS_USUAL - 1)
+    if (segment != NULL && segment->slot_bits == RD_SEGMENT_BITS_USUAL)
         rd_slab_give((void *)segment->slots);
     else if (segment != NULL)
         free((char *)(segment + 1) - RD_SEGMENT_ALIGN);
+}
+
+/* Room for the next tags of a segment of the usual size. Many segments need some at about the same time, and give
+ * it back soon. It is neither asked of the system nor given back to it: either may wait until another processor
+ * has forgotten a page, or until the machine under a virtual one has found one. */
+struct rd_index_tags {
+    struct rd_index_tags *next;
+};
+
+static void give_tags(struct rd_index *index, void *given)
+{
+    struct rd_index_tags *tags = given;
+    if (tags == NULL)
+        return;
+    tags->next = index->free_tags;
+    index->free_tags = tags;
+}
+
+/* All 0. NULL: no memory. */
+static uint16_t *take_tags(struct rd_index *index)
+{
+    enum { LEN = RD_SEGMENT_SLOTS_USUAL * sizeof(uint16_t) };
+    char *block = index->free_tags == NULL ? take_block(index) : NULL;
+    for (size_t at = 0; block != NULL && at + LEN <= RD_SLAB_BLOCK_LEN; at += LEN)
+        give_tags(index, block + at);
+    struct rd_index_tags *tags = index->free_tags;
+    if (tags == NULL)
+        return NULL;
+    index->free_tags = tags->next;
+    return memset(tags, 0, LEN);
 }
 
 /* With slots that hold anything. */
@@ -104,7 +141,7 @@ static struct rd_segment *segment_allocate(struct rd_index *index, uint64_t slot
     struct rd_segment *segment = segment_memory(index, slot_count);
     if (segment == NULL)
         return NULL;
-    segment->slot_mask = (uint32_t)(slot_count - 1);
+    segment->slot_bits = (uint8_t)__builtin_ctzll(slot_count);
     segment->depth = (uint8_t)depth;
     segment->used_max = choose_used_max(index, slot_count);
     return segment;
@@ -126,7 +163,9 @@ static bool segment_destroy(struct rd_retired *retired)
 
 static void segment_retire(struct rd_index *index, struct rd_segment *segment)
 {
-    uint64_t slot_count = (uint64_t)segment->slot_mask + 1;
+    uint64_t slot_count = (uint64_t)rd_segment_slot_mask(segment) + 1;
+    give_tags(index, segment->next_tags);
+    segment->next_tags = NULL;
     if (slot_count != RD_SEGMENT_SLOTS_USUAL)
         count_bytes(index, -other_bytes(slot_count));
     rd_epoch_retire(index->epoch, &segment->retired, segment_destroy);
@@ -170,9 +209,8 @@ static void index_reset(struct rd_index *index, struct rd_epoch *epoch, uint64_t
     index->seed = seed;
     index->random = seed;
     index->slab = (struct rd_slab){.free = NULL};
+    index->free_tags = NULL;
     index->round = 1;
-    index->warm_file = NULL;
-    index->warm_map = 0;
 }
 
 enum rd_status rd_index_init(struct rd_index *index, struct rd_epoch *epoch, uint64_t expected_count)
@@ -359,7 +397,7 @@ static enum rd_status split(struct rd_index *index, const uint8_t *file, uint64_
             return status;
         directory = atomic_load_explicit(&index->directory, memory_order_relaxed);
     }
-    uint64_t slot_count = (uint64_t)old->slot_mask + 1;
+    uint64_t slot_count = (uint64_t)rd_segment_slot_mask(old) + 1;
     struct rd_segment *lower = segment_allocate(index, slot_count, old->depth + 1);
     struct rd_segment *upper = segment_allocate(index, slot_count, old->depth + 1);
     if (lower == NULL || upper == NULL) {
@@ -377,15 +415,16 @@ static enum rd_status split(struct rd_index *index, const uint8_t *file, uint64_
     return RD_OK;
 }
 
-/* Before a split that reads all trailers. False: it is warm. Room for one key more, whatever the limit was: so a
- * segment of an image that is beyond it already is warmed bit by bit, too. */
-static bool warm(struct rd_index *index, const uint8_t *file, struct rd_segment *segment)
+/* Before a split that gives all keys new tags. False: it is time for it. Room for one key more, whatever the limit
+ * was: so a segment of an image that is beyond it already is foreseen bit by bit, too. */
+static bool foresee(struct rd_index *index, const uint8_t *file, struct rd_segment *segment)
 {
-    if (index->warm_file != file)
-        index->warm_map++;
-    index->warm_file = file;
     uint32_t used_max = segment->used + segment->promised + 1;
-    if (used_max >= segment->slot_mask / 8 * 7 || !rd_segment_warm(segment, file, index->warm_map))
+    if (segment->slot_bits != RD_SEGMENT_BITS_USUAL || used_max >= RD_SEGMENT_SLOTS_USUAL / 8 * 7)
+        return false;
+    if (segment->next_tags == NULL)
+        segment->next_tags = take_tags(index);
+    if (segment->next_tags == NULL || !rd_segment_foresee(segment, file, index->seed))
         return false;
     segment->used_max = used_max;
     return true;
@@ -393,12 +432,12 @@ static bool warm(struct rd_index *index, const uint8_t *file, struct rd_segment 
 
 static enum rd_status grow(struct rd_index *index, const uint8_t *file, uint64_t mixed, struct rd_segment *segment)
 {
-    uint64_t slot_count = (uint64_t)segment->slot_mask + 1;
+    uint64_t slot_count = (uint64_t)rd_segment_slot_mask(segment) + 1;
     if (segment->used - segment->deleted + segment->promised <= segment->used_max / 4 * 3)
         return rebuild(index, file, mixed, segment, slot_count);
     if (slot_count < RD_SEGMENT_SLOTS_USUAL || segment->depth >= RD_SEGMENT_DEPTH_MAX)
         return rebuild(index, file, mixed, segment, slot_count * 2);
-    if (rd_segment_leaves_window(segment->depth) && warm(index, file, segment))
+    if (rd_segment_leaves_window(segment->depth) && foresee(index, file, segment))
         return RD_OK;
     return split(index, file, mixed, segment);
 }
@@ -447,6 +486,7 @@ uint64_t rd_index_put(struct rd_index *index, const uint8_t *file, uint64_t key_
     }
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed);
     bool at_home = rd_line_of(spot.home) == rd_line_of((uint32_t)(place - spot.in.slots));
+    rd_segment_forget_tag(rd_segment_with(spot.in), place); /* it may have been a stray's */
     atomic_store_explicit(place, spot.tag | (at_home ? 0 : RD_SLOT_DISPLACED) | trailer_offset,
                           memory_order_release);
     return rd_slot_offset(old);
@@ -461,6 +501,7 @@ uint64_t rd_index_remove(struct rd_index *index, const uint8_t *file, uint64_t k
         return 0;
     uint64_t old = atomic_load_explicit(place, memory_order_relaxed);
     atomic_store_explicit(place, RD_SLOT_DISPLACED, memory_order_release);
+    rd_segment_forget_tag(rd_segment_with(spot.in), place);
     rd_segment_with(spot.in)->deleted++;
     bump(&index->count, UINT64_MAX);
     return rd_slot_offset(old);
@@ -480,9 +521,8 @@ bool rd_index_next_part(const struct rd_index *index, size_t *at, struct rd_inde
         return false;
     struct rd_segment *segment =
         rd_segment_with(rd_located_of(atomic_load_explicit(&directory->segments[*at], memory_order_relaxed)));
-    *ret_part = (struct rd_index_part){.depth = segment->depth,
-                                       .slot_bits = (uint32_t)__builtin_ctz(segment->slot_mask + 1),
-                                       .slots = (void *)segment->slots};
+    *ret_part = (struct rd_index_part){
+        .depth = segment->depth, .slot_bits = segment->slot_bits, .slots = (void *)segment->slots};
     *at += (size_t)1 << (directory->depth - segment->depth);
     return true;
 }
@@ -507,7 +547,7 @@ static bool take_stock(struct rd_index *index, struct rd_segment *segment, uint6
     uint32_t used = 0;
     uint32_t live = 0;
     bool good = true;
-    for (uint32_t i = 0; i <= segment->slot_mask; i++) {
+    for (uint32_t i = 0; i <= rd_segment_slot_mask(segment); i++) {
         uint64_t slot = atomic_load_explicit(&segment->slots[i], memory_order_relaxed);
         uint64_t offset = slot & RD_SLOT_OFFSET_MASK;
         highest = offset > highest ? offset : highest;
@@ -518,7 +558,7 @@ static bool take_stock(struct rd_index *index, struct rd_segment *segment, uint6
     segment->used = used;
     segment->deleted = used - live;
     bump(&index->count, live);
-    return good && used <= segment->slot_mask && (live == 0 || highest + RD_TRAILER_LEN <= file_len);
+    return good && used <= rd_segment_slot_mask(segment) && (live == 0 || highest + RD_TRAILER_LEN <= file_len);
 }
 
 enum rd_status rd_index_restore_part(struct rd_index *index, size_t *at, struct rd_index_part part,

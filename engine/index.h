@@ -40,11 +40,11 @@ struct rd_index {
     _Atomic(struct rd_index_directory *) directory; /* written by the writer */
     struct rd_epoch *epoch;                         /* borrows; guards what readers may hold */
     struct rd_slab slab;                            /* writer; of segments of the usual size */
+    struct rd_index_tags *free_tags;                /* writer: pieces of the slab's blocks, for next tags */
     uint64_t seed;                                  /* constant */
     uint64_t random;                                /* writer: by which segments grow at different times */
-    uint64_t round;                                 /* writer: numbers the passes of reservations */
-    const uint8_t *warm_file;                       /* writer: borrows; the map that warm_map numbers */
-    uint8_t warm_map;           /* writer: numbers the maps; a segment knows which it is warm in */
+    uint32_t round;             /* writer: numbers the passes of reservations; once it wraps, a segment may take
+                                 * promises of long ago for new ones, and grows a little early */
     atomic_uint_fast64_t count; /* live keys; written by the writer */
     atomic_uint_fast64_t bytes; /* memory of segments and directory; written by the writer */
 };

@@ -79,5 +79,9 @@ void rd_publish(struct rd_store *store, const struct rd_plan *plan)
     atomic_store_explicit(&rd_writer_view(store)->tail, plan->tail, memory_order_release);
     atomic_store_explicit(&store->publications, publication + 2, memory_order_seq_cst);
     pthread_mutex_unlock(&store->publish_lock);
-    rd_epoch_collect(&store->epoch);
+    /* To collect is to wait for every processor that runs a thread of this process, and one on which memory is
+     * being made ready may be held by the machine under it, for 10 ms at a time. What was outgrown stays until
+     * then. */
+    if (!rd_spare_is_being_made(&rd_writer_index(store)->slab.spare))
+        rd_epoch_collect(&store->epoch);
 }

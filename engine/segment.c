@@ -14,19 +14,44 @@
 
 #define DISPLACED_BIT 48u
 #define AHEAD         16u /* trailers asked for before they are read */
-/* At a time: some two dozen pages, each of which may have to be mapped, or to be read. */
-#define WARMED_SLOTS 32u
+/* At a time: some dozen pages, each of which may have to be mapped, or to be read. */
+#define FORESEEN_SLOTS 16u
 
-static_assert(RD_SEGMENT_SLOTS_USUAL <= UINT16_MAX && RD_SEGMENT_SLOTS_MIN % WARMED_SLOTS == 0,
-              "of the usual size all slots can be warmed");
+static_assert(RD_SEGMENT_SLOTS_USUAL <= UINT16_MAX && RD_SEGMENT_SLOTS_USUAL % FORESEEN_SLOTS == 0,
+              "of the usual size all slots can be foreseen");
 static_assert(RD_SLOT_DISPLACED == UINT64_C(1) << DISPLACED_BIT, "one bit");
 
 /* ---- moving ------------------------------------------------------------------------------------------- */
 
-/* Whether a slot that is not displaced tells by itself where in them it goes. */
-static bool slots_tell(const struct rd_segment *from, const struct rd_segment *to)
+/* By what it is told where a key goes that is not displaced, and which tag it has there. */
+enum telling {
+    TELLING_TAG,      /* its own, which stays as it is */
+    TELLING_NEXT_TAG, /* that which was foreseen, if it was */
+    TELLING_TRAILER,
+};
+
+static enum telling what_tells(const struct rd_segment *from, const struct rd_segment *to)
 {
-    return from->slot_mask == to->slot_mask && rd_segment_window(from->depth) == rd_segment_window(to->depth);
+    if (from->slot_bits != to->slot_bits)
+        return TELLING_TRAILER;
+    if (rd_segment_window(from->depth) == rd_segment_window(to->depth))
+        return TELLING_TAG;
+    return from->next_tags != NULL ? TELLING_NEXT_TAG : TELLING_TRAILER;
+}
+
+/* The bit of a tag by which keys go to the lower or the upper half of a segment. */
+static unsigned splitting_bit(const struct rd_segment *from)
+{
+    return RD_SLOT_START_SHIFT - 1 - (from->depth - rd_segment_window(from->depth));
+}
+
+/* Into the line of its key's home: to the very slot that is its home, or to the first free one behind. */
+static void settle(atomic_uint_fast64_t *line, uint64_t slot)
+{
+    uint64_t at = slot >> RD_SLOT_START_SHIFT;
+    while (atomic_load_explicit(&line[at], memory_order_relaxed) != 0)
+        at = (at + 1) % RD_LINE_SLOTS;
+    atomic_store_explicit(&line[at], slot, memory_order_relaxed);
 }
 
 /* Of a line's keys that are not displaced: bit i is slot i's. */
@@ -114,11 +139,7 @@ static uint32_t move_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t
     struct sorted sorted = sort_line(from, to, tag_bit);
     for (uint32_t others = sorted.others; others != 0; others &= others - 1) {
         uint64_t slot = atomic_load_explicit(&from[__builtin_ctz(others)], memory_order_relaxed);
-        atomic_uint_fast64_t *line = to[slot >> tag_bit & 1];
-        uint64_t at = slot >> RD_SLOT_START_SHIFT;
-        while (atomic_load_explicit(&line[at], memory_order_relaxed) != 0)
-            at = (at + 1) % RD_LINE_SLOTS;
-        atomic_store_explicit(&line[at], slot, memory_order_relaxed);
+        settle(to[slot >> tag_bit & 1], slot);
     }
     return count_by_bytes(sorted.keys | sorted.upper << 8);
 }
@@ -127,12 +148,10 @@ static uint32_t move_line(const atomic_uint_fast64_t *from, atomic_uint_fast64_t
 static void move_by_tags(const struct rd_segment *from, struct rd_segment *lower, struct rd_segment *upper)
 {
     alignas(64) atomic_uint_fast64_t nowhere[RD_LINE_SLOTS];
-    uint32_t window = rd_segment_window(from->depth);
     uint32_t key_count = 0;
     uint32_t upper_count = 0;
-    uint32_t tag_bit = upper == NULL ? DISPLACED_BIT /* 0 in all that move */
-                                     : RD_SLOT_START_SHIFT - 1 - (from->depth - window);
-    for (uint32_t line = 0; line <= from->slot_mask; line += RD_LINE_SLOTS) {
+    unsigned tag_bit = upper == NULL ? DISPLACED_BIT /* 0 in all that move */ : splitting_bit(from);
+    for (uint32_t line = 0; line <= rd_segment_slot_mask(from); line += RD_LINE_SLOTS) {
         atomic_uint_fast64_t *to[2] = {&lower->slots[line], upper == NULL ? nowhere : &upper->slots[line]};
         uint32_t counts = move_line(&from->slots[line], to, tag_bit);
         key_count += counts & 0xff;
@@ -141,6 +160,30 @@ static void move_by_tags(const struct rd_segment *from, struct rd_segment *lower
     lower->used += key_count - upper_count;
     if (upper != NULL)
         upper->used += upper_count;
+}
+
+/* Those of a line whose next tags were foreseen; first those in the very slot that is their home, or the others.
+ */
+static void move_foreseen(const struct rd_segment *from, struct rd_segment *const to[2], uint32_t line,
+                          bool at_home)
+{
+    unsigned tag_bit = splitting_bit(from);
+    for (uint32_t i = line; i < line + RD_LINE_SLOTS; i++) {
+        uint64_t slot = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
+        if (from->next_tags[i] == 0 || (slot >> RD_SLOT_START_SHIFT == i % RD_LINE_SLOTS) != at_home)
+            continue;
+        struct rd_segment *half = to[slot >> tag_bit & 1];
+        settle(&half->slots[line], (uint64_t)from->next_tags[i] << RD_SLOT_TAG_SHIFT | rd_slot_offset(slot));
+        half->used++;
+    }
+}
+
+static void move_by_next_tags(const struct rd_segment *from, struct rd_segment *const to[2])
+{
+    for (uint32_t line = 0; line <= rd_segment_slot_mask(from); line += RD_LINE_SLOTS) {
+        move_foreseen(from, to, line, true);
+        move_foreseen(from, to, line, false);
+    }
 }
 
 /* Keys whose hashes lie in the trailers, all over the file: each is asked for well before it is read. */
@@ -172,52 +215,70 @@ static void push_by_trailer(struct by_trailer *keys, uint64_t offset)
     add_by_trailer(keys, earlier);
 }
 
-static void move_by_trailers(const struct rd_segment *from, struct by_trailer *keys, bool displaced_alone)
+/* Of a slot that names something: whether its key was moved without its trailer. */
+static bool is_moved(const struct rd_segment *from, enum telling telling, uint32_t at, uint64_t slot)
 {
-    for (uint32_t i = 0; i <= from->slot_mask; i++) {
+    if (telling == TELLING_NEXT_TAG)
+        return from->next_tags[at] != 0;
+    return telling == TELLING_TAG && (slot & RD_SLOT_DISPLACED) == 0;
+}
+
+static void move_by_trailers(const struct rd_segment *from, struct by_trailer *keys, enum telling telling)
+{
+    for (uint32_t i = 0; i <= rd_segment_slot_mask(from); i++) {
         uint64_t slot = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
-        if (displaced_alone && (slot & RD_SLOT_DISPLACED) == 0)
-            continue;
-        if (rd_slot_offset(slot) != 0)
+        if (rd_slot_offset(slot) != 0 && !is_moved(from, telling, i, slot))
             push_by_trailer(keys, rd_slot_offset(slot));
     }
     for (unsigned i = 0; i < AHEAD; i++)
         push_by_trailer(keys, 0);
 }
 
-bool rd_segment_warm(struct rd_segment *segment, const uint8_t *file, uint8_t map)
-{
-    if (segment->warmed_map != map)
-        segment->warmed = 0;
-    segment->warmed_map = map;
-    if (segment->warmed > segment->slot_mask)
-        return false;
-    for (uint32_t i = segment->warmed; i < segment->warmed + WARMED_SLOTS; i++) {
-        uint64_t offset = rd_slot_offset(atomic_load_explicit(&segment->slots[i], memory_order_relaxed));
-        if (offset != 0)
-            (void)*(const volatile uint8_t *)(file + offset);
-    }
-    segment->warmed = (uint16_t)(segment->warmed + WARMED_SLOTS);
-    return true;
-}
-
 static void clear(struct rd_segment *segment)
 {
     if (segment != NULL)
-        memset((void *)segment->slots, 0, ((size_t)segment->slot_mask + 1) * sizeof segment->slots[0]);
+        memset((void *)segment->slots, 0, sizeof segment->slots[0] << segment->slot_bits);
 }
 
 void rd_segment_move(const struct rd_segment *from, struct rd_segment *lower, struct rd_segment *upper,
                      const uint8_t *file, uint64_t seed)
 {
-    bool tell = slots_tell(from, lower);
-    if (tell) {
+    struct by_trailer keys = {
+        .to = {lower, upper == NULL ? lower : upper}, .depth = from->depth, .file = file, .seed = seed};
+    enum telling telling = what_tells(from, lower);
+    if (telling == TELLING_TAG) {
         move_by_tags(from, lower, upper);
     } else {
         clear(lower);
         clear(upper);
     }
-    struct by_trailer keys = {
-        .to = {lower, upper == NULL ? lower : upper}, .depth = from->depth, .file = file, .seed = seed};
-    move_by_trailers(from, &keys, tell);
+    if (telling == TELLING_NEXT_TAG)
+        move_by_next_tags(from, keys.to);
+    move_by_trailers(from, &keys, telling);
+}
+
+/* ---- what a split needs, ahead of it ------------------------------------------------------------------- */
+
+/* Of a key that is displaced, and of a trailer that is not that of the slot's key, nothing is noted. */
+static void foresee_slot(struct rd_segment *segment, uint32_t at, const uint8_t *file, uint64_t seed)
+{
+    uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_relaxed);
+    if (rd_slot_offset(slot) == 0)
+        return;
+    struct rd_located in = rd_located_of(rd_segment_word(segment));
+    struct rd_located next = in;
+    next.window = rd_segment_window(segment->depth + 1);
+    uint64_t mixed = rd_mix(seed, rd_load_u64le(file + rd_slot_offset(slot)));
+    if ((slot & RD_SLOT_DISPLACED) == 0 && rd_slot_has_tag(slot, rd_tag_of(in, mixed)))
+        segment->next_tags[at] = (uint16_t)(rd_tag_of(next, mixed) >> RD_SLOT_TAG_SHIFT);
+}
+
+bool rd_segment_foresee(struct rd_segment *segment, const uint8_t *file, uint64_t seed)
+{
+    if (segment->foreseen == RD_SEGMENT_SLOTS_USUAL)
+        return false;
+    for (uint32_t i = segment->foreseen; i < segment->foreseen + FORESEEN_SLOTS; i++)
+        foresee_slot(segment, i, file, seed);
+    segment->foreseen = (uint16_t)(segment->foreseen + FORESEEN_SLOTS);
+    return true;
 }

@@ -9,10 +9,10 @@
  * A tag has the bits of the hash that come behind those that choose the segment, as they were in the first segment
  * of a window of depths: so a split finds in the slots where each key goes, and reads no trailer but those of
  * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, from some
- * 65,000 keys on, 17 million and 4 billion, reads all trailers and has new tags. These lie all over the file, on
- * pages that perhaps nobody has looked at through the map yet, and that may not be in memory: so before such a
- * split the segment is warmed, a few trailers with each key that would have made it split, and grows a little
- * beyond its limit meanwhile.
+ * 65,000 keys on, 17 million and 4 billion, gives all keys new tags, which are in their trailers. These lie all
+ * over the file, on pages that perhaps nobody has looked at through the map yet, and that may not be in memory: so
+ * before such a split the new tags are foreseen, those of a few slots with each key that would have made the
+ * segment split, and it grows a little beyond its limit meanwhile.
  *
  * Readers take no lock; the writer alone changes slots.
  */
@@ -30,28 +30,36 @@
 #include "engine/line.h"
 #include "engine/slab.h"
 
-#define RD_SEGMENT_SLOTS_MIN   64u
-#define RD_SEGMENT_SLOTS_USUAL 4096u /* 32 KiB: a split takes some ten microseconds */
-#define RD_SEGMENT_SIZE_MAX    15u   /* logarithm of the most slots, less that of the fewest */
+#define RD_SEGMENT_BITS_MIN    6u
+#define RD_SEGMENT_SLOTS_MIN   (1u << RD_SEGMENT_BITS_MIN)
+#define RD_SEGMENT_BITS_USUAL  12u
+#define RD_SEGMENT_SLOTS_USUAL (1u << RD_SEGMENT_BITS_USUAL) /* 32 KiB: a split takes some ten microseconds */
+#define RD_SEGMENT_SIZE_MAX    15u /* logarithm of the most slots, less that of the fewest */
 #define RD_SEGMENT_DEPTH_MAX   28u
 
 /* A segment's header. Of one of the usual size it is at the side of its slots (slab.h), of another before them. */
 struct rd_segment {
     struct rd_retired retired;
     atomic_uint_fast64_t *slots; /* constant; on a boundary of RD_SEGMENT_ALIGN */
-    uint32_t slot_mask;          /* constant: slots - 1 */
+    uint16_t *next_tags;         /* writer, the index's: by slots, their keys' tags in the next window, without
+                                  * the offset's bits; 0: not known. NULL: none is */
+    uint16_t foreseen;           /* writer: slots below it were looked at for that */
+    uint8_t slot_bits;           /* constant: of 2^slot_bits slots */
     uint8_t depth;               /* constant: how many top bits all of its keys share */
-    uint8_t warmed_map;          /* writer: the number of the map that warmed is of */
-    uint16_t warmed;             /* writer: of slots below it the trailers' pages were touched */
     uint32_t used_max;           /* writer: then it grows */
     uint32_t used;               /* writer: slots that are not empty */
     uint32_t deleted;            /* writer: of these, slots that name nothing */
     uint32_t promised;           /* writer: puts promised in round */
-    uint64_t round;              /* writer */
+    uint32_t round;              /* writer */
 };
 
 static_assert(sizeof(struct rd_segment) == RD_SLAB_SIDE_LEN, "fits at the side");
 static_assert(RD_SEGMENT_SLOTS_USUAL * sizeof(atomic_uint_fast64_t) == RD_SLAB_BLOCK_LEN, "fills a block");
+
+static inline uint32_t rd_segment_slot_mask(const struct rd_segment *segment)
+{
+    return (UINT32_C(1) << segment->slot_bits) - 1;
+}
 
 /* Key hashes may be chosen by the caller (…_with_key_hash), so no bit of theirs is used as it is. */
 static inline uint64_t rd_mix(uint64_t seed, uint64_t key_hash)
@@ -81,7 +89,7 @@ static inline uint32_t rd_segment_window(uint32_t depth)
     return depth < 6 ? 0 : (depth + 2) / 8 * 8 - 2;
 }
 
-/* Whether a split at this depth reads all trailers. */
+/* Whether a split at this depth gives all keys new tags. */
 static inline bool rd_segment_leaves_window(uint32_t depth)
 {
     return rd_segment_window(depth) != rd_segment_window(depth + 1);
@@ -89,7 +97,7 @@ static inline bool rd_segment_leaves_window(uint32_t depth)
 
 static inline uintptr_t rd_segment_word(const struct rd_segment *segment)
 {
-    uint32_t size = (uint32_t)__builtin_ctz((segment->slot_mask + 1) / RD_SEGMENT_SLOTS_MIN);
+    uint32_t size = segment->slot_bits - RD_SEGMENT_BITS_MIN;
     return (uintptr_t)segment->slots | size << 5 | rd_segment_window(segment->depth);
 }
 
@@ -147,7 +155,7 @@ RD_ALWAYS_INLINE uint64_t rd_segment_seek(struct rd_located in, uint32_t home, u
 /* ---- the writer alone ---------------------------------------------------------------------------------- */
 
 /* Promises room for one more key, in the pass that `round` names. False: the segment must grow. */
-RD_ALWAYS_INLINE bool rd_segment_promise(struct rd_segment *segment, uint64_t round)
+RD_ALWAYS_INLINE bool rd_segment_promise(struct rd_segment *segment, uint32_t round)
 {
     if (segment->round != round) {
         segment->round = round;
@@ -181,7 +189,7 @@ RD_ALWAYS_INLINE void rd_segment_add(struct rd_located in, uint32_t home, uint64
     bool was_empty = atomic_load_explicit(slot, memory_order_relaxed) == 0;
     segment->used += was_empty;
     segment->deleted -= !was_empty;
-    assert(segment->used <= segment->slot_mask); /* an empty one must be left */
+    assert(segment->used <= rd_segment_slot_mask(segment)); /* an empty one must be left */
     atomic_store_explicit(slot, tag | offset, memory_order_release);
 }
 
@@ -218,7 +226,7 @@ RD_ALWAYS_INLINE bool rd_segment_take(uint64_t place, uint64_t offset)
     if (RD_UNLIKELY(!is_good))
         return false;
     segment->used++;
-    assert(segment->used <= segment->slot_mask); /* an empty one must be left */
+    assert(segment->used <= rd_segment_slot_mask(segment)); /* an empty one must be left */
     atomic_store_explicit(slot, rd_slot_tag_in(place) | offset, memory_order_release);
     return true;
 }
@@ -241,8 +249,17 @@ RD_ALWAYS_INLINE uint64_t rd_segment_exchange(uint64_t place, uint64_t offset)
     return rd_slot_offset(old);
 }
 
-/* Touches the trailers of the next few slots, in the map with that number. False: all were touched before. */
-bool rd_segment_warm(struct rd_segment *segment, const uint8_t *file, uint8_t map);
+/* Before a split that gives all keys new tags: looks at the trailers of the next few slots, and notes the tags in
+ * next_tags, where all were 0 at first. False: there are no slots left. What the split does not find there it
+ * reads itself. Of a segment of the usual size. */
+bool rd_segment_foresee(struct rd_segment *segment, const uint8_t *file, uint64_t seed);
+
+/* The slot is another key's from now on, or nobody's. */
+static inline void rd_segment_forget_tag(struct rd_segment *segment, const atomic_uint_fast64_t *slot)
+{
+    if (RD_UNLIKELY(segment->next_tags != NULL))
+        segment->next_tags[slot - segment->slots] = 0;
+}
 
 /* Moves all keys to segments that no reader sees yet, whose slots hold anything and whose used is 0: to lower or
  * upper, by the bit below its depth; upper may be NULL. */

@@ -30,9 +30,15 @@ struct rd_spare {
 bool rd_spare_prepare(struct rd_spare *spare, void *(*make)(void));
 
 /* Whether rd_spare_take gives something, be it NULL. */
-static inline bool rd_spare_is_ready(struct rd_spare *spare)
+static inline bool rd_spare_is_ready(const struct rd_spare *spare)
 {
     return spare->under_way && atomic_load_explicit(&spare->is_ready, memory_order_acquire);
+}
+
+/* Whether its thread is at work. */
+static inline bool rd_spare_is_being_made(const struct rd_spare *spare)
+{
+    return spare->under_way && !atomic_load_explicit(&spare->is_ready, memory_order_acquire);
 }
 
 /* What was made ready, the caller's from now on; NULL: it could not be made. */

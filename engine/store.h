@@ -172,10 +172,10 @@ bool rd_store_faulted(struct rd_store *store);
 /* The same for the writer, who replaces the mapping and so needs no epoch: stores may be many, seats are few. */
 bool rd_store_faulted_for_writer(struct rd_store *store);
 
-/* Whether the file is not what it was: others cut it, or removed it. The store is read-only then. The writer. */
 /* Takes back what lies ahead of the tail, if anything does (ahead.h). The writer, between two groups. */
 void rd_writer_free_region(struct rd_store *store);
 
+/* Whether the file is not what it was: others cut it, or removed it. The store is read-only then. The writer. */
 bool rd_writer_file_is_lost(struct rd_store *store);
 
 /* Syncs what is published, where it is not. 0 or an errno value, and the store is read-only then. The writer. */
