@@ -162,7 +162,8 @@ static void move_by_tags(const struct rd_segment *from, struct rd_segment *lower
         upper->used += upper_count;
 }
 
-/* Those of a line whose next tags were foreseen; first those in the very slot that is their home, or the others.
+/* Those of a line that are not displaced and whose next tags were foreseen; first those in the very slot that is
+ * their home, or the others.
  */
 static void move_foreseen(const struct rd_segment *from, struct rd_segment *const to[2], uint32_t line,
                           bool at_home)
@@ -170,7 +171,8 @@ static void move_foreseen(const struct rd_segment *from, struct rd_segment *cons
     unsigned tag_bit = splitting_bit(from);
     for (uint32_t i = line; i < line + RD_LINE_SLOTS; i++) {
         uint64_t slot = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
-        if (from->next_tags[i] == 0 || (slot >> RD_SLOT_START_SHIFT == i % RD_LINE_SLOTS) != at_home)
+        bool moves = from->next_tags[i] != 0 && (slot & RD_SLOT_DISPLACED) == 0;
+        if (!moves || (slot >> RD_SLOT_START_SHIFT == i % RD_LINE_SLOTS) != at_home)
             continue;
         struct rd_segment *half = to[slot >> tag_bit & 1];
         settle(&half->slots[line], (uint64_t)from->next_tags[i] << RD_SLOT_TAG_SHIFT | rd_slot_offset(slot));
@@ -215,20 +217,40 @@ static void push_by_trailer(struct by_trailer *keys, uint64_t offset)
     add_by_trailer(keys, earlier);
 }
 
-/* Of a slot that names something: whether its key was moved without its trailer. */
-static bool is_moved(const struct rd_segment *from, enum telling telling, uint32_t at, uint64_t slot)
+/* The tag that a slot's key has where it goes; 0: only its trailer tells. */
+static uint64_t told_tag(const struct rd_segment *from, enum telling telling, uint32_t at, uint64_t slot)
 {
     if (telling == TELLING_NEXT_TAG)
-        return from->next_tags[at] != 0;
-    return telling == TELLING_TAG && (slot & RD_SLOT_DISPLACED) == 0;
+        return (uint64_t)from->next_tags[at] << RD_SLOT_TAG_SHIFT;
+    return telling == TELLING_TAG ? slot & ~(RD_SLOT_OFFSET_MASK | RD_SLOT_DISPLACED) : 0;
 }
 
-static void move_by_trailers(const struct rd_segment *from, struct by_trailer *keys, enum telling telling)
+/* The home of a displaced key, which is in one of the lines before its own: in the very one before, where that
+ * next to it has an empty slot, as it has had at all times. False: it may be in another one. */
+static bool tell_home(const struct rd_segment *from, uint32_t at, uint64_t slot, uint32_t *ret_home)
 {
+    uint32_t mask = rd_segment_slot_mask(from);
+    uint32_t line_before = (rd_line_of(at) - RD_LINE_SLOTS) & mask;
+    uint32_t next_to_it = (line_before - RD_LINE_SLOTS) & mask;
+    *ret_home = line_before + (uint32_t)(slot >> RD_SLOT_START_SHIFT);
+    return rd_line_look(&from->slots[next_to_it], slot) >> RD_LINE_SLOTS != 0;
+}
+
+/* What was not moved by its own tag or the next one. */
+static void move_the_rest(const struct rd_segment *from, struct by_trailer *keys, enum telling telling)
+{
+    unsigned tag_bit = splitting_bit(from);
     for (uint32_t i = 0; i <= rd_segment_slot_mask(from); i++) {
         uint64_t slot = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
-        if (rd_slot_offset(slot) != 0 && !is_moved(from, telling, i, slot))
+        if (rd_slot_offset(slot) == 0)
+            continue;
+        uint32_t home;
+        uint64_t tag = told_tag(from, telling, i, slot);
+        if (tag == 0 || ((slot & RD_SLOT_DISPLACED) != 0 && !tell_home(from, i, slot, &home)))
             push_by_trailer(keys, rd_slot_offset(slot));
+        else if ((slot & RD_SLOT_DISPLACED) != 0)
+            rd_segment_add(rd_located_of(rd_segment_word(keys->to[slot >> tag_bit & 1])), home, tag,
+                           rd_slot_offset(slot));
     }
     for (unsigned i = 0; i < AHEAD; i++)
         push_by_trailer(keys, 0);
@@ -254,12 +276,12 @@ void rd_segment_move(const struct rd_segment *from, struct rd_segment *lower, st
     }
     if (telling == TELLING_NEXT_TAG)
         move_by_next_tags(from, keys.to);
-    move_by_trailers(from, &keys, telling);
+    move_the_rest(from, &keys, telling);
 }
 
 /* ---- what a split needs, ahead of it ------------------------------------------------------------------- */
 
-/* Of a key that is displaced, and of a trailer that is not that of the slot's key, nothing is noted. */
+/* Of a trailer that is not that of the slot's key nothing is noted. */
 static void foresee_slot(struct rd_segment *segment, uint32_t at, const uint8_t *file, uint64_t seed)
 {
     uint64_t slot = atomic_load_explicit(&segment->slots[at], memory_order_relaxed);
@@ -269,7 +291,7 @@ static void foresee_slot(struct rd_segment *segment, uint32_t at, const uint8_t 
     struct rd_located next = in;
     next.window = rd_segment_window(segment->depth + 1);
     uint64_t mixed = rd_mix(seed, rd_load_u64le(file + rd_slot_offset(slot)));
-    if ((slot & RD_SLOT_DISPLACED) == 0 && rd_slot_has_tag(slot, rd_tag_of(in, mixed)))
+    if (rd_slot_has_tag(slot, rd_tag_of(in, mixed)))
         segment->next_tags[at] = (uint16_t)(rd_tag_of(next, mixed) >> RD_SLOT_TAG_SHIFT);
 }
 

@@ -4,15 +4,16 @@
  *
  * A key's home is one slot of one line. It is looked for in that line and, while a line has no empty slot, in the
  * line behind; so all but a few are found in one cache line. One that is not in its home's line is marked as
- * displaced.
+ * displaced. All lines that it was put past are full for ever.
  *
  * A tag has the bits of the hash that come behind those that choose the segment, as they were in the first segment
  * of a window of depths: so a split finds in the slots where each key goes, and reads no trailer but those of
- * displaced keys. Each split leaves one bit less to tell keys apart; a split into the next window, from some
- * 65,000 keys on, 17 million and 4 billion, gives all keys new tags, which are in their trailers. These lie all
- * over the file, on pages that perhaps nobody has looked at through the map yet, and that may not be in memory: so
- * before such a split the new tags are foreseen, those of a few slots with each key that would have made the
- * segment split, and it grows a little beyond its limit meanwhile.
+ * some displaced keys, whose homes may be in more lines than one. Each split leaves one bit less to tell keys
+ * apart; a split into the next window, from some 65,000 keys on, 17 million and 4 billion, gives all keys new
+ * tags, which are in their trailers. These lie all over the file, on pages that perhaps nobody has looked at
+ * through the map yet, and that may not be in memory: so before such a split the new tags are foreseen, those of a
+ * few slots with each key that would have made the segment split, and it grows a little beyond its limit
+ * meanwhile.
  *
  * Readers take no lock; the writer alone changes slots.
  */
