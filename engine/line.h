@@ -62,6 +62,7 @@ static inline bool rd_slot_has_tag(uint64_t slot, uint64_t tag)
  *   rd_line_look     it has the tag; and bit i + 8: it is empty
  *   rd_line_free     it is empty or deleted
  *   rd_line_naming   it names the trailer at this offset
+ *   rd_line_away     it names one, and is displaced
  *
  * What names a trailer has a tag: so the upper halves tell what is empty and what is free. */
 
@@ -132,6 +133,19 @@ RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint6
     return rd_line_bits(rd_line_words(halves), _mm_setzero_si128());
 }
 
+RD_ALWAYS_INLINE uint32_t rd_line_away(const atomic_uint_fast64_t *line)
+{
+    __m128i upper[2];
+    rd_line_load(line, 1, upper);
+    const __m128i displaced = _mm_set1_epi32(1);
+    for (int i = 0; i < 2; i++) {
+        __m128i above = _mm_srli_epi32(upper[i], RD_SLOT_DISPLACED_SHIFT - 32);
+        __m128i marked = _mm_cmpeq_epi32(_mm_and_si128(above, displaced), displaced);
+        upper[i] = _mm_andnot_si128(_mm_cmpeq_epi32(above, displaced), marked);
+    }
+    return rd_line_bits(rd_line_words(upper), _mm_setzero_si128());
+}
+
 #else
 
 #define RD_LINE_COLLECT(line, condition)                                                                          \
@@ -155,6 +169,11 @@ RD_ALWAYS_INLINE uint32_t rd_line_free(const atomic_uint_fast64_t *line)
 RD_ALWAYS_INLINE uint32_t rd_line_naming(const atomic_uint_fast64_t *line, uint64_t offset)
 {
     RD_LINE_COLLECT(line, rd_slot_offset(slot) == offset);
+}
+
+RD_ALWAYS_INLINE uint32_t rd_line_away(const atomic_uint_fast64_t *line)
+{
+    RD_LINE_COLLECT(line, (slot & RD_SLOT_DISPLACED) != 0 && slot != RD_SLOT_DISPLACED);
 }
 
 #endif

@@ -217,14 +217,6 @@ static void push_by_trailer(struct by_trailer *keys, uint64_t offset)
     add_by_trailer(keys, earlier);
 }
 
-/* The tag that a slot's key has where it goes; 0: only its trailer tells. */
-static uint64_t told_tag(const struct rd_segment *from, enum telling telling, uint32_t at, uint64_t slot)
-{
-    if (telling == TELLING_NEXT_TAG)
-        return (uint64_t)from->next_tags[at] << RD_SLOT_TAG_SHIFT;
-    return telling == TELLING_TAG ? slot & ~(RD_SLOT_OFFSET_MASK | RD_SLOT_DISPLACED) : 0;
-}
-
 /* The home of a displaced key, which is in one of the lines before its own: in the very one before, where that
  * next to it has an empty slot, as it has had at all times. False: it may be in another one. */
 static bool tell_home(const struct rd_segment *from, uint32_t at, uint64_t slot, uint32_t *ret_home)
@@ -236,24 +228,38 @@ static bool tell_home(const struct rd_segment *from, uint32_t at, uint64_t slot,
     return rd_line_look(&from->slots[next_to_it], slot) >> RD_LINE_SLOTS != 0;
 }
 
-/* What was not moved by its own tag or the next one. */
-static void move_the_rest(const struct rd_segment *from, struct by_trailer *keys, enum telling telling)
+/* What was not moved line by line. tag: as it is where the key goes; 0: only its trailer tells. */
+static void move_otherwise(const struct rd_segment *from, struct by_trailer *keys, uint32_t at, uint64_t slot,
+                           uint64_t tag)
 {
-    unsigned tag_bit = splitting_bit(from);
+    uint32_t home;
+    if (tag == 0 || !tell_home(from, at, slot, &home)) {
+        push_by_trailer(keys, rd_slot_offset(slot));
+        return;
+    }
+    const struct rd_segment *half = keys->to[slot >> splitting_bit(from) & 1];
+    rd_segment_add(rd_located_of(rd_segment_word(half)), home, tag, rd_slot_offset(slot));
+}
+
+static void move_displaced(const struct rd_segment *from, struct by_trailer *keys)
+{
+    for (uint32_t line = 0; line <= rd_segment_slot_mask(from); line += RD_LINE_SLOTS)
+        for (uint32_t away = rd_line_away(&from->slots[line]); away != 0; away &= away - 1) {
+            uint32_t at = line + (uint32_t)__builtin_ctz(away);
+            uint64_t slot = atomic_load_explicit(&from->slots[at], memory_order_relaxed);
+            move_otherwise(from, keys, at, slot, slot & ~(RD_SLOT_OFFSET_MASK | RD_SLOT_DISPLACED));
+        }
+}
+
+static void move_others(const struct rd_segment *from, struct by_trailer *keys, enum telling telling)
+{
     for (uint32_t i = 0; i <= rd_segment_slot_mask(from); i++) {
         uint64_t slot = atomic_load_explicit(&from->slots[i], memory_order_relaxed);
-        if (rd_slot_offset(slot) == 0)
-            continue;
-        uint32_t home;
-        uint64_t tag = told_tag(from, telling, i, slot);
-        if (tag == 0 || ((slot & RD_SLOT_DISPLACED) != 0 && !tell_home(from, i, slot, &home)))
-            push_by_trailer(keys, rd_slot_offset(slot));
-        else if ((slot & RD_SLOT_DISPLACED) != 0)
-            rd_segment_add(rd_located_of(rd_segment_word(keys->to[slot >> tag_bit & 1])), home, tag,
-                           rd_slot_offset(slot));
+        uint16_t next_tag = telling == TELLING_NEXT_TAG ? from->next_tags[i] : 0;
+        bool is_moved = next_tag != 0 && (slot & RD_SLOT_DISPLACED) == 0;
+        if (!is_moved && rd_slot_offset(slot) != 0)
+            move_otherwise(from, keys, i, slot, (uint64_t)next_tag << RD_SLOT_TAG_SHIFT);
     }
-    for (unsigned i = 0; i < AHEAD; i++)
-        push_by_trailer(keys, 0);
 }
 
 static void clear(struct rd_segment *segment)
@@ -270,16 +276,24 @@ void rd_segment_move(const struct rd_segment *from, struct rd_segment *lower, st
     enum telling telling = what_tells(from, lower);
     if (telling == TELLING_TAG) {
         move_by_tags(from, lower, upper);
+        move_displaced(from, &keys);
     } else {
         clear(lower);
         clear(upper);
+        if (telling == TELLING_NEXT_TAG)
+            move_by_next_tags(from, keys.to);
+        move_others(from, &keys, telling);
     }
-    if (telling == TELLING_NEXT_TAG)
-        move_by_next_tags(from, keys.to);
-    move_the_rest(from, &keys, telling);
+    for (unsigned i = 0; i < AHEAD; i++)
+        push_by_trailer(&keys, 0);
 }
 
 /* ---- what a split needs, ahead of it ------------------------------------------------------------------- */
+
+static uint64_t offset_at(const struct rd_segment *segment, uint32_t at)
+{
+    return rd_slot_offset(atomic_load_explicit(&segment->slots[at], memory_order_relaxed));
+}
 
 /* Of a trailer that is not that of the slot's key nothing is noted. */
 static void foresee_slot(struct rd_segment *segment, uint32_t at, const uint8_t *file, uint64_t seed)
@@ -299,8 +313,11 @@ bool rd_segment_foresee(struct rd_segment *segment, const uint8_t *file, uint64_
 {
     if (segment->foreseen == RD_SEGMENT_SLOTS_USUAL)
         return false;
-    for (uint32_t i = segment->foreseen; i < segment->foreseen + FORESEEN_SLOTS; i++)
+    uint32_t end = segment->foreseen + FORESEEN_SLOTS;
+    for (uint32_t i = segment->foreseen; i < end; i++)
+        __builtin_prefetch(file + offset_at(segment, i));
+    for (uint32_t i = segment->foreseen; i < end; i++)
         foresee_slot(segment, i, file, seed);
-    segment->foreseen = (uint16_t)(segment->foreseen + FORESEEN_SLOTS);
+    segment->foreseen = (uint16_t)end;
     return true;
 }
