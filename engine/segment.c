@@ -162,9 +162,8 @@ static void move_by_tags(const struct rd_segment *from, struct rd_segment *lower
         upper->used += upper_count;
 }
 
-/* Those of a line that are not displaced and whose next tags were foreseen; first those in the very slot that is
- * their home, or the others.
- */
+/* Of a line's keys that are not displaced and whose next tags were foreseen: those in the very slot that is their
+ * home, which come first, or the others. */
 static void move_foreseen(const struct rd_segment *from, struct rd_segment *const to[2], uint32_t line,
                           bool at_home)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * slab.h - memory for the index's segments, which are all of one size once there are many: blocks out of chunks of
- * 2 MiB, so that the kernel can back each chunk with one page. An index is looked at in random places, and with
- * small pages most looks miss the processor's cache of page tables too.
+ * slab.h - memory for the index's segments, which are all of one size once there are many, and for what is noted
+ * before their splits (index.c): blocks out of chunks of 2 MiB, so that the kernel can back each chunk with one
+ * page. An index is looked at in random places, and with small pages most looks miss the processor's cache of page
+ * tables too.
  *
  *   | owner and link | a side of 64 bytes for each block |  unused  | block 1 | block 2 | ... | block 63 |
  *   |<------------------------ 32 KiB ------------------------->|
