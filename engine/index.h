@@ -179,6 +179,22 @@ enum rd_status rd_index_reserve(struct rd_index *index, const uint8_t *file, uin
 /* As rd_index_find, without an epoch. A stray counts as the key's: putting and removing take it as well. */
 uint64_t rd_index_lookup(const struct rd_index *index, const uint8_t *file, uint64_t key_hash);
 
+/* Where the first slot of the key's own line that has its tag leads to, and that slot; 0: there is none. look: at
+ * that line. */
+RD_ALWAYS_INLINE uint64_t rd_index_tagged_by(const struct rd_index_spot *spot, uint32_t look, uint64_t *ret_place)
+{
+    if (RD_UNLIKELY((look & RD_LINE_TAGGED) == 0))
+        return 0;
+    uint32_t at = rd_line_of(spot->home) + (uint32_t)__builtin_ctz(look);
+    *ret_place = rd_segment_place(spot->in, at, spot->tag);
+    return rd_slot_offset(atomic_load_explicit(&spot->in.slots[at], memory_order_relaxed));
+}
+
+RD_ALWAYS_INLINE uint64_t rd_index_tagged_at(const struct rd_index_spot *spot, uint64_t *ret_place)
+{
+    return rd_index_tagged_by(spot, rd_line_look(&spot->in.slots[rd_line_of(spot->home)], spot->tag), ret_place);
+}
+
 /* The same from where rd_index_approach has led, if the index has not grown since. *ret_place: the slot that the
  * key has, or an empty one where it would go (segment.h); 0: neither was come across. */
 RD_ALWAYS_INLINE uint64_t rd_index_lookup_at(const struct rd_index *index, const uint8_t *file,
@@ -193,13 +209,9 @@ RD_ALWAYS_INLINE uint64_t rd_index_lookup_at(const struct rd_index *index, const
             rd_segment_place(spot->in, line + rd_line_first(empty, spot->home % RD_LINE_SLOTS), spot->tag);
         return 0;
     }
-    if (RD_LIKELY((look & RD_LINE_TAGGED) != 0)) {
-        uint32_t at = line + (uint32_t)__builtin_ctz(look);
-        uint64_t offset = rd_slot_offset(atomic_load_explicit(&spot->in.slots[at], memory_order_relaxed));
-        *ret_place = rd_segment_place(spot->in, at, spot->tag);
-        if (RD_LIKELY(rd_load_u64le(file + offset) == key_hash))
-            return offset;
-    }
+    uint64_t offset = rd_index_tagged_by(spot, look, ret_place);
+    if (RD_LIKELY(offset != 0 && rd_load_u64le(file + offset) == key_hash))
+        return offset;
     *ret_place = 0;
     return rd_index_lookup(index, file, key_hash);
 }

@@ -25,10 +25,11 @@ static const uint8_t zeros[RD_SECTOR_LEN];
 static const struct rd_slice tombstone_payload = {.data = zeros, .len = 1};
 static const struct rd_slice spacer_payload = {.data = zeros, .len = 2};
 
-enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker)
+enum rd_status rd_plan_init(struct rd_plan *plan, const struct rd_datafile *file, bool batch_marker)
 {
     *plan =
         (struct rd_plan){.steps = calloc(RD_PLAN_STEPS_MAX, sizeof *plan->steps), .batch_marker = batch_marker};
+    rd_trailers_init(&plan->trailers, file);
     return plan->steps == NULL ? RD_NO_MEMORY : RD_OK;
 }
 
@@ -43,6 +44,7 @@ void rd_plan_deinit(struct rd_plan *plan)
 void rd_plan_begin(struct rd_plan *plan, struct rd_index *index, uint64_t tail)
 {
     rd_index_begin(index);
+    rd_trailers_forget(&plan->trailers);
     plan->seed = index->seed;
     plan->live = plan->bounded ? atomic_load_explicit(&index->count, memory_order_relaxed) : 0;
     plan->refused = false;
@@ -122,9 +124,18 @@ struct key_state {
     bool live;
 };
 
-/* spot: must stay as long as the state is used. */
+/* As rd_index_lookup_at, but for one whose trailer is read, and only where that is what the key's tag leads to. */
+static uint64_t find_by_reading(struct rd_plan *plan, const struct rd_index_spot *spot, uint64_t key_hash,
+                                uint64_t *ret_place)
+{
+    uint64_t trailer_offset = rd_index_tagged_at(spot, ret_place);
+    bool found = trailer_offset != 0 && rd_trailers_name(&plan->trailers, trailer_offset, key_hash);
+    return found ? trailer_offset : 0;
+}
+
+/* spot: must stay as long as the state is used. apart: the key's trailer is read, if it has one. */
 RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *index, const uint8_t *file,
-                                 const struct rd_index_spot *spot, uint64_t mixed, uint64_t key_hash,
+                                 const struct rd_index_spot *spot, uint64_t mixed, uint64_t key_hash, bool apart,
                                  struct key_state *state)
 {
     state->spot = spot;
@@ -136,7 +147,9 @@ RD_ALWAYS_INLINE void look_up_at(struct rd_plan *plan, const struct rd_index *in
         state->live = !state->planned->tombstone;
     } else {
         state->planned = NULL;
-        state->trailer_offset = rd_index_lookup_at(index, file, spot, key_hash, &state->place);
+        state->trailer_offset = RD_UNLIKELY(apart) ? find_by_reading(plan, spot, key_hash, &state->place) : 0;
+        if (RD_LIKELY(state->trailer_offset == 0))
+            state->trailer_offset = rd_index_lookup_at(index, file, spot, key_hash, &state->place);
         state->live = state->trailer_offset != 0;
     }
 }
@@ -145,7 +158,7 @@ static void look_up(struct rd_plan *plan, const struct rd_index *index, const ui
                     struct rd_index_spot *spot, struct key_state *state)
 {
     uint64_t mixed = rd_index_approach(index, key_hash, spot);
-    look_up_at(plan, index, file, spot, mixed, key_hash, state);
+    look_up_at(plan, index, file, spot, mixed, key_hash, false, state);
 }
 
 /* ---- trailers over the border of two sectors ------------------------------------------------------------ */
@@ -434,7 +447,8 @@ static enum rd_status judge_writes(struct rd_plan *plan, struct rd_index *index,
         }
         const struct rd_entry *entry = &op->entries[i];
         struct key_state state;
-        look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], mixed[i % BLOCK_KEYS], entry->key.hash, &state);
+        look_up_at(plan, index, file, &spots[i % BLOCK_KEYS], mixed[i % BLOCK_KEYS], entry->key.hash,
+                   rd_trailers_are_apart(entry->payload.len), &state);
         enum rd_status status = op->kind == RD_OP_WRITE ? check_condition(&op->condition, &state, file) : RD_OK;
         if (status != RD_OK)
             return status;

@@ -16,7 +16,9 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "engine/trailers.h"
 
+struct rd_datafile;
 struct rd_index;
 struct rd_op;
 struct rd_spool;
@@ -68,9 +70,12 @@ struct rd_plan {
     uint64_t quota_bytes;   /* UINT64_MAX: none */
     uint64_t quota_entries; /* UINT64_MAX: none */
     uint64_t live;          /* keys, behind the group so far; where it is bounded */
+
+    struct rd_trailers trailers; /* of what the group replaces */
 };
 
-enum rd_status rd_plan_init(struct rd_plan *plan, bool batch_marker) RD_MUST_CHECK;
+/* file: the store's, borrowed. */
+enum rd_status rd_plan_init(struct rd_plan *plan, const struct rd_datafile *file, bool batch_marker) RD_MUST_CHECK;
 void rd_plan_deinit(struct rd_plan *plan);
 
 /* Starts a group that is appended at `tail`. */

@@ -14,7 +14,9 @@ static void count_group(struct rd_store *store, const struct rd_plan *plan)
 /* The entry with that trailer lives no longer. Returns its bytes, 0 where they cannot be told. */
 static uint64_t bury(struct rd_store *store, uint64_t trailer_offset)
 {
-    uint64_t bytes = rd_store_entry_bytes(rd_writer_mapping(store)->base, trailer_offset);
+    uint64_t bytes = rd_trailers_entry_bytes(&store->writer.plan.trailers, trailer_offset);
+    if (bytes == 0)
+        bytes = rd_store_entry_bytes(rd_writer_mapping(store)->base, trailer_offset);
     uint64_t end = trailer_offset + RD_TRAILER_LEN;
     if (bytes != 0)
         rd_regions_remove(&store->discard.regions, end - bytes, end);

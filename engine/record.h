@@ -96,6 +96,23 @@ static inline void rd_trailer_encode(const struct rd_trailer *trailer, uint8_t *
     rd_store_u32le(to + 16, trailer->crc32);
 }
 
+/* Where the payload of an entry begins whose trailer lies at trailer_offset; trailer_offset: it cannot be one. */
+static inline uint64_t rd_record_payload_offset(uint64_t prev_tail, uint64_t trailer_offset)
+{
+    if (prev_tail >= trailer_offset)
+        return trailer_offset;
+    bool shortest = trailer_offset + RD_TRAILER_LEN - prev_tail == RD_TOMBSTONE_LEN;
+    uint64_t payload_offset = shortest ? prev_tail : rd_record_align(prev_tail);
+    return payload_offset < trailer_offset ? payload_offset : trailer_offset;
+}
+
+/* Of such an entry, payload and trailer; 0: it cannot be one. */
+static inline uint64_t rd_record_bytes(uint64_t prev_tail, uint64_t trailer_offset)
+{
+    uint64_t payload_offset = rd_record_payload_offset(prev_tail, trailer_offset);
+    return payload_offset == trailer_offset ? 0 : trailer_offset - payload_offset + RD_TRAILER_LEN;
+}
+
 /* Reads the entry whose last byte lies just before `end`. A zero byte where a value might lie is a tombstone only
  * by its checksum: it may be what became of a value of one byte. Where no value can lie, 21 bytes are a tombstone
  * whatever their first byte has become. False where these bytes cannot be an entry. Looks at the trailer, and for
@@ -109,12 +126,10 @@ static inline bool rd_record_parse(const uint8_t *file, uint64_t end, struct rd_
     struct rd_record record = {.trailer = rd_trailer_decode(file + trailer_offset),
                                .trailer_offset = trailer_offset};
     uint64_t prev_tail = record.trailer.prev_tail;
-    if (prev_tail >= trailer_offset)
-        return false;
     bool aligned = prev_tail % RD_RECORD_ALIGN == 0;
     bool shortest = end - prev_tail == RD_TOMBSTONE_LEN;
-    record.payload_offset = shortest ? prev_tail : rd_record_align(prev_tail);
-    if (record.payload_offset >= trailer_offset)
+    record.payload_offset = rd_record_payload_offset(prev_tail, trailer_offset);
+    if (record.payload_offset == trailer_offset)
         return false;
     record.payload_len = trailer_offset - record.payload_offset;
     if (shortest) {

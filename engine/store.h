@@ -213,10 +213,7 @@ enum rd_status rd_store_load(struct rd_store *store, uint64_t tail) RD_MUST_CHEC
 /* The payload and trailer of the entry with this trailer, in bytes; 0: these bytes cannot be one. */
 static inline uint64_t rd_store_entry_bytes(const uint8_t *file, uint64_t trailer_offset)
 {
-    struct rd_record record;
-    if (!rd_record_parse(file, trailer_offset + RD_TRAILER_LEN, &record))
-        return 0;
-    return record.payload_len + RD_TRAILER_LEN;
+    return rd_record_bytes(rd_trailer_decode(file + trailer_offset).prev_tail, trailer_offset);
 }
 
 /* Where the chain goes on below the entry that starts at prev_tail: over a damaged range, where it is there. */

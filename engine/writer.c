@@ -610,7 +610,7 @@ enum rd_status rd_writer_start(struct rd_store *store)
 {
     struct rd_writer *writer = &store->writer;
     writer->record_every_len = RECORD_EVERY_LEN;
-    enum rd_status status = rd_plan_init(&writer->plan, store->batch_marker);
+    enum rd_status status = rd_plan_init(&writer->plan, &store->file, store->batch_marker);
     if (status == RD_OK)
         status = rd_encoder_init(&writer->encoder, rd_writeback_bound(store->memory_bytes));
     if (status == RD_OK && !rd_thread_start(&writer->thread, run, store))
