@@ -15,6 +15,8 @@
 #include "server/server.h"
 #include "server/systemd.h"
 
+#define HEAP_END_LEN ((size_t)4 << 20)
+
 static int print(struct rd_buffer *text)
 {
     errno = 0;
@@ -59,8 +61,20 @@ static int check(const struct rd_config *config)
     return rd_check_config(config, &error) == RD_OK ? code : complain(&error);
 }
 
+/* What a turn of a loop frees the next one allocates again, and where pipelines are deep that is megabytes. glibc
+ * gives what is free at its heap's end back to the kernel beyond M_TRIM_THRESHOLD, at first 128 KiB, and gets it
+ * page by page again, cleared. That threshold, and the one from which on blocks are mapped by themselves, follow
+ * the longest such block that was freed (mallopt(3)): a call that set them would end that, and long requests would
+ * be mapped each time. Other allocators know nothing of it. */
+static void keep_end_of_heap(void)
+{
+    void *volatile block = malloc(HEAP_END_LEN / 2);
+    free(block);
+}
+
 static int serve(struct rd_config *config, const struct rd_config_sources *sources)
 {
+    keep_end_of_heap();
     rd_log_set_level(config->log_level);
     rd_log_set_format(config->log_format);
     rd_log_set_priorities(rd_systemd_is_journal(STDERR_FILENO));
