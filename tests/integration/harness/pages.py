@@ -29,10 +29,19 @@ def pages_in_memory(path):
         return sum(byte & 1 for byte in held.raw), count
 
 
+def faults(pid, thread, field):
+    with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[field])
+
+
+def minor_faults(pid, thread):
+    """How often the thread has had to have a page from the kernel, and not from the disk."""
+    return faults(pid, thread, 7)
+
+
 def major_faults(pid, thread):
     """How often the thread has had to wait for the disk to give it a page."""
-    with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
-        return int(file.read().rsplit(")", 1)[1].split()[9])
+    return faults(pid, thread, 9)
 
 
 def threads_named(pid, name):

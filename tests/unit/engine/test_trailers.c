@@ -154,6 +154,64 @@ static void where_reading_fails_the_map_tells(void **state)
     check_with(EVERY_SECOND_FAILS);
 }
 
+/* After a compaction another, shorter entry ends where one that was replaced before had ended. */
+static void what_was_read_is_forgotten_with_the_group(void **state)
+{
+    (void)state;
+    static uint8_t payload[4096];
+    memset(payload, 'f', sizeof payload);
+    struct place place = place_create();
+    struct rd_store *store = open_on(place.path, IT_IS_READ);
+    assert_int_equal(put(store, key_of(0), payload, 4096).offset, 0);
+    put(store, key_of(1), payload, 2000);
+    put(store, key_of(2), payload, 2048);
+    put(store, key_of(0), payload, 4096);
+    assert_int_equal(atomic_load(&disk.count), 1);
+    assert_int_equal(rd_store_delete(store, key_of(0), NULL), RD_OK);
+    assert_int_equal(rd_store_compact(store, NULL, NULL), RD_OK);
+    struct rd_value value;
+    assert_int_equal(rd_store_read(store, key_of(2), &value), RD_OK);
+    assert_int_equal(value.offset + value.payload.len, 4096);
+    rd_value_release(&value);
+    assert_int_equal(rd_store_delete(store, key_of(2), NULL), RD_OK);
+    struct rd_store_info info;
+    rd_store_info(store, &info);
+    assert_int_equal(info.tail - info.dead_bytes, 2000 + RD_TRAILER_LEN);
+    rd_store_close(store);
+    place_remove(&place);
+}
+
+/* count keys from `first` on, which are new. */
+static void write_new(struct rd_store *store, uint32_t first, uint32_t count, size_t len)
+{
+    static uint8_t payload[4096];
+    static struct rd_entry entries[BATCH_MAX];
+    memset(payload, 'n', len);
+    for (uint32_t done = 0; done < count; done += BATCH_MAX) {
+        for (uint32_t i = 0; i < BATCH_MAX; i++)
+            entries[i] = (struct rd_entry){.key = key_of(first + done + i), .payload = rd_slice(payload, len)};
+        assert_int_equal(rd_store_batch_write(store, entries, BATCH_MAX, false, NULL), RD_OK);
+    }
+}
+
+/* Of 50,000 new keys some ten have the tag of one that is there, in the same line: its trailer is read. */
+static void a_key_with_the_tag_of_another_replaces_nothing(void **state)
+{
+    (void)state;
+    uint32_t there = 100000;
+    uint32_t new = SLOW ? 12000 : 48000;
+    struct place place = place_create();
+    struct rd_store *store = open_on(place.path, IT_IS_READ);
+    write_new(store, 0, there, 64);
+    write_new(store, there, new, 2048);
+    struct rd_store_info info;
+    rd_store_info(store, &info);
+    assert_int_equal(info.entries, there + new);
+    assert_int_equal(info.tail - info.dead_bytes, there * (64 + RD_TRAILER_LEN) + new *(2048 + RD_TRAILER_LEN));
+    rd_store_close(store);
+    place_remove(&place);
+}
+
 /* How many trailers are read by so many writes of that length, each of a key that lives. */
 static unsigned trailers_read(size_t len, uint32_t count)
 {
@@ -187,6 +245,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lives_is_told_by_what_was_read),
         cmocka_unit_test(where_reading_fails_the_map_tells),
+        cmocka_unit_test(what_was_read_is_forgotten_with_the_group),
+        cmocka_unit_test(a_key_with_the_tag_of_another_replaces_nothing),
         cmocka_unit_test(only_those_that_have_a_page_nearly_alone_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
